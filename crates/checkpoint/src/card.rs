@@ -1,0 +1,68 @@
+//! `ddim.json`: what a model is called and what it draws.
+
+use ddim_schedule::Convention;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// What a model is called and what it draws. Folders made by others have none: all fields are empty then.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Card {
+    /// Name for people.
+    pub name: String,
+    /// What each class index draws.
+    pub classes: Vec<String>,
+    /// The class index that was trained to mean "any class", for guidance.
+    pub null_class: Option<usize>,
+    /// The convention its pictures look best under; none leaves the choice to the sampler.
+    pub convention: Option<Convention>,
+    /// Everything else in the file, such as licence and training data.
+    pub extra: Map<String, Value>,
+}
+
+impl Card {
+    /// Reads the text of a `ddim.json`.
+    ///
+    /// # Errors
+    /// The reason in words: broken JSON, a value of the wrong type, an unknown convention.
+    pub fn from_json(text: &str) -> Result<Self, String> {
+        let fields: Fields = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let convention = match fields.convention {
+            None => None,
+            Some(name) => Some(name.parse().map_err(|error| format!("convention: {error}"))?),
+        };
+        Ok(Self {
+            name: fields.name,
+            classes: fields.classes,
+            null_class: fields.null_class,
+            convention,
+            extra: fields.extra,
+        })
+    }
+
+    /// The text of a `ddim.json`.
+    pub fn to_json(&self) -> String {
+        let fields = Fields {
+            name: self.name.clone(),
+            classes: self.classes.clone(),
+            null_class: self.null_class,
+            convention: self.convention.map(|convention| convention.to_string()),
+            extra: self.extra.clone(),
+        };
+        format!("{:#}\n", serde_json::json!(fields))
+    }
+}
+
+/// The file, field by field.
+#[derive(Serialize, Deserialize)]
+struct Fields {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    classes: Vec<String>,
+    #[serde(default)]
+    null_class: Option<usize>,
+    #[serde(default)]
+    convention: Option<String>,
+    #[serde(flatten)]
+    extra: Map<String, Value>,
+}

@@ -1,0 +1,105 @@
+//! The models that are part of the program.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+
+use crate::error::CheckpointError;
+use crate::layout::{CARD, SCHEDULER_CONFIG, Text, UNET_CONFIG, WEIGHTS};
+use crate::weights::Weights;
+use crate::{Checkpoint, Inspection, read};
+
+/// A model folder, file by file, as it was when the program was compiled.
+struct Embedded {
+    name: &'static str,
+    unet_config: &'static str,
+    scheduler_config: &'static str,
+    card: &'static str,
+    weights: &'static [u8],
+}
+
+/// The folder of that name in `assets/`, in the layout that [`save`](crate::save) writes.
+#[allow(unused_macros, reason = "the table may be empty")]
+macro_rules! embed {
+    ($name:literal) => {
+        Embedded {
+            name: $name,
+            unet_config: include_str!(asset!($name, "/unet/config.json")),
+            scheduler_config: include_str!(asset!($name, "/scheduler/scheduler_config.json")),
+            card: include_str!(asset!($name, "/ddim.json")),
+            weights: include_bytes!(asset!($name, "/unet/diffusion_pytorch_model.safetensors")),
+        }
+    };
+}
+
+#[allow(unused_macros, reason = "the table may be empty")]
+macro_rules! asset {
+    ($name:literal, $file:literal) => {
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/", $name, $file)
+    };
+}
+
+/// The embedded models, the default first: one line each, `embed!("name")` for `assets/name/`.
+const MODELS: &[Embedded] = &[];
+
+/// The names of the embedded models, the default first.
+pub fn embedded_names() -> &'static [&'static str] {
+    static NAMES: [&str; MODELS.len()] = {
+        let mut names = [""; MODELS.len()];
+        let mut index = 0;
+        while index < MODELS.len() {
+            names[index] = MODELS[index].name;
+            index += 1;
+        }
+        names
+    };
+    &NAMES
+}
+
+/// The embedded model of that name, on a device.
+///
+/// # Errors
+/// [`CheckpointError::NotEmbedded`] for any name that is not one of [`embedded_names`].
+pub fn embedded(name: &str, device: &Device) -> Result<Checkpoint, CheckpointError> {
+    find(name)?.load(device)
+}
+
+/// What the embedded model of that name holds.
+///
+/// # Errors
+/// [`CheckpointError::NotEmbedded`] for any name that is not one of [`embedded_names`].
+pub fn inspect_embedded(name: &str) -> Result<Inspection, CheckpointError> {
+    let model = find(name)?;
+    let scheduler = read::scheduler(model.text(SCHEDULER_CONFIG, model.scheduler_config));
+    let card = read::card(Some(model.text(CARD, model.card)))?;
+    Inspection::of(&model.text(UNET_CONFIG, model.unet_config), scheduler, card, &model.weights()?)
+}
+
+fn find(name: &str) -> Result<&'static Embedded, CheckpointError> {
+    MODELS.iter().find(|model| model.name == name).ok_or_else(|| CheckpointError::NotEmbedded {
+        name: name.to_owned(),
+        known: if MODELS.is_empty() { "none".to_owned() } else { embedded_names().join(", ") },
+    })
+}
+
+impl Embedded {
+    fn load(&self, device: &Device) -> Result<Checkpoint, CheckpointError> {
+        let scheduler = read::scheduler(self.text(SCHEDULER_CONFIG, self.scheduler_config))?;
+        let card = read::card(Some(self.text(CARD, self.card)))?;
+        let config = self.text(UNET_CONFIG, self.unet_config);
+        read::build(&config, scheduler, card, &self.weights()?, device)
+    }
+
+    fn weights(&self) -> Result<Weights, CheckpointError> {
+        Weights::in_memory(&self.path(WEIGHTS), self.weights)
+    }
+
+    fn text(&self, file: &str, text: &str) -> Text {
+        Text { path: self.path(file), text: text.to_owned() }
+    }
+
+    /// For messages.
+    fn path(&self, file: &str) -> PathBuf {
+        Path::new("embedded").join(self.name).join(file)
+    }
+}

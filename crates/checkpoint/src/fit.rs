@@ -1,0 +1,282 @@
+//! Matching the tensors of a weight file with the parameters of a network, in both directions.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{Tensor, TensorData};
+use ddim_unet::UNet2D;
+
+use crate::error::CheckpointError;
+use crate::weights::{Stored, Weights};
+
+/// How the tensors of a weight file differ from the parameters of the configured network.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Parameters that the file lacks.
+    pub missing: Vec<String>,
+    /// Tensors that the network has no place for.
+    pub unused: Vec<String>,
+    /// Tensors of another shape than the parameter of that name.
+    pub misshapen: Vec<Misshapen>,
+}
+
+/// A tensor of another shape than the parameter of that name. Shapes are written as in PyTorch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misshapen {
+    /// The name, as diffusers writes it.
+    pub name: String,
+    /// The shape of the parameter.
+    pub expected: Vec<usize>,
+    /// The shape in the file.
+    pub found: Vec<usize>,
+}
+
+impl Report {
+    /// Whether every tensor fits and none is left over.
+    pub fn is_clean(&self) -> bool {
+        self.missing.is_empty() && self.unused.is_empty() && self.misshapen.is_empty()
+    }
+}
+
+/// The longest list of names in a message; [`Report`] itself holds all.
+const SHOWN: usize = 20;
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_clean() {
+            return f.write_str("every tensor fits");
+        }
+        let misshapen = self.misshapen.iter().map(|tensor| {
+            format!("{} should be {:?} and is {:?}", tensor.name, tensor.expected, tensor.found)
+        });
+        let groups = [
+            ("missing", self.missing.clone()),
+            ("not used", self.unused.clone()),
+            ("of another shape", misshapen.collect()),
+        ];
+        for (what, names) in groups.iter().filter(|(_, names)| !names.is_empty()) {
+            write!(f, "\n  {} {what}: ", names.len())?;
+            f.write_str(&names[..names.len().min(SHOWN)].join(", "))?;
+            if names.len() > SHOWN {
+                write!(f, " and {} more", names.len() - SHOWN)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A parameter of a network under its name and shape in PyTorch.
+pub(crate) struct Slot {
+    pub(crate) name: String,
+    pub(crate) shape: Vec<usize>,
+}
+
+/// The parameters of a network, in its own order. Nothing is initialised by looking.
+pub(crate) fn slots(unet: &UNet2D) -> Vec<Slot> {
+    let mut slots = Slots { place: ModulePath::default(), slots: Vec::new() };
+    unet.visit(&mut slots);
+    slots.slots
+}
+
+/// Compares names and shapes.
+pub(crate) fn compare(slots: &[Slot], weights: &Weights) -> Report {
+    let tensors = weights.tensors();
+    let mut report = Report::default();
+    for slot in slots {
+        match tensors.get(&slot.name) {
+            None => report.missing.push(slot.name.clone()),
+            Some(tensor) if fits(slot, tensor) => {}
+            Some(tensor) => report.misshapen.push(Misshapen {
+                name: slot.name.clone(),
+                expected: slot.shape.clone(),
+                found: tensor.shape.clone(),
+            }),
+        }
+    }
+    let known: BTreeSet<&str> = slots.iter().map(|slot| slot.name.as_str()).collect();
+    report.unused = tensors.keys().filter(|name| !known.contains(name.as_str())).cloned().collect();
+    report
+}
+
+/// Puts the tensors into the network.
+///
+/// # Errors
+/// Tensors that are missing, left over, misshapen, or cannot be read.
+pub(crate) fn fill(unet: UNet2D, weights: &Weights) -> Result<UNet2D, CheckpointError> {
+    let report = compare(&slots(&unet), weights);
+    if !report.is_clean() {
+        return Err(CheckpointError::Mismatch { path: weights.path().into(), report: Box::new(report) });
+    }
+    let mut filler = Filler { place: ModulePath::default(), weights, fault: None };
+    let unet = unet.map(&mut filler);
+    match filler.fault {
+        None => Ok(unet),
+        Some(fault) => Err(fault),
+    }
+}
+
+/// A parameter read back: its name and shape in PyTorch, and its values.
+pub(crate) struct Filled {
+    pub(crate) slot: Slot,
+    pub(crate) values: Vec<f32>,
+}
+
+/// All parameters with their values.
+pub(crate) fn values(unet: &UNet2D) -> Vec<Filled> {
+    let mut reader = Reader { place: ModulePath::default(), filled: Vec::new() };
+    unet.visit(&mut reader);
+    reader.filled
+}
+
+/// The attention layers of old releases were convolutions of one pixel: `[out, in, 1, 1]` for `[out, in]`.
+fn fits(slot: &Slot, tensor: &Stored) -> bool {
+    let is_attention = slot.shape.len() == 2 && slot.name.contains(".attentions.");
+    match tensor.shape.split_at_checked(slot.shape.len()) {
+        Some((shape, rest)) => {
+            shape == slot.shape && (rest.is_empty() || is_attention && rest.iter().all(|side| *side == 1))
+        }
+        None => false,
+    }
+}
+
+/// Where in the network a walk is, in the words of burn and of PyTorch.
+#[derive(Default)]
+struct ModulePath {
+    names: Vec<String>,
+    containers: Vec<String>,
+}
+
+impl ModulePath {
+    fn enter(&mut self, name: &str, container: &str) {
+        self.names.push(name.to_owned());
+        self.containers.push(container.to_owned());
+    }
+
+    fn exit(&mut self) {
+        self.names.pop();
+        self.containers.pop();
+    }
+
+    /// Name and shape in PyTorch of the parameter here. burn calls scale and offset of a normalisation
+    /// gamma and beta, and puts enum variants into the path.
+    fn slot(&self, shape: &[usize]) -> Slot {
+        let steps = self.names.iter().zip(&self.containers);
+        let parts: Vec<_> = steps
+            .filter(|(_, container)| !container.starts_with("Enum:"))
+            .map(|(name, _)| match name.as_str() {
+                "gamma" => "weight",
+                "beta" => "bias",
+                name => name,
+            })
+            .collect();
+        let mut shape = shape.to_vec();
+        if self.is_transposed(shape.len()) {
+            shape.reverse();
+        }
+        Slot { name: parts.join("."), shape }
+    }
+
+    /// burn's linear layers hold `[in, out]`, PyTorch's `[out, in]`.
+    fn is_transposed(&self, axes: usize) -> bool {
+        let owner = self.containers.iter().rfind(|container| container.starts_with("Struct:"));
+        axes == 2 && owner.is_some_and(|owner| owner == "Struct:Linear")
+    }
+}
+
+struct Slots {
+    place: ModulePath,
+    slots: Vec<Slot>,
+}
+
+impl ModuleVisitor for Slots {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.place.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.place.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.slots.push(self.place.slot(&param.lazy_shape()));
+    }
+}
+
+struct Filler<'a> {
+    place: ModulePath,
+    weights: &'a Weights,
+    fault: Option<CheckpointError>,
+}
+
+impl ModuleMapper for Filler<'_> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.place.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.place.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let shape = param.lazy_shape();
+        let slot = self.place.slot(&shape);
+        // `compare` has found every slot's tensor, of that slot's shape.
+        match self.weights.values(&self.weights.tensors()[&slot.name]) {
+            Ok(mut values) => {
+                if self.place.is_transposed(D) {
+                    values = transposed(&values, slot.shape[1]);
+                }
+                let tensor = Tensor::from_data(TensorData::new(values, shape), &param.lazy_device());
+                let id = param.id;
+                param.transform_for_load(tensor, id)
+            }
+            Err(fault) => {
+                self.fault.get_or_insert(fault);
+                param
+            }
+        }
+    }
+}
+
+struct Reader {
+    place: ModulePath,
+    filled: Vec<Filled>,
+}
+
+impl ModuleVisitor for Reader {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.place.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.place.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let data = param.val().into_data().convert::<f32>();
+        let slot = self.place.slot(data.shape());
+        let mut values = data.into_vec().expect("converted to f32 above");
+        if self.place.is_transposed(D) {
+            values = transposed(&values, slot.shape[0]);
+        }
+        self.filled.push(Filled { slot, values });
+    }
+}
+
+/// The transpose of a row-major matrix of `columns` columns.
+fn transposed(values: &[f32], columns: usize) -> Vec<f32> {
+    (0..columns).flat_map(|column| values.iter().skip(column).step_by(columns).copied()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transposing_twice_is_nothing() {
+        let matrix = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+        assert_eq!(transposed(&matrix, 3), [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
+        assert_eq!(transposed(&transposed(&matrix, 3), 2), matrix);
+    }
+}

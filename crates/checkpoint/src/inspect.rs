@@ -1,0 +1,108 @@
+//! What a model folder holds, whether or not it can be loaded.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use ddim_unet::UNet2DConfig;
+
+use crate::error::CheckpointError;
+use crate::fit::{self, Report, Slot};
+use crate::layout::{Layout, Text};
+use crate::weights::Weights;
+use crate::{Card, SchedulerConfig, read};
+
+/// What a model folder holds.
+#[derive(Debug)]
+pub struct Inspection {
+    /// The options of the network.
+    pub unet: UNet2DConfig,
+    /// The noise schedule, or why there is none.
+    pub scheduler: Result<SchedulerConfig, CheckpointError>,
+    /// Name and classes.
+    pub card: Card,
+    /// The weight file.
+    pub weight_file: PathBuf,
+    /// How many tensors of each type it holds.
+    pub dtypes: BTreeMap<String, usize>,
+    /// Parameters of the configured network.
+    pub parameters: usize,
+    /// The parts of the network, in the order in which a picture passes them.
+    pub blocks: Vec<Block>,
+    /// Tensors of the file that do not fit the network.
+    pub report: Report,
+}
+
+/// One part of a network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Its name, such as `down_blocks.0`.
+    pub name: String,
+    /// Its parameters.
+    pub parameters: usize,
+}
+
+/// Looks into a model folder without reading its weights. Tensors that do not fit are reported, not refused.
+///
+/// # Errors
+/// A folder without configuration or weights, or files that are broken.
+pub fn inspect(folder: &Path) -> Result<Inspection, CheckpointError> {
+    let layout = Layout::open(folder)?;
+    read::check_pipeline(&layout)?;
+    let scheduler = layout.scheduler_config().and_then(read::scheduler);
+    let card = read::card(layout.card()?)?;
+    Inspection::of(&layout.unet_config()?, scheduler, card, &Weights::open(&layout.weights()?)?)
+}
+
+impl Inspection {
+    pub(crate) fn of(
+        config: &Text,
+        scheduler: Result<SchedulerConfig, CheckpointError>,
+        card: Card,
+        weights: &Weights,
+    ) -> Result<Self, CheckpointError> {
+        let unet = read::unet_config(config)?;
+        // Parameters are lazy, so nothing is allocated on the device.
+        let network = unet
+            .init(&Device::flex())
+            .map_err(|source| CheckpointError::UNetConfig { path: config.path.clone(), source })?;
+        let slots = fit::slots(&network);
+        let mut dtypes = BTreeMap::new();
+        for tensor in weights.tensors().values() {
+            *dtypes.entry(tensor.dtype.clone()).or_default() += 1;
+        }
+        Ok(Self {
+            unet,
+            scheduler,
+            card,
+            weight_file: weights.path().into(),
+            dtypes,
+            parameters: slots.iter().map(elements).sum(),
+            blocks: blocks(&slots),
+            report: fit::compare(&slots, weights),
+        })
+    }
+}
+
+/// Parameters by part, parts in the order of their first parameter.
+fn blocks(slots: &[Slot]) -> Vec<Block> {
+    let mut blocks: Vec<Block> = Vec::new();
+    for slot in slots {
+        let name = block_name(&slot.name);
+        match blocks.iter_mut().find(|block| block.name == name) {
+            Some(block) => block.parameters += elements(slot),
+            None => blocks.push(Block { name: name.to_owned(), parameters: elements(slot) }),
+        }
+    }
+    blocks
+}
+
+/// `down_blocks.0` of `down_blocks.0.resnets.1.conv1.weight`, `conv_in` of `conv_in.weight`.
+fn block_name(name: &str) -> &str {
+    let parts = if name.starts_with("down_blocks.") || name.starts_with("up_blocks.") { 2 } else { 1 };
+    name.match_indices('.').nth(parts - 1).map_or(name, |(end, _)| &name[..end])
+}
+
+fn elements(slot: &Slot) -> usize {
+    slot.shape.iter().product()
+}

@@ -1,0 +1,85 @@
+//! Model folders in the diffusers layout, and the models compiled into the program.
+//!
+//! A model is a UNet, the noise schedule it was trained with, and a card that says what it draws:
+//!
+//! ```text
+//! model_index.json                             which classes the parts have
+//! unet/config.json                             the options of the network
+//! unet/diffusion_pytorch_model.safetensors     its weights, under diffusers' names
+//! scheduler/scheduler_config.json              the noise schedule
+//! ddim.json                                    name, class names, convention (ours; diffusers ignores it)
+//! ```
+//!
+//! [`load`] also reads folders with these files at their root, weights in PyTorch's `.bin` and `.pt`
+//! archives, and the attention names of old releases. [`save`] writes what [`load`] and diffusers read.
+//!
+//! Files come from strangers. A broken or lying one ends in a [`CheckpointError`] that names the file and
+//! the tensor: sizes are compared with what the file holds before anything of that size is allocated, and
+//! nothing in a file is executed.
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use burn::tensor::Device;
+//! use ddim_checkpoint::{Card, Checkpoint, SchedulerConfig, load, save};
+//! use ddim_unet::UNet2DConfig;
+//!
+//! let config = UNet2DConfig::from_json(
+//!     r#"{ "in_channels": 1, "out_channels": 1, "block_out_channels": [8, 8], "norm_num_groups": 4,
+//!          "down_block_types": ["DownBlock2D", "DownBlock2D"], "add_attention": false,
+//!          "up_block_types": ["UpBlock2D", "UpBlock2D"], "layers_per_block": 1 }"#,
+//! )?;
+//! let model = Checkpoint {
+//!     unet: config.init(&Device::flex())?,
+//!     scheduler: SchedulerConfig::default(),
+//!     card: Card { name: "untrained".into(), ..Card::default() },
+//! };
+//! let folder = tempfile::tempdir()?;
+//! save(&model, &folder.path().join("model"))?;
+//! let again = load(&folder.path().join("model"), &Device::flex())?;
+//! assert_eq!(again.card.name, "untrained");
+//! # Ok(())
+//! # }
+//! ```
+
+mod card;
+mod embedded;
+mod error;
+mod fit;
+mod inspect;
+mod layout;
+mod names;
+mod pickle;
+mod read;
+mod safetensors_header;
+mod scheduler;
+mod scheduler_json;
+mod weights;
+mod write;
+
+use ddim_unet::UNet2D;
+
+pub use card::Card;
+pub use embedded::{embedded, embedded_names, inspect_embedded};
+pub use error::{CheckpointError, SchedulerConfigError};
+pub use fit::{Misshapen, Report};
+pub use inspect::{Block, Inspection, inspect};
+pub use read::{load, load_with_scheduler};
+pub use scheduler::{
+    BetaScheduleName, MAX_TRAIN_STEPS, PredictionType, SchedulerClass, SchedulerConfig,
+    TimestepSpacing, VarianceType,
+};
+pub use write::save;
+
+/// A model: a network, its noise schedule, and what it draws.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    /// The network, weights included.
+    pub unet: UNet2D,
+    /// The schedule it was trained with, and how diffusers would sample from it.
+    pub scheduler: SchedulerConfig,
+    /// Its name and classes.
+    pub card: Card,
+}
+
+/// The diffusers release whose layout is written.
+const DIFFUSERS_VERSION: &str = "0.42.1";

@@ -1,0 +1,349 @@
+//! `scheduler_config.json`: the noise schedule a model was trained with, and what diffusers would do with it.
+
+use std::fmt;
+
+use ddim_schedule::{
+    BetaSchedule, Convention, EpsSource, Eta, FinalAlphaBar, LastNoise, Method, NoiseSchedule,
+    Predecessor, Prediction, Settings, Spacing, Variance, X0Limit,
+};
+
+use crate::error::SchedulerConfigError;
+
+/// The content of a `scheduler_config.json` of diffusers, under its names.
+///
+/// The defaults are those of `DDIMScheduler`.
+///
+/// ```
+/// use ddim_checkpoint::SchedulerConfig;
+///
+/// let config = SchedulerConfig::from_json(
+///     r#"{"_class_name": "DDPMScheduler", "variance_type": "fixed_large"}"#,
+/// )?;
+/// assert_eq!(config.noise_schedule()?.train_steps(), 1000);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct SchedulerConfig {
+    /// `_class_name`.
+    pub class_name: SchedulerClass,
+    /// Training steps T, at most [`MAX_TRAIN_STEPS`].
+    pub num_train_timesteps: usize,
+    /// First beta.
+    pub beta_start: f64,
+    /// Last beta.
+    pub beta_end: f64,
+    /// How beta goes from the first to the last.
+    pub beta_schedule: BetaScheduleName,
+    /// Betas given one by one; they replace the three fields above.
+    pub trained_betas: Option<Vec<f64>>,
+    /// Whether the predicted x0 is clamped to +-`clip_sample_range`.
+    pub clip_sample: bool,
+    /// The largest |x0| kept by `clip_sample`.
+    pub clip_sample_range: f64,
+    /// alpha_bar after the last step: 1 if true, that of the first training step if false (DDIM only).
+    pub set_alpha_to_one: bool,
+    /// Added to every timestep of the leading spacing.
+    pub steps_offset: usize,
+    /// What the network predicts.
+    pub prediction_type: PredictionType,
+    /// Dynamic thresholding of the predicted x0, in place of clipping.
+    pub thresholding: bool,
+    /// The quantile of |x0| that dynamic thresholding scales to 1.
+    pub dynamic_thresholding_ratio: f64,
+    /// The largest scale of dynamic thresholding.
+    pub sample_max_value: f64,
+    /// How timesteps are chosen.
+    pub timestep_spacing: TimestepSpacing,
+    /// Whether betas are rescaled so that the last alpha_bar is 0.
+    pub rescale_betas_zero_snr: bool,
+    /// The variance of a reverse step (DDPM only).
+    pub variance_type: VarianceType,
+    /// Options of classes that are not interpreted here, kept as they were.
+    pub other: serde_json::Map<String, serde_json::Value>,
+}
+
+/// The largest `num_train_timesteps` that is read: a thousand times what published models use.
+pub const MAX_TRAIN_STEPS: usize = 1_000_000;
+
+impl Default for SchedulerConfig {
+    fn default() -> Self {
+        Self {
+            class_name: SchedulerClass::Ddim,
+            num_train_timesteps: 1000,
+            beta_start: 1e-4,
+            beta_end: 0.02,
+            beta_schedule: BetaScheduleName::Linear,
+            trained_betas: None,
+            clip_sample: true,
+            clip_sample_range: 1.0,
+            set_alpha_to_one: true,
+            steps_offset: 0,
+            prediction_type: PredictionType::Epsilon,
+            thresholding: false,
+            dynamic_thresholding_ratio: 0.995,
+            sample_max_value: 1.0,
+            timestep_spacing: TimestepSpacing::Leading,
+            rescale_betas_zero_snr: false,
+            variance_type: VarianceType::FixedSmall,
+            other: serde_json::Map::new(),
+        }
+    }
+}
+
+impl SchedulerConfig {
+    /// The schedule of the training: its betas, rescaled to zero terminal SNR where the file says so.
+    ///
+    /// # Errors
+    /// Values that make no schedule, such as a beta outside (0, 1).
+    pub fn noise_schedule(&self) -> Result<NoiseSchedule, SchedulerConfigError> {
+        let schedule = NoiseSchedule::new(&self.betas(), self.num_train_timesteps)?;
+        Ok(if self.rescale_betas_zero_snr {
+            schedule.rescaled_to_zero_snr()
+        } else {
+            schedule
+        })
+    }
+
+    /// How diffusers samples with this configuration in `n_steps` steps: `DDIMScheduler` with eta 0,
+    /// `DDPMScheduler` with its `variance_type`.
+    ///
+    /// # Errors
+    /// A class whose method is not built here.
+    pub fn settings(&self, n_steps: usize) -> Result<Settings, SchedulerConfigError> {
+        let (method, final_alpha_bar, predecessor) = match self.class_name {
+            SchedulerClass::Ddim => (
+                Method::Ddim { eta: Eta::DDIM },
+                self.final_alpha_bar(),
+                Predecessor::Stride,
+            ),
+            SchedulerClass::Ddpm => (
+                Method::Ddpm { variance: self.variance() },
+                FinalAlphaBar::One,
+                Predecessor::InList,
+            ),
+            SchedulerClass::Other(class) => return Err(SchedulerConfigError::NoMethod { class }),
+        };
+        Ok(Settings {
+            method,
+            prediction: self.prediction(),
+            spacing: self.spacing(),
+            n_steps,
+            limit: self.limit(),
+            eps_source: EpsSource::Network,
+            final_alpha_bar,
+            predecessor,
+            last_noise: LastNoise::UnlessTimestepZero,
+            convention: Convention::Diffusers,
+        })
+    }
+
+    /// What the network predicts, whatever the scheduler class.
+    pub fn prediction(&self) -> Prediction {
+        match self.prediction_type {
+            PredictionType::Epsilon => Prediction::Epsilon,
+            PredictionType::Sample => Prediction::X0,
+            PredictionType::VPrediction => Prediction::V,
+        }
+    }
+
+    fn betas(&self) -> BetaSchedule {
+        let (start, end) = (self.beta_start, self.beta_end);
+        match (&self.trained_betas, self.beta_schedule) {
+            (Some(betas), _) => BetaSchedule::Given(betas.clone()),
+            (None, BetaScheduleName::Linear) => BetaSchedule::Linear { start, end },
+            (None, BetaScheduleName::ScaledLinear) => BetaSchedule::ScaledLinear { start, end },
+            (None, BetaScheduleName::SquaredCosCapV2) => BetaSchedule::SquaredCosCapV2,
+            (None, BetaScheduleName::Sigmoid) => BetaSchedule::Sigmoid { start, end },
+            (None, BetaScheduleName::Laplace) => BetaSchedule::Laplace,
+        }
+    }
+
+    fn variance(&self) -> Variance {
+        match self.variance_type {
+            VarianceType::FixedSmall | VarianceType::FixedSmallLog => Variance::FixedSmall,
+            VarianceType::FixedLarge | VarianceType::FixedLargeLog => Variance::FixedLarge,
+            VarianceType::Learned => Variance::Learned,
+            VarianceType::LearnedRange => Variance::LearnedRange,
+        }
+    }
+
+    fn spacing(&self) -> Spacing {
+        match self.timestep_spacing {
+            TimestepSpacing::Leading => Spacing::Leading { offset: self.steps_offset },
+            TimestepSpacing::Trailing => Spacing::Trailing,
+            TimestepSpacing::Linspace => Spacing::Linspace,
+        }
+    }
+
+    /// Thresholding goes before clipping, as in diffusers.
+    fn limit(&self) -> X0Limit {
+        if self.thresholding {
+            X0Limit::DynamicThreshold {
+                ratio: self.dynamic_thresholding_ratio,
+                max: self.sample_max_value,
+            }
+        } else if self.clip_sample {
+            X0Limit::Clip { range: self.clip_sample_range }
+        } else {
+            X0Limit::Free
+        }
+    }
+
+    fn final_alpha_bar(&self) -> FinalAlphaBar {
+        if self.set_alpha_to_one {
+            FinalAlphaBar::One
+        } else {
+            FinalAlphaBar::First
+        }
+    }
+}
+
+/// A scheduler class of diffusers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SchedulerClass {
+    /// `DDIMScheduler`.
+    Ddim,
+    /// `DDPMScheduler`.
+    Ddpm,
+    /// A class that shares their beta schedule; its own options are kept and not interpreted.
+    Other(&'static str),
+}
+
+impl SchedulerClass {
+    /// The classes with the beta schedule of DDPM and a sampling method of their own.
+    pub const OTHERS: [&'static str; 19] = [
+        "DDIMInverseScheduler",
+        "DDIMParallelScheduler",
+        "DDPMParallelScheduler",
+        "DEISMultistepScheduler",
+        "DPMSolverMultistepInverseScheduler",
+        "DPMSolverMultistepScheduler",
+        "DPMSolverSDEScheduler",
+        "DPMSolverSinglestepScheduler",
+        "EulerAncestralDiscreteScheduler",
+        "EulerDiscreteScheduler",
+        "HeunDiscreteScheduler",
+        "KDPM2AncestralDiscreteScheduler",
+        "KDPM2DiscreteScheduler",
+        "LCMScheduler",
+        "LMSDiscreteScheduler",
+        "PNDMScheduler",
+        "SASolverScheduler",
+        "TCDScheduler",
+        "UniPCMultistepScheduler",
+    ];
+
+    /// The name diffusers gives it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ddim => "DDIMScheduler",
+            Self::Ddpm => "DDPMScheduler",
+            Self::Other(name) => name,
+        }
+    }
+
+    /// The class of that name, if it is known.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "DDIMScheduler" => Some(Self::Ddim),
+            "DDPMScheduler" => Some(Self::Ddpm),
+            _ => Self::OTHERS.into_iter().find(|other| *other == name).map(Self::Other),
+        }
+    }
+}
+
+impl fmt::Display for SchedulerClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// An option whose value is one of a few names.
+pub(crate) trait Choice: Copy + 'static {
+    const ALL: &'static [Self];
+    fn text(self) -> &'static str;
+}
+
+macro_rules! choice {
+    ($(#[$doc:meta])* $name:ident { $($(#[$about:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name {
+            $($(#[$about])* $variant),+
+        }
+
+        impl Choice for $name {
+            const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            fn text(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text),+
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.text())
+            }
+        }
+    };
+}
+
+choice! {
+    /// `beta_schedule`.
+    BetaScheduleName {
+        /// Evenly spaced betas (Ho et al. 2020).
+        Linear = "linear",
+        /// Evenly spaced square roots of beta.
+        ScaledLinear = "scaled_linear",
+        /// The cosine schedule of Nichol and Dhariwal (2021), beta at most 0.999.
+        SquaredCosCapV2 = "squaredcos_cap_v2",
+        /// A sigmoid over [-6, 6].
+        Sigmoid = "sigmoid",
+        /// The Laplace schedule.
+        Laplace = "laplace",
+    }
+}
+
+choice! {
+    /// `prediction_type`.
+    PredictionType {
+        /// The noise.
+        Epsilon = "epsilon",
+        /// The clean image.
+        Sample = "sample",
+        /// v of Salimans and Ho (2022).
+        VPrediction = "v_prediction",
+    }
+}
+
+choice! {
+    /// `timestep_spacing`.
+    TimestepSpacing {
+        /// Multiples of T // S, plus the offset.
+        Leading = "leading",
+        /// From T - 1 downwards.
+        Trailing = "trailing",
+        /// From 0 to T - 1, rounded.
+        Linspace = "linspace",
+    }
+}
+
+choice! {
+    /// `variance_type`.
+    VarianceType {
+        /// The posterior variance beta-tilde.
+        FixedSmall = "fixed_small",
+        /// The same, by way of its logarithm.
+        FixedSmallLog = "fixed_small_log",
+        /// Beta.
+        FixedLarge = "fixed_large",
+        /// The same, by way of its logarithm.
+        FixedLargeLog = "fixed_large_log",
+        /// The network's second half is the variance.
+        Learned = "learned",
+        /// The network's second half chooses between the two fixed ones.
+        LearnedRange = "learned_range",
+    }
+}

@@ -1,0 +1,111 @@
+//! What can be typed: every command, option and help text. Values are checked here as far as that needs no file.
+
+mod sampling;
+mod training;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+pub(crate) use self::sampling::{EtaChoice, ModelArgs, PlanArgs, SampleArgs, ScheduleArgs, Solver};
+pub(crate) use self::training::TrainArgs;
+pub(crate) use crate::device::{DeviceChoice, Precision};
+
+/// Draws pictures with trained diffusion models: DDIM and DDPM, on any GPU and on a plain CPU.
+#[derive(Debug, Parser)]
+#[command(
+    name = "ddim",
+    version,
+    propagate_version = true,
+    after_help = "Start here:\n  \
+        ddim sample --eta 0 --steps 20        16 pictures in samples.png, from the embedded model\n  \
+        ddim sample --help                    everything that can be asked for\n\n\
+        Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) verbosity: Verbosity,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Draw pictures with a model
+    #[command(after_long_help = sampling::SAMPLE_EXAMPLES)]
+    Sample(Box<SampleArgs>),
+    /// Show the timesteps and coefficients that a run would use; needs no model and no GPU
+    #[command(after_long_help = sampling::SCHEDULE_EXAMPLES)]
+    Schedule(ScheduleArgs),
+    /// Show what a model folder holds: parameters, blocks, schedule, unmatched tensors
+    Inspect(InspectArgs),
+    /// Show the devices that can be used here
+    Devices(DevicesArgs),
+    /// Train a model on a set of images
+    #[command(after_long_help = training::EXAMPLES)]
+    Train(TrainArgs),
+    /// Print a completion script for a shell
+    #[command(after_long_help = "Examples:\n  \
+        ddim completions bash > ~/.local/share/bash-completion/completions/ddim\n  \
+        ddim completions fish > ~/.config/fish/completions/ddim.fish")]
+    Completions(CompletionsArgs),
+}
+
+/// How much is said on stderr.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Verbosity {
+    /// Say more on stderr; twice for everything (RUST_LOG sets it in detail)
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
+
+    /// Say nothing on stderr but errors, and show no progress
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+}
+
+impl Verbosity {
+    /// The log filter, in the language of `RUST_LOG`.
+    pub(crate) fn filter(&self) -> &'static str {
+        match (self.quiet, self.verbose) {
+            (true, _) => "error",
+            (false, 0) => "warn,ddim=info",
+            (false, 1) => "warn,ddim=debug",
+            (false, _) => "debug",
+        }
+    }
+}
+
+/// Options of `ddim inspect`.
+#[derive(Args, Debug)]
+pub(crate) struct InspectArgs {
+    /// A folder in the diffusers layout, or the name of an embedded model
+    pub(crate) model: String,
+
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `ddim devices`.
+#[derive(Args, Debug)]
+pub(crate) struct DevicesArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `ddim completions`.
+#[derive(Args, Debug)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// Where a run computes.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct DeviceArgs {
+    /// Where to compute: `auto` takes a GPU where there is one and the CPU otherwise, and never fails
+    #[arg(long, value_enum, default_value_t = DeviceChoice::Auto)]
+    pub(crate) device: DeviceChoice,
+}
+

@@ -1,0 +1,259 @@
+//! Options of `ddim sample` and `ddim schedule`.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, ValueEnum};
+use ddim_schedule::{Convention, Eta, Spacing};
+
+use super::DeviceArgs;
+use crate::device::Precision;
+use crate::seeds::SeedList;
+
+/// Shown under `ddim sample --help`.
+pub(super) const SAMPLE_EXAMPLES: &str = "\
+Examples:
+  ddim sample --eta 0 --steps 20                       16 pictures, in samples.png
+  ddim sample --class sneaker --num 1 --show           one, in the terminal
+  ddim sample --class coat,bag --num 8 --out eight.png
+  ddim sample --num 5000 --out pictures                one PNG a picture, and run.json
+  ddim sample --num 5000 --out pictures --resume       goes on where it was stopped
+  ddim sample --seeds 0-63,100 --out evaluate.npz      arr_0 uint8 [n,h,w,c], arr_1 labels
+  ddim sample --animate steps.gif                      how the pictures came to be
+  ddim sample --model path/to/ddpm-cifar10 --solver ddpm --steps 1000
+  ddim sample --noise start.safetensors --out raw.safetensors --trajectory
+
+The same command draws the same pictures, whatever --batch-size: bit for bit on the CPU.
+Ctrl-C stops at the next step, keeps every finished picture and says how to go on.";
+
+/// Shown under `ddim schedule --help`.
+pub(super) const SCHEDULE_EXAMPLES: &str = "\
+Examples:
+  ddim schedule --steps 20
+  ddim schedule --steps 50 --eta 1 --spacing quad
+  ddim schedule --convention diffusers --steps 10 --json
+  ddim schedule --scheduler-config scheduler_config.json --timesteps 999,500,1";
+
+/// Options of `ddim sample`.
+#[derive(Args, Debug)]
+pub(crate) struct SampleArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
+
+    /// How many pictures [default: 16, or as many as --noise holds]
+    #[arg(long, short, value_name = "N", value_parser = at_least_one, help_heading = "Pictures")]
+    pub(crate) num: Option<usize>,
+
+    /// Seed of the noise; picture k of a seed is always the same
+    #[arg(long, value_name = "SEED", default_value_t = 0, help_heading = "Pictures")]
+    pub(crate) seed: u64,
+
+    /// One picture for each seed listed, as in 0-63,100: that seed's first
+    #[arg(long, value_name = "LIST", conflicts_with_all = ["num", "seed"], help_heading = "Pictures")]
+    pub(crate) seeds: Option<SeedList>,
+
+    /// Classes by name or number, used in turn [default: all classes in turn]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Pictures")]
+    pub(crate) class: Vec<String>,
+
+    /// How strongly the class is followed; 1 follows the model as it is, larger exaggerates
+    #[arg(long, value_name = "WEIGHT", default_value_t = 1.0, value_parser = finite,
+        allow_negative_numbers = true, help_heading = "Pictures")]
+    pub(crate) guidance: f64,
+
+    /// Take the noise from a safetensors file: `initial_noise` [n,c,h,w], and for stochastic methods
+    /// `step_noise` [k,n,c,h,w] with `step_noise_used_at_step` [k]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["seed", "seeds"], help_heading = "Pictures")]
+    pub(crate) noise: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+
+    /// Numbers in which the network computes
+    #[arg(long, value_enum, default_value_t = Precision::F32)]
+    pub(crate) precision: Precision,
+
+    /// Pictures drawn at once; fewer need less memory
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = at_least_one)]
+    pub(crate) batch_size: usize,
+
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// Where the pictures go.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct OutputArgs {
+    /// A folder (one PNG a picture, named by its index, and run.json) or a file: a grid .png, .npz or
+    /// .safetensors [default: samples.png]
+    #[arg(long, short, value_name = "PATH")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// Write no grid.png into the folder
+    #[arg(long)]
+    pub(crate) no_grid: bool,
+
+    /// Complete a folder that a stopped run left; nothing is drawn twice
+    #[arg(long, requires = "out", conflicts_with_all = ["force", "animate"])]
+    pub(crate) resume: bool,
+
+    /// Replace files that exist
+    #[arg(long)]
+    pub(crate) force: bool,
+
+    /// Write the x0 predictions of every step as a moving picture: .gif, .apng, .png or .webp
+    #[arg(long, value_name = "FILE")]
+    pub(crate) animate: Option<PathBuf>,
+
+    /// Show the pictures in the terminal; without --out nothing is written
+    #[arg(long)]
+    pub(crate) show: bool,
+
+    /// Keep every state in the .safetensors file: `x` [steps+1,n,c,h,w]
+    #[arg(long, requires = "out")]
+    pub(crate) trajectory: bool,
+
+    /// Print what was done as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `ddim schedule`.
+#[derive(Args, Debug)]
+pub(crate) struct ScheduleArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
+
+    /// Print JSON: the whole plan, with decimals that read back to the same f64
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Which model, and what it was trained with.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ModelArgs {
+    /// A folder in the diffusers layout, or the name of an embedded model [default: the first embedded model]
+    #[arg(long, value_name = "FOLDER|NAME")]
+    pub(crate) model: Option<String>,
+
+    /// A scheduler_config.json to use in place of the model's own
+    #[arg(long, value_name = "FILE")]
+    pub(crate) scheduler_config: Option<PathBuf>,
+}
+
+/// The method: which steps, and what is done in each.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Method")]
+pub(crate) struct PlanArgs {
+    /// How many times the network is called for a picture [default: 20]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub(crate) steps: Option<usize>,
+
+    /// Noise in each step, from 0 (DDIM, none) to 1 (as DDPM); `hat` for the larger variance of DDPM
+    /// [default: 0]
+    #[arg(long, value_name = "ETA", allow_negative_numbers = true)]
+    pub(crate) eta: Option<EtaChoice>,
+
+    /// The method: ddim takes --eta, ddpm is ancestral sampling
+    /// [default: ddim, or the method that --scheduler-config names]
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub(crate) solver: Option<Solver>,
+
+    /// How the steps are spread over the training timesteps: uniform, quad, leading, trailing, linspace,
+    /// ddimN, or sections as in 10,5,5 [default: the convention's]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) spacing: Option<Spacing>,
+
+    /// The timesteps themselves, noisy to clean, as in 999,666,333
+    #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with_all = ["steps", "spacing"])]
+    pub(crate) timesteps: Option<Vec<usize>>,
+
+    /// Whose habits of spacing, clipping and rounding to follow: exact, diffusers, ermongroup, openai
+    /// [default: what the model was made for]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) convention: Option<Convention>,
+
+    /// Clip every prediction of the picture to the range of pictures
+    #[arg(long, overrides_with = "no_clip")]
+    pub(crate) clip: bool,
+
+    /// Do not limit the predictions of the picture
+    #[arg(long, overrides_with = "clip")]
+    pub(crate) no_clip: bool,
+
+    /// Recompute the predicted noise from the clipped prediction of the picture
+    #[arg(long)]
+    pub(crate) rederive_eps: bool,
+}
+
+/// Sampling methods by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Solver {
+    /// Song et al. (2020): the family with --eta
+    Ddim,
+    /// Ho et al. (2020): ancestral sampling
+    Ddpm,
+}
+
+/// What `--eta` can be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum EtaChoice {
+    /// A number.
+    Value(Eta),
+    /// The method with the larger standard deviation, which is no value of eta.
+    Hat,
+}
+
+impl FromStr for EtaChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "hat" {
+            return Ok(Self::Hat);
+        }
+        let value: f64 = text.parse().map_err(|_| "not a number; give a value from 0 to 1, or hat".to_owned())?;
+        Eta::new(value).map(Self::Value).map_err(|error| error.to_string())
+    }
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("at least 1 is needed".to_owned()),
+        Ok(number) => Ok(number),
+        Err(_) => Err("not a whole number from 1 on".to_owned()),
+    }
+}
+
+fn finite(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number.is_finite() => Ok(number),
+        _ => Err("not a finite number".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn eta_is_a_number_in_range_or_hat() {
+        assert_eq!("hat".parse(), Ok(EtaChoice::Hat));
+        assert_eq!("0".parse(), Ok(EtaChoice::Value(Eta::DDIM)));
+        for refused in ["1.2", "-0.1", "NaN", "inf", "x", ""] {
+            assert!(refused.parse::<EtaChoice>().is_err(), "{refused}");
+        }
+    }
+
+    #[test]
+    fn counts_start_at_one() {
+        assert_eq!(at_least_one("1"), Ok(1));
+        assert!(at_least_one("0").is_err() && at_least_one("-1").is_err() && at_least_one("1.5").is_err());
+    }
+}

@@ -1,0 +1,41 @@
+//! Options of `ddim train`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::DeviceArgs;
+
+/// Shown under `ddim train --help`.
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  ddim train --data train-images-idx3-ubyte.gz --recipe recipe.json --out run
+  ddim train --data pictures/ --recipe recipe.json --out run    a sub-folder is a class
+  ddim sample --model run/model                                 what it has learned so far
+
+Run the same command again to go on after a stop or a crash: training continues from the last
+checkpoint in --out. Ctrl-C writes one before it ends.";
+
+/// Options of `ddim train`.
+#[derive(Args, Debug)]
+pub(crate) struct TrainArgs {
+    /// The images: an IDX file (.gz or not; its labels file beside it), CIFAR-10 binary files, an .npz, or a
+    /// folder of pictures
+    #[arg(long, value_name = "PATH")]
+    pub(crate) data: PathBuf,
+
+    /// What to train and how: network, noise schedule, learning rate, steps, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) recipe: PathBuf,
+
+    /// The folder for checkpoints, the loss curve, sample grids and the finished model
+    #[arg(long, short, value_name = "FOLDER")]
+    pub(crate) out: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}

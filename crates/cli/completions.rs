@@ -1,0 +1,19 @@
+//! `ddim completions`: a completion script for a shell, on stdout.
+
+use std::io::{self, Write};
+
+use clap::CommandFactory;
+
+use crate::Ending;
+use crate::args::{Cli, CompletionsArgs};
+
+/// Prints the script that makes the shell complete `ddim` commands.
+///
+/// # Errors
+/// When stdout cannot be written.
+pub(crate) fn run(args: &CompletionsArgs) -> anyhow::Result<Ending> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "ddim", &mut script);
+    io::stdout().write_all(&script)?;
+    Ok(Ending::Done)
+}

@@ -1,0 +1,179 @@
+//! Files that appear whole or not at all: written beside their place, then renamed into it.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+
+/// What to do about a file that is already there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Existing {
+    /// Leave it and fail.
+    Keep,
+    /// Replace it (`--force`).
+    Replace,
+}
+
+impl Existing {
+    /// What `--force` means.
+    pub(crate) fn from_force(force: bool) -> Self {
+        if force { Self::Replace } else { Self::Keep }
+    }
+}
+
+/// A file in the making. Its place is claimed from the start, so that a folder that cannot be written, a file
+/// that must not be replaced and a second run with the same target are found before any work is done.
+#[derive(Debug)]
+pub(crate) struct Staged {
+    target: PathBuf,
+    part: PathBuf,
+    file: File,
+    existing: Existing,
+}
+
+impl Staged {
+    /// Claims `target`; its folder is made where it is missing.
+    ///
+    /// # Errors
+    /// When the file exists and is to be kept, cannot be written, or another run is writing it.
+    pub(crate) fn create(target: &Path, existing: Existing) -> anyhow::Result<Self> {
+        refuse_existing(target, existing)?;
+        if target.is_dir() {
+            bail!("{} is a folder, and a file was to be written there; choose another name", target.display());
+        }
+        let folder = parent(target);
+        fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        let part = part_name(target);
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&part)
+            .with_context(|| format!("cannot write in {}; choose another --out", folder.display()))?;
+        lock(&file, target)?;
+        file.set_len(0)?;
+        Ok(Self { target: target.to_owned(), part, file, existing })
+    }
+
+    /// Writes the whole content and puts the file in its place.
+    ///
+    /// # Errors
+    /// When the content cannot be written, for instance on a full disk; nothing is left behind then.
+    pub(crate) fn finish(mut self, content: &[u8]) -> anyhow::Result<()> {
+        self.file.write_all(content).and_then(|()| self.file.sync_data()).with_context(|| self.cannot_write())?;
+        refuse_existing(&self.target, self.existing)?;
+        fs::rename(&self.part, &self.target).with_context(|| self.cannot_write())
+    }
+
+    fn cannot_write(&self) -> String {
+        format!("cannot write {}", self.target.display())
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        // After `finish` there is nothing to remove; a part that stays is overwritten by the next run.
+        let _ = fs::remove_file(&self.part);
+    }
+}
+
+/// Writes a file whole or not at all, in a folder that this run has locked.
+///
+/// # Errors
+/// When it cannot be written; nothing is left behind then.
+pub(crate) fn write_whole(target: &Path, content: &[u8]) -> anyhow::Result<()> {
+    let part = part_name(target);
+    let written = write_part(&part, content).and_then(|()| fs::rename(&part, target));
+    if written.is_err() {
+        // The first error is the one to report.
+        let _ = fs::remove_file(&part);
+    }
+    written.with_context(|| format!("cannot write {}", target.display()))
+}
+
+/// Takes the lock of an open file for as long as it stays open; `place` is what the user knows it by.
+///
+/// # Errors
+/// When another process holds it.
+pub(crate) fn lock(file: &File, place: &Path) -> anyhow::Result<()> {
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => {
+            bail!("another run is writing {}; wait until it ends, or choose another --out", place.display())
+        }
+        // A file system without locks: two runs at once are then the user's to avoid.
+        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("cannot lock {}", place.display()))
+        }
+    }
+}
+
+fn write_part(part: &Path, content: &[u8]) -> io::Result<()> {
+    // Not synced: thousands of pictures would wait for the disk one by one.
+    File::create(part)?.write_all(content)
+}
+
+fn refuse_existing(target: &Path, existing: Existing) -> anyhow::Result<()> {
+    if existing == Existing::Keep && target.symlink_metadata().is_ok() {
+        bail!("{} exists; choose another --out, or replace it with --force", target.display());
+    }
+    Ok(())
+}
+
+fn parent(target: &Path) -> &Path {
+    match target.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// `a/b.png` -> `a/.b.png.part`
+fn part_name(target: &Path) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(target.file_name().unwrap_or_default());
+    name.push(".part");
+    target.with_file_name(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn appears_whole_and_leaves_nothing_beside() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let target = folder.path().join("new/a.png");
+        let staged = Staged::create(&target, Existing::Keep).expect("a free place");
+        assert!(!target.exists());
+        staged.finish(b"content").expect("writable");
+        assert_eq!(fs::read(&target).expect("written"), b"content");
+        assert_eq!(fs::read_dir(target.parent().expect("new")).expect("listed").count(), 1);
+    }
+
+    #[test]
+    fn keeps_what_exists_unless_forced() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let target = folder.path().join("a.png");
+        fs::write(&target, "old").expect("writable");
+        let error = Staged::create(&target, Existing::Keep).expect_err("kept");
+        assert!(error.to_string().contains("--force"), "{error}");
+        Staged::create(&target, Existing::Replace).expect("forced").finish(b"new").expect("writable");
+        assert_eq!(fs::read(&target).expect("written"), b"new");
+    }
+
+    #[test]
+    fn a_second_run_with_the_same_target_is_refused_and_an_abandoned_one_is_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let target = folder.path().join("a.png");
+        let first = Staged::create(&target, Existing::Keep).expect("a free place");
+        let error = Staged::create(&target, Existing::Keep).expect_err("taken");
+        assert!(error.to_string().contains("another run"), "{error}");
+        drop(first);
+        fs::write(part_name(&target), "left by a killed run").expect("writable");
+        Staged::create(&target, Existing::Keep).expect("free again").finish(b"x").expect("writable");
+        assert_eq!(fs::read(&target).expect("written"), b"x");
+    }
+}

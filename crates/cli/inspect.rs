@@ -1,0 +1,91 @@
+//! `ddim inspect`: what a model folder holds.
+
+use std::io::{self, Write};
+
+use ddim_checkpoint::Inspection;
+use serde_json::{Value, json};
+
+use crate::Ending;
+use crate::args::InspectArgs;
+use crate::model;
+
+/// Prints parameters, blocks, schedule and unmatched tensors.
+///
+/// # Errors
+/// When there is no such model, its files are broken, or stdout cannot be written.
+pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<Ending> {
+    let inspection = model::inspect(&args.model)?;
+    let text = if args.json { format!("{:#}\n", as_json(&inspection)?) } else { as_text(&args.model, &inspection) };
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(Ending::Done)
+}
+
+fn as_json(inspection: &Inspection) -> anyhow::Result<Value> {
+    let scheduler = match &inspection.scheduler {
+        Ok(scheduler) => serde_json::from_str(&scheduler.to_json())?,
+        Err(error) => json!({ "error": error.to_string() }),
+    };
+    let card: Value = serde_json::from_str(&inspection.card.to_json())?;
+    let unet: Value = serde_json::from_str(&inspection.unet.to_json())?;
+    let report = &inspection.report;
+    let misshapen = report.misshapen.iter().map(|tensor| {
+        json!({ "name": tensor.name, "expected": tensor.expected, "found": tensor.found })
+    });
+    Ok(json!({
+        "card": card,
+        "parameters": inspection.parameters,
+        "blocks": inspection.blocks.iter()
+            .map(|block| json!({ "name": block.name, "parameters": block.parameters }))
+            .collect::<Vec<_>>(),
+        "unet": unet,
+        "scheduler": scheduler,
+        "weight_file": inspection.weight_file,
+        "dtypes": inspection.dtypes,
+        "missing": report.missing,
+        "unused": report.unused,
+        "misshapen": misshapen.collect::<Vec<_>>(),
+    }))
+}
+
+fn as_text(name: &str, inspection: &Inspection) -> String {
+    let unet = &inspection.unet;
+    let dtypes: Vec<String> =
+        inspection.dtypes.iter().map(|(dtype, count)| format!("{count} tensors of {dtype}")).collect();
+    let size = unet.sample_size.map_or("any size".to_owned(), |size| {
+        let [height, width] = size.height_width();
+        format!("{height}x{width}")
+    });
+    let mut lines = vec![
+        format!("model       {name}"),
+        format!("pictures    {} channels, {size}", unet.in_channels),
+        format!("classes     {}", classes(inspection)),
+        format!("parameters  {}", inspection.parameters),
+        format!("weights     {}: {}", inspection.weight_file.display(), dtypes.join(", ")),
+        format!("scheduler   {}", scheduler(inspection)),
+        "blocks".to_owned(),
+    ];
+    lines.extend(inspection.blocks.iter().map(|block| format!("  {:<18}{:>12}", block.name, block.parameters)));
+    lines.push(format!("tensors     {}", inspection.report));
+    lines.join("\n") + "\n"
+}
+
+fn classes(inspection: &Inspection) -> String {
+    match (inspection.unet.num_class_embeds, inspection.card.classes.as_slice()) {
+        (None, _) => "none".to_owned(),
+        (Some(count), []) => format!("{count}, without names"),
+        (Some(_), names) => names.join(", "),
+    }
+}
+
+fn scheduler(inspection: &Inspection) -> String {
+    match &inspection.scheduler {
+        Ok(scheduler) => format!(
+            "{}, {} training steps, betas {}, predicts {}",
+            scheduler.class_name,
+            scheduler.num_train_timesteps,
+            scheduler.beta_schedule,
+            scheduler.prediction_type
+        ),
+        Err(error) => error.to_string(),
+    }
+}

@@ -1,0 +1,100 @@
+//! The command line of `ddim`: it reads what was typed, calls the libraries, and prints.
+//!
+//! Results go to stdout, everything else to stderr.
+//! Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+
+mod args;
+mod completions;
+mod device;
+mod devices;
+mod files;
+mod inspect;
+mod model;
+mod noise;
+mod output;
+mod picture;
+mod plan;
+mod progress;
+mod run_record;
+mod sample;
+mod schedule;
+mod seeds;
+mod signals;
+mod train;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use crate::args::{Cli, Command, Verbosity};
+
+/// How a command that did not fail ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Everything asked for was done.
+    Done,
+    /// Ctrl-C stopped it; what was finished is kept.
+    Interrupted,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log_to_stderr(&cli.verbosity);
+    match run(cli) {
+        Ok(Ending::Done) => ExitCode::SUCCESS,
+        Ok(Ending::Interrupted) => ExitCode::from(signals::INTERRUPTED),
+        // `ddim schedule | head` closes our stdout early: the reader has what it wanted.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nothing is left to do about a closed stderr.
+            let _ = writeln!(io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<Ending> {
+    match cli.command {
+        Command::Sample(args) => sample::run(*args),
+        Command::Schedule(args) => schedule::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Devices(args) => devices::run(&args),
+        Command::Train(args) => train::run(&args),
+        Command::Completions(args) => completions::run(&args),
+    }
+}
+
+/// Sends logs to stderr: our own from `info` on, those of libraries from `warn` on.
+/// `RUST_LOG` wins over `-v` and `-q`.
+fn log_to_stderr(verbosity: &Verbosity) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(verbosity.filter()));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(false)
+        .with_target(false)
+        .with_level(false)
+        .without_time()
+        .init();
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,116 @@
+//! The model that the user named.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use burn::tensor::Device;
+use ddim_checkpoint::{Checkpoint, SchedulerConfig};
+use ddim_schedule::Convention;
+
+use crate::args::ModelArgs;
+use crate::fingerprint::fingerprint;
+use crate::plan::{Meaning, Training};
+
+/// A model, ready to draw.
+#[derive(Debug)]
+pub(crate) struct Model {
+    /// As the user named it.
+    pub(crate) name: String,
+    /// A number that changes with the weights.
+    pub(crate) weights: String,
+    /// The network and its card.
+    pub(crate) checkpoint: Checkpoint,
+    /// The noise it was trained with.
+    pub(crate) training: Training,
+}
+
+impl Model {
+    /// Loads what `--model` and `--scheduler-config` name.
+    ///
+    /// # Errors
+    /// When there is no such model, or a file of it is broken.
+    pub(crate) fn load(args: &ModelArgs, device: &Device) -> anyhow::Result<Self> {
+        let name = name(args)?;
+        let request = args.scheduler_config.as_deref().map(read_scheduler).transpose()?;
+        let folder = Path::new(&name);
+        let checkpoint = match (&request, is_embedded(&name)) {
+            (_, true) => ddim_checkpoint::embedded(&name, device)?,
+            (None, false) => ddim_checkpoint::load(folder, device)?,
+            (Some(scheduler), false) => ddim_checkpoint::load_with_scheduler(folder, scheduler.clone(), device)?,
+        };
+        let weights = if is_embedded(&name) {
+            format!("embedded in ddim {}", env!("CARGO_PKG_VERSION"))
+        } else {
+            let file = ddim_checkpoint::inspect(folder)?.weight_file;
+            fingerprint(&fs::read(&file).with_context(|| file.display().to_string())?)
+        };
+        let training = training(request, checkpoint.scheduler.clone(), checkpoint.card.convention);
+        Ok(Self { name, weights, checkpoint, training })
+    }
+
+    /// Channels, height and width of its pictures.
+    ///
+    /// # Errors
+    /// When its configuration does not say.
+    pub(crate) fn shape(&self) -> anyhow::Result<[usize; 3]> {
+        let config = self.checkpoint.unet.config();
+        let Some(size) = config.sample_size else {
+            bail!("{}: unet/config.json has no sample_size; add the height and width of its pictures", self.name);
+        };
+        let [height, width] = size.height_width();
+        Ok([config.in_channels, height, width])
+    }
+}
+
+/// The noise that a plan is made for when no network is needed: the model's, the file's, or that of the DDPM paper.
+///
+/// # Errors
+/// When a file that was named cannot be read.
+pub(crate) fn training_of(args: &ModelArgs) -> anyhow::Result<Training> {
+    if let Some(file) = &args.scheduler_config {
+        return Ok(Training { scheduler: read_scheduler(file)?, meaning: Meaning::Request });
+    }
+    let Some(name) = &args.model else {
+        return Ok(Training { scheduler: SchedulerConfig::default(), meaning: Meaning::Betas(Convention::Exact) });
+    };
+    let inspection = inspect(name)?;
+    Ok(training(None, inspection.scheduler?, inspection.card.convention))
+}
+
+/// What the model of that name holds.
+///
+/// # Errors
+/// When there is no such model, or its files are broken.
+pub(crate) fn inspect(name: &str) -> anyhow::Result<ddim_checkpoint::Inspection> {
+    Ok(if is_embedded(name) {
+        ddim_checkpoint::inspect_embedded(name)?
+    } else {
+        ddim_checkpoint::inspect(Path::new(name))?
+    })
+}
+
+fn training(request: Option<SchedulerConfig>, own: SchedulerConfig, convention: Option<Convention>) -> Training {
+    match request {
+        Some(scheduler) => Training { scheduler, meaning: Meaning::Request },
+        // A folder that names no convention comes from diffusers.
+        None => Training { scheduler: own, meaning: Meaning::Betas(convention.unwrap_or(Convention::Diffusers)) },
+    }
+}
+
+fn name(args: &ModelArgs) -> anyhow::Result<String> {
+    match (&args.model, ddim_checkpoint::embedded_names().first()) {
+        (Some(name), _) => Ok(name.clone()),
+        (None, Some(default)) => Ok((*default).to_owned()),
+        (None, None) => bail!("this program was built without an embedded model; name a folder with --model"),
+    }
+}
+
+fn is_embedded(name: &str) -> bool {
+    ddim_checkpoint::embedded_names().contains(&name)
+}
+
+fn read_scheduler(file: &Path) -> anyhow::Result<SchedulerConfig> {
+    let text = fs::read_to_string(file).with_context(|| format!("--scheduler-config {}", file.display()))?;
+    SchedulerConfig::from_json(&text).with_context(|| format!("--scheduler-config {}", file.display()))
+}

@@ -1,0 +1,100 @@
+//! Where the pictures of a run go.
+
+mod animation;
+mod collected;
+mod folder;
+mod npz;
+mod png;
+mod preview;
+mod tensors;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+
+pub(crate) use self::animation::Animation;
+pub(crate) use self::collected::{Captions, Collected, FileKind};
+pub(crate) use self::folder::{Folder, OpenMode};
+pub(crate) use self::preview::half_blocks;
+
+/// What `--out` asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Destination {
+    /// One PNG a picture in this folder.
+    Folder(PathBuf),
+    /// All pictures in this file.
+    File(PathBuf, FileKind),
+    /// No file: the pictures are only shown.
+    Nowhere,
+}
+
+/// The file written when nothing else was asked for.
+const DEFAULT_FILE: &str = "samples.png";
+
+impl Destination {
+    /// Reads `--out` by its ending; an existing folder is a folder, whatever its name.
+    ///
+    /// # Errors
+    /// For the ending of a file that is not written here, and for a file where a folder is meant.
+    pub(crate) fn new(out: Option<&Path>, show: bool) -> anyhow::Result<Self> {
+        let Some(path) = out else {
+            return Ok(if show { Self::Nowhere } else { Self::File(DEFAULT_FILE.into(), FileKind::Grid) });
+        };
+        if path.is_dir() {
+            return Ok(Self::Folder(path.to_owned()));
+        }
+        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
+        match ending.as_str() {
+            "png" => Ok(Self::File(path.to_owned(), FileKind::Grid)),
+            "npz" => Ok(Self::File(path.to_owned(), FileKind::Npz)),
+            "safetensors" => Ok(Self::File(path.to_owned(), FileKind::Tensors)),
+            "jpg" | "jpeg" | "gif" | "webp" | "bmp" | "tif" | "tiff" | "npy" | "pt" | "zip" => bail!(
+                "--out {}: .{ending} files are not written; end it in .png, .npz or .safetensors, or name a folder",
+                path.display()
+            ),
+            _ if path.exists() => bail!(
+                "--out {}: it is a file; name a folder, or a file that ends in .png, .npz or .safetensors",
+                path.display()
+            ),
+            _ => Ok(Self::Folder(path.to_owned())),
+        }
+    }
+
+    /// Whether the pictures are stored as a picture file, which limits the number of channels.
+    pub(crate) fn needs_picture_channels(&self) -> bool {
+        !matches!(self, Self::File(_, FileKind::Npz | FileKind::Tensors))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ending_decides() {
+        let of = |path: &str| Destination::new(Some(Path::new(path)), false).expect("known");
+        assert_eq!(of("a/b.PNG"), Destination::File("a/b.PNG".into(), FileKind::Grid));
+        assert_eq!(of("b.npz"), Destination::File("b.npz".into(), FileKind::Npz));
+        assert_eq!(of("b.safetensors"), Destination::File("b.safetensors".into(), FileKind::Tensors));
+        assert_eq!(of("pictures"), Destination::Folder("pictures".into()));
+        assert_eq!(of("run.5"), Destination::Folder("run.5".into()));
+        assert!(Destination::new(Some(Path::new("a.jpg")), false).is_err());
+    }
+
+    #[test]
+    fn without_out_there_is_a_grid_unless_the_pictures_are_shown() {
+        assert_eq!(Destination::new(None, false).expect("known"), Destination::File("samples.png".into(), FileKind::Grid));
+        assert_eq!(Destination::new(None, true).expect("known"), Destination::Nowhere);
+    }
+
+    #[test]
+    fn an_existing_folder_is_a_folder_and_an_existing_file_is_none() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let png = folder.path().join("x.png");
+        std::fs::create_dir(&png).expect("writable");
+        assert_eq!(Destination::new(Some(&png), false).expect("known"), Destination::Folder(png));
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").expect("writable");
+        assert!(Destination::new(Some(&file), false).is_err());
+    }
+}

@@ -1,0 +1,106 @@
+//! Pictures that go into one file: collected while they are drawn, written at the end.
+
+use std::path::{Path, PathBuf};
+
+use ddim_schedule::PixelRounding;
+
+use super::tensors::RawRun;
+use super::{npz, png, tensors};
+use crate::files::{Existing, Staged};
+use crate::picture::{self, Picture};
+
+/// What kind of file holds all pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FileKind {
+    /// A PNG with all pictures side by side.
+    Grid,
+    /// 8-bit pictures and labels.
+    Npz,
+    /// Raw numbers.
+    Tensors,
+}
+
+/// A file in the making.
+#[derive(Debug)]
+pub(crate) struct Collected {
+    path: PathBuf,
+    kind: FileKind,
+    staged: Staged,
+    finals: Vec<f32>,
+    states: Vec<Vec<f32>>,
+}
+
+/// What the file says besides the pictures.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Captions<'a> {
+    /// The run's JSON.
+    pub(crate) run: &'a str,
+    /// Channels, height, width.
+    pub(crate) shape: [usize; 3],
+    /// From numbers to 8 bits.
+    pub(crate) rounding: PixelRounding,
+    /// Timesteps in order of use.
+    pub(crate) timesteps: &'a [usize],
+    /// The class of each picture; empty for a model without classes.
+    pub(crate) labels: &'a [usize],
+    /// Pictures in a row of the grid.
+    pub(crate) columns: usize,
+}
+
+impl Collected {
+    /// Claims the file.
+    ///
+    /// # Errors
+    /// When it exists and is to be kept, or cannot be written.
+    pub(crate) fn create(path: &Path, kind: FileKind, existing: Existing) -> anyhow::Result<Self> {
+        let staged = Staged::create(path, existing)?;
+        Ok(Self { path: path.to_owned(), kind, staged, finals: Vec::new(), states: Vec::new() })
+    }
+
+    /// Adds finished pictures, and every state on their way where those are kept.
+    pub(crate) fn add(&mut self, finals: &[f32], states: &[Vec<f32>]) {
+        self.finals.extend(finals);
+        self.states.resize_with(states.len(), Vec::new);
+        for (kept, state) in self.states.iter_mut().zip(states) {
+            kept.extend(state);
+        }
+    }
+
+    /// Writes the file and says where it is; `None` when no picture was finished.
+    ///
+    /// # Errors
+    /// When it cannot be encoded or written; nothing is left behind then.
+    pub(crate) fn finish(self, captions: &Captions<'_>) -> anyhow::Result<Option<PathBuf>> {
+        if self.finals.is_empty() {
+            return Ok(None);
+        }
+        let bytes = match self.kind {
+            FileKind::Grid => png::encode(&picture::grid(&self.pictures(captions), captions.columns), captions.run)?,
+            FileKind::Npz => {
+                let pictures = self.pictures(captions);
+                let labels = captions.labels.get(..pictures.len()).unwrap_or_default();
+                npz::encode(&pictures, labels)?
+            }
+            FileKind::Tensors => tensors::encode(&self.raw(captions), captions.run)?,
+        };
+        self.staged.finish(&bytes)?;
+        Ok(Some(self.path))
+    }
+
+    fn pictures(&self, captions: &Captions<'_>) -> Vec<Picture> {
+        let one = captions.shape.iter().product();
+        self.finals
+            .chunks(one)
+            .map(|values| Picture::from_values(values, captions.shape, captions.rounding))
+            .collect()
+    }
+
+    fn raw<'a>(&'a self, captions: &Captions<'a>) -> RawRun<'a> {
+        RawRun {
+            shape: captions.shape,
+            finals: &self.finals,
+            timesteps: captions.timesteps,
+            states: &self.states,
+        }
+    }
+}

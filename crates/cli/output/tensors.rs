@@ -1,0 +1,70 @@
+//! `.safetensors` files of raw numbers, to check a run against another implementation.
+
+use std::collections::HashMap;
+
+use anyhow::Context;
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+
+/// Metadata key of the run's JSON: the same word as in a PNG's text chunk.
+const RUN_KEY: &str = "ddim";
+
+/// Raw results of a run, all pictures in order.
+#[derive(Debug)]
+pub(crate) struct RawRun<'a> {
+    /// Channels, height, width.
+    pub(crate) shape: [usize; 3],
+    /// The last state of every picture, unclipped.
+    pub(crate) finals: &'a [f32],
+    /// The timesteps, in order of use.
+    pub(crate) timesteps: &'a [usize],
+    /// Every state from the noise to the last; empty without `--trajectory`.
+    pub(crate) states: &'a [Vec<f32>],
+}
+
+/// The bytes of a safetensors file: `final` [n,c,h,w], `timesteps` [k], and `x` [k+1,n,c,h,w] where kept.
+///
+/// # Errors
+/// When the file cannot be encoded.
+pub(crate) fn encode(raw: &RawRun<'_>, run: &str) -> anyhow::Result<Vec<u8>> {
+    let [channels, height, width] = raw.shape;
+    let pictures = raw.finals.len() / (channels * height * width);
+    let finals = little_endian(raw.finals);
+    let states: Vec<u8> = raw.states.iter().flat_map(|state| little_endian(state)).collect();
+    let timesteps: Vec<u8> = raw.timesteps.iter().flat_map(|t| (*t as i64).to_le_bytes()).collect();
+    let mut tensors = vec![
+        ("final", TensorView::new(Dtype::F32, vec![pictures, channels, height, width], &finals)?),
+        ("timesteps", TensorView::new(Dtype::I64, vec![raw.timesteps.len()], &timesteps)?),
+    ];
+    if !raw.states.is_empty() {
+        let shape = vec![raw.states.len(), pictures, channels, height, width];
+        tensors.push(("x", TensorView::new(Dtype::F32, shape, &states)?));
+    }
+    let metadata = HashMap::from([(RUN_KEY.to_owned(), run.to_owned())]);
+    safetensors::serialize(tensors, Some(metadata)).context("cannot encode the tensors")
+}
+
+fn little_endian(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use safetensors::SafeTensors;
+
+    use super::*;
+
+    #[test]
+    fn holds_finals_timesteps_states_and_the_run() {
+        let states = [vec![3.0, 4.0], vec![1.5, 2.5]];
+        let raw = RawRun { shape: [1, 1, 1], finals: &[1.5, 2.5], timesteps: &[999], states: &states };
+        let bytes = encode(&raw, r#"{"steps":1}"#).expect("encodes");
+        let read = SafeTensors::deserialize(&bytes).expect("decodes");
+        assert_eq!(read.tensor("final").expect("there").shape(), [2, 1, 1, 1]);
+        assert_eq!(read.tensor("final").expect("there").data(), little_endian(&[1.5, 2.5]));
+        assert_eq!(read.tensor("timesteps").expect("there").data(), 999_i64.to_le_bytes());
+        assert_eq!(read.tensor("x").expect("there").shape(), [2, 2, 1, 1, 1]);
+        let (_, header) = SafeTensors::read_metadata(&bytes).expect("a header");
+        assert_eq!(header.metadata().as_ref().expect("metadata")["ddim"], r#"{"steps":1}"#);
+    }
+}

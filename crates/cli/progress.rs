@@ -1,0 +1,34 @@
+//! Progress bars: on a terminal only, on stderr only.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// A bar of `total` steps; `unit` is what they are called. Hidden where stderr is no terminal or `-q` was given.
+///
+/// # Panics
+/// Never: the template is tested.
+pub(crate) fn bar(total: u64, unit: &str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(total), target());
+    bar.set_style(style(unit));
+    bar.enable_steady_tick(Duration::from_millis(250));
+    bar
+}
+
+fn target() -> ProgressDrawTarget {
+    if tracing::enabled!(tracing::Level::INFO) { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() }
+}
+
+fn style(unit: &str) -> ProgressStyle {
+    ProgressStyle::with_template(&format!("{{bar:30}} {{pos}}/{{len}} {unit}, {{eta}} left {{msg}}"))
+        .expect("the template is valid")
+        .progress_chars("█▌ ")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_template_is_valid() {
+        super::style("steps");
+    }
+}

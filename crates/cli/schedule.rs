@@ -1,0 +1,65 @@
+//! `ddim schedule`: the plan of a run as a table or as JSON.
+
+use std::io::{self, Write};
+
+use serde_json::Value;
+
+use crate::Ending;
+use crate::args::ScheduleArgs;
+use crate::{model, plan};
+
+/// Columns of the table that a reader looks for; the JSON has them all.
+const HIDDEN: [&str; 6] = ["input_scale", "x0_from_x", "x0_from_out", "eps_from_x", "eps_from_out", "time"];
+
+/// Prints the plan that these options stand for.
+///
+/// # Errors
+/// When options are refused or stdout cannot be written.
+pub(crate) fn run(args: &ScheduleArgs) -> anyhow::Result<Ending> {
+    let training = model::training_of(&args.model)?;
+    let resolved = plan::resolve(&args.plan, &training)?;
+    let mut json = ddim::plan_json(&resolved.plan);
+    json["train_steps"] = resolved.train_steps.into();
+    let text = if args.json { format!("{json:#}\n") } else { table(&json) };
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(Ending::Done)
+}
+
+/// The settings, one a line, then a row a step.
+fn table(json: &Value) -> String {
+    let fields = json.as_object().into_iter().flatten();
+    let (columns, settings): (Vec<_>, Vec<_>) = fields.partition(|(_, value)| value.is_array());
+    let mut text = String::new();
+    for (name, value) in settings.iter().filter(|(_, value)| !value.is_null()) {
+        text.push_str(&format!("{name:<18}{}\n", plain(value)));
+    }
+    let shown: Vec<Vec<String>> = columns
+        .iter()
+        .filter(|(name, _)| !HIDDEN.contains(&name.as_str()))
+        .map(|(name, values)| {
+            let head = if *name == "timesteps" { "timestep" } else { name.as_str() };
+            std::iter::once(head.to_owned()).chain(values.as_array().into_iter().flatten().map(cell)).collect()
+        })
+        .collect();
+    let rows = shown.first().map_or(0, Vec::len);
+    text.push('\n');
+    for row in 0..rows {
+        let step = if row == 0 { "step".to_owned() } else { row.to_string() };
+        let cells = shown.iter().map(|column| format!(" {:>15}", column[row])).collect::<String>();
+        text.push_str(&format!("{step:>5}{cells}\n"));
+    }
+    text
+}
+
+/// Twelve decimals are enough to look at; whole numbers stay whole.
+fn cell(value: &Value) -> String {
+    match value.as_f64() {
+        None => "learned".to_owned(),
+        Some(_) if value.is_u64() => value.to_string(),
+        Some(number) => format!("{number:.12}"),
+    }
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}

@@ -1,0 +1,147 @@
+//! Which pictures a run draws: `--seed S --num N`, or `--seeds LIST`.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+/// The most pictures that one run may name: a mistyped range should not fill the memory.
+const MOST_PICTURES: u64 = 10_000_000;
+
+/// One picture of a noise stream: its seed and its number within that seed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stream {
+    /// The seed.
+    pub(crate) seed: u64,
+    /// Which picture of that seed.
+    pub(crate) picture: u64,
+}
+
+/// The pictures of a run, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Draws {
+    /// Pictures 0..num of one seed.
+    OneSeed {
+        /// The seed.
+        seed: u64,
+        /// How many pictures.
+        num: usize,
+    },
+    /// Picture 0 of every seed listed.
+    Seeds(SeedList),
+}
+
+impl Draws {
+    /// How many pictures the run draws.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::OneSeed { num, .. } => *num,
+            Self::Seeds(list) => list.len(),
+        }
+    }
+
+    /// The stream of every picture, by its index in the run.
+    pub(crate) fn streams(&self) -> Vec<Stream> {
+        match self {
+            Self::OneSeed { seed, num } => {
+                (0..*num as u64).map(|picture| Stream { seed: *seed, picture }).collect()
+            }
+            Self::Seeds(list) => list.seeds().map(|seed| Stream { seed, picture: 0 }).collect(),
+        }
+    }
+}
+
+/// Seeds as typed: numbers and ranges, as in `0-63,100`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SeedList(Vec<RangeInclusive<u64>>);
+
+impl SeedList {
+    fn len(&self) -> usize {
+        // At most MOST_PICTURES, checked when parsed.
+        self.0.iter().map(range_len).sum::<u64>() as usize
+    }
+
+    fn seeds(&self) -> impl Iterator<Item = u64> + '_ {
+        self.0.iter().cloned().flatten()
+    }
+}
+
+impl FromStr for SeedList {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let ranges = text.split(',').map(|part| parse_range(part.trim())).collect::<Result<Vec<_>, _>>()?;
+        let pictures = ranges.iter().fold(0_u64, |sum, range| sum.saturating_add(range_len(range)));
+        if pictures > MOST_PICTURES {
+            return Err(format!("{pictures} seeds are more than one run takes ({MOST_PICTURES}); split the list"));
+        }
+        Ok(Self(ranges))
+    }
+}
+
+impl fmt::Display for SeedList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, range) in self.0.iter().enumerate() {
+            let comma = if i == 0 { "" } else { "," };
+            let (first, last) = (range.start(), range.end());
+            if first == last {
+                write!(f, "{comma}{first}")?;
+            } else {
+                write!(f, "{comma}{first}-{last}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn range_len(range: &RangeInclusive<u64>) -> u64 {
+    (range.end() - range.start()).saturating_add(1)
+}
+
+fn parse_range(part: &str) -> Result<RangeInclusive<u64>, String> {
+    let number = |text: &str| {
+        let text = text.trim();
+        text.parse::<u64>()
+            .map_err(|_| format!("'{text}' is not a whole number from 0 to {}; write seeds as in 0-63,100", u64::MAX))
+    };
+    let (first, last) = match part.split_once('-') {
+        Some((first, last)) => (number(first)?, number(last)?),
+        None => (number(part)?, number(part)?),
+    };
+    if first > last {
+        return Err(format!("the range {first}-{last} runs backwards; write {last}-{first}"));
+    }
+    Ok(first..=last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seeds(text: &str) -> Vec<u64> {
+        text.parse::<SeedList>().expect("a valid list").seeds().collect()
+    }
+
+    #[test]
+    fn numbers_and_ranges() {
+        assert_eq!(seeds("0-3,100"), [0, 1, 2, 3, 100]);
+        assert_eq!(seeds("7"), [7]);
+        assert_eq!("0-3,100".parse::<SeedList>().expect("a valid list").to_string(), "0-3,100");
+    }
+
+    #[test]
+    fn says_what_is_wrong() {
+        let error = |text: &str| text.parse::<SeedList>().expect_err("an invalid list");
+        assert!(error("5-2").contains("write 2-5"));
+        assert!(error("1,,2").contains("'' is not a whole number"));
+        assert!(error("x").contains("'x'"));
+        assert!(error("0-18446744073709551615").contains("split the list"));
+    }
+
+    #[test]
+    fn one_seed_numbers_its_pictures_and_a_list_draws_picture_0_of_each() {
+        let one = Draws::OneSeed { seed: 7, num: 2 }.streams();
+        assert_eq!(one, [Stream { seed: 7, picture: 0 }, Stream { seed: 7, picture: 1 }]);
+        let listed = Draws::Seeds("3,9".parse().expect("a valid list")).streams();
+        assert_eq!(listed, [Stream { seed: 3, picture: 0 }, Stream { seed: 9, picture: 0 }]);
+    }
+}

@@ -1,0 +1,140 @@
+//! What can go wrong with files of pictures.
+
+use std::io;
+use std::path::PathBuf;
+
+/// An image set that cannot be read, or a picture that cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// The file system said no.
+    #[error("{path}: cannot be read: {source}")]
+    Read {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file system said no, or is full.
+    #[error("{path}: cannot be written: {source}")]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file that is there already.
+    #[error("{path} exists and is not overwritten; name another file, or ask for it to be replaced (--force)")]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Neither the name nor the content is that of a known format.
+    #[error(
+        "{path}: not an image set; known are IDX (train-images-idx3-ubyte, .gz or not), CIFAR-10 binary \
+         (data_batch_1.bin, or the folder of them), .npz with arr_0, and a folder with one sub-folder of pictures a class"
+    )]
+    UnknownFormat {
+        /// The file or folder.
+        path: PathBuf,
+    },
+    /// A file that breaks the rules of its format.
+    #[error("{path}: {problem}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What it holds and what was expected.
+        problem: String,
+    },
+    /// More data than is read into memory.
+    #[error("{path}: says that it holds {bytes} bytes of pixels; at most {limit} are read. Split the set, or scale its pictures down")]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// What the header says.
+        bytes: u128,
+        /// The limit.
+        limit: usize,
+    },
+    /// Pictures of different sizes in one set.
+    #[error(
+        "{path} is {found} (height x width x channels), {first} is {expected}; all pictures of a set have one size: \
+         scale them beforehand, nothing is scaled here"
+    )]
+    SizesDiffer {
+        /// The picture that differs.
+        path: PathBuf,
+        /// Its size.
+        found: Size,
+        /// A picture before it.
+        first: PathBuf,
+        /// The size of that one.
+        expected: Size,
+    },
+    /// Labels that do not belong to the pictures.
+    #[error("{path}: {labels} labels for {images} pictures")]
+    LabelCount {
+        /// The file of labels.
+        path: PathBuf,
+        /// Labels in it.
+        labels: usize,
+        /// Pictures that need one.
+        images: usize,
+    },
+    /// Names that do not cover the labels.
+    #[error("{path}: {names} class names, but label {label} occurs; give one name a line, that of label 0 first")]
+    TooFewNames {
+        /// The file of names.
+        path: PathBuf,
+        /// Names in it.
+        names: usize,
+        /// The largest label.
+        label: usize,
+    },
+    /// A transparent picture where it has not been said what is behind it.
+    #[error("{path}: has an alpha channel; say what becomes of it: dropped, kept as a fourth channel, or a background colour behind it")]
+    AlphaUnsettled {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Pictures that do not fit together or into the format.
+    #[error("{path}: {problem}")]
+    Unwritable {
+        /// The file that was to be written.
+        path: PathBuf,
+        /// Why it cannot be.
+        problem: String,
+    },
+}
+
+/// Height, width and channels, printed as `28x28x1`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size(
+    /// \[height, width, channels\].
+    pub [usize; 3],
+);
+
+impl std::fmt::Display for Size {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [height, width, channels] = self.0;
+        write!(f, "{height}x{width}x{channels}")
+    }
+}
+
+impl DataError {
+    pub(crate) fn malformed(path: &std::path::Path, problem: impl Into<String>) -> Self {
+        DataError::Malformed { path: path.to_owned(), problem: problem.into() }
+    }
+
+    /// For `map_err` after reading.
+    pub(crate) fn read(path: &std::path::Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| DataError::Read { path, source }
+    }
+
+    /// For `map_err` after writing.
+    pub(crate) fn write(path: &std::path::Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| DataError::Write { path, source }
+    }
+}

@@ -1,0 +1,108 @@
+//! IDX, the format of MNIST: `00 00 08 ND`, then ND big-endian u32 sizes, then unsigned bytes.
+
+use crate::DataError;
+use crate::image_set::{ImageSet, checked_bytes, checked_channels};
+use flate2::read::MultiGzDecoder;
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+
+/// Pictures, with the labels beside them if there are any.
+pub(crate) fn open(path: &Path) -> Result<ImageSet, DataError> {
+    let (dims, pixels) = read(path)?;
+    let shape = match *dims.as_slice() {
+        [_, height, width] => [height, width, 1],
+        [_, height, width, channels] => [height, width, channels],
+        _ => {
+            let problem = format!("is IDX with {} dimensions; pictures have 3 or 4: [n, height, width(, channels)]", dims.len());
+            return Err(DataError::malformed(path, problem));
+        }
+    };
+    let shape = checked_channels(path, shape)?;
+    let labels = labels_beside(path, dims[0])?;
+    Ok(ImageSet { pixels, labels, shape, class_names: Vec::new() })
+}
+
+/// Whether the name is that of pictures, such as `train-images-idx3-ubyte.gz`.
+pub(crate) fn is_images(path: &Path) -> bool {
+    let name = name(path);
+    let name = name.strip_suffix(".gz").unwrap_or(name);
+    ["images-idx3-ubyte", "images-idx4-ubyte"].iter().any(|ending| name.ends_with(ending))
+}
+
+fn name(path: &Path) -> &str {
+    path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
+}
+
+/// Looks for `train-labels-idx1-ubyte(.gz)` beside `train-images-idx3-ubyte(.gz)`.
+fn labels_beside(images: &Path, count: usize) -> Result<Option<Vec<usize>>, DataError> {
+    let Some(path) = label_candidates(images).into_iter().find(|path| path.is_file()) else {
+        return Ok(None);
+    };
+    let (dims, labels) = read(&path)?;
+    if dims.len() != 1 {
+        let problem = format!("is IDX with {} dimensions; labels have 1", dims.len());
+        return Err(DataError::malformed(&path, problem));
+    }
+    if labels.len() != count {
+        return Err(DataError::LabelCount { path, labels: labels.len(), images: count });
+    }
+    Ok(Some(labels.into_iter().map(usize::from).collect()))
+}
+
+fn label_candidates(images: &Path) -> Vec<PathBuf> {
+    let name = name(images);
+    let name = name.strip_suffix(".gz").unwrap_or(name);
+    let Some((before, _)) = name.rsplit_once("images-idx") else { return Vec::new() };
+    let labels = format!("{before}labels-idx1-ubyte");
+    [format!("{labels}.gz"), labels].iter().map(|name| images.with_file_name(name)).collect()
+}
+
+/// The sizes and the bytes of a file.
+fn read(path: &Path) -> Result<(Vec<usize>, Vec<u8>), DataError> {
+    let mut reader = decompressed(path)?;
+    let mut magic = [0; 4];
+    fill(reader.as_mut(), &mut magic, path)?;
+    let [0, 0, kind, ndim] = magic else {
+        return Err(DataError::UnknownFormat { path: path.to_owned() });
+    };
+    if kind != 8 {
+        let problem = format!("is IDX of element type {kind:#04x}; only unsigned bytes (0x08) are read");
+        return Err(DataError::malformed(path, problem));
+    }
+    if !(1..=4).contains(&ndim) {
+        return Err(DataError::malformed(path, format!("is IDX with {ndim} dimensions; 1 to 4 are read")));
+    }
+    let mut dims = Vec::new();
+    for _ in 0..ndim {
+        let mut size = [0; 4];
+        fill(reader.as_mut(), &mut size, path)?;
+        dims.push(u32::from_be_bytes(size) as usize);
+    }
+    let bytes = checked_bytes(path, &dims)?;
+    // Grows with what is really there, so a lying header costs nothing; one byte more would betray it.
+    let mut data = Vec::new();
+    reader.take(bytes as u64 + 1).read_to_end(&mut data).map_err(DataError::read(path))?;
+    if data.len() != bytes {
+        let found = if data.len() < bytes { format!("ends after {}", data.len()) } else { "goes on after that".to_owned() };
+        let problem = format!("its header {dims:?} announces {bytes} bytes of data, but it {found}");
+        return Err(DataError::malformed(path, problem));
+    }
+    Ok((dims, data))
+}
+
+/// The content of a file, unpacked where it is gzip: the first two bytes decide, not the name.
+fn decompressed(path: &Path) -> Result<Box<dyn Read>, DataError> {
+    let open = || File::open(path).map_err(DataError::read(path));
+    let mut start = Vec::new();
+    open()?.take(2).read_to_end(&mut start).map_err(DataError::read(path))?;
+    let file = BufReader::new(open()?);
+    Ok(if start == [0x1f, 0x8b] { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) })
+}
+
+fn fill(reader: &mut dyn Read, buffer: &mut [u8], path: &Path) -> Result<(), DataError> {
+    reader.read_exact(buffer).map_err(|error| match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => DataError::malformed(path, "ends within the header of an IDX file"),
+        _ => DataError::Read { path: path.to_owned(), source: error },
+    })
+}

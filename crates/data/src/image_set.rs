@@ -1,0 +1,157 @@
+//! Pictures in memory, and finding out what a path holds.
+
+use crate::{DataError, Size, cifar10, folder, idx, names, npz};
+use std::path::Path;
+
+/// Pictures of one size with 8 bits a channel, and perhaps the class of each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageSet {
+    /// Picture after picture, row after row, pixel after pixel: \[n, height, width, channels\].
+    pub pixels: Vec<u8>,
+    /// The class of each picture.
+    pub labels: Option<Vec<usize>>,
+    /// \[height, width, channels\].
+    pub shape: [usize; 3],
+    /// The name of each class, as far as they are known; that of label 0 first.
+    pub class_names: Vec<String>,
+}
+
+/// No set with more bytes of pixels than this is read: 4 GiB.
+pub const MAX_BYTES: usize = 4 << 30;
+
+impl ImageSet {
+    /// How many pictures.
+    pub fn len(&self) -> usize {
+        self.pixels.len() / self.shape.iter().product::<usize>()
+    }
+
+    /// Whether there is no picture. Such a set is never read from a file.
+    pub fn is_empty(&self) -> bool {
+        self.pixels.is_empty()
+    }
+
+    /// The pixels of one picture, \[height, width, channels\].
+    ///
+    /// # Panics
+    /// When `index` is not below [`len`](Self::len).
+    pub fn image(&self, index: usize) -> &[u8] {
+        let size: usize = self.shape.iter().product();
+        &self.pixels[index * size..(index + 1) * size]
+    }
+
+    /// How many classes there are: as many as have names, and no fewer than the labels need.
+    pub fn classes(&self) -> usize {
+        let labels = self.labels.iter().flatten().max().map_or(0, |label| label + 1);
+        labels.max(self.class_names.len())
+    }
+
+    /// The set with something done about a fourth channel; any other set is returned as it is.
+    ///
+    /// ```
+    /// use ddim_data::{Alpha, ImageSet};
+    /// let half_red = ImageSet { pixels: vec![255, 0, 0, 128], labels: None, shape: [1, 1, 4], class_names: vec![] };
+    /// let on_white = half_red.with_alpha(Alpha::Over([255, 255, 255]));
+    /// assert_eq!((on_white.shape, on_white.pixels), ([1, 1, 3], vec![255, 127, 127]));
+    /// ```
+    #[must_use]
+    pub fn with_alpha(self, alpha: Alpha) -> Self {
+        let [height, width, 4] = self.shape else { return self };
+        let rgba = self.pixels.chunks_exact(4);
+        let pixels = match alpha {
+            Alpha::Keep => return self,
+            Alpha::Drop => rgba.flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect(),
+            Alpha::Over(behind) => {
+                rgba.flat_map(|pixel| [0, 1, 2].map(|c| over(pixel[c], behind[c], pixel[3]))).collect()
+            }
+        };
+        ImageSet { pixels, shape: [height, width, 3], ..self }
+    }
+}
+
+/// What becomes of the alpha channel of a set with four channels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Alpha {
+    /// It stays: a picture has four channels.
+    Keep,
+    /// It is left out, and with it what it hid shows.
+    Drop,
+    /// The picture is laid over this colour.
+    Over([u8; 3]),
+}
+
+/// Reads an image set, whatever its format, with the labels and class names that lie beside it.
+///
+/// | path | format |
+/// |---|---|
+/// | a folder with `data_batch_*.bin` | CIFAR-10 binary |
+/// | a folder with sub-folders of pictures | one class a sub-folder, in order of their names |
+/// | a folder with one `*-images-idx?-ubyte` file, `.gz` or not | that IDX file |
+/// | `.bin` | CIFAR-10 binary |
+/// | `.npz` | `arr_0` \[n, height, width, channels\] uint8, and perhaps labels in `arr_1` |
+/// | anything else | IDX of 3 or 4 dimensions, gzipped or not |
+///
+/// Labels of `train-images-idx3-ubyte.gz` are looked for in `train-labels-idx1-ubyte.gz`, class names in
+/// `classes.txt`, one a line.
+///
+/// # Errors
+/// What cannot be read or is not understood, with the file and what was expected of it; a set larger than
+/// [`MAX_BYTES`]; an empty one. A file that lies about its size does not make this allocate what it says.
+pub fn open(path: &Path) -> Result<ImageSet, DataError> {
+    let metadata = std::fs::metadata(path).map_err(DataError::read(path))?;
+    let mut set = if metadata.is_dir() {
+        open_folder(path)?
+    } else {
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("bin") => cifar10::open(path)?,
+            Some("npz") => npz::open(path)?,
+            _ => idx::open(path)?,
+        }
+    };
+    if set.class_names.is_empty() {
+        let folder = if metadata.is_dir() { path } else { path.parent().unwrap_or(path) };
+        set.class_names = names::beside(folder, set.labels.as_deref())?;
+    }
+    Ok(set)
+}
+
+/// The byte count of a shape, if it is one that is read.
+pub(crate) fn checked_bytes(path: &Path, dims: &[usize]) -> Result<usize, DataError> {
+    if dims.contains(&0) {
+        return Err(DataError::malformed(path, format!("holds no picture: its dimensions are {dims:?}")));
+    }
+    let bytes = dims.iter().try_fold(1u128, |product, &dim| product.checked_mul(dim as u128)).unwrap_or(u128::MAX);
+    match usize::try_from(bytes) {
+        Ok(bytes) if bytes <= MAX_BYTES => Ok(bytes),
+        _ => Err(DataError::TooLarge { path: path.to_owned(), bytes, limit: MAX_BYTES }),
+    }
+}
+
+/// 1, 3 or 4 channels.
+pub(crate) fn checked_channels(path: &Path, shape: [usize; 3]) -> Result<[usize; 3], DataError> {
+    match shape[2] {
+        1 | 3 | 4 => Ok(shape),
+        _ => Err(DataError::malformed(path, format!("pictures are {}; 1, 3 or 4 channels are read", Size(shape)))),
+    }
+}
+
+fn open_folder(path: &Path) -> Result<ImageSet, DataError> {
+    let files = folder::entries(path)?;
+    if files.iter().any(|file| cifar10::is_batch(file)) {
+        return cifar10::open_folder(path, &files);
+    }
+    let images: Vec<_> = files.iter().filter(|file| idx::is_images(file)).collect();
+    match images.as_slice() {
+        [] => folder::open(path, &files),
+        [one] => idx::open(one),
+        [first, second, ..] => Err(DataError::malformed(
+            path,
+            format!("holds more than one set ({} and {}); name the file", first.display(), second.display()),
+        )),
+    }
+}
+
+/// `pixel` with opacity `alpha` over `behind`, to the nearest level.
+fn over(pixel: u8, behind: u8, alpha: u8) -> u8 {
+    let (pixel, behind, alpha) = (u32::from(pixel), u32::from(behind), u32::from(alpha));
+    ((pixel * alpha + behind * (255 - alpha) + 127) / 255) as u8
+}

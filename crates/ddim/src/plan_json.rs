@@ -1,0 +1,196 @@
+//! A plan as JSON: everything that a program in another language needs to run the method.
+
+use ddim_schedule::{EpsSource, FinalAlphaBar, LastNoise, Method, Plan, Predecessor, Step, StepNoise, Variance, X0Limit};
+use serde_json::{Map, Value, json};
+
+/// The whole plan: its settings, and one entry a step, in order of use, for every number of the update
+///
+/// `x0 = x0_from_x x + x0_from_out out`, limited as `clip` or `dynamic_threshold` says;
+/// `eps = eps_from_x x + eps_from_out out`, or `(x - sqrt(alpha_bar) x0)/sqrt(1 - alpha_bar)` where
+/// `eps_source` is `rederived`; `x_next = c_x x + c_x0 x0 + c_eps eps + sigma z` with standard normal `z`.
+/// Here `out` is what the network gives for `input_scale x` at `time`.
+///
+/// Decimals are the shortest that read back to the same f64. `sigma` is null where the network learned it.
+///
+/// ```
+/// use ddim_schedule::{BetaSchedule, NoiseSchedule, Plan, Settings};
+/// let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000)?;
+/// let json = ddim::plan_json(&Plan::new(&schedule, &Settings { n_steps: 2, ..Settings::default() })?);
+/// assert_eq!(json["timesteps"], serde_json::json!([999, 499]));
+/// assert_eq!(json["alpha_bar_prev"][1], 1.0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn plan_json(plan: &Plan) -> Value {
+    let mut json = table(plan);
+    json.extend(settings(plan));
+    Value::Object(json)
+}
+
+/// What the plan was made from, without its table: the part that decides all the rest.
+///
+/// ```
+/// use ddim_schedule::{BetaSchedule, NoiseSchedule, Plan, Settings};
+/// let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000)?;
+/// let json = ddim::settings_json(&Plan::new(&schedule, &Settings::default())?);
+/// assert_eq!((&json["convention"], &json["steps"]), (&"exact".into(), &20.into()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn settings_json(plan: &Plan) -> Value {
+    Value::Object(settings(plan))
+}
+
+/// The columns of the plan, the best known first.
+fn table(plan: &Plan) -> Map<String, Value> {
+    let mut columns = Map::new();
+    let mut column = |name: &str, value: &dyn Fn(&Step) -> Value| {
+        columns.insert(name.to_owned(), plan.steps().iter().map(value).collect());
+    };
+    let prediction = |step: &Step| plan.prediction().coefficients(step.alpha_bar);
+    column("timesteps", &|step| json!(step.timestep));
+    column("alpha_bar", &|step| json!(step.alpha_bar));
+    column("alpha_bar_prev", &|step| json!(step.alpha_bar_prev));
+    column("sigma", &|step| sigma(step.noise));
+    column("time", &|step| json!(step.time));
+    column("input_scale", &|step| json!(step.input_scale));
+    column("x0_from_x", &|step| json!(prediction(step).x0_from_x));
+    column("x0_from_out", &|step| json!(prediction(step).x0_from_out));
+    column("eps_from_x", &|step| json!(prediction(step).eps_from_x));
+    column("eps_from_out", &|step| json!(prediction(step).eps_from_out));
+    column("c_x", &|step| json!(step.c_x));
+    column("c_x0", &|step| json!(step.c_x0));
+    column("c_eps", &|step| json!(step.c_eps));
+    if plan.steps().iter().any(|step| matches!(step.noise, StepNoise::LearnedRange { .. })) {
+        column("log_variance_small", &|step| log_variances(step.noise)[0].into());
+        column("log_variance_large", &|step| log_variances(step.noise)[1].into());
+    }
+    columns
+}
+
+fn sigma(noise: StepNoise) -> Value {
+    match noise {
+        StepNoise::None => json!(0.0),
+        StepNoise::Fixed { sigma } => json!(sigma),
+        StepNoise::LearnedRange { .. } | StepNoise::Learned | StepNoise::LearnedLog => Value::Null,
+    }
+}
+
+fn log_variances(noise: StepNoise) -> [Option<f64>; 2] {
+    match noise {
+        StepNoise::LearnedRange { log_small, log_large } => [Some(log_small), Some(log_large)],
+        _ => [None, None],
+    }
+}
+
+fn settings(plan: &Plan) -> Map<String, Value> {
+    let settings = plan.settings();
+    let (solver, eta, variance) = method(settings.method);
+    let (clip, dynamic_threshold) = match settings.limit {
+        X0Limit::Free => (Value::Null, Value::Null),
+        X0Limit::Clip { range } => (json!(range), Value::Null),
+        X0Limit::DynamicThreshold { ratio, max } => (Value::Null, json!({ "ratio": ratio, "max": max })),
+    };
+    let fields = json!({
+        "convention": settings.convention.to_string(),
+        "solver": solver,
+        "eta": eta,
+        "variance": variance,
+        "steps": plan.steps().len(),
+        "spacing": settings.spacing.to_string(),
+        "prediction": settings.prediction.to_string(),
+        "clip": clip,
+        "dynamic_threshold": dynamic_threshold,
+        "eps_source": match settings.eps_source {
+            EpsSource::Network => "network",
+            EpsSource::Rederived => "rederived",
+        },
+        "final_alpha_bar": match settings.final_alpha_bar {
+            FinalAlphaBar::One => "one",
+            FinalAlphaBar::First => "first",
+        },
+        "predecessor": match settings.predecessor {
+            Predecessor::InList => "in_list",
+            Predecessor::Stride => "stride",
+        },
+        "last_noise": match settings.last_noise {
+            LastNoise::Never => "never",
+            LastNoise::UnlessTimestepZero => "unless_timestep_zero",
+        },
+    });
+    match fields {
+        Value::Object(fields) => fields,
+        _ => unreachable!("an object was written above"),
+    }
+}
+
+/// The method's name, its eta and its variance, null where it has none.
+fn method(method: Method) -> (&'static str, Value, Value) {
+    match method {
+        Method::Ddim { eta } => ("ddim", json!(eta.value()), Value::Null),
+        Method::Ddpm { variance } => ("ddpm", Value::Null, json!(variance_name(variance))),
+        Method::SigmaHat => ("sigma_hat", Value::Null, Value::Null),
+    }
+}
+
+/// diffusers' names of the variances.
+fn variance_name(variance: Variance) -> &'static str {
+    match variance {
+        Variance::FixedSmall => "fixed_small",
+        Variance::FixedLarge => "fixed_large",
+        Variance::Learned => "learned",
+        Variance::LearnedLog => "learned_log",
+        Variance::LearnedRange => "learned_range",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ddim_schedule::{BetaSchedule, Convention, Eta, NoiseSchedule, Settings};
+
+    use super::*;
+
+    fn plan(method: Method) -> Plan {
+        let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000).expect("the paper's schedule");
+        Plan::new(&schedule, &Settings::new(Convention::Diffusers, method, 10)).expect("a plan")
+    }
+
+    /// The ten-line script: the plan alone, read back from text, runs DDIM on a number.
+    #[test]
+    fn the_json_alone_runs_the_method() {
+        let plan = plan(Method::Ddim { eta: Eta::DDIM });
+        let json: Value = serde_json::from_str(&plan_json(&plan).to_string()).expect("JSON");
+        let number = |name: &str, i: usize| json[name][i].as_f64().expect("a number");
+        let network = |x: f64| 0.5 * x;
+        let (mut x, mut expected) = (0.7, 0.7);
+        for (i, step) in plan.steps().iter().enumerate() {
+            let out = network(x);
+            let x0 = number("x0_from_x", i) * x + number("x0_from_out", i) * out;
+            let x0 = x0.clamp(-1.0, 1.0);
+            let eps = number("eps_from_x", i) * x + number("eps_from_out", i) * out;
+            x = number("c_x", i) * x + number("c_x0", i) * x0 + number("c_eps", i) * eps;
+
+            let out = network(expected);
+            let x0 = (expected - (1.0 - step.alpha_bar).sqrt() * out) / step.alpha_bar.sqrt();
+            expected = step.c_x0 * x0.clamp(-1.0, 1.0) + step.c_eps * out;
+        }
+        // f64 rounding over ten steps.
+        assert!((x - expected).abs() < 1e-12, "{x} {expected}");
+    }
+
+    #[test]
+    fn decimals_read_back_exactly() {
+        let plan = plan(Method::Ddim { eta: Eta::DDPM });
+        let json: Value = serde_json::from_str(&plan_json(&plan).to_string()).expect("JSON");
+        for (i, step) in plan.steps().iter().enumerate() {
+            assert_eq!(json["alpha_bar"][i].as_f64(), Some(step.alpha_bar));
+            assert_eq!(json["c_x0"][i].as_f64(), Some(step.c_x0));
+        }
+    }
+
+    #[test]
+    fn a_learned_variance_has_no_sigma_but_its_range() {
+        let json = plan_json(&plan(Method::Ddpm { variance: Variance::LearnedRange }));
+        assert_eq!((&json["sigma"][0], &json["variance"]), (&Value::Null, &"learned_range".into()));
+        assert!(json["log_variance_small"][0].as_f64() < json["log_variance_large"][0].as_f64());
+        assert!(plan_json(&plan(Method::SigmaHat)).get("log_variance_small").is_none());
+    }
+}

@@ -1,0 +1,57 @@
+//! Finding the first prediction that is not finite, without making a GPU wait.
+
+use burn::tensor::Tensor;
+use ddim_schedule::Plan;
+
+use crate::SampleError;
+
+/// What is known about a step's predictions.
+#[derive(Clone, Debug)]
+pub(crate) enum Verdict {
+    /// All are finite.
+    Finite,
+    /// This picture of the batch is the first that is not.
+    NotFinite { picture: usize },
+    /// A sum a picture, `[n]`: not finite if anything in the picture is not. Reading it makes the device
+    /// finish its work, so that is left to the end of the run.
+    Pending(Tensor<1>),
+}
+
+/// The verdicts of a run.
+pub(crate) struct Health<'a> {
+    plan: &'a Plan,
+    pending: Vec<(usize, Tensor<1>)>,
+}
+
+impl<'a> Health<'a> {
+    pub(crate) fn new(plan: &'a Plan) -> Self {
+        Self { plan, pending: Vec::new() }
+    }
+
+    pub(crate) fn record(&mut self, index: usize, verdict: Verdict) -> Result<(), SampleError> {
+        match verdict {
+            Verdict::Finite => Ok(()),
+            Verdict::NotFinite { picture } => Err(self.error(index, picture)),
+            Verdict::Pending(sums) => {
+                self.pending.push((index, sums));
+                Ok(())
+            }
+        }
+    }
+
+    pub(crate) fn finish(self) -> Result<(), SampleError> {
+        for (index, sums) in &self.pending {
+            let sums = sums.clone().into_data().convert::<f32>();
+            if let Some(picture) = sums.iter::<f32>().position(|sum| !sum.is_finite()) {
+                return Err(self.error(*index, picture));
+            }
+        }
+        Ok(())
+    }
+
+    fn error(&self, index: usize, picture: usize) -> SampleError {
+        let steps = self.plan.steps();
+        let timestep = steps[index].timestep;
+        SampleError::NotFinite { step: index + 1, n_steps: steps.len(), timestep, picture }
+    }
+}

@@ -1,0 +1,112 @@
+//! The loop.
+
+use std::ops::ControlFlow;
+
+use burn::tensor::Tensor;
+use ddim_schedule::{Plan, StepNoise};
+
+use crate::health::Health;
+use crate::step::{Stepped, advance};
+use crate::update::Update;
+use crate::{Noise, SampleError};
+
+/// A call of the network.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Call {
+    /// The step, counted from 0 at the noisy end.
+    pub index: usize,
+    /// The time given to the network: a timestep of its training.
+    pub time: f64,
+}
+
+/// What an observer sees after a step.
+#[derive(Clone, Copy, Debug)]
+pub struct Observation<'a> {
+    /// The step just taken, counted from 0.
+    pub index: usize,
+    /// The steps of the run.
+    pub n_steps: usize,
+    /// The state after the step, `[n, c, h, w]`; after the last one the pictures.
+    pub x: &'a Tensor<4>,
+    /// The clean pictures predicted in this step, limited, `[n, c, h, w]`.
+    pub x0: &'a Tensor<4>,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// All steps were taken: the pictures, `[n, c, h, w]`, not clipped.
+    Finished(Tensor<4>),
+    /// The observer stopped the run after this many steps.
+    Stopped {
+        /// The state at that point, `[n, c, h, w]`.
+        x: Tensor<4>,
+        /// Steps taken.
+        steps_taken: usize,
+    },
+}
+
+/// Runs a plan from `x`, usually standard normal noise `[n, c, h, w]`.
+///
+/// `network` is called once a step with the state and gives a prediction of the plan's kind, in the state's
+/// shape (with twice the channels where the plan's variance is learned). Everything stays on the device
+/// where `x` lives. `observe` sees every step and may stop the run.
+///
+/// # Errors
+///
+/// [`SampleError::NotFinite`] if the network gives an infinity or NaN, and [`SampleError::Channels`] if it
+/// gives another number of channels than the plan needs.
+///
+/// # Examples
+///
+/// All the data is one grey level, 0.3, so the best prediction of the noise is known, and the run lands on
+/// that level:
+///
+/// ```
+/// use std::ops::ControlFlow;
+/// use burn::tensor::Device;
+/// use ddim_sampler::{Noise, Outcome, PictureNoise, sample};
+/// use ddim_schedule::{BetaSchedule, NoiseSchedule, Plan, Settings};
+///
+/// let schedule = NoiseSchedule::new(&BetaSchedule::Linear { start: 1e-4, end: 0.02 }, 1000)?;
+/// let plan = Plan::new(&schedule, &Settings { n_steps: 10, ..Settings::default() })?;
+/// let mut noise = PictureNoise::new(0, [0]);
+/// let x = noise.initial([1, 1, 8, 8], &Device::flex());
+/// let network = |x: burn::tensor::Tensor<4>, call: ddim_sampler::Call| {
+///     let a = schedule.alpha_bar(call.time as usize);
+///     (x - 0.3 * a.sqrt()) / (1.0 - a).sqrt()
+/// };
+/// let outcome = sample(&plan, x, network, &mut noise, |_| ControlFlow::Continue(()))?;
+/// let Outcome::Finished(pictures) = outcome else { panic!("nobody stopped it") };
+/// assert!((pictures.mean().into_scalar::<f32>() - 0.3).abs() < 1e-5);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn sample(
+    plan: &Plan,
+    mut x: Tensor<4>,
+    mut network: impl FnMut(Tensor<4>, Call) -> Tensor<4>,
+    noise: &mut dyn Noise,
+    mut observe: impl FnMut(&Observation) -> ControlFlow<()>,
+) -> Result<Outcome, SampleError> {
+    let (shape, device) = (x.dims(), x.device());
+    let n_steps = plan.steps().len();
+    let mut health = Health::new(plan);
+    for (index, step) in plan.steps().iter().enumerate() {
+        let out = network(scaled(x.clone(), step.input_scale), Call { index, time: step.time });
+        let z = (step.noise != StepNoise::None).then(|| noise.step(index, shape, &device));
+        let Stepped { next, x0, verdict } = advance(&Update::new(plan, step), x, out, z)?;
+        health.record(index, verdict)?;
+        x = next;
+        let seen = observe(&Observation { index, n_steps, x: &x, x0: &x0 });
+        if seen.is_break() && index + 1 < n_steps {
+            return Ok(Outcome::Stopped { x, steps_taken: index + 1 });
+        }
+    }
+    health.finish()?;
+    Ok(Outcome::Finished(x))
+}
+
+/// The network's input; scale 1 costs nothing.
+fn scaled(x: Tensor<4>, scale: f64) -> Tensor<4> {
+    if scale == 1.0 { x } else { x * scale }
+}

@@ -1,0 +1,220 @@
+//! One reverse step on tensors: the plain version, and the choice of a faster one.
+
+use burn::tensor::{Int, Tensor};
+use ddim_kernels::{HostStep, step_on_host};
+use ddim_schedule::{StepNoise, X0Limit};
+
+use crate::SampleError;
+use crate::health::Verdict;
+use crate::update::Update;
+
+/// What a step gives: the next state, the limited clean prediction, and whether it is finite.
+pub(crate) struct Stepped {
+    pub(crate) next: Tensor<4>,
+    pub(crate) x0: Tensor<4>,
+    pub(crate) verdict: Verdict,
+}
+
+/// Takes a step, in one pass where that is possible and with tensor operations where it is not. Both give
+/// the same bits.
+pub(crate) fn advance(
+    update: &Update,
+    x: Tensor<4>,
+    out: Tensor<4>,
+    noise: Option<Tensor<4>>,
+) -> Result<Stepped, SampleError> {
+    check_channels(update.noise, x.dims(), out.dims())?;
+    let Some(coefficients) = update.fused() else {
+        return Ok(advance_plain(update, x, out, noise));
+    };
+    Ok(match step_on_host(x, out, noise, &coefficients) {
+        Ok(HostStep { next, x0, first_bad_picture }) => {
+            let verdict = first_bad_picture.map_or(Verdict::Finite, |picture| Verdict::NotFinite { picture });
+            Stepped { next, x0, verdict }
+        }
+        Err((x, out, noise)) => advance_plain(update, x, out, noise),
+    })
+}
+
+/// The step as tensor operations: the meaning of every faster version.
+pub(crate) fn advance_plain(
+    update: &Update,
+    x: Tensor<4>,
+    out: Tensor<4>,
+    noise: Option<Tensor<4>>,
+) -> Stepped {
+    let (out, scale) = split_variance(update.noise, out, x.dims()[1]);
+    let predicted = sum([(update.x0_from_x, &x), (update.x0_from_out, &out)]);
+    let [n, c, h, w] = predicted.dims();
+    let verdict = Verdict::Pending(predicted.clone().reshape([n, c * h * w]).sum_dim(1).reshape([n]));
+    let x0 = limited(predicted, update.limit);
+    let weighted = [(update.next_from_x, &x), (update.next_from_out, &out), (update.next_from_x0, &x0)];
+    let next = match (scale, noise) {
+        (NoiseScale::Scalar(sigma), Some(z)) => sum(weighted) + z * sigma,
+        (NoiseScale::Pixelwise(sigma), Some(z)) => sum(weighted) + z * sigma,
+        (_, None) => sum(weighted),
+    };
+    Stepped { next, x0, verdict }
+}
+
+/// The standard deviation of the noise: one number, or one a value.
+enum NoiseScale {
+    Scalar(f64),
+    Pixelwise(Tensor<4>),
+}
+
+/// Takes the variance channels off a network's output, where it has them.
+fn split_variance(noise: StepNoise, out: Tensor<4>, channels: usize) -> (Tensor<4>, NoiseScale) {
+    let halves = |out: Tensor<4>| {
+        let [mean, variance] = out.split(channels, 1).try_into().expect("the channels were checked");
+        (mean, variance)
+    };
+    match noise {
+        StepNoise::None => (first_channels(out, channels), NoiseScale::Scalar(0.0)),
+        StepNoise::Fixed { sigma } => (out, NoiseScale::Scalar(sigma)),
+        StepNoise::Learned => {
+            let (mean, variance) = halves(out);
+            (mean, NoiseScale::Pixelwise(variance.sqrt()))
+        }
+        StepNoise::LearnedLog => {
+            let (mean, log_variance) = halves(out);
+            (mean, NoiseScale::Pixelwise((log_variance * 0.5).exp()))
+        }
+        StepNoise::LearnedRange { log_small, log_large } => {
+            // log sigma^2 = frac log_large + (1 - frac) log_small with frac = (v + 1) / 2.
+            let (mean, v) = halves(out);
+            let (slope, middle) = (0.5 * (log_large - log_small), 0.5 * (log_large + log_small));
+            (mean, NoiseScale::Pixelwise(((v * slope + middle) * 0.5).exp()))
+        }
+    }
+}
+
+/// A model with learned variance has its extra channels also in a step that draws no noise.
+fn first_channels(out: Tensor<4>, channels: usize) -> Tensor<4> {
+    if out.dims()[1] == channels { out } else { out.narrow(1, 0, channels) }
+}
+
+fn check_channels(noise: StepNoise, x: [usize; 4], out: [usize; 4]) -> Result<(), SampleError> {
+    let (picture, found) = (x[1], out[1]);
+    let allowed = match noise {
+        StepNoise::None => found == picture || found == 2 * picture,
+        StepNoise::Fixed { .. } => found == picture,
+        _ => found == 2 * picture,
+    };
+    let learned = !matches!(noise, StepNoise::None | StepNoise::Fixed { .. });
+    let needed = if learned { 2 * picture } else { picture };
+    if allowed { Ok(()) } else { Err(SampleError::Channels { found, picture, needed }) }
+}
+
+/// The weighted sum of tensors, left to right; a weight of 0 costs nothing.
+fn sum<const N: usize>(terms: [(f64, &Tensor<4>); N]) -> Tensor<4> {
+    let terms = terms.into_iter().filter(|(weight, _)| *weight != 0.0);
+    let products = terms.map(|(weight, tensor)| tensor.clone() * weight);
+    products.reduce(|sum, product| sum + product).expect("a step depends on something")
+}
+
+/// Bounds the clean prediction.
+fn limited(x0: Tensor<4>, limit: X0Limit) -> Tensor<4> {
+    match limit {
+        X0Limit::Free => x0,
+        X0Limit::Clip { range } => x0.clamp(-range, range),
+        X0Limit::DynamicThreshold { ratio, max } => {
+            let bound = quantile_of_abs(x0.clone(), ratio).clamp(1.0, max);
+            x0.clone().max_pair(-bound.clone().expand(x0.dims())).min_pair(bound.clone().expand(x0.dims()))
+                / bound
+        }
+    }
+}
+
+/// The quantile of the absolute values of each picture, `[n, 1, 1, 1]`, interpolated linearly between
+/// neighbours (Saharia et al. 2022, section 2.3).
+fn quantile_of_abs(x0: Tensor<4>, ratio: f64) -> Tensor<4> {
+    let [n, c, h, w] = x0.dims();
+    let sorted = x0.abs().reshape([n, c * h * w]).sort(1);
+    let place = ratio * (c * h * w - 1) as f64;
+    let (below, above) = (place.floor(), place.ceil());
+    let at = |i: f64| {
+        let index = Tensor::<1, Int>::from_data([i as i64], &sorted.device());
+        sorted.clone().select(1, index)
+    };
+    let quantile = at(below) + (at(above) - at(below)) * (place - below);
+    quantile.reshape([n, 1, 1, 1])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Noise, PictureNoise};
+    use burn::tensor::{Device, Tolerance};
+
+    fn update(limit: X0Limit, noise: StepNoise, [x, out, x0]: [f64; 3]) -> Update {
+        Update {
+            x0_from_x: 1.7,
+            x0_from_out: -1.3,
+            limit,
+            next_from_x: x,
+            next_from_out: out,
+            next_from_x0: x0,
+            noise,
+        }
+    }
+
+    /// The twins round alike: equal bits for clipped and free, with and without noise, odd sizes.
+    #[test]
+    fn one_pass_and_tensor_operations_give_the_same_bits() {
+        let device = Device::flex();
+        let fixed = StepNoise::Fixed { sigma: 0.37 };
+        let weights = [[0.0, 0.4, 0.9], [0.3, 0.0, 0.8], [0.3, -0.2, 0.8]];
+        for (shape, seed) in [([1, 1, 1, 1], 1u64), ([3, 2, 5, 7], 2), ([17, 3, 33, 31], 3)] {
+            let n = shape[0] as u64;
+            let draw = |stream: u64| PictureNoise::new(seed + stream, 0..n).initial(shape, &device);
+            for limit in [X0Limit::Free, X0Limit::Clip { range: 0.8 }] {
+                for noise in [StepNoise::None, fixed] {
+                    for weights in weights {
+                        let update = update(limit, noise, weights);
+                        let z = (noise != StepNoise::None).then(|| draw(20));
+                        let plain = advance_plain(&update, draw(0), draw(10), z.clone());
+                        let fast = advance(&update, draw(0), draw(10), z).unwrap();
+                        assert!(matches!(fast.verdict, Verdict::Finite), "the fast path was taken");
+                        assert_eq!(fast.next.into_data(), plain.next.into_data());
+                        assert_eq!(fast.x0.into_data(), plain.x0.into_data());
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn dynamic_threshold_is_the_interpolated_quantile_of_each_picture() {
+        let device = Device::flex();
+        let x0 = Tensor::<4>::from_data([[[[0.0f32, -4.0, 1.0, 3.0]]], [[[0.1, 0.2, 0.3, -0.4]]]], &device);
+        // Sorted |x0| of the first picture: 0 1 3 4; the 0.5-quantile is 2. The second stays below 1.
+        let limited = limited(x0, X0Limit::DynamicThreshold { ratio: 0.5, max: 10.0 });
+        let expected = [[[[0.0f32, -1.0, 0.5, 1.0]]], [[[0.1, 0.2, 0.3, -0.4]]]];
+        limited.into_data().assert_approx_eq::<f32>(&expected.into(), Tolerance::default());
+    }
+
+    #[test]
+    fn learned_range_interpolates_log_variances() {
+        let device = Device::flex();
+        let (small, large) = (0.01f64, 0.09f64);
+        let noise = StepNoise::LearnedRange { log_small: small.ln(), log_large: large.ln() };
+        // The second channel is v: -1 asks for the small variance, 1 for the large one, 0 for their mean.
+        let out = Tensor::<4>::from_data([[[[0.0f32, 0.0, 0.0]], [[-1.0, 1.0, 0.0]]]], &device);
+        let x = Tensor::<4>::zeros([1, 1, 1, 3], &device);
+        let z = Tensor::<4>::ones([1, 1, 1, 3], &device);
+        let update = update(X0Limit::Free, noise, [0.5, 0.0, 0.5]);
+        let stepped = advance(&update, x, out, Some(z)).unwrap();
+        let expected = [[[[0.1f32, 0.3, (small * large).sqrt().sqrt() as f32]]]];
+        stepped.next.into_data().assert_approx_eq::<f32>(&expected.into(), Tolerance::default());
+    }
+
+    #[test]
+    fn wrong_channels_are_an_error() {
+        let device = Device::flex();
+        let x = Tensor::<4>::zeros([1, 3, 2, 2], &device);
+        let update = update(X0Limit::Free, StepNoise::Learned, [0.0, 0.5, 0.5]);
+        let error = advance(&update, x.clone(), x, None).err().unwrap();
+        assert_eq!(error, SampleError::Channels { found: 3, picture: 3, needed: 6 });
+    }
+}

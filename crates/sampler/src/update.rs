@@ -1,0 +1,64 @@
+//! A plan's step, boiled down to the scalars that multiply tensors.
+
+use ddim_kernels::StepCoefficients;
+use ddim_schedule::{EpsSource, Marginal, Plan, Step, StepNoise, X0Limit};
+
+/// One step in terms of what the loop holds: the state `x`, the network's output and the limited `x0`.
+///
+/// `eps` is linear in these three, so it is folded into their weights here, in f64, and never becomes a
+/// tensor. This is the one place that knows the prediction type.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Update {
+    pub(crate) x0_from_x: f64,
+    pub(crate) x0_from_out: f64,
+    pub(crate) limit: X0Limit,
+    pub(crate) next_from_x: f64,
+    pub(crate) next_from_out: f64,
+    pub(crate) next_from_x0: f64,
+    pub(crate) noise: StepNoise,
+}
+
+impl Update {
+    pub(crate) fn new(plan: &Plan, step: &Step) -> Self {
+        let p = plan.prediction().coefficients(step.alpha_bar);
+        let [eps_from_x, eps_from_out, eps_from_x0] = match plan.eps_source() {
+            EpsSource::Network => [p.eps_from_x, p.eps_from_out, 0.0],
+            EpsSource::Rederived => {
+                let q = Marginal::new(step.alpha_bar);
+                [q.eps_from_x, 0.0, q.eps_from_x0]
+            }
+        };
+        Self {
+            x0_from_x: p.x0_from_x,
+            x0_from_out: p.x0_from_out,
+            limit: plan.limit(),
+            next_from_x: step.c_x + step.c_eps * eps_from_x,
+            next_from_out: step.c_eps * eps_from_out,
+            next_from_x0: step.c_x0 + step.c_eps * eps_from_x0,
+            noise: step.noise,
+        }
+    }
+
+    /// The scalars in f32, if the step is linear but for a clamp: what a fused kernel can do.
+    pub(crate) fn fused(&self) -> Option<StepCoefficients> {
+        let x0_limit = match self.limit {
+            X0Limit::Free => f32::INFINITY,
+            X0Limit::Clip { range } => range as f32,
+            X0Limit::DynamicThreshold { .. } => return None,
+        };
+        let sigma = match self.noise {
+            StepNoise::None => 0.0,
+            StepNoise::Fixed { sigma } => sigma as f32,
+            _ => return None,
+        };
+        Some(StepCoefficients {
+            x0_from_x: self.x0_from_x as f32,
+            x0_from_out: self.x0_from_out as f32,
+            x0_limit,
+            next_from_x: self.next_from_x as f32,
+            next_from_out: self.next_from_out as f32,
+            next_from_x0: self.next_from_x0 as f32,
+            sigma,
+        })
+    }
+}

@@ -1,0 +1,125 @@
+//! Whose sampler it is.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::{EpsSource, Eta, FinalAlphaBar, LastNoise, Method, PixelRounding, Predecessor};
+use crate::{Prediction, ScheduleError, Settings, Spacing, X0Limit};
+
+/// A named set of choices. Published code agrees on the formulas and differs in everything around them:
+/// spacing, clipping, the last `alpha_bar`, rounding to 8 bits. A convention fixes all of it at once.
+///
+/// ```
+/// use ddim_schedule::Convention;
+/// assert_eq!("openai".parse::<Convention>()?, Convention::OpenAi);
+/// assert_eq!(Convention::ErmonGroup.to_string(), "ermongroup");
+/// # Ok::<(), ddim_schedule::ScheduleError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Convention {
+    /// Ours, and the paper's words: exactly `n` steps, the true predecessor, no clipping.
+    Exact,
+    /// huggingface/diffusers: leading spacing, x0 clipped and eps not, `t - T/n` as DDIM's predecessor.
+    Diffusers,
+    /// ermongroup/ddim, the paper's code: DDIM does not clip, DDPM does.
+    ErmonGroup,
+    /// OpenAI's improved-diffusion and guided-diffusion: x0 clipped, and eps re-derived from it.
+    OpenAi,
+}
+
+impl Convention {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Exact, Self::Diffusers, Self::ErmonGroup, Self::OpenAi];
+
+    /// How its pictures become 8 bits.
+    ///
+    /// ```
+    /// use ddim_schedule::{Convention, PixelRounding};
+    /// assert_eq!(Convention::Diffusers.pixel_rounding(), PixelRounding::HalfEven);
+    /// ```
+    pub fn pixel_rounding(self) -> PixelRounding {
+        match self {
+            Self::Exact | Self::Diffusers => PixelRounding::HalfEven,
+            Self::ErmonGroup => PixelRounding::HalfUp,
+            Self::OpenAi => PixelRounding::OpenAi,
+        }
+    }
+
+    /// The settings it stands for: see [`Settings::new`].
+    pub(crate) fn settings(self, method: Method, n_steps: usize) -> Settings {
+        let exact = Settings {
+            method,
+            prediction: Prediction::Epsilon,
+            spacing: Spacing::Uniform,
+            n_steps,
+            limit: X0Limit::Free,
+            eps_source: EpsSource::Rederived,
+            final_alpha_bar: FinalAlphaBar::One,
+            predecessor: Predecessor::InList,
+            last_noise: LastNoise::Never,
+            convention: self,
+        };
+        let clip = X0Limit::Clip { range: 1.0 };
+        match (self, method) {
+            (Self::Exact, _) => exact,
+            (Self::Diffusers, _) => Settings {
+                spacing: Spacing::Leading { offset: 0 },
+                limit: clip,
+                eps_source: EpsSource::Network,
+                predecessor: diffusers_predecessor(method),
+                last_noise: LastNoise::UnlessTimestepZero,
+                ..exact
+            },
+            (Self::ErmonGroup, Method::Ddim { .. }) => {
+                Settings { spacing: Spacing::ErmonUniform, eps_source: EpsSource::Network, ..exact }
+            }
+            (Self::ErmonGroup, _) => Settings { spacing: Spacing::ErmonUniform, limit: clip, ..exact },
+            (Self::OpenAi, Method::Ddim { .. }) => {
+                Settings { spacing: Spacing::OpenAiDdim(n_steps), limit: clip, ..exact }
+            }
+            (Self::OpenAi, _) => {
+                Settings { spacing: Spacing::OpenAiSections(vec![n_steps]), limit: clip, ..exact }
+            }
+        }
+    }
+}
+
+/// diffusers' DDIM computes its predecessor, its DDPM looks it up.
+fn diffusers_predecessor(method: Method) -> Predecessor {
+    match method {
+        Method::Ddim { .. } => Predecessor::Stride,
+        Method::Ddpm { .. } | Method::SigmaHat => Predecessor::InList,
+    }
+}
+
+impl Default for Settings {
+    /// The exact convention, DDIM without noise, 20 steps.
+    fn default() -> Self {
+        Self::new(Convention::Exact, Method::Ddim { eta: Eta::DDIM }, 20)
+    }
+}
+
+impl fmt::Display for Convention {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Exact => "exact",
+            Self::Diffusers => "diffusers",
+            Self::ErmonGroup => "ermongroup",
+            Self::OpenAi => "openai",
+        })
+    }
+}
+
+impl FromStr for Convention {
+    type Err = ScheduleError;
+
+    fn from_str(text: &str) -> Result<Self, ScheduleError> {
+        Self::ALL.into_iter().find(|convention| convention.to_string() == text).ok_or_else(|| {
+            ScheduleError::UnknownName {
+                what: "convention",
+                text: text.to_owned(),
+                known: "exact, diffusers, ermongroup, openai",
+            }
+        })
+    }
+}

@@ -1,0 +1,221 @@
+//! What can be wrong with a request, and what to ask for instead.
+
+use std::fmt;
+
+use thiserror::Error;
+
+use crate::{NoiseSchedule, Timestep};
+
+/// Why a schedule, a spacing or a plan was refused. Every message names the value, what is allowed,
+/// and the nearest request that would work.
+#[derive(Debug, Clone, PartialEq, Error)]
+#[non_exhaustive]
+pub enum ScheduleError {
+    /// A schedule needs at least one training step, and a table of a sane size.
+    #[error(
+        "{train_steps} training steps: choose between 1 and {}, most models have 1000",
+        NoiseSchedule::MAX_TRAIN_STEPS
+    )]
+    TrainSteps {
+        /// The number asked for.
+        train_steps: usize,
+    },
+
+    /// A list of betas of the wrong length.
+    #[error(
+        "{given} betas were given for {train_steps} training steps: give exactly one beta for each \
+         training step, or set the number of training steps to {given}"
+    )]
+    BetaCount {
+        /// How many betas the list holds.
+        given: usize,
+        /// How many training steps the schedule has.
+        train_steps: usize,
+    },
+
+    /// A beta that is no noise fraction.
+    #[error(
+        "beta at timestep {timestep} is {value}: every beta must be at least {} and below 1 (only the \
+         last of several may be 1); check the start, the end and the list of betas",
+        NoiseSchedule::MIN_BETA
+    )]
+    Beta {
+        /// Where in the schedule.
+        timestep: Timestep,
+        /// The value found.
+        value: f64,
+    },
+
+    /// The betas are so large that nothing of the picture is left before the last step.
+    #[error(
+        "alpha_bar is 0 before timestep {timestep}: the betas up to there are too large for f64; use \
+         smaller betas, or at most {timestep} training steps"
+    )]
+    AlphaBarVanishes {
+        /// The first timestep that is no noisier than the one before.
+        timestep: Timestep,
+    },
+
+    /// `eta` outside `[0, 1]`.
+    #[error(
+        "eta is {value}, it must lie in [0, 1]: 0 is DDIM (no noise), 1 is DDPM. Above 1 the square root \
+         in Eq. (12) has no real value at every step; for the larger noise of the paper's last table row \
+         use the method sigma-hat"
+    )]
+    Eta {
+        /// The value asked for.
+        value: f64,
+    },
+
+    /// Zero steps, or more than the model was trained with.
+    #[error(
+        "{n_steps} steps: choose between 1 and {train_steps}, the number of training steps; the nearest \
+         is {}", nearest_count(*.n_steps, *.train_steps)
+    )]
+    StepCount {
+        /// The number asked for.
+        n_steps: usize,
+        /// The number of training steps.
+        train_steps: usize,
+    },
+
+    /// The spacing has no sound list of this length.
+    #[error(
+        "spacing {spacing} cannot take {n_steps} steps of {train_steps}: it {problem}; the nearest step \
+         counts that work are {nearest}, and spacing uniform takes any"
+    )]
+    Spacing {
+        /// The spacing's name.
+        spacing: String,
+        /// The number of steps asked for.
+        n_steps: usize,
+        /// The number of training steps.
+        train_steps: usize,
+        /// What is wrong with its list.
+        problem: String,
+        /// What to ask for instead.
+        nearest: Nearest,
+    },
+
+    /// The spacing names its own number of steps, and another was asked for.
+    #[error("spacing {spacing} has {own} timesteps, but {n_steps} steps were asked for: ask for {own} steps")]
+    SpacingCount {
+        /// The spacing's name.
+        spacing: String,
+        /// The number of steps it stands for.
+        own: usize,
+        /// The number of steps asked for.
+        n_steps: usize,
+    },
+
+    /// A section of an OpenAI respacing asks for more steps than it has.
+    #[error(
+        "section {section} of the spacing asks for {count} steps but holds {size} of the {train_steps} \
+         training steps: ask for at most {size} there"
+    )]
+    Section {
+        /// Counted from 0, at the clean end.
+        section: usize,
+        /// Steps asked for.
+        count: usize,
+        /// Training steps in the section.
+        size: usize,
+        /// The number of training steps in all.
+        train_steps: usize,
+    },
+
+    /// A timestep the model was not trained at.
+    #[error(
+        "timestep {timestep} does not exist: timesteps run from 0 to {}, the nearest is {}",
+        .train_steps - 1, .train_steps - 1
+    )]
+    TimestepRange {
+        /// The timestep asked for.
+        timestep: Timestep,
+        /// The number of training steps.
+        train_steps: usize,
+    },
+
+    /// A list of timesteps that does not run from noisy to clean.
+    #[error(
+        "timestep {next} follows {timestep}: a list of timesteps runs from noisy to clean, each smaller \
+         than the one before; sorted, yours is {}", join(.sorted)
+    )]
+    TimestepOrder {
+        /// The earlier entry of the offending pair.
+        timestep: Timestep,
+        /// The later one, which should be smaller.
+        next: Timestep,
+        /// The same timesteps in a legal order.
+        sorted: Vec<Timestep>,
+    },
+
+    /// A limit of x0 that limits nothing or everything.
+    #[error("{what} is {value}: it must be {allowed}")]
+    Limit {
+        /// Which number of the limit.
+        what: &'static str,
+        /// Its value.
+        value: f64,
+        /// What is allowed.
+        allowed: &'static str,
+    },
+
+    /// A network that predicts eps cannot start where the picture has no signal.
+    #[error(
+        "at timestep {timestep} alpha_bar is 0 (zero terminal SNR): there x0 cannot be computed from a \
+         predicted eps; use a model that predicts v or x0, a schedule that was not rescaled, or a spacing \
+         that stops below {timestep}, such as leading"
+    )]
+    EpsilonWithoutSignal {
+        /// The timestep without signal.
+        timestep: Timestep,
+    },
+
+    /// A word that names nothing here.
+    #[error("there is no {what} {text:?}: choose one of {known}")]
+    UnknownName {
+        /// What kind of thing was to be named.
+        what: &'static str,
+        /// The word.
+        text: String,
+        /// The words that are known.
+        known: &'static str,
+    },
+}
+
+/// The step counts nearest to a refused one.
+///
+/// ```
+/// use ddim_schedule::{ScheduleError, Spacing};
+/// let Err(ScheduleError::Spacing { nearest, .. }) = Spacing::ErmonUniform.tau(30, 1000) else { panic!() };
+/// assert_eq!((nearest.below, nearest.above), (Some(29), Some(32)));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Nearest {
+    /// The largest legal count below, if there is one.
+    pub below: Option<usize>,
+    /// The smallest legal count above, if there is one.
+    pub above: Option<usize>,
+}
+
+impl fmt::Display for Nearest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.below, self.above) {
+            (Some(below), Some(above)) => write!(f, "{below} and {above}"),
+            (Some(only), None) | (None, Some(only)) => write!(f, "{only}"),
+            (None, None) => write!(f, "none"),
+        }
+    }
+}
+
+/// The legal number of steps next to one that is 0 or above `train_steps`.
+fn nearest_count(n_steps: usize, train_steps: usize) -> usize {
+    if n_steps == 0 { 1 } else { train_steps }
+}
+
+/// "900,500,100".
+pub(crate) fn join(list: &[usize]) -> String {
+    let words: Vec<String> = list.iter().map(usize::to_string).collect();
+    words.join(",")
+}

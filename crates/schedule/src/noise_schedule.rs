@@ -1,0 +1,139 @@
+//! How much of the picture is left at each training step.
+
+use crate::{BetaSchedule, ScheduleError, Timestep};
+
+/// `alpha_bar`, the product of `1 - beta`, at every training step.
+///
+/// It is valid by construction: strictly decreasing, between 0 and 1, and 0 at most at its end. What the
+/// DDIM paper writes as alpha is this product.
+///
+/// ```
+/// use ddim_schedule::{BetaSchedule, NoiseSchedule};
+/// let schedule = NoiseSchedule::new(&BetaSchedule::Linear { start: 1e-4, end: 0.02 }, 1000)?;
+/// assert_eq!(schedule.train_steps(), 1000);
+/// assert_eq!(schedule.alpha_bar(0), 0.9999);
+/// # Ok::<(), ddim_schedule::ScheduleError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct NoiseSchedule {
+    betas: Vec<f64>,
+    alpha_bars: Vec<f64>,
+}
+
+impl NoiseSchedule {
+    /// More training steps than this are taken for a mistake: a thousand times what models have.
+    pub const MAX_TRAIN_STEPS: usize = 1_000_000;
+
+    /// Smaller betas than this are taken for a mistake: `1 - beta` would hardly differ from 1 in f64.
+    pub const MIN_BETA: f64 = 1e-12;
+
+    /// Multiplies up the betas.
+    ///
+    /// # Errors
+    /// When there are no training steps or too many of them, when a beta is below
+    /// [`MIN_BETA`](Self::MIN_BETA) or not below 1 (the last of several may be 1), or when `alpha_bar` reaches 0 before the last step.
+    ///
+    /// ```
+    /// use ddim_schedule::{BetaSchedule, NoiseSchedule};
+    /// let error = NoiseSchedule::new(&BetaSchedule::Const { value: 1.5 }, 10).unwrap_err();
+    /// assert!(error.to_string().contains("beta at timestep 0 is 1.5"));
+    /// ```
+    pub fn new(betas: &BetaSchedule, train_steps: usize) -> Result<Self, ScheduleError> {
+        if train_steps == 0 || train_steps > Self::MAX_TRAIN_STEPS {
+            return Err(ScheduleError::TrainSteps { train_steps });
+        }
+        let betas = betas.betas(train_steps)?;
+        let mut alpha_bars = Vec::with_capacity(train_steps);
+        let mut alpha_bar = 1.0;
+        for (timestep, &beta) in betas.iter().enumerate() {
+            let may_be_one = timestep > 0 && timestep + 1 == train_steps;
+            if !(beta >= Self::MIN_BETA && (beta < 1.0 || (beta == 1.0 && may_be_one))) {
+                return Err(ScheduleError::Beta { timestep, value: beta });
+            }
+            let before = alpha_bar;
+            alpha_bar *= 1.0 - beta;
+            if alpha_bar >= before {
+                return Err(ScheduleError::AlphaBarVanishes { timestep });
+            }
+            alpha_bars.push(alpha_bar);
+        }
+        Ok(Self { betas, alpha_bars })
+    }
+
+    /// The same schedule stretched so that nothing of the picture is left at its end: `sqrt(alpha_bar)`
+    /// is shifted to end at 0 and scaled to begin where it began (Lin et al. 2023, algorithm 1).
+    ///
+    /// A schedule of one training step begins where it ends, and is returned as it is.
+    ///
+    /// ```
+    /// use ddim_schedule::{BetaSchedule, NoiseSchedule};
+    /// let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000)?.rescaled_to_zero_snr();
+    /// assert_eq!(schedule.alpha_bar(999), 0.0);
+    /// assert!((schedule.alpha_bar(0) - 0.9999).abs() < 1e-15);
+    /// # Ok::<(), ddim_schedule::ScheduleError>(())
+    /// ```
+    #[must_use]
+    pub fn rescaled_to_zero_snr(self) -> Self {
+        let first = self.alpha_bars[0].sqrt();
+        let last = self.alpha_bars[self.train_steps() - 1].sqrt();
+        if self.train_steps() == 1 {
+            return self;
+        }
+        let stretch = first / (first - last);
+        let alpha_bars: Vec<f64> = self.alpha_bars.iter().map(|a| ((a.sqrt() - last) * stretch).powi(2)).collect();
+        let before = std::iter::once(&1.0).chain(&alpha_bars);
+        let betas = alpha_bars.iter().zip(before).map(|(a, before)| 1.0 - a / before).collect();
+        Self { betas, alpha_bars }
+    }
+
+    /// The number of training steps, `T`.
+    ///
+    /// ```
+    /// # use ddim_schedule::{BetaSchedule, NoiseSchedule};
+    /// assert_eq!(NoiseSchedule::new(&BetaSchedule::Jsd, 50)?.train_steps(), 50);
+    /// # Ok::<(), ddim_schedule::ScheduleError>(())
+    /// ```
+    pub fn train_steps(&self) -> usize {
+        self.alpha_bars.len()
+    }
+
+    /// `alpha_bar` at one timestep.
+    ///
+    /// # Panics
+    /// When `timestep` is not below [`train_steps`](Self::train_steps).
+    ///
+    /// ```
+    /// # use ddim_schedule::{BetaSchedule, NoiseSchedule};
+    /// let line = NoiseSchedule::new(&BetaSchedule::Jsd, 4)?;
+    /// assert_eq!(line.alpha_bar(1), 0.5);
+    /// # Ok::<(), ddim_schedule::ScheduleError>(())
+    /// ```
+    pub fn alpha_bar(&self, timestep: Timestep) -> f64 {
+        assert!(timestep < self.train_steps(), "timestep {timestep} of {}", self.train_steps());
+        self.alpha_bars[timestep]
+    }
+
+    /// `alpha_bar` at every timestep, clean end first.
+    ///
+    /// ```
+    /// # use ddim_schedule::{BetaSchedule, NoiseSchedule};
+    /// let schedule = NoiseSchedule::new(&BetaSchedule::Const { value: 0.5 }, 3)?;
+    /// assert_eq!(schedule.alpha_bars(), [0.5, 0.25, 0.125]);
+    /// # Ok::<(), ddim_schedule::ScheduleError>(())
+    /// ```
+    pub fn alpha_bars(&self) -> &[f64] {
+        &self.alpha_bars
+    }
+
+    /// The noise each training step adds: `beta_t = 1 - alpha_bar_t / alpha_bar_{t-1}`.
+    ///
+    /// ```
+    /// # use ddim_schedule::{BetaSchedule, NoiseSchedule};
+    /// let schedule = NoiseSchedule::new(&BetaSchedule::Const { value: 0.5 }, 3)?;
+    /// assert_eq!(schedule.betas(), [0.5, 0.5, 0.5]);
+    /// # Ok::<(), ddim_schedule::ScheduleError>(())
+    /// ```
+    pub fn betas(&self) -> &[f64] {
+        &self.betas
+    }
+}

@@ -1,0 +1,117 @@
+//! Which of the training steps are kept.
+
+mod lists;
+mod text;
+
+use crate::error::Nearest;
+use crate::{NoiseSchedule, ScheduleError, Tau, Timestep};
+
+/// How `n` timesteps are chosen from `T`. Published code disagrees, so every way has a name.
+///
+/// [`Uniform`](Self::Uniform) and [`Quad`](Self::Quad) are the paper's `tau_i = floor(c i)` and
+/// `floor(c i^2)` (appendix D.2) with exactly `n` entries that end at `T - 1`. All others are lists as
+/// published code computes them; where such a list has repeats, another length, or entries outside the
+/// table, it is refused, and the error names the nearest step counts that work.
+///
+/// ```
+/// use ddim_schedule::Spacing;
+/// assert_eq!(Spacing::Uniform.tau(5, 1000)?.as_slice(), [999, 799, 599, 399, 199]);
+/// assert_eq!(Spacing::Leading { offset: 0 }.tau(5, 1000)?.as_slice(), [800, 600, 400, 200, 0]);
+/// # Ok::<(), ddim_schedule::ScheduleError>(())
+/// ```
+///
+/// Each has a text form, for command lines and records: `uniform`, `quad`, `leading`, `leading+1`,
+/// `trailing`, `linspace`, `list:900,500,100`, `ddim50`, `10,20,30`, `ermon-uniform`, `ermon-quad`.
+///
+/// ```
+/// use ddim_schedule::Spacing;
+/// let spacing: Spacing = "leading+1".parse()?;
+/// assert_eq!(spacing, Spacing::Leading { offset: 1 });
+/// assert_eq!(spacing.to_string(), "leading+1");
+/// # Ok::<(), ddim_schedule::ScheduleError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Spacing {
+    /// `floor(T i/n) - 1`, `i = 1..n`: even, and exactly `n` for every `n`.
+    Uniform,
+    /// `max(i, floor(T i^2/n^2)) - 1`, `i = 1..n`: denser at the clean end, and exactly `n` for every `n`.
+    Quad,
+    /// `i (T/n) + offset` with a whole-number ratio, `i = 0..n-1`: diffusers' default; it stops below `T - 1`.
+    Leading {
+        /// Added to every entry.
+        offset: usize,
+    },
+    /// `round(T - i T/n) - 1`, `i = 0..n-1`, halves to even (diffusers).
+    Trailing,
+    /// `round(i (T-1)/(n-1))`, `i = 0..n-1`, halves to even (diffusers).
+    Linspace,
+    /// These timesteps, noisy to clean.
+    Explicit(Vec<Timestep>),
+    /// OpenAI's `ddimN`: the smallest whole stride from 0 that gives exactly N.
+    OpenAiDdim(usize),
+    /// OpenAI's `a,b,c`: that many evenly from each of as many equal sections, clean end first.
+    OpenAiSections(Vec<usize>),
+    /// `0, k, 2k, ...` below `T` with `k = T/n` in whole numbers: the DDIM paper's code.
+    ErmonUniform,
+    /// `trunc((i sqrt(0.8 T)/(n-1))^2)`, `i = 0..n-1`: the DDIM paper's code; it stops at `0.8 T`.
+    ErmonQuad,
+}
+
+impl Spacing {
+    /// The `n_steps` timesteps of a model trained with `train_steps`.
+    ///
+    /// # Errors
+    /// When `n_steps` is 0 or above `train_steps`, and when this spacing has no sound list of that length.
+    ///
+    /// ```
+    /// use ddim_schedule::Spacing;
+    /// assert_eq!(Spacing::Trailing.tau(30, 1000)?.len(), 30);
+    /// let error = Spacing::OpenAiDdim(30).tau(20, 1000).unwrap_err();
+    /// assert_eq!(error.to_string(), "spacing ddim30 has 30 timesteps, but 20 steps were asked for: ask for 30 steps");
+    /// # Ok::<(), ddim_schedule::ScheduleError>(())
+    /// ```
+    pub fn tau(&self, n_steps: usize, train_steps: usize) -> Result<Tau, ScheduleError> {
+        if train_steps == 0 || train_steps > NoiseSchedule::MAX_TRAIN_STEPS {
+            return Err(ScheduleError::TrainSteps { train_steps });
+        }
+        if n_steps == 0 || n_steps > train_steps {
+            return Err(ScheduleError::StepCount { n_steps, train_steps });
+        }
+        if let Some(own) = self.own_count().filter(|&own| own != n_steps) {
+            return Err(ScheduleError::SpacingCount { spacing: self.to_string(), own, n_steps });
+        }
+        let ascending = match self {
+            Self::Explicit(timesteps) => return Tau::new(timesteps.clone(), train_steps),
+            Self::OpenAiSections(counts) => lists::sections(counts, train_steps)?,
+            _ => match lists::flaw(self, n_steps, train_steps) {
+                Some(problem) => return Err(self.refusal(problem, n_steps, train_steps)),
+                None => (0..n_steps).map(|i| lists::entry(self, i, n_steps, train_steps)).collect(),
+            },
+        };
+        Tau::new(ascending.into_iter().rev().collect(), train_steps)
+    }
+
+    /// The number of steps that this spacing itself names, where it names one.
+    ///
+    /// ```
+    /// use ddim_schedule::Spacing;
+    /// assert_eq!(Spacing::OpenAiSections(vec![10, 20]).own_count(), Some(30));
+    /// assert_eq!(Spacing::Uniform.own_count(), None);
+    /// ```
+    pub fn own_count(&self) -> Option<usize> {
+        match self {
+            Self::Explicit(timesteps) => Some(timesteps.len()),
+            Self::OpenAiDdim(count) => Some(*count),
+            Self::OpenAiSections(counts) => Some(counts.iter().fold(0, |sum, &n| sum.saturating_add(n))),
+            _ => None,
+        }
+    }
+
+    /// Says what is wrong with the list of this length, and which lengths work.
+    fn refusal(&self, problem: String, n_steps: usize, train_steps: usize) -> ScheduleError {
+        let works = |n: &usize| lists::flaw(self, *n, train_steps).is_none();
+        let nearest =
+            Nearest { below: (1..n_steps).rev().find(works), above: (n_steps + 1..=train_steps).find(works) };
+        ScheduleError::Spacing { spacing: self.to_string(), n_steps, train_steps, problem, nearest }
+    }
+}

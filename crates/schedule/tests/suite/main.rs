@@ -1,0 +1,12 @@
+//! The plan against published numbers, and against closed forms.
+
+mod conventions;
+mod gaussian;
+mod golden;
+mod marginals;
+mod objective;
+mod pinned;
+mod properties;
+mod scalar;
+mod tables;
+mod trajectories;

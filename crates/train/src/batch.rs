@@ -1,0 +1,131 @@
+//! From pictures to what the network is shown and what it should say.
+
+use crate::draw::{Draws, Purpose};
+use crate::{Flip, Recipe};
+use burn::tensor::{Device, Tensor, TensorData};
+use ddim_data::ImageSet;
+use ddim_sampler::fill_normals;
+use ddim_schedule::{Marginal, NoiseSchedule, Prediction};
+use std::ops::Range;
+
+/// Part of a batch, on the host; rows are pictures.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Batch {
+    /// Noisy pictures \[n, c, h, w\].
+    pub(crate) x_t: Vec<f32>,
+    /// What the network should say, of the same shape.
+    pub(crate) target: Vec<f32>,
+    /// The timestep of each picture.
+    pub(crate) times: Vec<f64>,
+    /// The class of each picture; empty without classes.
+    pub(crate) labels: Vec<usize>,
+    /// \[c, h, w\].
+    shape: [usize; 3],
+}
+
+impl Batch {
+    /// The noisy pictures and the targets as tensors.
+    pub(crate) fn tensors(self, device: &Device) -> (Tensor<4>, Tensor<4>) {
+        let [c, h, w] = self.shape;
+        let tensor = |values| Tensor::from_data(TensorData::new(values, [self.times.len(), c, h, w]), device);
+        (tensor(self.x_t), tensor(self.target))
+    }
+}
+
+/// Makes the batches of a run.
+pub(crate) struct Batches<'a> {
+    set: &'a ImageSet,
+    schedule: NoiseSchedule,
+    prediction: Prediction,
+    draws: Draws,
+    noise_seed: u64,
+    batch_size: usize,
+    flip: Flip,
+    /// The last row of the class table, or none.
+    null_class: Option<usize>,
+    label_dropout: f64,
+}
+
+impl<'a> Batches<'a> {
+    pub(crate) fn new(recipe: &Recipe, set: &'a ImageSet, schedule: NoiseSchedule, prediction: Prediction) -> Self {
+        let draws = Draws::new(recipe.seed);
+        Batches {
+            set,
+            schedule,
+            prediction,
+            draws,
+            noise_seed: draws.bits(Purpose::Noise, 0),
+            batch_size: recipe.batch_size,
+            flip: recipe.flip,
+            null_class: recipe.class_count(),
+            label_dropout: recipe.label_dropout,
+        }
+    }
+
+    /// Some rows of the batch of a step; the first step is 1.
+    pub(crate) fn rows(&self, step: u64, rows: Range<usize>) -> Batch {
+        let [height, width, channels] = self.set.shape;
+        let mut batch = Batch { shape: [channels, height, width], ..Batch::default() };
+        for row in rows {
+            self.append(&mut batch, step, row);
+        }
+        batch
+    }
+
+    fn append(&self, batch: &mut Batch, step: u64, row: usize) {
+        let position = (step - 1) * self.batch_size as u64 + row as u64;
+        let picture = self.draws.picture(position, self.set.len());
+        let timestep = self.timestep(step, row);
+        batch.times.push(timestep as f64);
+        if let Some(null_class) = self.null_class {
+            batch.labels.push(self.label(position, picture, null_class));
+        }
+        let x0 = self.clean(picture, position);
+        let mut eps = vec![0.0; x0.len()];
+        fill_normals(self.noise_seed, position, 0, &mut eps);
+        let q = Marginal::new(self.schedule.alpha_bar(timestep));
+        let (signal, noise) = (q.signal as f32, q.noise as f32);
+        batch.x_t.extend(x0.iter().zip(&eps).map(|(x0, eps)| signal * x0 + noise * eps));
+        match self.prediction {
+            Prediction::Epsilon => batch.target.extend(eps),
+            Prediction::X0 => batch.target.extend(x0),
+            Prediction::V => batch.target.extend(x0.iter().zip(&eps).map(|(x0, eps)| signal * eps - noise * x0)),
+        }
+    }
+
+    /// Uniform over all timesteps. The rows of a batch share one draw and stand evenly apart, so that each batch
+    /// covers the whole range and its loss varies less (Kingma et al. 2021, arXiv:2107.00630, appendix I.1).
+    fn timestep(&self, step: u64, row: usize) -> usize {
+        let u = self.draws.unit(Purpose::Timestep, step) + row as f64 / self.batch_size as f64;
+        let steps = self.schedule.train_steps();
+        ((u.fract() * steps as f64) as usize).min(steps - 1)
+    }
+
+    fn label(&self, position: u64, picture: usize, null_class: usize) -> usize {
+        if self.draws.unit(Purpose::LabelDropout, position) < self.label_dropout {
+            return null_class;
+        }
+        self.set.labels.as_ref().map_or(null_class, |labels| labels[picture])
+    }
+
+    /// A picture as \[c, h, w\] in \[-1, 1\], perhaps mirrored.
+    fn clean(&self, picture: usize, position: u64) -> Vec<f32> {
+        let [height, width, channels] = self.set.shape;
+        let pixels = self.set.image(picture);
+        let mirrored = match self.flip {
+            Flip::None => false,
+            Flip::Horizontal => self.draws.bits(Purpose::Flip, position) & 1 == 1,
+        };
+        let mut out = Vec::with_capacity(pixels.len());
+        for channel in 0..channels {
+            for row in 0..height {
+                let at = |column: usize| f32::from(pixels[(row * width + column) * channels + channel]) / 127.5 - 1.0;
+                match mirrored {
+                    false => out.extend((0..width).map(at)),
+                    true => out.extend((0..width).rev().map(at)),
+                }
+            }
+        }
+        out
+    }
+}

@@ -1,0 +1,155 @@
+//! What can go wrong.
+
+use ddim_checkpoint::{CheckpointError, SchedulerConfigError};
+use ddim_data::{DataError, Size};
+use ddim_sampler::SampleError;
+use ddim_schedule::ScheduleError;
+use ddim_unet::ConfigError;
+use std::io;
+use std::path::PathBuf;
+
+/// A recipe that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecipeError {
+    /// Not JSON, or not that of a recipe.
+    #[error("not a recipe: {reason}")]
+    Json {
+        /// What is wrong, and where.
+        reason: String,
+    },
+    /// A number that makes no sense.
+    #[error("{key} is {value}; it must be {allowed}")]
+    Value {
+        /// The key.
+        key: &'static str,
+        /// Its value.
+        value: String,
+        /// What it may be.
+        allowed: String,
+    },
+    /// The network cannot be made.
+    #[error("unet: {0}")]
+    UNet(#[from] ConfigError),
+    /// The noise schedule cannot be made.
+    #[error("scheduler: {0}")]
+    Scheduler(#[from] SchedulerConfigError),
+    /// The noise schedule cannot be sampled from.
+    #[error("scheduler: {0}")]
+    Schedule(#[from] ScheduleError),
+}
+
+/// A training run that cannot begin or go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// The recipe makes no sense.
+    #[error(transparent)]
+    Recipe(#[from] RecipeError),
+    /// The pictures do not fit the network.
+    #[error(
+        "the pictures are {found} (height x width x channels), the recipe's network takes {channels} channels and \
+         sizes divisible by {multiple}; change unet.in_channels, alpha or the pictures"
+    )]
+    Size {
+        /// Size of the pictures.
+        found: Size,
+        /// Channels that the network takes.
+        channels: usize,
+        /// What height and width must be divisible by.
+        multiple: usize,
+    },
+    /// The network gives as many channels as it predicts; it was told to give others.
+    #[error("unet.out_channels is {found}; training predicts one value for each of the {channels} channels of a picture")]
+    OutChannels {
+        /// Channels that come out.
+        found: usize,
+        /// Channels of a picture.
+        channels: usize,
+    },
+    /// The recipe has classes and the pictures have no labels.
+    #[error(
+        "the recipe has {classes} classes (unet.num_class_embeds minus one for \"any class\"), but the pictures have no \
+         labels; put them beside the pictures, or leave num_class_embeds out"
+    )]
+    NoLabels {
+        /// Classes of the recipe.
+        classes: usize,
+    },
+    /// The pictures have more classes than the recipe.
+    #[error(
+        "the pictures have {found} classes, the recipe has {classes}; unet.num_class_embeds must be {found} + 1, \
+         the last row for \"any class\""
+    )]
+    Classes {
+        /// Classes of the pictures.
+        found: usize,
+        /// Classes of the recipe.
+        classes: usize,
+    },
+    /// The pictures cannot be read or a grid cannot be written.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The model cannot be written.
+    #[error("the trained model cannot be saved: {0}")]
+    Model(#[from] CheckpointError),
+    /// Pictures cannot be drawn with the half-trained model.
+    #[error("sampling: {0}")]
+    Sample(#[from] SampleError),
+    /// Two runs into one folder.
+    #[error("{path}: another run is writing into this folder; wait for it, stop it, or name another folder")]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// A checkpoint that was written by another recipe.
+    #[error(
+        "{path}: was made with another recipe ({key} differs); go on with the recipe beside it, or name another folder"
+    )]
+    OtherRecipe {
+        /// The checkpoint.
+        path: PathBuf,
+        /// The first key that differs.
+        key: String,
+    },
+    /// A checkpoint that cannot be used.
+    #[error("{path}: {problem}; delete the file to begin anew")]
+    Checkpoint {
+        /// The checkpoint.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The file system said no, or is full.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The loss is no longer a number.
+    #[error("the loss at step {step} is {loss}: training has diverged. Lower learning_rate; the last checkpoint is kept")]
+    Diverged {
+        /// The step.
+        step: u64,
+        /// Its loss.
+        loss: f64,
+    },
+    /// No thread could be started.
+    #[error("cannot start a thread for each of the {shards} shards: {reason}")]
+    Threads {
+        /// How many were asked for.
+        shards: usize,
+        /// What the system said.
+        reason: String,
+    },
+}
+
+impl TrainError {
+    /// For `map_err` on file operations.
+    pub(crate) fn io(path: &std::path::Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| TrainError::Io { path, source }
+    }
+}

@@ -1,0 +1,128 @@
+//! Which configurations describe a network.
+
+use super::UNet2DConfig;
+use crate::ConfigError;
+use crate::options::{DownBlockType, SampleSize, TimeEmbeddingType, UpBlockType};
+use std::fmt::Debug;
+use std::ops::RangeInclusive;
+
+/// Far above any published network; below what would overflow or exhaust memory by a slip in a file.
+const CHANNELS: RangeInclusive<usize> = 1..=65_536;
+const LEVELS: RangeInclusive<usize> = 1..=16;
+const LAYERS: RangeInclusive<usize> = 1..=256;
+const ROWS: RangeInclusive<usize> = 1..=16_777_216;
+
+impl UNet2DConfig {
+    /// Checks every value, alone and together with the others.
+    ///
+    /// # Errors
+    /// [`ConfigError::OutOfRange`], which names the first option at fault and what it may be.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.check_levels()?;
+        self.check_numbers()?;
+        self.check_norms()?;
+        self.check_heads()?;
+        self.check_time()?;
+        match self.sample_size {
+            Some(size) if size.height_width().contains(&0) => out_of_range("sample_size", &size, "above 0"),
+            Some(SampleSize::Square(_) | SampleSize::Rectangle(_)) | None => Ok(()),
+        }
+    }
+
+    fn check_levels(&self) -> Result<(), ConfigError> {
+        let levels = self.block_out_channels.len();
+        within("block_out_channels (its length)", levels, LEVELS)?;
+        let same = format!("as long as block_out_channels, which has {levels} entries");
+        if self.down_block_types.len() != levels {
+            return out_of_range("down_block_types", &self.down_block_types, &same);
+        }
+        if self.up_block_types.len() != levels {
+            return out_of_range("up_block_types", &self.up_block_types, &same);
+        }
+        self.block_out_channels.iter().try_for_each(|channels| within("block_out_channels", *channels, CHANNELS))
+    }
+
+    fn check_numbers(&self) -> Result<(), ConfigError> {
+        within("in_channels", self.in_channels, CHANNELS)?;
+        within("out_channels", self.out_channels, CHANNELS)?;
+        within("layers_per_block", self.layers_per_block, LAYERS)?;
+        within("downsample_padding", self.downsample_padding, 0..=1)?;
+        within("time_embedding_dim", self.time_embed_dim(), 1..=4 * CHANNELS.end())?;
+        self.num_class_embeds.map_or(Ok(()), |rows| within("num_class_embeds", rows, ROWS))?;
+        if !(0.0..1.0).contains(&self.dropout) {
+            return out_of_range("dropout", &self.dropout, "at least 0 and below 1");
+        }
+        if !(self.norm_eps.is_finite() && self.norm_eps > 0.0) {
+            return out_of_range("norm_eps", &self.norm_eps, "a finite number above 0");
+        }
+        if !(self.mid_block_scale_factor.is_finite() && self.mid_block_scale_factor != 0.0) {
+            return out_of_range("mid_block_scale_factor", &self.mid_block_scale_factor, "finite and not 0");
+        }
+        Ok(())
+    }
+
+    /// Every normalised tensor has the channels of one level or the sum of two, so it is enough to look at the levels.
+    fn check_norms(&self) -> Result<(), ConfigError> {
+        let divides = |groups: usize, channels: usize| groups > 0 && channels.is_multiple_of(groups);
+        if let Some(channels) = self.block_out_channels.iter().find(|channels| !divides(self.norm_num_groups, **channels))
+        {
+            return out_of_range("norm_num_groups", &self.norm_num_groups, &divisor_of(*channels));
+        }
+        let middle = self.block_out_channels[self.block_out_channels.len() - 1];
+        match self.attn_norm_num_groups {
+            Some(groups) if !divides(groups, middle) => {
+                out_of_range("attn_norm_num_groups", &groups, &divisor_of(middle))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_heads(&self) -> Result<(), ConfigError> {
+        let Some(width) = self.attention_head_dim else { return Ok(()) };
+        let channels = self.block_out_channels.iter();
+        let down = self.down_block_types.iter().zip(channels.clone());
+        let up = self.up_block_types.iter().zip(channels.clone().rev());
+        let attended = down
+            .filter(|(block, _)| **block == DownBlockType::Attention)
+            .map(|(_, channels)| *channels)
+            .chain(up.filter(|(block, _)| **block == UpBlockType::Attention).map(|(_, channels)| *channels))
+            .chain(channels.last().copied().filter(|_| self.add_attention && self.mid_block_type.is_some()));
+        match attended.min() {
+            Some(least) if !(1..=least).contains(&width) => {
+                let allowed = format!("null, or from 1 to the {least} channels of the narrowest attention");
+                out_of_range("attention_head_dim", &width, &allowed)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_time(&self) -> Result<(), ConfigError> {
+        let half = (self.block_out_channels[0] / 2) as i64;
+        match self.time_embedding_type {
+            TimeEmbeddingType::Positional if self.freq_shift >= half => {
+                let allowed = format!("below {half}, half of the first of block_out_channels");
+                out_of_range("freq_shift", &self.freq_shift, &allowed)
+            }
+            TimeEmbeddingType::Learned if self.num_train_timesteps.is_none_or(|rows| !ROWS.contains(&rows)) => {
+                let allowed = format!("from {} to {} where time_embedding_type is learned", ROWS.start(), ROWS.end());
+                out_of_range("num_train_timesteps", &self.num_train_timesteps, &allowed)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn within(key: &'static str, value: usize, range: RangeInclusive<usize>) -> Result<(), ConfigError> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    out_of_range(key, &value, &format!("from {} to {}", range.start(), range.end()))
+}
+
+fn divisor_of(channels: usize) -> String {
+    format!("a divisor of {channels}, the channels it has to share out")
+}
+
+fn out_of_range(key: &'static str, value: &impl Debug, allowed: &str) -> Result<(), ConfigError> {
+    Err(ConfigError::OutOfRange { key, value: format!("{value:?}"), allowed: allowed.into() })
+}

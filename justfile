@@ -1,0 +1,35 @@
+# One-line recipes; `just` lists them.
+_default:
+    @just --list
+
+# Draw pictures: `just run --class bag --show`
+run *options:
+    cargo run --release -- sample {{options}}
+
+# The whole test suite
+test *options:
+    cargo test --release --workspace {{options}}
+
+# Speed: sampler overhead, network, cold start
+bench *options:
+    cargo bench {{options}}
+
+# Format, then what CI refuses
+lint:
+    cargo fmt --all && cargo clippy --release --workspace --all-targets -- -D warnings
+
+# The book, in a browser
+doc:
+    cargo doc --release --workspace --no-deps --open
+
+# Everything a change has to pass
+ci:
+    .ci/run
+
+# Train the embedded model anew (resumes): `just train train-images-idx3-ubyte.gz`
+train data out="runs/fashion-mnist":
+    cargo run --release -- train --recipe crates/train/recipes/fashion-mnist.json --data {{data}} --out {{out}}
+
+# The first picture of the README
+picture:
+    cargo run --release -- sample --eta 0 --steps 20 --num 40 --out assets/samples.png --force

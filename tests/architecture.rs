@@ -1,0 +1,173 @@
+//! The rules of ARCHITECTURE.md that reading the sources can check.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A source file with comments and tests taken out: rules are about what the program does.
+struct Source {
+    path: PathBuf,
+    code: String,
+}
+
+/// All Rust files below a folder of the repository.
+fn sources(folder: &str) -> Vec<Source> {
+    let mut found = Vec::new();
+    collect(&root().join(folder), &mut found);
+    assert!(!found.is_empty(), "{folder} holds Rust files");
+    found
+}
+
+fn collect(folder: &Path, found: &mut Vec<Source>) {
+    for entry in fs::read_dir(folder).expect("a readable folder") {
+        let path = entry.expect("a readable entry").path();
+        if path.is_dir() {
+            collect(&path, found);
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            let code = without_tests_and_comments(&fs::read_to_string(&path).expect("UTF-8"));
+            found.push(Source { path, code });
+        }
+    }
+}
+
+/// Tests are the last part of a file, and comments take whole lines or a line's end.
+fn without_tests_and_comments(text: &str) -> String {
+    let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    code.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The names under `[dependencies]`.
+fn dependencies(crate_folder: &str) -> Vec<String> {
+    let manifest = fs::read_to_string(root().join("crates").join(crate_folder).join("Cargo.toml")).expect("a manifest");
+    let (_, after) = manifest.split_once("\n[dependencies]\n").expect("dependencies");
+    after
+        .lines()
+        .take_while(|line| !line.starts_with('['))
+        .filter_map(|line| line.split(['.', ' ', '=']).next())
+        .filter(|name| !name.is_empty() && !name.starts_with('#'))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The words of the code: letters, digits and underscores that stand together.
+fn words(code: &str) -> impl Iterator<Item = &str> {
+    code.split(|character: char| !(character.is_alphanumeric() || character == '_'))
+}
+
+/// No file below the folder has one of these words, alone or as a part between underscores.
+fn assert_words_absent(folder: &str, absent: &[&str]) {
+    for source in sources(folder) {
+        for word in words(&source.code) {
+            let lower = word.to_lowercase();
+            let found = absent.iter().find(|absent| lower == **absent || format!("_{lower}_").contains(&format!("_{absent}_")));
+            assert!(found.is_none(), "{}: the word {word} does not belong here", source.path.display());
+        }
+    }
+}
+
+/// No file below the folder has one of these pieces of code.
+fn assert_code_absent(folder: &str, absent: &[&str]) {
+    for source in sources(folder) {
+        for code in absent {
+            assert!(!source.code.contains(code), "{}: {code} does not belong here", source.path.display());
+        }
+    }
+}
+
+fn assert_no_dependency(crate_folder: &str, refused: impl Fn(&str) -> bool) {
+    for name in dependencies(crate_folder) {
+        assert!(!refused(&name), "crates/{crate_folder} must not depend on {name}");
+    }
+}
+
+const DEVICE_CONSTRUCTORS: [&str; 13] = [
+    "Device::default(", "Device::new(", "Device::cpu(", "Device::flex(", "Device::wgpu(", "Device::vulkan(",
+    "Device::metal(", "Device::webgpu(", "Device::cuda(", "Device::rocm(", "Device::ndarray(", "Device::libtorch(",
+    "Device::enumerate(",
+];
+
+const PRINTING: [&str; 6] = ["println!", "print!(", "eprintln!", "eprint!(", "io::stdout(", "io::stderr("];
+
+#[test]
+fn schedule_is_arithmetic_in_f64() {
+    assert_eq!(dependencies("schedule"), ["thiserror"]);
+    assert_words_absent("crates/schedule/src", &["burn", "rand", "fs"]);
+    for source in sources("crates/schedule/src") {
+        // Rounding to pixels takes the tensors' f32: it is the border, not the arithmetic.
+        if !source.path.ends_with("rounding.rs") {
+            assert!(!words(&source.code).any(|word| word == "f32"), "{}: f32", source.path.display());
+        }
+    }
+}
+
+#[test]
+fn unet_does_not_know_what_diffusion_is() {
+    assert_words_absent("crates/unet/src", &["eta", "sigma", "alpha_bar", "rand"]);
+    assert_no_dependency("unet", |name| name.starts_with("ddim") || name.starts_with("rand"));
+}
+
+#[test]
+fn sampler_knows_neither_networks_nor_files_nor_devices() {
+    assert_code_absent("crates/sampler/src", &["std::fs", "File::"]);
+    assert_no_dependency("sampler", |name| {
+        matches!(name, "ddim" | "ddim-unet" | "ddim-checkpoint" | "ddim-data" | "ddim-train" | "clap" | "image" | "png")
+    });
+}
+
+#[test]
+fn kernels_stand_alone() {
+    assert_no_dependency("kernels", |name| name.starts_with("ddim"));
+}
+
+#[test]
+fn checkpoint_does_not_sample() {
+    assert_no_dependency("checkpoint", |name| matches!(name, "ddim" | "ddim-sampler" | "ddim-train"));
+}
+
+#[test]
+fn libraries_choose_no_device() {
+    for library in ["unet", "sampler", "checkpoint", "data", "train", "kernels"] {
+        assert_code_absent(&format!("crates/{library}/src"), &DEVICE_CONSTRUCTORS);
+    }
+}
+
+#[test]
+fn only_the_command_line_prints_and_parses_arguments() {
+    for library in ["schedule", "unet", "sampler", "kernels", "checkpoint", "data", "train", "ddim"] {
+        assert_code_absent(&format!("crates/{library}/src"), &PRINTING);
+        assert_no_dependency(library, |name| matches!(name, "clap" | "indicatif" | "tracing-subscriber"));
+    }
+}
+
+#[test]
+fn the_command_line_holds_no_formula() {
+    assert_words_absent("crates/cli", &["alpha_bar", "alphas_cumprod"]);
+    assert_code_absent("crates/cli", &[".sqrt()", ".powi(", ".powf(", ".exp()", ".ln()"]);
+}
+
+#[test]
+fn randomness_is_an_argument() {
+    for library in ["unet", "sampler", "train", "ddim", "checkpoint"] {
+        assert_code_absent(&format!("crates/{library}/src"), &[".seed(", "thread_rng", "from_entropy", "SystemTime"]);
+    }
+}
+
+#[test]
+fn every_crate_keeps_the_lint_table() {
+    for entry in fs::read_dir(root().join("crates")).expect("a folder") {
+        let manifest = entry.expect("an entry").path().join("Cargo.toml");
+        if let Ok(text) = fs::read_to_string(&manifest) {
+            assert!(text.contains("[lints]\nworkspace = true"), "{}", manifest.display());
+        }
+    }
+}
+
+#[test]
+fn comments_and_tests_are_no_code() {
+    let text = "fn f() {} // sigma\n/// eta\n#[cfg(test)]\nmod tests {\n    alpha_bar\n}\n";
+    let code = without_tests_and_comments(text);
+    assert!(code.contains("fn f()") && !code.contains("sigma") && !code.contains("eta") && !code.contains("alpha_bar"));
+}

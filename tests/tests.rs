@@ -1,0 +1,7 @@
+//! Tests of the whole program. None needs a network or a GPU: every run asks for the CPU.
+
+mod architecture;
+mod goldens;
+mod program;
+mod reproducible;
+mod transcripts;
