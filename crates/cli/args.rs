@@ -5,9 +5,9 @@ mod training;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-pub(crate) use self::sampling::{EtaChoice, ModelArgs, PlanArgs, SampleArgs, ScheduleArgs, Solver};
+pub(crate) use self::sampling::{EtaChoice, ModelArgs, OutputArgs, PlanArgs, SampleArgs, ScheduleArgs, Solver};
 pub(crate) use self::training::TrainArgs;
-pub(crate) use crate::device::{DeviceChoice, Precision};
+use crate::device::DeviceChoice;
 
 /// Draws pictures with trained diffusion models: DDIM and DDPM, on any GPU and on a plain CPU.
 #[derive(Debug, Parser)]

@@ -5,6 +5,7 @@ use std::thread;
 use anyhow::bail;
 use burn::tensor::Device;
 use clap::ValueEnum;
+use ddim::device::{self, Adapter};
 
 /// What `--device` can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -55,5 +56,79 @@ impl Precision {
                 bail!("--precision {}: this version computes in f32 only; leave the option out", self.name())
             }
         }
+    }
+}
+
+/// A device to compute on.
+#[derive(Debug)]
+pub(crate) struct Chosen {
+    /// The device.
+    pub(crate) device: Device,
+    /// Its name in records: `cpu`, or the name of the GPU.
+    pub(crate) name: String,
+    /// The same for people.
+    pub(crate) description: String,
+}
+
+/// Picks the device.
+///
+/// # Errors
+/// When a GPU was asked for and there is none; never for `auto`.
+pub(crate) fn choose(choice: DeviceChoice) -> anyhow::Result<Chosen> {
+    match choice {
+        DeviceChoice::Cpu => Ok(cpu()),
+        DeviceChoice::Auto => Ok(device::adapters().iter().find(|found| found.is_hardware()).map_or_else(cpu, gpu)),
+        DeviceChoice::Wgpu | DeviceChoice::Webgpu => asked_for(choice, |_| true),
+        DeviceChoice::Vulkan => asked_for(choice, |found| found.api == "vulkan"),
+        DeviceChoice::Metal => asked_for(choice, |found| found.api == "metal"),
+    }
+}
+
+/// The CPU, in words.
+pub(crate) fn cpu_description() -> String {
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    format!("CPU (flex), {threads} {}", if threads == 1 { "thread" } else { "threads" })
+}
+
+/// The first GPU that fits, one made of hardware if possible: who asks for it may have a software one.
+fn asked_for(choice: DeviceChoice, fits: impl Fn(&Adapter) -> bool) -> anyhow::Result<Chosen> {
+    let found: Vec<Adapter> = device::adapters().into_iter().filter(fits).collect();
+    let Some(adapter) = found.iter().find(|adapter| adapter.is_hardware()).or(found.first()) else {
+        let name = choice.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+        bail!("--device {name}: there is no such device here; `ddim devices` lists what there is, auto and cpu always work");
+    };
+    Ok(gpu(adapter))
+}
+
+fn cpu() -> Chosen {
+    Chosen { device: device::cpu(), name: "cpu".to_owned(), description: cpu_description() }
+}
+
+fn gpu(adapter: &Adapter) -> Chosen {
+    Chosen {
+        device: open(adapter),
+        name: adapter.name.clone(),
+        description: format!("{} ({})", adapter.name, adapter.api),
+    }
+}
+
+#[cfg(feature = "wgpu")]
+fn open(adapter: &Adapter) -> Device {
+    adapter.open()
+}
+
+#[cfg(not(feature = "wgpu"))]
+fn open(_: &Adapter) -> Device {
+    unreachable!("a build without the feature wgpu finds no adapters")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn auto_and_cpu_always_work() {
+        assert!(choose(DeviceChoice::Auto).is_ok());
+        assert_eq!(choose(DeviceChoice::Cpu).expect("always there").name, "cpu");
     }
 }

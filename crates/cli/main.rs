@@ -4,11 +4,14 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 
 mod args;
+mod classes;
 mod completions;
 mod device;
 mod devices;
 mod files;
+mod fingerprint;
 mod inspect;
+mod job;
 mod model;
 mod noise;
 mod output;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use burn::tensor::Device;
-use ddim_checkpoint::{Checkpoint, SchedulerConfig};
+use ddim_checkpoint::SchedulerConfig;
 use ddim_schedule::Convention;
 
 use crate::args::ModelArgs;
@@ -19,8 +19,8 @@ pub(crate) struct Model {
     pub(crate) name: String,
     /// A number that changes with the weights.
     pub(crate) weights: String,
-    /// The network and its card.
-    pub(crate) checkpoint: Checkpoint,
+    /// What draws.
+    pub(crate) inner: ddim::Model,
     /// The noise it was trained with.
     pub(crate) training: Training,
 }
@@ -46,20 +46,7 @@ impl Model {
             fingerprint(&fs::read(&file).with_context(|| file.display().to_string())?)
         };
         let training = training(request, checkpoint.scheduler.clone(), checkpoint.card.convention);
-        Ok(Self { name, weights, checkpoint, training })
-    }
-
-    /// Channels, height and width of its pictures.
-    ///
-    /// # Errors
-    /// When its configuration does not say.
-    pub(crate) fn shape(&self) -> anyhow::Result<[usize; 3]> {
-        let config = self.checkpoint.unet.config();
-        let Some(size) = config.sample_size else {
-            bail!("{}: unet/config.json has no sample_size; add the height and width of its pictures", self.name);
-        };
-        let [height, width] = size.height_width();
-        Ok([config.in_channels, height, width])
+        Ok(Self { name, weights, inner: ddim::Model::from_checkpoint(checkpoint, device)?, training })
     }
 }
 

@@ -55,7 +55,8 @@ impl Draws {
 pub(crate) struct SeedList(Vec<RangeInclusive<u64>>);
 
 impl SeedList {
-    fn len(&self) -> usize {
+    /// How many seeds it names.
+    pub(crate) fn len(&self) -> usize {
         // At most MOST_PICTURES, checked when parsed.
         self.0.iter().map(range_len).sum::<u64>() as usize
     }

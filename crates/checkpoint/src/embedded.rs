@@ -103,3 +103,42 @@ impl Embedded {
         Path::new("embedded").join(self.name).join(file)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    macro_rules! golden {
+        ($file:literal) => {
+            concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/goldens/models/attention_one_layer/", $file)
+        };
+    }
+
+    #[test]
+    fn a_model_in_memory_is_the_same_as_in_a_folder() {
+        let model = Embedded {
+            name: "golden",
+            unet_config: include_str!(golden!("unet/config.json")),
+            scheduler_config: include_str!(golden!("scheduler/scheduler_config.json")),
+            card: r#"{"name": "Golden"}"#,
+            weights: include_bytes!(golden!("unet/diffusion_pytorch_model.safetensors")),
+        };
+        let device = Device::flex();
+        let (ours, folder) = (model.load(&device), read::load(Path::new(golden!("")), &device));
+        let (ours, folder) = (ours.expect("a model in memory"), folder.expect("a model in a folder"));
+        assert_eq!(ours.card.name, "Golden");
+        assert_eq!(ours.scheduler, folder.scheduler);
+        let (ours, folder) = (crate::fit::values(&ours.unet), crate::fit::values(&folder.unet));
+        assert_eq!(ours.len(), folder.len());
+        assert!(ours.iter().zip(&folder).all(|(a, b)| a.slot.name == b.slot.name && a.values == b.values));
+    }
+
+    #[test]
+    fn every_embedded_model_loads_under_its_name() {
+        for name in embedded_names() {
+            let model = embedded(name, &Device::flex()).expect(name);
+            assert!(!model.card.name.is_empty(), "{name} has no name on its card");
+            assert!(inspect_embedded(name).expect(name).report.is_clean());
+        }
+    }
+}

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use ddim_schedule::ScheduleError;
 use ddim_unet::ConfigError;
 
-use crate::fit::Report;
+use crate::report::Report;
 
 /// Why a model folder could not be read or written. Each message names the file and, where there is
 /// one, the tensor.

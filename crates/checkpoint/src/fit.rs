@@ -1,70 +1,14 @@
 //! Matching the tensors of a weight file with the parameters of a network, in both directions.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
 use ddim_unet::UNet2D;
 
 use crate::error::CheckpointError;
+use crate::report::{Misshapen, Report};
 use crate::weights::{Stored, Weights};
-
-/// How the tensors of a weight file differ from the parameters of the configured network.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
-    /// Parameters that the file lacks.
-    pub missing: Vec<String>,
-    /// Tensors that the network has no place for.
-    pub unused: Vec<String>,
-    /// Tensors of another shape than the parameter of that name.
-    pub misshapen: Vec<Misshapen>,
-}
-
-/// A tensor of another shape than the parameter of that name. Shapes are written as in PyTorch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Misshapen {
-    /// The name, as diffusers writes it.
-    pub name: String,
-    /// The shape of the parameter.
-    pub expected: Vec<usize>,
-    /// The shape in the file.
-    pub found: Vec<usize>,
-}
-
-impl Report {
-    /// Whether every tensor fits and none is left over.
-    pub fn is_clean(&self) -> bool {
-        self.missing.is_empty() && self.unused.is_empty() && self.misshapen.is_empty()
-    }
-}
-
-/// The longest list of names in a message; [`Report`] itself holds all.
-const SHOWN: usize = 20;
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_clean() {
-            return f.write_str("every tensor fits");
-        }
-        let misshapen = self.misshapen.iter().map(|tensor| {
-            format!("{} should be {:?} and is {:?}", tensor.name, tensor.expected, tensor.found)
-        });
-        let groups = [
-            ("missing", self.missing.clone()),
-            ("not used", self.unused.clone()),
-            ("of another shape", misshapen.collect()),
-        ];
-        for (what, names) in groups.iter().filter(|(_, names)| !names.is_empty()) {
-            write!(f, "\n  {} {what}: ", names.len())?;
-            f.write_str(&names[..names.len().min(SHOWN)].join(", "))?;
-            if names.len() > SHOWN {
-                write!(f, " and {} more", names.len() - SHOWN)?;
-            }
-        }
-        Ok(())
-    }
-}
 
 /// A parameter of a network under its name and shape in PyTorch.
 pub(crate) struct Slot {
@@ -256,7 +200,7 @@ impl ModuleVisitor for Reader {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let data = param.val().into_data().convert::<f32>();
         let slot = self.place.slot(data.shape());
-        let mut values = data.into_vec().expect("converted to f32 above");
+        let mut values = data.try_into_vec().expect("converted to f32 above");
         if self.place.is_transposed(D) {
             values = transposed(&values, slot.shape[0]);
         }

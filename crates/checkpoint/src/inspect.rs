@@ -7,8 +7,9 @@ use burn::tensor::Device;
 use ddim_unet::UNet2DConfig;
 
 use crate::error::CheckpointError;
-use crate::fit::{self, Report, Slot};
+use crate::fit::{self, Slot};
 use crate::layout::{Layout, Text};
+use crate::report::Report;
 use crate::weights::Weights;
 use crate::{Card, SchedulerConfig, read};
 

@@ -95,7 +95,9 @@ impl Layout {
                         path: folder.clone(),
                         problem: format!(
                             "several weight files, from {} to {}: name the right one {}",
-                            file_name(first), file_name(last), WEIGHT_NAMES[0]
+                            file_name(first),
+                            file_name(last),
+                            WEIGHT_NAMES[0]
                         ),
                     });
                 }

@@ -50,9 +50,11 @@ mod layout;
 mod names;
 mod pickle;
 mod read;
+mod report;
 mod safetensors_header;
 mod scheduler;
 mod scheduler_json;
+mod scheduler_names;
 mod weights;
 mod write;
 
@@ -61,13 +63,11 @@ use ddim_unet::UNet2D;
 pub use card::Card;
 pub use embedded::{embedded, embedded_names, inspect_embedded};
 pub use error::{CheckpointError, SchedulerConfigError};
-pub use fit::{Misshapen, Report};
 pub use inspect::{Block, Inspection, inspect};
 pub use read::{load, load_with_scheduler};
-pub use scheduler::{
-    BetaScheduleName, MAX_TRAIN_STEPS, PredictionType, SchedulerClass, SchedulerConfig,
-    TimestepSpacing, VarianceType,
-};
+pub use report::{Misshapen, Report};
+pub use scheduler::{MAX_TRAIN_STEPS, SchedulerConfig};
+pub use scheduler_names::{BetaScheduleName, PredictionType, SchedulerClass, TimestepSpacing, VarianceType};
 pub use write::save;
 
 /// A model: a network, its noise schedule, and what it draws.

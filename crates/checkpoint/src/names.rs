@@ -36,9 +36,10 @@ pub(crate) fn modern(stored: Vec<Stored>) -> Result<BTreeMap<String, Stored>, Cl
 /// Bytes of the wrappers' prefixes that all names share.
 fn common_prefix(stored: &[Stored]) -> usize {
     let mut skip = 0;
-    while let Some(prefix) = PREFIXES.iter().find(|prefix| {
-        !stored.is_empty() && stored.iter().all(|tensor| tensor.name[skip..].starts_with(**prefix))
-    }) {
+    while let Some(prefix) = PREFIXES
+        .iter()
+        .find(|prefix| !stored.is_empty() && stored.iter().all(|tensor| tensor.name[skip..].starts_with(**prefix)))
+    {
         skip += prefix.len();
     }
     skip

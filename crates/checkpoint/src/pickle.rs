@@ -144,7 +144,9 @@ fn check_entry(entry: &[u8]) -> Result<(), String> {
         return Ok(());
     }
     if short(10) != 0 {
-        return Err("its pickle is compressed, which torch.save never does: load it in PyTorch and save it again".into());
+        return Err(
+            "its pickle is compressed, which torch.save never does: load it in PyTorch and save it again".into()
+        );
     }
     if long(20) != long(24) || long(24) > MAX_PICKLE {
         return Err(format!(

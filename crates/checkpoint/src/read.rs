@@ -39,11 +39,7 @@ pub fn load_with_scheduler(
     assemble(&layout, scheduler, device)
 }
 
-fn assemble(
-    layout: &Layout,
-    scheduler: SchedulerConfig,
-    device: &Device,
-) -> Result<Checkpoint, CheckpointError> {
+fn assemble(layout: &Layout, scheduler: SchedulerConfig, device: &Device) -> Result<Checkpoint, CheckpointError> {
     let config = layout.unet_config()?;
     let card = card(layout.card()?)?;
     let weights = Weights::open(&layout.weights()?)?;
@@ -87,8 +83,7 @@ pub(crate) fn unet_config(file: &Text) -> Result<UNet2DConfig, CheckpointError> 
 }
 
 pub(crate) fn scheduler(file: Text) -> Result<SchedulerConfig, CheckpointError> {
-    SchedulerConfig::from_json(&file.text)
-        .map_err(|source| CheckpointError::Scheduler { path: file.path, source })
+    SchedulerConfig::from_json(&file.text).map_err(|source| CheckpointError::Scheduler { path: file.path, source })
 }
 
 /// A folder made by others has no card.

@@ -49,8 +49,8 @@ pub(crate) fn read(mut file: impl Read, file_len: u64) -> Result<Vec<Entry>, Fau
     }
     let mut text = Vec::new();
     file.take(length).read_to_end(&mut text).map_err(|error| whole(error.to_string()))?;
-    let header: Header = serde_json::from_slice(&text)
-        .map_err(|error| whole(format!("the header is not valid: {error}")))?;
+    let header: Header =
+        serde_json::from_slice(&text).map_err(|error| whole(format!("the header is not valid: {error}")))?;
     check(header, 8 + length, file_len)
 }
 
@@ -109,8 +109,7 @@ impl Info {
         if shape.len() > 8 {
             return Err(format!("it has {} axes; no tensor of a UNet has more than 8", shape.len()));
         }
-        let element = element_bytes(&self.dtype)
-            .ok_or_else(|| format!("unknown dtype {:.20}", self.dtype))?;
+        let element = element_bytes(&self.dtype).ok_or_else(|| format!("unknown dtype {:.20}", self.dtype))?;
         let bytes = shape.iter().try_fold(element, |bytes, side| bytes.checked_mul(*side));
         let [from, to] = self.data_offsets;
         let range = start.saturating_add(from)..start.saturating_add(to);
@@ -223,7 +222,8 @@ mod tests {
             ("F32", "[1,1,1,1,1,1,1,1,2]", "[0,8]", 8, "9 axes"),
             ("F32", "[1]", "[4,8]", 8, "leave a gap"),
         ] {
-            let header = format!(r#"{{"x.weight":{{"dtype":"{dtype}","shape":{shape},"data_offsets":{offsets}}}}}"#);
+            let header =
+                format!(r#"{{"x.weight":{{"dtype":"{dtype}","shape":{shape},"data_offsets":{offsets}}}}}"#);
             let (tensor, problem) = fault(&file(&header, data));
             assert!(problem.contains(expected), "{problem} does not say {expected}");
             assert_eq!(tensor.as_deref(), Some("x.weight"));

@@ -1,13 +1,12 @@
 //! `scheduler_config.json`: the noise schedule a model was trained with, and what diffusers would do with it.
 
-use std::fmt;
-
 use ddim_schedule::{
-    BetaSchedule, Convention, EpsSource, Eta, FinalAlphaBar, LastNoise, Method, NoiseSchedule,
-    Predecessor, Prediction, Settings, Spacing, Variance, X0Limit,
+    BetaSchedule, Convention, Eta, FinalAlphaBar, Method, NoiseSchedule, Prediction, Settings, Spacing, Variance,
+    X0Limit,
 };
 
 use crate::error::SchedulerConfigError;
+use crate::scheduler_names::{BetaScheduleName, PredictionType, SchedulerClass, TimestepSpacing, VarianceType};
 
 /// The content of a `scheduler_config.json` of diffusers, under its names.
 ///
@@ -97,11 +96,7 @@ impl SchedulerConfig {
     /// Values that make no schedule, such as a beta outside (0, 1).
     pub fn noise_schedule(&self) -> Result<NoiseSchedule, SchedulerConfigError> {
         let schedule = NoiseSchedule::new(&self.betas(), self.num_train_timesteps)?;
-        Ok(if self.rescale_betas_zero_snr {
-            schedule.rescaled_to_zero_snr()
-        } else {
-            schedule
-        })
+        Ok(if self.rescale_betas_zero_snr { schedule.rescaled_to_zero_snr() } else { schedule })
     }
 
     /// How diffusers samples with this configuration in `n_steps` steps: `DDIMScheduler` with eta 0,
@@ -110,30 +105,17 @@ impl SchedulerConfig {
     /// # Errors
     /// A class whose method is not built here.
     pub fn settings(&self, n_steps: usize) -> Result<Settings, SchedulerConfigError> {
-        let (method, final_alpha_bar, predecessor) = match self.class_name {
-            SchedulerClass::Ddim => (
-                Method::Ddim { eta: Eta::DDIM },
-                self.final_alpha_bar(),
-                Predecessor::Stride,
-            ),
-            SchedulerClass::Ddpm => (
-                Method::Ddpm { variance: self.variance() },
-                FinalAlphaBar::One,
-                Predecessor::InList,
-            ),
+        let method = match self.class_name {
+            SchedulerClass::Ddim => Method::Ddim { eta: Eta::DDIM },
+            SchedulerClass::Ddpm => Method::Ddpm { variance: self.variance() },
             SchedulerClass::Other(class) => return Err(SchedulerConfigError::NoMethod { class }),
         };
         Ok(Settings {
-            method,
             prediction: self.prediction(),
             spacing: self.spacing(),
-            n_steps,
             limit: self.limit(),
-            eps_source: EpsSource::Network,
-            final_alpha_bar,
-            predecessor,
-            last_noise: LastNoise::UnlessTimestepZero,
-            convention: Convention::Diffusers,
+            final_alpha_bar: self.final_alpha_bar(),
+            ..Settings::new(Convention::Diffusers, method, n_steps)
         })
     }
 
@@ -178,10 +160,7 @@ impl SchedulerConfig {
     /// Thresholding goes before clipping, as in diffusers.
     fn limit(&self) -> X0Limit {
         if self.thresholding {
-            X0Limit::DynamicThreshold {
-                ratio: self.dynamic_thresholding_ratio,
-                max: self.sample_max_value,
-            }
+            X0Limit::DynamicThreshold { ratio: self.dynamic_thresholding_ratio, max: self.sample_max_value }
         } else if self.clip_sample {
             X0Limit::Clip { range: self.clip_sample_range }
         } else {
@@ -190,160 +169,9 @@ impl SchedulerConfig {
     }
 
     fn final_alpha_bar(&self) -> FinalAlphaBar {
-        if self.set_alpha_to_one {
-            FinalAlphaBar::One
-        } else {
-            FinalAlphaBar::First
+        match self.class_name {
+            SchedulerClass::Ddim if !self.set_alpha_to_one => FinalAlphaBar::First,
+            _ => FinalAlphaBar::One,
         }
-    }
-}
-
-/// A scheduler class of diffusers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SchedulerClass {
-    /// `DDIMScheduler`.
-    Ddim,
-    /// `DDPMScheduler`.
-    Ddpm,
-    /// A class that shares their beta schedule; its own options are kept and not interpreted.
-    Other(&'static str),
-}
-
-impl SchedulerClass {
-    /// The classes with the beta schedule of DDPM and a sampling method of their own.
-    pub const OTHERS: [&'static str; 19] = [
-        "DDIMInverseScheduler",
-        "DDIMParallelScheduler",
-        "DDPMParallelScheduler",
-        "DEISMultistepScheduler",
-        "DPMSolverMultistepInverseScheduler",
-        "DPMSolverMultistepScheduler",
-        "DPMSolverSDEScheduler",
-        "DPMSolverSinglestepScheduler",
-        "EulerAncestralDiscreteScheduler",
-        "EulerDiscreteScheduler",
-        "HeunDiscreteScheduler",
-        "KDPM2AncestralDiscreteScheduler",
-        "KDPM2DiscreteScheduler",
-        "LCMScheduler",
-        "LMSDiscreteScheduler",
-        "PNDMScheduler",
-        "SASolverScheduler",
-        "TCDScheduler",
-        "UniPCMultistepScheduler",
-    ];
-
-    /// The name diffusers gives it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Ddim => "DDIMScheduler",
-            Self::Ddpm => "DDPMScheduler",
-            Self::Other(name) => name,
-        }
-    }
-
-    /// The class of that name, if it is known.
-    pub fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "DDIMScheduler" => Some(Self::Ddim),
-            "DDPMScheduler" => Some(Self::Ddpm),
-            _ => Self::OTHERS.into_iter().find(|other| *other == name).map(Self::Other),
-        }
-    }
-}
-
-impl fmt::Display for SchedulerClass {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// An option whose value is one of a few names.
-pub(crate) trait Choice: Copy + 'static {
-    const ALL: &'static [Self];
-    fn text(self) -> &'static str;
-}
-
-macro_rules! choice {
-    ($(#[$doc:meta])* $name:ident { $($(#[$about:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum $name {
-            $($(#[$about])* $variant),+
-        }
-
-        impl Choice for $name {
-            const ALL: &'static [Self] = &[$(Self::$variant),+];
-
-            fn text(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $text),+
-                }
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.text())
-            }
-        }
-    };
-}
-
-choice! {
-    /// `beta_schedule`.
-    BetaScheduleName {
-        /// Evenly spaced betas (Ho et al. 2020).
-        Linear = "linear",
-        /// Evenly spaced square roots of beta.
-        ScaledLinear = "scaled_linear",
-        /// The cosine schedule of Nichol and Dhariwal (2021), beta at most 0.999.
-        SquaredCosCapV2 = "squaredcos_cap_v2",
-        /// A sigmoid over [-6, 6].
-        Sigmoid = "sigmoid",
-        /// The Laplace schedule.
-        Laplace = "laplace",
-    }
-}
-
-choice! {
-    /// `prediction_type`.
-    PredictionType {
-        /// The noise.
-        Epsilon = "epsilon",
-        /// The clean image.
-        Sample = "sample",
-        /// v of Salimans and Ho (2022).
-        VPrediction = "v_prediction",
-    }
-}
-
-choice! {
-    /// `timestep_spacing`.
-    TimestepSpacing {
-        /// Multiples of T // S, plus the offset.
-        Leading = "leading",
-        /// From T - 1 downwards.
-        Trailing = "trailing",
-        /// From 0 to T - 1, rounded.
-        Linspace = "linspace",
-    }
-}
-
-choice! {
-    /// `variance_type`.
-    VarianceType {
-        /// The posterior variance beta-tilde.
-        FixedSmall = "fixed_small",
-        /// The same, by way of its logarithm.
-        FixedSmallLog = "fixed_small_log",
-        /// Beta.
-        FixedLarge = "fixed_large",
-        /// The same, by way of its logarithm.
-        FixedLargeLog = "fixed_large_log",
-        /// The network's second half is the variance.
-        Learned = "learned",
-        /// The network's second half chooses between the two fixed ones.
-        LearnedRange = "learned_range",
     }
 }

@@ -4,7 +4,8 @@ use serde_json::{Map, Value, json};
 
 use crate::DIFFUSERS_VERSION;
 use crate::error::SchedulerConfigError as Error;
-use crate::scheduler::{Choice, MAX_TRAIN_STEPS, SchedulerClass, SchedulerConfig};
+use crate::scheduler::{MAX_TRAIN_STEPS, SchedulerConfig};
+use crate::scheduler_names::{Choice, SchedulerClass};
 
 /// Options of other diffusers schedulers. diffusers copies them from one configuration to the next and
 /// its DDIM and DDPM ignore them, so they may stand in a file and change nothing.
@@ -49,8 +50,8 @@ impl SchedulerConfig {
     /// # Errors
     /// Broken JSON, an unknown class, an unknown option, or a value that the option cannot have.
     pub fn from_json(text: &str) -> Result<Self, Error> {
-        let map: Map<String, Value> = serde_json::from_str(text)
-            .map_err(|error| Error::Json { problem: error.to_string() })?;
+        let map: Map<String, Value> =
+            serde_json::from_str(text).map_err(|error| Error::Json { problem: error.to_string() })?;
         let mut fields = Fields(map);
         let class_name = fields.class()?;
         let config = fields.shared_options(class_name)?;
@@ -195,9 +196,7 @@ impl Fields {
 
     fn choice<T: Choice>(&mut self, key: &'static str, default: T) -> Result<T, Error> {
         let names: Vec<_> = T::ALL.iter().map(|choice| choice.text()).collect();
-        let read = |value: &Value| {
-            T::ALL.iter().copied().find(|choice| value.as_str() == Some(choice.text()))
-        };
+        let read = |value: &Value| T::ALL.iter().copied().find(|choice| value.as_str() == Some(choice.text()));
         self.value(key, default, read, &format!("one of {}", names.join(", ")))
     }
 
@@ -210,17 +209,14 @@ impl Fields {
     ) -> Result<T, Error> {
         match self.0.remove(key) {
             None => Ok(default),
-            Some(found) => read(&found).ok_or_else(|| Error::Value {
-                key,
-                found: shown(&found),
-                allowed: allowed.to_owned(),
-            }),
+            Some(found) => {
+                read(&found).ok_or_else(|| Error::Value { key, found: shown(&found), allowed: allowed.to_owned() })
+            }
         }
     }
 
     fn refuse_unknown(&self, class: SchedulerClass) -> Result<(), Error> {
-        let is_unknown =
-            |key: &&String| !key.starts_with('_') && !WITHOUT_EFFECT.contains(&key.as_str());
+        let is_unknown = |key: &&String| !key.starts_with('_') && !WITHOUT_EFFECT.contains(&key.as_str());
         let quoted = |key: &String| format!("{:?}", key.chars().take(60).collect::<String>());
         let unknown: Vec<_> = self.0.keys().filter(is_unknown).take(10).map(quoted).collect();
         if unknown.is_empty() {

@@ -88,15 +88,11 @@ impl Weights {
     /// # Errors
     /// A type that holds no real numbers, a value that is not finite, a file that cannot be read.
     pub(crate) fn values(&self, stored: &Stored) -> Result<Vec<f32>, CheckpointError> {
-        let fault = |problem| CheckpointError::Tensor {
-            path: self.path.clone(),
-            tensor: stored.name.clone(),
-            problem,
-        };
+        let fault =
+            |problem| CheckpointError::Tensor { path: self.path.clone(), tensor: stored.name.clone(), problem };
         let bytes = self.bytes(stored).map_err(|error| fault(error.to_string()))?;
-        let values = decode(&stored.dtype, &bytes).ok_or_else(|| {
-            fault(format!("it holds {}; weights are F32, F16, BF16 or F64", stored.dtype))
-        })?;
+        let values = decode(&stored.dtype, &bytes)
+            .ok_or_else(|| fault(format!("it holds {}; weights are F32, F16, BF16 or F64", stored.dtype)))?;
         match values.iter().position(|value| !value.is_finite()) {
             None => Ok(values),
             Some(index) => Err(fault(format!(

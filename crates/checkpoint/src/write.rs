@@ -37,8 +37,7 @@ pub fn save(checkpoint: &Checkpoint, folder: &Path) -> Result<(), CheckpointErro
 }
 
 /// What a saved model consists of; a folder with anything else in it is not replaced.
-const PARTS: [&str; 7] =
-    [MODEL_INDEX, CARD, "unet", UNET_CONFIG, WEIGHTS, "scheduler", SCHEDULER_CONFIG];
+const PARTS: [&str; 7] = [MODEL_INDEX, CARD, "unet", UNET_CONFIG, WEIGHTS, "scheduler", SCHEDULER_CONFIG];
 
 fn refuse_to_lose(folder: &Path) -> Result<(), CheckpointError> {
     if !folder.exists() {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::{EpsSource, Eta, FinalAlphaBar, LastNoise, Method, PixelRounding, Predecessor};
+use crate::{EpsSource, FinalAlphaBar, LastNoise, Method, PixelRounding, Predecessor};
 use crate::{Prediction, ScheduleError, Settings, Spacing, X0Limit};
 
 /// A named set of choices. Published code agrees on the formulas and differs in everything around them:
@@ -89,13 +89,6 @@ fn diffusers_predecessor(method: Method) -> Predecessor {
     match method {
         Method::Ddim { .. } => Predecessor::Stride,
         Method::Ddpm { .. } | Method::SigmaHat => Predecessor::InList,
-    }
-}
-
-impl Default for Settings {
-    /// The exact convention, DDIM without noise, 20 steps.
-    fn default() -> Self {
-        Self::new(Convention::Exact, Method::Ddim { eta: Eta::DDIM }, 20)
     }
 }
 

@@ -189,7 +189,7 @@ pub enum ScheduleError {
 /// ```
 /// use ddim_schedule::{ScheduleError, Spacing};
 /// let Err(ScheduleError::Spacing { nearest, .. }) = Spacing::ErmonUniform.tau(30, 1000) else { panic!() };
-/// assert_eq!((nearest.below, nearest.above), (Some(29), Some(32)));
+/// assert_eq!((nearest.below, nearest.above), (Some(25), Some(40)));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Nearest {

@@ -15,7 +15,7 @@ pub enum Method {
         /// The variance of each step.
         variance: Variance,
     },
-    /// The paper's sigma-hat (section 5.1): the deterministic part of `eta = 1` with the larger noise
+    /// The paper's sigma-hat (section 5): the deterministic part of `eta = 1` with the larger noise
     /// `sqrt(1 - alpha_bar_t / alpha_bar_prev)`.
     SigmaHat,
 }

@@ -1,10 +1,8 @@
 //! Settings compiled into coefficients.
 
-use crate::{
-    Convention, EpsSource, Eta, FinalAlphaBar, LastNoise, Method, NoiseSchedule, Predecessor, Prediction,
-};
-use crate::{ScheduleError, Settings, Tau, Timestep, Variance, X0Limit};
-use crate::{beta_between, posterior_variance, sigma, sigma_hat};
+use crate::step::Fresh;
+use crate::{Convention, EpsSource, FinalAlphaBar, LastNoise, NoiseSchedule, Predecessor, Prediction};
+use crate::{ScheduleError, Settings, Step, StepNoise, Tau, Timestep, X0Limit};
 
 /// A sampler as a table: one row of coefficients for each network call.
 ///
@@ -21,54 +19,6 @@ use crate::{beta_between, posterior_variance, sigma, sigma_hat};
 pub struct Plan {
     steps: Vec<Step>,
     settings: Settings,
-}
-
-/// One row: a network call, and the update that follows it,
-/// `x_next = c_x x + c_x0 x0 + c_eps eps + sigma z` with `z ~ N(0, I)`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Step {
-    /// The training timestep this step starts from.
-    pub timestep: Timestep,
-    /// The time given to the network.
-    pub time: f64,
-    /// What x is multiplied with before it is given to the network: 1 for every method here.
-    pub input_scale: f64,
-    /// `alpha_bar` where the step starts.
-    pub alpha_bar: f64,
-    /// `alpha_bar` where it ends, cleaner.
-    pub alpha_bar_prev: f64,
-    /// Coefficient of x.
-    pub c_x: f64,
-    /// Coefficient of the predicted x0.
-    pub c_x0: f64,
-    /// Coefficient of eps.
-    pub c_eps: f64,
-    /// How large sigma is.
-    pub noise: StepNoise,
-}
-
-/// The standard deviation of the fresh noise of a step.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum StepNoise {
-    /// None is drawn.
-    None,
-    /// The same for every value.
-    Fixed {
-        /// Above 0.
-        sigma: f64,
-    },
-    /// `log sigma^2 = frac log_large + (1 - frac) log_small`, `frac = (out + 1)/2`, where `out` is the
-    /// second half of the network's channels (Nichol & Dhariwal 2021, Eq. 15).
-    LearnedRange {
-        /// Logarithm of the smaller variance.
-        log_small: f64,
-        /// Logarithm of the larger variance.
-        log_large: f64,
-    },
-    /// `sigma^2` is the second half of the network's channels.
-    Learned,
-    /// `log sigma^2` is the second half of the network's channels.
-    LearnedLog,
 }
 
 impl Plan {
@@ -98,12 +48,9 @@ impl Plan {
         let rows = tau.as_slice().iter().zip(alpha_bar_prevs).enumerate();
         let steps = rows.map(|(i, (&timestep, alpha_bar_prev))| {
             let alpha_bar = schedule.alpha_bar(timestep);
-            let quiet = i + 1 == tau.len() && is_quiet(settings.last_noise, timestep);
-            let row = row(settings.method, alpha_bar, alpha_bar_prev, quiet);
-            let [c_x, c_x0, c_eps] = row.coefficients;
-            let noise = row.noise;
-            let time = timestep as f64;
-            Step { timestep, time, input_scale: 1.0, alpha_bar, alpha_bar_prev, c_x, c_x0, c_eps, noise }
+            let is_last = i + 1 == tau.len();
+            let fresh = if is_last { last_fresh(settings.last_noise, timestep) } else { Fresh::Allowed };
+            Step::new(settings.method, timestep, [alpha_bar, alpha_bar_prev], fresh)
         });
         Ok(Self { steps: steps.collect(), settings: settings.clone() })
     }
@@ -210,63 +157,10 @@ fn alpha_bar_prevs(schedule: &NoiseSchedule, settings: &Settings, tau: &Tau) -> 
     (0..tau.len()).map(|i| previous(i).map_or(last, |t| schedule.alpha_bar(t))).collect()
 }
 
-/// Whether the last step, at this timestep, draws no noise.
-fn is_quiet(rule: LastNoise, timestep: Timestep) -> bool {
+/// Whether the last step, at this timestep, may draw noise.
+fn last_fresh(rule: LastNoise, timestep: Timestep) -> Fresh {
     match rule {
-        LastNoise::Never => true,
-        LastNoise::UnlessTimestepZero => timestep == 0,
+        LastNoise::UnlessTimestepZero if timestep != 0 => Fresh::Allowed,
+        LastNoise::UnlessTimestepZero | LastNoise::Never => Fresh::Forbidden,
     }
-}
-
-/// Coefficients of x, x0 and eps, and the noise.
-struct Row {
-    coefficients: [f64; 3],
-    noise: StepNoise,
-}
-
-/// The update of a method from `alpha_bar` to `alpha_bar_prev`.
-fn row(method: Method, alpha_bar: f64, alpha_bar_prev: f64, quiet: bool) -> Row {
-    let deterministic = |eta| ddim_coefficients(sigma(eta, alpha_bar, alpha_bar_prev), alpha_bar_prev);
-    let (coefficients, noise) = match method {
-        Method::Ddim { .. } if quiet => (deterministic(Eta::DDIM), StepNoise::None),
-        Method::Ddim { eta } => (deterministic(eta), fixed(sigma(eta, alpha_bar, alpha_bar_prev))),
-        Method::SigmaHat => (deterministic(Eta::DDPM), fixed(sigma_hat(alpha_bar, alpha_bar_prev))),
-        Method::Ddpm { variance } => {
-            (ddpm_coefficients(alpha_bar, alpha_bar_prev), ddpm_noise(variance, alpha_bar, alpha_bar_prev))
-        }
-    };
-    Row { coefficients, noise: if quiet { StepNoise::None } else { noise } }
-}
-
-/// Eq. (12): `sqrt(alpha_bar_prev) x0 + sqrt(1 - alpha_bar_prev - sigma^2) eps`. In exact arithmetic the
-/// radicand is never negative for `eta <= 1`; rounding can make it so.
-fn ddim_coefficients(sigma: f64, alpha_bar_prev: f64) -> [f64; 3] {
-    [0.0, alpha_bar_prev.sqrt(), (1.0 - alpha_bar_prev - sigma * sigma).max(0.0).sqrt()]
-}
-
-/// The posterior mean of Ho et al. 2020, Eq. (7), with the beta between the two kept timesteps.
-fn ddpm_coefficients(alpha_bar: f64, alpha_bar_prev: f64) -> [f64; 3] {
-    let beta = beta_between(alpha_bar, alpha_bar_prev);
-    let c_x0 = alpha_bar_prev.sqrt() * beta / (1.0 - alpha_bar);
-    let c_x = (alpha_bar / alpha_bar_prev).sqrt() * (1.0 - alpha_bar_prev) / (1.0 - alpha_bar);
-    [c_x, c_x0, 0.0]
-}
-
-/// The noise of a DDPM step. The posterior's variance is 0 where the step ends at the clean picture; so
-/// that it has a logarithm there too, published code holds it at 1e-20.
-fn ddpm_noise(variance: Variance, alpha_bar: f64, alpha_bar_prev: f64) -> StepNoise {
-    let small = posterior_variance(alpha_bar, alpha_bar_prev).max(1e-20);
-    let large = beta_between(alpha_bar, alpha_bar_prev);
-    match variance {
-        Variance::FixedSmall => fixed(small.sqrt()),
-        Variance::FixedLarge => fixed(large.sqrt()),
-        Variance::Learned => StepNoise::Learned,
-        Variance::LearnedLog => StepNoise::LearnedLog,
-        Variance::LearnedRange => StepNoise::LearnedRange { log_small: small.ln(), log_large: large.ln() },
-    }
-}
-
-/// Noise of this standard deviation; none where it is 0.
-fn fixed(sigma: f64) -> StepNoise {
-    if sigma > 0.0 { StepNoise::Fixed { sigma } } else { StepNoise::None }
 }

@@ -1,6 +1,6 @@
 //! Everything a plan depends on besides the noise schedule.
 
-use crate::{Convention, EpsSource, Method, Prediction, Spacing, X0Limit};
+use crate::{Convention, EpsSource, Eta, Method, Prediction, Spacing, X0Limit};
 
 /// What to compile into a [`Plan`](crate::Plan). Start from a convention and change what differs.
 ///
@@ -47,6 +47,13 @@ impl Settings {
     /// ```
     pub fn new(convention: Convention, method: Method, n_steps: usize) -> Self {
         convention.settings(method, n_steps)
+    }
+}
+
+impl Default for Settings {
+    /// The exact convention, DDIM without noise, 20 steps.
+    fn default() -> Self {
+        Self::new(Convention::Exact, Method::Ddim { eta: Eta::DDIM }, 20)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::Eta;
 /// use ddim_schedule::{BetaSchedule, Eta, NoiseSchedule, sigma};
 /// let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000)?;
 /// let sigma = sigma(Eta::DDPM, schedule.alpha_bar(420), schedule.alpha_bar(400));
-/// assert!((sigma * sigma - 0.14771).abs() < 5e-6);
+/// assert!((sigma * sigma - 0.14772).abs() < 5e-6);
 /// # Ok::<(), ddim_schedule::ScheduleError>(())
 /// ```
 pub fn sigma(eta: Eta, alpha_bar: f64, alpha_bar_prev: f64) -> f64 {

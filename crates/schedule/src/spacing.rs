@@ -41,7 +41,7 @@ pub enum Spacing {
         /// Added to every entry.
         offset: usize,
     },
-    /// `round(T - i T/n) - 1`, `i = 0..n-1`, halves to even (diffusers).
+    /// `round(T - i T/n) - 1`, `i = 0..n-1`, halves as numpy rounds them (diffusers).
     Trailing,
     /// `round(i (T-1)/(n-1))`, `i = 0..n-1`, halves to even (diffusers).
     Linspace,

@@ -25,8 +25,11 @@ impl Tau {
     /// assert!(error.to_string().ends_with("sorted, yours is 900,500,0"));
     /// ```
     pub fn new(timesteps: Vec<Timestep>, train_steps: usize) -> Result<Self, ScheduleError> {
-        if timesteps.is_empty() || train_steps == 0 {
-            return Err(ScheduleError::StepCount { n_steps: timesteps.len(), train_steps });
+        if train_steps == 0 {
+            return Err(ScheduleError::TrainSteps { train_steps });
+        }
+        if timesteps.is_empty() {
+            return Err(ScheduleError::StepCount { n_steps: 0, train_steps });
         }
         if let Some(&timestep) = timesteps.iter().find(|&&t| t >= train_steps) {
             return Err(ScheduleError::TimestepRange { timestep, train_steps });

@@ -97,6 +97,16 @@ pub enum Alpha {
     Over([u8; 3]),
 }
 
+impl From<Alpha> for ddim_data::Alpha {
+    fn from(alpha: Alpha) -> Self {
+        match alpha {
+            Alpha::Keep => Self::Keep,
+            Alpha::Drop => Self::Drop,
+            Alpha::Over(colour) => Self::Over(colour),
+        }
+    }
+}
+
 /// Mirroring.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

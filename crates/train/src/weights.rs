@@ -9,7 +9,7 @@ pub(crate) fn sizes(unet: &UNet2D) -> Vec<usize> {
     struct Sizes(Vec<usize>);
     impl ModuleVisitor for Sizes {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            if param.is_active() {
+            if param.is_require_grad() {
                 self.0.push(param.val().shape().num_elements());
             }
         }
@@ -24,7 +24,7 @@ pub(crate) fn read(unet: &UNet2D) -> Vec<f32> {
     struct Values(Vec<f32>);
     impl ModuleVisitor for Values {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            if param.is_active() {
+            if param.is_require_grad() {
                 self.0.extend(host(param.val().inner().reshape([-1])));
             }
         }
@@ -43,7 +43,7 @@ pub(crate) fn replaced(unet: UNet2D, weights: &[f32], device: &Device) -> UNet2D
     }
     impl ModuleMapper for Replace<'_> {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-            if !param.is_active() {
+            if !param.is_require_grad() {
                 return param;
             }
             param.map(|old| {
@@ -65,7 +65,7 @@ pub(crate) fn gradient(unet: &UNet2D, gradients: Gradients) -> Vec<f32> {
     }
     impl ModuleVisitor for Collect {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            if param.is_active() {
+            if param.is_require_grad() {
                 let weight = param.val();
                 let gradient = weight.grad_remove(&mut self.gradients);
                 self.parts.push(gradient.unwrap_or_else(|| weight.inner().zeros_like()).reshape([-1]));

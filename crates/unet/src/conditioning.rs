@@ -29,12 +29,36 @@ pub(crate) enum Modulation {
     ScaleShift { scale: Tensor<4>, shift: Tensor<4> },
 }
 
+impl Modulation {
+    fn shift(&self) -> &Tensor<4> {
+        match self {
+            Self::Shift(shift) | Self::ScaleShift { shift, .. } => shift,
+        }
+    }
+
+    fn scale(&self) -> &Tensor<4> {
+        match self {
+            Self::ScaleShift { scale, .. } => scale,
+            Self::Shift(_) => panic!("conditionings of different networks"),
+        }
+    }
+}
+
 /// What the network's output is multiplied by.
 #[derive(Debug, Clone)]
 pub(crate) enum OutputScale {
     One,
     /// 1 / time, shape \[rows, 1, 1, 1\]: networks with a Fourier embedding give a score.
     InverseTime(Tensor<4>),
+}
+
+impl OutputScale {
+    fn scale(&self) -> &Tensor<4> {
+        match self {
+            Self::InverseTime(scale) => scale,
+            Self::One => panic!("conditionings of different networks"),
+        }
+    }
 }
 
 impl Conditioning {
@@ -67,6 +91,35 @@ impl Conditioning {
         assert!(rows.iter().all(|row| *row < len), "rows {rows:?} of a conditioning of {len} rows");
         let indices = index_tensor(rows, &self.device());
         self.map(rows.len(), |tensor| tensor.select(0, indices.clone()))
+    }
+
+    /// The rows of all `parts`, one after the other.
+    ///
+    /// # Panics
+    /// No parts; parts of different networks.
+    pub fn cat(parts: &[Conditioning]) -> Conditioning {
+        let cat = |pick: &dyn Fn(&Conditioning) -> Tensor<4>| Tensor::cat(parts.iter().map(pick).collect(), 0);
+        let modulation = |i: usize| match &parts[0].modulations[i] {
+            Modulation::Shift(_) => Modulation::Shift(cat(&|part| part.modulations[i].shift().clone())),
+            Modulation::ScaleShift { .. } => Modulation::ScaleShift {
+                scale: cat(&|part| part.modulations[i].scale().clone()),
+                shift: cat(&|part| part.modulations[i].shift().clone()),
+            },
+        };
+        let embedding = |(i, (name, _)): (usize, &(&'static str, Tensor<4>))| {
+            (*name, cat(&|part| part.embeddings[i].1.clone()))
+        };
+        Conditioning {
+            len: parts.iter().map(Conditioning::len).sum(),
+            modulations: (0..parts[0].modulations.len()).map(modulation).collect(),
+            output_scale: match &parts[0].output_scale {
+                OutputScale::One => OutputScale::One,
+                OutputScale::InverseTime(_) => {
+                    OutputScale::InverseTime(cat(&|part| part.output_scale.scale().clone()))
+                }
+            },
+            embeddings: parts[0].embeddings.iter().enumerate().map(embedding).collect(),
+        }
     }
 
     fn device(&self) -> Device {

@@ -188,7 +188,11 @@ impl UNet2DConfig {
     pub fn check_size(&self, height: usize, width: usize) -> Result<(), ConfigError> {
         let multiple = self.size_multiple();
         let fits = |side: usize| side > 0 && side.is_multiple_of(multiple);
-        if fits(height) && fits(width) { Ok(()) } else { Err(ConfigError::PictureSize { height, width, multiple }) }
+        if fits(height) && fits(width) {
+            Ok(())
+        } else {
+            Err(ConfigError::PictureSize { height, width, multiple })
+        }
     }
 }
 

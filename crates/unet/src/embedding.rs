@@ -208,8 +208,12 @@ impl ClassEmbedding {
                 labels.clone()
             }
             (Self::Table(_), _) => panic!("this network takes Labels::Index, one for each time; got {labels:?}"),
-            (Self::Timestep(_), _) => panic!("this network takes Labels::Value, one for each time; got {labels:?}"),
-            (Self::Identity(_), _) => panic!("this network takes Labels::Embedding, a row for each time; got {labels:?}"),
+            (Self::Timestep(_), _) => {
+                panic!("this network takes Labels::Value, one for each time; got {labels:?}")
+            }
+            (Self::Identity(_), _) => {
+                panic!("this network takes Labels::Embedding, a row for each time; got {labels:?}")
+            }
         }
     }
 }
@@ -230,7 +234,10 @@ pub(crate) fn index_tensor(indices: &[usize], device: &Device) -> Tensor<1, Int>
 }
 
 fn whole(time: f64) -> usize {
-    assert!(time >= 0.0 && time.fract() == 0.0, "a learned time embedding takes whole timesteps from 0, got {time}");
+    assert!(
+        time >= 0.0 && time.fract() == 0.0,
+        "a learned time embedding takes whole timesteps from 0, got {time}"
+    );
     time as usize
 }
 

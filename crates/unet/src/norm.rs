@@ -17,7 +17,12 @@ pub(crate) fn group_norm(norm: &GroupNorm, x: Tensor<4>) -> Tensor<4> {
 /// scale * group_norm(x) + shift, with scale and shift of shape \[1 or n, c, 1, 1\].
 ///
 /// Scale and shift join weight and bias before they meet the picture: s (w y + b) + t = (s w) y + (s b + t).
-pub(crate) fn modulated_group_norm(norm: &GroupNorm, x: Tensor<4>, scale: Tensor<4>, shift: Tensor<4>) -> Tensor<4> {
+pub(crate) fn modulated_group_norm(
+    norm: &GroupNorm,
+    x: Tensor<4>,
+    scale: Tensor<4>,
+    shift: Tensor<4>,
+) -> Tensor<4> {
     let (weight, bias) = weight_and_bias(norm);
     let bias = scale.clone() * bias + shift;
     normalize(norm, x, scale * weight, bias)
@@ -46,5 +51,6 @@ fn normalize(norm: &GroupNorm, x: Tensor<4>, weight: Tensor<4>, bias: Tensor<4>)
 
     let scale = inverse_std.reshape([batch, groups, 1, 1]) * weight.reshape([rows, groups, each, 1]);
     let bias = bias.reshape([rows, groups, each, 1]);
-    (centred.reshape([batch, groups, each, height * width]) * scale + bias).reshape([batch, channels, height, width])
+    (centred.reshape([batch, groups, each, height * width]) * scale + bias)
+        .reshape([batch, channels, height, width])
 }

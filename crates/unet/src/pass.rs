@@ -23,7 +23,9 @@ impl<'a> Pass<'a> {
 
     /// The modulation of the next residual block.
     pub(crate) fn modulation(&mut self) -> &'a Modulation {
-        self.modulations.next().expect("a conditioning made by this network has a modulation for each residual block")
+        self.modulations
+            .next()
+            .expect("a conditioning made by this network has a modulation for each residual block")
     }
 
     /// Keeps features for the way up.

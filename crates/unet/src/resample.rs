@@ -6,8 +6,8 @@ use crate::resnet::{ResnetBlock, ResnetShape};
 use burn::module::Module;
 use burn::nn::PaddingConfig2d;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::tensor::module::avg_pool2d;
-use burn::tensor::ops::AvgPoolOptions;
+use burn::tensor::module::{avg_pool2d, interpolate};
+use burn::tensor::ops::{AvgPoolOptions, InterpolateMode, InterpolateOptions};
 use burn::tensor::{Device, Tensor};
 
 /// What ends a block on the way down or up; weights `downsamplers.0` and `upsamplers.0`.
@@ -94,6 +94,6 @@ pub(crate) fn conv3x3(from: usize, to: usize, device: &Device) -> Conv2d {
 
 /// Each pixel four times: \[n, c, h, w\] to \[n, c, 2h, 2w\].
 fn double(x: Tensor<4>) -> Tensor<4> {
-    let [n, c, h, w] = x.dims();
-    x.reshape([n, c, h, 1, w, 1]).expand([n, c, h, 2, w, 2]).reshape([n, c, 2 * h, 2 * w])
+    let [_, _, h, w] = x.dims();
+    interpolate(x, InterpolateOptions::new(InterpolateMode::Nearest).with_output_size([2 * h, 2 * w]))
 }

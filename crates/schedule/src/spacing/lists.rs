@@ -13,7 +13,7 @@ pub(super) fn entry(spacing: &Spacing, i: usize, n: usize, train_steps: usize) -
         Spacing::Uniform => fraction(train_steps, i + 1, n) - 1,
         Spacing::Quad => fraction(train_steps, (i + 1) * (i + 1), n * n).max(i + 1) - 1,
         Spacing::Leading { offset } => (i * (train_steps / n)).saturating_add(*offset),
-        Spacing::Trailing => (t - (n - 1 - i) as f64 * (t / n as f64)).round_ties_even() as usize - 1,
+        Spacing::Trailing => (t - (n - 1 - i) as f64 * trailing_stride(t, n)).round_ties_even() as usize - 1,
         Spacing::Linspace if i + 1 == n && n > 1 => train_steps - 1,
         Spacing::Linspace => (i as f64 * ((t - 1.0) / (n.max(2) - 1) as f64)).round_ties_even() as usize,
         Spacing::OpenAiDdim(_) => i * whole_stride(n, train_steps),
@@ -65,6 +65,12 @@ pub(super) fn sections(counts: &[usize], train_steps: usize) -> Result<Vec<Times
     Ok(timesteps)
 }
 
+/// `T/n` as numpy's arange rounds it, which counts down from `T`: that rounding decides where the halves
+/// fall.
+fn trailing_stride(t: f64, n: usize) -> f64 {
+    t - (t - t / n as f64)
+}
+
 /// The smallest whole stride whose multiples below `train_steps` are at most `n`. OpenAI tries strides
 /// below `train_steps` only.
 fn whole_stride(n: usize, train_steps: usize) -> usize {
@@ -91,6 +97,13 @@ mod tests {
         assert_eq!(ascending(&Spacing::ErmonQuad, 10), [0, 9, 39, 88, 158, 246, 355, 483, 632, 800]);
         let twenty = [0, 2, 8, 19, 35, 55, 79, 108, 141, 179, 221, 268, 319, 374, 434, 498, 567, 640, 718, 800];
         assert_eq!(ascending(&Spacing::ErmonQuad, 20), twenty);
+    }
+
+    /// `1000 - 3 * 1000/48` is 937.5, which would round to 938; numpy's stride makes it a little less. The
+    /// timestep is what diffusers uses.
+    #[test]
+    fn trailing_halves_fall_as_they_do_in_numpy() {
+        assert_eq!(Spacing::Trailing.tau(48, 1000).unwrap().as_slice()[..4], [999, 978, 957, 936]);
     }
 
     /// Counts of the paper's code for step counts that do not divide 1000.

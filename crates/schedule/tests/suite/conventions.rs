@@ -1,6 +1,8 @@
 //! What the four conventions choose, and where they part.
 
-use ddim_schedule::{BetaSchedule, Convention, EpsSource, Eta, LastNoise, Method, NoiseSchedule, Plan};
+use ddim_schedule::{
+    BetaSchedule, Convention, EpsSource, Eta, FinalAlphaBar, LastNoise, Method, NoiseSchedule, Plan,
+};
 use ddim_schedule::{Predecessor, Settings, Spacing, StepNoise, Variance, X0Limit};
 
 const DDIM: Method = Method::Ddim { eta: Eta::DDIM };
@@ -111,4 +113,37 @@ fn learned_range_lies_between_the_fixed_ones() {
     }
     assert!(range.is_stochastic());
     assert_eq!(range.steps()[24].noise, StepNoise::None);
+}
+
+/// A learned variance is the network's business: as a variance, or as its logarithm.
+#[test]
+fn learned_variances_are_left_to_the_network() {
+    for (variance, noise) in
+        [(Variance::Learned, StepNoise::Learned), (Variance::LearnedLog, StepNoise::LearnedLog)]
+    {
+        let plan = plan(&Settings::new(Convention::Exact, Method::Ddpm { variance }, 3));
+        let drawn: Vec<StepNoise> = plan.steps().iter().map(|step| step.noise).collect();
+        assert_eq!(drawn, [noise, noise, StepNoise::None]);
+    }
+}
+
+/// A last step that ends above the clean picture and may draw no noise puts all of the rest into eps.
+#[test]
+fn a_quiet_last_step_still_ends_at_its_level() {
+    let settings = Settings {
+        final_alpha_bar: FinalAlphaBar::First,
+        ..Settings::new(Convention::Exact, Method::Ddim { eta: Eta::DDPM }, 10)
+    };
+    let last = plan(&settings).steps()[9];
+    assert_eq!((last.alpha_bar_prev, last.noise), (0.9999, StepNoise::None));
+    assert!((last.c_x0.powi(2) + last.c_eps.powi(2) - 1.0).abs() < 1e-15);
+}
+
+/// At the clean end the posterior's variance is 0; diffusers holds it at 1e-20.
+#[test]
+fn fixed_small_is_harmless_on_the_finished_picture() {
+    let small = Method::Ddpm { variance: Variance::FixedSmall };
+    let settings =
+        Settings { spacing: Spacing::Leading { offset: 1 }, ..Settings::new(Convention::Diffusers, small, 10) };
+    assert_eq!(plan(&settings).steps()[9].noise, StepNoise::Fixed { sigma: 1e-10 });
 }

@@ -7,6 +7,7 @@ mod marginals;
 mod objective;
 mod pinned;
 mod properties;
+mod refusals;
 mod scalar;
 mod tables;
 mod trajectories;

@@ -51,6 +51,16 @@ fn every_length_of_some_tables() {
     }
 }
 
+/// Where rounding errors are largest: the largest table, with lists that are nearly all of it.
+#[test]
+fn some_lengths_of_the_largest_table() {
+    for n_steps in [1, 7, 48, 499_999, 999_999, 1_000_000] {
+        for spacing in &ANY_LENGTH {
+            assert_sound(spacing, n_steps, 1_000_000);
+        }
+    }
+}
+
 #[test]
 fn counts_outside_the_table_are_refused() {
     for spacing in &ANY_LENGTH {

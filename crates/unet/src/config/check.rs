@@ -64,7 +64,8 @@ impl UNet2DConfig {
     /// Every normalised tensor has the channels of one level or the sum of two, so it is enough to look at the levels.
     fn check_norms(&self) -> Result<(), ConfigError> {
         let divides = |groups: usize, channels: usize| groups > 0 && channels.is_multiple_of(groups);
-        if let Some(channels) = self.block_out_channels.iter().find(|channels| !divides(self.norm_num_groups, **channels))
+        if let Some(channels) =
+            self.block_out_channels.iter().find(|channels| !divides(self.norm_num_groups, **channels))
         {
             return out_of_range("norm_num_groups", &self.norm_num_groups, &divisor_of(*channels));
         }
@@ -104,7 +105,8 @@ impl UNet2DConfig {
                 out_of_range("freq_shift", &self.freq_shift, &allowed)
             }
             TimeEmbeddingType::Learned if self.num_train_timesteps.is_none_or(|rows| !ROWS.contains(&rows)) => {
-                let allowed = format!("from {} to {} where time_embedding_type is learned", ROWS.start(), ROWS.end());
+                let allowed =
+                    format!("from {} to {} where time_embedding_type is learned", ROWS.start(), ROWS.end());
                 out_of_range("num_train_timesteps", &self.num_train_timesteps, &allowed)
             }
             _ => Ok(()),

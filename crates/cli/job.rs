@@ -1,0 +1,162 @@
+//! What a run draws: every option of `ddim sample` made definite, before anything is drawn or written.
+
+use std::ops::ControlFlow;
+
+use anyhow::{Context, bail};
+use burn::tensor::Tensor;
+use ddim::{Batch, device};
+use ddim_sampler::{GivenNoise, Noise, Observation, Outcome, PictureNoise};
+use ddim_schedule::PixelRounding;
+use serde_json::Value;
+
+use crate::args::SampleArgs;
+use crate::classes::Classes;
+use crate::device::Chosen;
+use crate::model::Model;
+use crate::noise::NoiseFile;
+use crate::picture;
+use crate::plan::{self, ResolvedPlan};
+use crate::run_record::RunRecord;
+use crate::seeds::{Draws, Stream};
+
+/// How many pictures are drawn when nothing says otherwise.
+const DEFAULT_NUM: usize = 16;
+
+/// A run, ready to start.
+#[derive(Debug)]
+pub(crate) struct Job<'a> {
+    /// The network.
+    pub(crate) model: &'a Model,
+    /// Where it computes.
+    pub(crate) device: &'a Chosen,
+    /// The method.
+    pub(crate) plan: ResolvedPlan,
+    /// The class of each picture; empty for a model without classes.
+    pub(crate) labels: Vec<usize>,
+    /// How strongly the class is followed.
+    guidance: f64,
+    /// Channels, height, width.
+    pub(crate) shape: [usize; 3],
+    /// Pictures drawn at once.
+    pub(crate) batch_size: usize,
+    /// Pictures in a row of a grid.
+    pub(crate) columns: usize,
+    /// What is written beside or into the pictures.
+    pub(crate) run: Value,
+    streams: Vec<Stream>,
+    noise: Option<NoiseFile>,
+}
+
+impl<'a> Job<'a> {
+    /// Makes every option definite.
+    ///
+    /// # Errors
+    /// When options contradict each other, the model or the noise file.
+    pub(crate) fn new(args: &SampleArgs, model: &'a Model, device: &'a Chosen) -> anyhow::Result<Self> {
+        let shape = model.inner.shape().with_context(|| model.name.clone())?;
+        let plan = plan::resolve(&args.plan, &model.training)?;
+        let noise = args.noise.as_ref().map(|file| NoiseFile::read(file, &plan.plan, shape)).transpose()?;
+        let draws = draws(args, noise.as_ref())?;
+        let classes = Classes::of(model.inner.checkpoint())?;
+        let in_turn = classes.in_turn(&args.class)?;
+        check_guidance(args.guidance, &classes)?;
+        let names: Vec<String> = in_turn.iter().map(|class| classes.name(*class)).collect();
+        let run = RunRecord {
+            model: &model.name,
+            weights: &model.weights,
+            scheduler: &serde_json::from_str(&model.training.scheduler.to_json())?,
+            plan: &plan,
+            draws: &draws,
+            noise: noise.as_ref().map(|noise| noise.name.as_str()),
+            classes: &names,
+            guidance: args.guidance,
+            shape,
+            batch_size: args.batch_size,
+            device: &device.name,
+            precision: args.precision.name(),
+        }
+        .to_json();
+        Ok(Self {
+            model,
+            device,
+            labels: in_turn.iter().copied().cycle().take(draws.len()).collect(),
+            guidance: args.guidance,
+            shape,
+            batch_size: args.batch_size,
+            columns: picture::columns(draws.len(), in_turn.len()),
+            run,
+            streams: draws.streams(),
+            plan,
+            noise,
+        })
+    }
+
+    /// How many pictures the run has.
+    pub(crate) fn pictures(&self) -> usize {
+        self.streams.len()
+    }
+
+    /// From numbers to 8 bits.
+    pub(crate) fn rounding(&self) -> PixelRounding {
+        self.plan.plan.convention().pixel_rounding()
+    }
+
+    /// Draws the pictures with these indices; `observe` sees every step and may stop the batch.
+    ///
+    /// # Errors
+    /// When the network gives numbers that are not finite.
+    pub(crate) fn draw(
+        &self,
+        pictures: &[usize],
+        x: Tensor<4>,
+        observe: impl FnMut(&Observation<'_>) -> ControlFlow<()>,
+    ) -> Result<Outcome, ddim::Error> {
+        let batch = Batch {
+            x,
+            labels: pictures.iter().filter_map(|picture| self.labels.get(*picture).copied()).collect(),
+            guidance: self.guidance,
+            padded_to: if device::is_cpu(&self.device.device) { 0 } else { self.batch_size },
+        };
+        self.model.inner.draw(&self.plan.plan, batch, self.noise_of(pictures).as_mut(), observe)
+    }
+
+    /// The noise that these pictures start from.
+    pub(crate) fn start(&self, pictures: &[usize]) -> Tensor<4> {
+        let [channels, height, width] = self.shape;
+        self.noise_of(pictures).initial([pictures.len(), channels, height, width], &self.device.device)
+    }
+
+    fn noise_of(&self, pictures: &[usize]) -> Box<dyn Noise> {
+        match &self.noise {
+            Some(file) => Box::<GivenNoise>::new(file.of(pictures, &self.device.device)),
+            None => {
+                let streams = pictures.iter().map(|picture| self.streams[*picture]);
+                Box::new(PictureNoise::from_streams(streams.map(|stream| (stream.seed, stream.picture))))
+            }
+        }
+    }
+}
+
+/// Which pictures are drawn; a noise file says how many itself.
+fn draws(args: &SampleArgs, noise: Option<&NoiseFile>) -> anyhow::Result<Draws> {
+    let in_file = noise.map(NoiseFile::pictures);
+    if let (Some(num), Some(in_file)) = (args.num, in_file)
+        && num > in_file
+    {
+        bail!("--num {num}: the file given with --noise holds the noise of {in_file} pictures; ask for at most those");
+    }
+    Ok(match &args.seeds {
+        Some(list) => Draws::Seeds(list.clone()),
+        None => Draws::OneSeed { seed: args.seed, num: args.num.or(in_file).unwrap_or(DEFAULT_NUM) },
+    })
+}
+
+fn check_guidance(weight: f64, classes: &Classes) -> anyhow::Result<()> {
+    if weight != 1.0 && classes.null.is_none() {
+        bail!(
+            "--guidance {weight}: this model was not trained for guidance (its ddim.json names no null_class); leave \
+             the option out"
+        );
+    }
+    Ok(())
+}

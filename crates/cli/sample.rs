@@ -1,0 +1,118 @@
+//! `ddim sample`: pictures from a model.
+
+mod sink;
+
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use anyhow::Context;
+use burn::tensor::Tensor;
+use ddim_sampler::{Observation, Outcome};
+use serde_json::json;
+
+use self::sink::{Drawn, Sink, Written};
+use crate::Ending;
+use crate::args::SampleArgs;
+use crate::job::Job;
+use crate::model::Model;
+use crate::signals::Interrupt;
+use crate::{device, progress};
+
+/// Draws the pictures and says where they are.
+///
+/// # Errors
+/// When an option, the model or a file is refused, or a picture cannot be drawn or written.
+pub(crate) fn run(args: SampleArgs) -> anyhow::Result<Ending> {
+    args.precision.check()?;
+    let started = Instant::now();
+    let interrupt = Interrupt::install()?;
+    let device = device::choose(args.device.device)?;
+    let model = Model::load(&args.model, &device.device)?;
+    let job = Job::new(&args, &model, &device)?;
+    let (mut sink, missing) = Sink::open(&args.output, &job)?;
+    tracing::info!("device: {}", device.description);
+    tracing::info!("method: {}", method(&job));
+    let ending = draw_all(&job, &missing, &mut sink, &interrupt)?;
+    let written = sink.finish()?;
+    report(&args, &job, &written, started)?;
+    if ending == Ending::Interrupted {
+        tracing::warn!("{}", written.how_to_go_on());
+    }
+    Ok(ending)
+}
+
+/// Draws batch after batch, and hands each over as soon as it is finished.
+fn draw_all(job: &Job<'_>, missing: &[usize], sink: &mut Sink<'_>, interrupt: &Interrupt) -> anyhow::Result<Ending> {
+    let n_steps = job.plan.timesteps().len();
+    let bar = progress::bar((missing.len() * n_steps) as u64, "picture steps");
+    for pictures in missing.chunks(job.batch_size) {
+        let mut drawn = Drawn::default();
+        let x = job.start(pictures);
+        if sink.keeps_states() {
+            drawn.states.push(values(&x));
+        }
+        let outcome = job.draw(pictures, x, |seen| {
+            look(seen, sink, &mut drawn);
+            bar.inc(pictures.len() as u64);
+            if interrupt.requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        match outcome.with_context(|| format!("pictures {} to {}", pictures[0], pictures[pictures.len() - 1]))? {
+            Outcome::Finished(x) => drawn.finals = values(&x),
+            Outcome::Stopped { .. } => return Ok(Ending::Interrupted),
+        }
+        sink.add(pictures, &drawn)?;
+        if interrupt.requested() && pictures.last() != missing.last() {
+            return Ok(Ending::Interrupted);
+        }
+    }
+    bar.finish_and_clear();
+    Ok(Ending::Done)
+}
+
+/// Keeps of a step what the output asks for; reading numbers back makes a GPU wait, so nothing else is read.
+fn look(seen: &Observation<'_>, sink: &Sink<'_>, drawn: &mut Drawn) {
+    if sink.keeps_states() {
+        drawn.states.push(values(seen.x));
+    }
+    if let Some(frame) = sink.frame_of(seen.index) {
+        drawn.frames.push((frame, values(seen.x0)));
+    }
+}
+
+/// The numbers of a tensor, on the host.
+fn values(tensor: &Tensor<4>) -> Vec<f32> {
+    tensor.to_data().iter::<f32>().collect()
+}
+
+/// The method in one line, with the convention that decides everything around it.
+fn method(job: &Job<'_>) -> String {
+    let plan = job.plan.summary();
+    let word = |name: &str| plan[name].as_str().unwrap_or_default().to_owned();
+    let eta = plan["eta"].as_f64().map(|eta| format!(", eta {eta}")).unwrap_or_default();
+    let steps = job.plan.timesteps().len();
+    format!("{}{eta}, {steps} steps, spacing {}, convention {}", word("solver"), word("spacing"), word("convention"))
+}
+
+/// Prints what was written where.
+fn report(args: &SampleArgs, job: &Job<'_>, written: &Written, started: Instant) -> anyhow::Result<()> {
+    let mut text = String::new();
+    if args.output.json {
+        let json = json!({
+            "out": written.out,
+            "animation": written.animation,
+            "pictures": job.pictures(),
+            "finished": written.finished,
+            "seconds": started.elapsed().as_secs_f64(),
+            "run": job.run,
+        });
+        text.push_str(&format!("{json:#}\n"));
+    } else {
+        text.push_str(&written.preview);
+        for path in written.out.iter().chain(&written.animation) {
+            text.push_str(&format!("{}\n", path.display()));
+        }
+    }
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(())
+}

@@ -1,0 +1,234 @@
+//! Takes the pictures of a run as they are finished, and puts them where they were asked for.
+
+use std::env;
+use std::path::PathBuf;
+
+use anyhow::bail;
+
+use crate::args::OutputArgs;
+use crate::files::Existing;
+use crate::job::Job;
+use crate::output::{Animation, Captions, Collected, Destination, FileKind, Folder, OpenMode, half_blocks};
+use crate::picture::{self, Picture};
+
+/// The most pictures shown in the terminal.
+const MOST_SHOWN: usize = 64;
+
+/// A finished batch, as numbers on the host.
+#[derive(Debug, Default)]
+pub(super) struct Drawn {
+    /// The finished pictures.
+    pub(super) finals: Vec<f32>,
+    /// Every state, the noise first; empty unless kept.
+    pub(super) states: Vec<Vec<f32>>,
+    /// x0 predictions, each with the number of its frame.
+    pub(super) frames: Vec<(usize, Vec<f32>)>,
+}
+
+/// Where the pictures of a run go.
+#[derive(Debug)]
+pub(super) struct Sink<'a> {
+    job: &'a Job<'a>,
+    /// The run's JSON.
+    run: String,
+    place: Place,
+    states: States,
+    grid: Grid,
+    animation: Option<Animation>,
+    preview: Option<Vec<Picture>>,
+    finished: usize,
+}
+
+/// The destination, opened.
+#[derive(Debug)]
+enum Place {
+    Folder(Folder, PathBuf),
+    File(Collected),
+    Nowhere,
+}
+
+/// Whether the states between are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum States {
+    Kept,
+    Dropped,
+}
+
+/// Whether a folder gets a grid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Grid {
+    Wanted,
+    Unwanted,
+}
+
+/// What was written.
+#[derive(Debug)]
+pub(super) struct Written {
+    /// The folder or file.
+    pub(super) out: Option<PathBuf>,
+    /// The animation.
+    pub(super) animation: Option<PathBuf>,
+    /// The pictures for the terminal.
+    pub(super) preview: String,
+    /// Pictures finished, earlier runs into the same folder included.
+    pub(super) finished: usize,
+    pictures: usize,
+    is_folder: bool,
+}
+
+impl<'a> Sink<'a> {
+    /// Claims every place that will be written, and says which pictures are still to be drawn.
+    ///
+    /// # Errors
+    /// When an option does not fit the destination, or a place cannot be written.
+    pub(super) fn open(args: &OutputArgs, job: &'a Job<'a>) -> anyhow::Result<(Self, Vec<usize>)> {
+        let destination = Destination::new(args.out.as_deref(), args.show)?;
+        check(args, &destination, job)?;
+        let existing = Existing::from_force(args.force);
+        let n_steps = job.plan.timesteps().len();
+        let animation = args.animate.as_deref().map(|path| Animation::create(path, n_steps, existing)).transpose()?;
+        let run = format!("{:#}\n", job.run);
+        let all = (0..job.pictures()).collect();
+        let (place, missing) = match destination {
+            Destination::Folder(path) => {
+                let (folder, missing) = Folder::open(&path, &run, job.pictures(), open_mode(args))?;
+                (Place::Folder(folder, path), missing)
+            }
+            Destination::File(path, kind) => (Place::File(Collected::create(&path, kind, existing)?), all),
+            Destination::Nowhere => (Place::Nowhere, all),
+        };
+        let sink = Self {
+            job,
+            run,
+            place,
+            states: if args.trajectory { States::Kept } else { States::Dropped },
+            grid: if args.no_grid { Grid::Unwanted } else { Grid::Wanted },
+            animation,
+            preview: args.show.then(Vec::new),
+            finished: job.pictures() - missing.len(),
+        };
+        Ok((sink, missing))
+    }
+
+    /// Whether the states between are wanted.
+    pub(super) fn keeps_states(&self) -> bool {
+        self.states == States::Kept
+    }
+
+    /// The frame of the animation that shows this step, if there is one.
+    pub(super) fn frame_of(&self, index: usize) -> Option<usize> {
+        self.animation.as_ref()?.frame_of(index, self.job.plan.timesteps().len())
+    }
+
+    /// Takes a finished batch.
+    ///
+    /// # Errors
+    /// When a picture cannot be written; those before it stay.
+    pub(super) fn add(&mut self, pictures: &[usize], drawn: &Drawn) -> anyhow::Result<()> {
+        let one: usize = self.job.shape.iter().product();
+        match &mut self.place {
+            Place::File(file) => file.add(&drawn.finals, &drawn.states),
+            Place::Folder(folder, _) => {
+                for (index, values) in pictures.iter().zip(drawn.finals.chunks(one)) {
+                    folder.write(*index, &to_picture(self.job, values))?;
+                }
+            }
+            Place::Nowhere => {}
+        }
+        if let Some(animation) = &mut self.animation {
+            for (frame, values) in &drawn.frames {
+                for values in values.chunks(one) {
+                    animation.add(*frame, to_picture(self.job, values));
+                }
+            }
+        }
+        if let Some(shown) = &mut self.preview {
+            let room = MOST_SHOWN.saturating_sub(shown.len());
+            shown.extend(drawn.finals.chunks(one).take(room).map(|values| to_picture(self.job, values)));
+        }
+        self.finished += pictures.len();
+        Ok(())
+    }
+
+    /// Writes what can be written only at the end.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub(super) fn finish(self) -> anyhow::Result<Written> {
+        let (job, pictures) = (self.job, self.job.pictures());
+        let is_folder = matches!(self.place, Place::Folder(..));
+        let captions = Captions {
+            run: &self.run,
+            shape: job.shape,
+            rounding: job.rounding(),
+            timesteps: job.plan.timesteps(),
+            labels: &job.labels,
+            columns: job.columns,
+        };
+        let out = match self.place {
+            Place::Folder(folder, path) => {
+                if self.grid == Grid::Wanted && self.finished == pictures {
+                    folder.write_grid(pictures, job.columns)?;
+                }
+                Some(path)
+            }
+            Place::File(file) => file.finish(&captions)?,
+            Place::Nowhere => None,
+        };
+        let animation = match self.animation {
+            Some(animation) => animation.finish(job.columns, self.finished, &self.run)?,
+            None => None,
+        };
+        let preview = self.preview.map(|shown| half_blocks(&shown, terminal_width())).unwrap_or_default();
+        Ok(Written { out, animation, preview, finished: self.finished, pictures, is_folder })
+    }
+}
+
+impl Written {
+    /// What to do after an interruption.
+    pub(super) fn how_to_go_on(&self) -> String {
+        let state = format!("interrupted with {} of {} pictures finished", self.finished, self.pictures);
+        match &self.out {
+            Some(path) if self.is_folder => {
+                format!("{state}; they are in {}, the same command with --resume draws the others", path.display())
+            }
+            Some(path) => format!(
+                "{state}; they are in {}, the same command with --force draws all again (--out FOLDER can be resumed)",
+                path.display()
+            ),
+            None => format!("{state}; nothing was written (--out FOLDER can be resumed)"),
+        }
+    }
+}
+
+fn to_picture(job: &Job<'_>, values: &[f32]) -> Picture {
+    Picture::from_values(values, job.shape, job.rounding())
+}
+
+/// Refuses options that do not fit the destination.
+fn check(args: &OutputArgs, destination: &Destination, job: &Job<'_>) -> anyhow::Result<()> {
+    if args.trajectory && !matches!(destination, Destination::File(_, FileKind::Tensors)) {
+        bail!("--trajectory needs --out FILE.safetensors, the only file that holds every state");
+    }
+    if args.resume && !matches!(destination, Destination::Folder(_)) {
+        bail!("--resume needs --out FOLDER; a single file is written at the end and cannot be resumed");
+    }
+    if destination.needs_picture_channels() || args.animate.is_some() || args.show {
+        picture::check_channels(job.shape[0])?;
+    }
+    Ok(())
+}
+
+fn open_mode(args: &OutputArgs) -> OpenMode {
+    match (args.resume, args.force) {
+        (true, _) => OpenMode::Resume,
+        (false, true) => OpenMode::Replace,
+        (false, false) => OpenMode::New,
+    }
+}
+
+/// The columns that the shell says the terminal has, else 80.
+fn terminal_width() -> usize {
+    let usual = 80;
+    env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).filter(|columns| *columns > 0).unwrap_or(usual)
+}

@@ -1,0 +1,101 @@
+//! Folders of pictures: each sub-folder is a class.
+
+use crate::image_set::{ImageSet, checked_bytes};
+use crate::{DataError, Size};
+use image::{ColorType, DynamicImage, ImageReader};
+use std::path::{Path, PathBuf};
+
+/// What lies in a folder, in order of the names, hidden files left out.
+pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(DataError::read(folder))? {
+        let entry = entry.map_err(DataError::read(folder))?;
+        if !entry.file_name().to_string_lossy().starts_with('.') {
+            paths.push(entry.path());
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// The pictures of the sub-folders with the names of these as classes, or, where there are no sub-folders, the
+/// pictures of the folder itself without labels.
+pub(crate) fn open(folder: &Path, entries_of_it: &[PathBuf]) -> Result<ImageSet, DataError> {
+    let classes: Vec<&PathBuf> = entries_of_it.iter().filter(|path| path.is_dir()).collect();
+    let mut pictures = Pictures::default();
+    if classes.is_empty() {
+        pictures.append(entries_of_it)?;
+        return pictures.into_set(folder, None, Vec::new());
+    }
+    let (mut labels, mut class_names) = (Vec::new(), Vec::new());
+    for (label, class) in classes.iter().enumerate() {
+        let count = pictures.append(&entries(class)?)?;
+        labels.extend(std::iter::repeat_n(label, count));
+        class_names.push(class.file_name().unwrap_or_default().to_string_lossy().into_owned());
+    }
+    pictures.into_set(folder, Some(labels), class_names)
+}
+
+/// Pictures of one size.
+#[derive(Default)]
+struct Pictures {
+    pixels: Vec<u8>,
+    first: Option<(PathBuf, [usize; 3])>,
+}
+
+impl Pictures {
+    /// Adds those of the files that are pictures, and counts them.
+    fn append(&mut self, files: &[PathBuf]) -> Result<usize, DataError> {
+        let mut count = 0;
+        for file in files.iter().filter(|file| is_picture(file)) {
+            let (pixels, shape) = decode(file)?;
+            match &self.first {
+                None => self.first = Some((file.clone(), shape)),
+                Some((_, expected)) if *expected == shape => {}
+                Some((first, expected)) => {
+                    return Err(DataError::SizesDiffer {
+                        path: file.clone(),
+                        found: Size(shape),
+                        first: first.clone(),
+                        expected: Size(*expected),
+                    });
+                }
+            }
+            checked_bytes(file, &[self.pixels.len() + pixels.len()])?;
+            self.pixels.extend(pixels);
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    fn into_set(
+        self,
+        folder: &Path,
+        labels: Option<Vec<usize>>,
+        class_names: Vec<String>,
+    ) -> Result<ImageSet, DataError> {
+        match self.first {
+            Some((_, shape)) => Ok(ImageSet { pixels: self.pixels, labels, shape, class_names }),
+            None => Err(DataError::UnknownFormat { path: folder.to_owned() }),
+        }
+    }
+}
+
+fn is_picture(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    path.is_file() && ["png", "jpg", "jpeg", "gif", "webp", "bmp"].contains(&extension.to_ascii_lowercase().as_str())
+}
+
+/// 8 bits a channel, \[height, width, channels\]. The decoder's own limits keep a small file from becoming a huge
+/// picture.
+fn decode(path: &Path) -> Result<(Vec<u8>, [usize; 3]), DataError> {
+    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(DataError::read(path))?;
+    let picture = reader.decode().map_err(|error| DataError::malformed(path, format!("is no picture: {error}")))?;
+    let (height, width) = (picture.height() as usize, picture.width() as usize);
+    let (pixels, channels) = match picture.color() {
+        ColorType::L8 | ColorType::L16 => (picture.into_luma8().into_raw(), 1),
+        ColorType::Rgb8 | ColorType::Rgb16 | ColorType::Rgb32F => (DynamicImage::into_rgb8(picture).into_raw(), 3),
+        _ => (picture.into_rgba8().into_raw(), 4),
+    };
+    Ok((pixels, [height, width, channels]))
+}

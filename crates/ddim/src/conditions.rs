@@ -1,0 +1,75 @@
+//! Times and labels, taken through the network's embeddings once for many steps.
+
+use burn::tensor::Device;
+use ddim_schedule::Plan;
+use ddim_unet::{Conditioning, Labels, UNet2D};
+
+/// Steps whose conditioning is held at once, so that memory does not grow with the plan.
+const WINDOW: usize = 64;
+
+/// The conditioning of a batch, step by step.
+///
+/// Every label is embedded apart from the others and always with the same steps, so that a picture gets the
+/// same bits whatever else is in its batch.
+pub(crate) struct Conditions<'a> {
+    unet: &'a UNet2D,
+    device: &'a Device,
+    times: Vec<f64>,
+    /// The distinct labels; empty for a network without classes.
+    labels: Vec<usize>,
+    /// For each picture of the batch its place in `labels`.
+    places: Vec<usize>,
+    window: Option<(usize, Conditioning)>,
+}
+
+impl<'a> Conditions<'a> {
+    /// `labels` holds one label a picture, or none for a network without classes.
+    pub(crate) fn new(unet: &'a UNet2D, device: &'a Device, plan: &Plan, labels: &[usize]) -> Self {
+        let mut distinct = labels.to_vec();
+        distinct.sort_unstable();
+        distinct.dedup();
+        let place = |label| distinct.binary_search(label).expect("it is one of them");
+        Self {
+            unet,
+            device,
+            times: plan.steps().iter().map(|step| step.time).collect(),
+            places: labels.iter().map(place).collect(),
+            labels: distinct,
+            window: None,
+        }
+    }
+
+    /// The rows of step `index`: one for the whole batch if all pictures have the same label.
+    pub(crate) fn step(&mut self, index: usize) -> Conditioning {
+        let first = index / WINDOW * WINDOW;
+        let window = match self.window.take() {
+            Some((start, window)) if start == first => window,
+            _ => self.embed(first),
+        };
+        let row = index - first;
+        let rows = if self.labels.len() <= 1 {
+            window.rows(row..row + 1)
+        } else {
+            let steps = self.steps_from(first);
+            let rows: Vec<usize> = self.places.iter().map(|place| place * steps + row).collect();
+            window.select(&rows)
+        };
+        self.window = Some((first, window));
+        rows
+    }
+
+    fn steps_from(&self, first: usize) -> usize {
+        WINDOW.min(self.times.len() - first)
+    }
+
+    /// Rows label by label, and within a label step by step.
+    fn embed(&self, first: usize) -> Conditioning {
+        let times = &self.times[first..first + self.steps_from(first)];
+        let embed = |labels: &Labels| self.unet.condition(times, labels, self.device);
+        if self.labels.is_empty() {
+            return embed(&Labels::None);
+        }
+        let parts: Vec<_> = self.labels.iter().map(|&label| embed(&Labels::Index(&[label]))).collect();
+        Conditioning::cat(&parts)
+    }
+}

@@ -1,0 +1,48 @@
+//! `loss.csv`: a line a step.
+
+use crate::TrainError;
+use ddim_data::{Existing, write_whole};
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+const HEADER: &str = "step,loss";
+
+/// The loss curve, appended to as it goes.
+pub(crate) struct Log {
+    path: PathBuf,
+    file: BufWriter<File>,
+}
+
+impl Log {
+    /// Opens the curve at a step: later lines, of a run that was killed after its last checkpoint, are cut off, since
+    /// those steps are taken again.
+    pub(crate) fn open(path: &Path, step: u64) -> Result<Self, TrainError> {
+        let text = match std::fs::read_to_string(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            text => text.map_err(TrainError::io(path))?,
+        };
+        let done = text.lines().skip(1).filter(|line| number(line).is_some_and(|number| number <= step));
+        let kept: String = std::iter::once(HEADER).chain(done).flat_map(|line| [line, "\n"]).collect();
+        write_whole(path, Existing::Replace, |file| file.write_all(kept.as_bytes()))?;
+        let file = OpenOptions::new().append(true).open(path).map_err(TrainError::io(path))?;
+        Ok(Log { path: path.to_owned(), file: BufWriter::new(file) })
+    }
+
+    /// Shortest digits that read back to the same number.
+    pub(crate) fn append(&mut self, step: u64, loss: f64) -> Result<(), TrainError> {
+        writeln!(self.file, "{step},{loss}").map_err(TrainError::io(&self.path))
+    }
+
+    /// Hands all lines to the system; called before a checkpoint is written, so that none is missing after it.
+    pub(crate) fn flush(&mut self) -> Result<(), TrainError> {
+        self.file.flush().map_err(TrainError::io(&self.path))
+    }
+}
+
+/// The step of a whole line.
+fn number(line: &str) -> Option<u64> {
+    let (step, loss) = line.split_once(',')?;
+    loss.parse::<f64>().ok()?;
+    step.parse().ok()
+}

@@ -1,0 +1,50 @@
+//! Pictures drawn by the half-trained model.
+
+use crate::{RecipeError, TrainError};
+use burn::tensor::{Device, Tensor};
+use ddim_checkpoint::SchedulerConfig;
+use ddim_data::{Existing, Pixels, write_grid};
+use ddim_sampler::{Noise, Outcome, PictureNoise, sample};
+use ddim_schedule::{Convention, Eta, Method, PixelRounding, Plan, Settings};
+use ddim_unet::{Labels, UNet2D};
+use std::ops::ControlFlow;
+use std::path::Path;
+
+/// Steps of DDIM: enough to judge by.
+const STEPS: usize = 20;
+/// Pictures of a model without classes, and how many stand in a row.
+const COLUMNS: usize = 8;
+
+/// Draws pictures from noise that is the same every time and writes them as a grid: for a model with classes two rows
+/// with a picture of each, for another eight times eight pictures.
+pub(crate) fn write(
+    path: &Path,
+    unet: &UNet2D,
+    scheduler: &SchedulerConfig,
+    classes: Option<usize>,
+    size: [usize; 2],
+    device: &Device,
+) -> Result<(), TrainError> {
+    let (count, columns) = classes.map_or((COLUMNS * COLUMNS, COLUMNS), |classes| (2 * classes, classes));
+    let schedule = scheduler.noise_schedule().map_err(RecipeError::from)?;
+    let steps = STEPS.min(schedule.train_steps());
+    let settings = Settings {
+        prediction: scheduler.prediction(),
+        ..Settings::new(Convention::Exact, Method::Ddim { eta: Eta::DDIM }, steps)
+    };
+    let plan = Plan::new(&schedule, &settings).map_err(RecipeError::from)?;
+    let shape = [count, unet.config().in_channels, size[0], size[1]];
+    let labels: Vec<usize> = (0..count).map(|index| index % columns).collect();
+    let labels = if classes.is_some() { Labels::Index(&labels) } else { Labels::None };
+    let network = |x: Tensor<4>, call: ddim_sampler::Call| {
+        unet.forward(x, &unet.condition(&vec![call.time; count], &labels, device))
+    };
+    let mut noise = PictureNoise::new(0, 0..count as u64);
+    let x = noise.initial(shape, device);
+    let drawn = sample(&plan, x, network, &mut noise, |_| ControlFlow::Continue(()))?;
+    let (Outcome::Finished(x) | Outcome::Stopped { x, .. }) = drawn;
+    let values: Vec<f32> = x.permute([0, 2, 3, 1]).into_data().convert::<f32>().into_vec().expect("converted to f32");
+    let values: Vec<u8> = values.into_iter().map(|value| PixelRounding::HalfEven.to_u8(value)).collect();
+    let pictures = Pixels { values: &values, shape: [size[0], size[1], shape[1]] };
+    Ok(write_grid(path, pictures, columns, "", Existing::Replace)?)
+}
