@@ -20,7 +20,7 @@ fn target() -> ProgressDrawTarget {
 }
 
 fn style(unit: &str) -> ProgressStyle {
-    ProgressStyle::with_template(&format!("{{bar:30}} {{pos}}/{{len}} {unit}, {{eta}} left {{msg}}"))
+    ProgressStyle::with_template(&format!("{{bar:30}} {{pos}}/{{len}} {unit}, {{eta}} left  {{msg}}"))
         .expect("the template is valid")
         .progress_chars("█▌ ")
 }

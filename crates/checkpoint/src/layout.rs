@@ -24,8 +24,11 @@ const WEIGHT_NAMES: [&str; 4] = [
 /// Endings of weight files under other names.
 const WEIGHT_ENDINGS: [&str; 5] = ["safetensors", "bin", "pt", "pth", "ckpt"];
 
-/// The largest JSON file read. A configuration has a few hundred bytes, with a list of betas some 20,000.
-const MAX_JSON: u64 = 4 << 20;
+/// The largest configuration of a network or pipeline. Real ones have about a thousand bytes.
+const MAX_CONFIG: u64 = 64 << 10;
+
+/// The largest JSON file with a list in it: some 400,000 betas or names of classes.
+const MAX_LISTS: u64 = 8 << 20;
 
 /// A model folder that exists.
 pub(crate) struct Layout {
@@ -56,17 +59,18 @@ impl Layout {
     }
 
     pub(crate) fn model_index(&self) -> Result<Option<Text>, CheckpointError> {
-        self.text_if_there(MODEL_INDEX)
+        self.text_if_there(MODEL_INDEX, MAX_CONFIG)
     }
 
     pub(crate) fn card(&self) -> Result<Option<Text>, CheckpointError> {
-        self.text_if_there(CARD)
+        self.text_if_there(CARD, MAX_LISTS)
     }
 
     pub(crate) fn unet_config(&self) -> Result<Text, CheckpointError> {
         self.text_of(
             "configuration of the network",
             &[UNET_CONFIG, "config.json"],
+            MAX_CONFIG,
             "Is this a model folder in the diffusers layout, and complete?",
         )
     }
@@ -75,6 +79,7 @@ impl Layout {
         self.text_of(
             "configuration of the scheduler",
             &[SCHEDULER_CONFIG, "scheduler_config.json"],
+            MAX_LISTS,
             "Give one with --scheduler-config",
         )
     }
@@ -126,14 +131,20 @@ impl Layout {
         Ok(found)
     }
 
-    fn text_if_there(&self, name: &str) -> Result<Option<Text>, CheckpointError> {
+    fn text_if_there(&self, name: &str, limit: u64) -> Result<Option<Text>, CheckpointError> {
         let path = self.folder.join(name);
-        if path.is_file() { read_text(path).map(Some) } else { Ok(None) }
+        if path.is_file() { read_text(path, limit).map(Some) } else { Ok(None) }
     }
 
-    fn text_of(&self, what: &'static str, names: &[&str], next: &'static str) -> Result<Text, CheckpointError> {
+    fn text_of(
+        &self,
+        what: &'static str,
+        names: &[&str],
+        limit: u64,
+        next: &'static str,
+    ) -> Result<Text, CheckpointError> {
         match names.iter().map(|name| self.folder.join(name)).find(|path| path.is_file()) {
-            Some(path) => read_text(path),
+            Some(path) => read_text(path, limit),
             None => Err(CheckpointError::MissingFile {
                 folder: self.folder.clone(),
                 what,
@@ -152,19 +163,19 @@ pub(crate) fn previous(folder: &Path) -> Option<PathBuf> {
     Some(folder.with_file_name(name))
 }
 
-fn read_text(path: PathBuf) -> Result<Text, CheckpointError> {
+fn read_text(path: PathBuf, limit: u64) -> Result<Text, CheckpointError> {
     let open = |path: &Path| {
         let file = File::open(path)?;
         let size = file.metadata()?.len();
         Ok((file, size))
     };
     match open(&path) {
-        Ok((_, size)) if size > MAX_JSON => {
-            Err(CheckpointError::TooLarge { path, what: "JSON file of a model", size, limit: MAX_JSON })
+        Ok((_, size)) if size > limit => {
+            Err(CheckpointError::TooLarge { path, what: "JSON file of a model", size, limit })
         }
         Ok((file, _)) => {
             let mut text = String::new();
-            match file.take(MAX_JSON).read_to_string(&mut text) {
+            match file.take(limit).read_to_string(&mut text) {
                 Ok(_) => Ok(Text { path, text }),
                 Err(source) => Err(CheckpointError::Io { path, source }),
             }

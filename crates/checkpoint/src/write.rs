@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::error::CheckpointError;
 use crate::fit::{self, Filled};
 use crate::layout::{self, CARD, MODEL_INDEX, SCHEDULER_CONFIG, UNET_CONFIG, WEIGHTS};
-use crate::scheduler::SchedulerClass;
+use crate::scheduler_names::SchedulerClass;
 use crate::{Checkpoint, DIFFUSERS_VERSION};
 
 /// Writes a model as a folder that [`load`](crate::load) and diffusers read, replacing an earlier save there.
@@ -161,14 +161,18 @@ impl View for Little {
 
 /// Renames the written folder to its place. An earlier model is moved aside first and removed last.
 fn put_in_place(temporary: &Path, folder: &Path) -> Result<(), CheckpointError> {
-    let previous = layout::previous(folder).filter(|previous| folder.exists() || previous.exists());
-    if let Some(previous) = previous.as_deref().filter(|_| folder.exists()) {
-        remove(previous)?;
-        fs::rename(folder, previous).map_err(|source| io_error(folder, source))?;
+    let previous = layout::previous(folder).unwrap_or_else(|| temporary.with_extension("previous"));
+    if folder.exists() {
+        remove(&previous)?;
+        fs::rename(folder, &previous).map_err(|source| io_error(folder, source))?;
     }
-    fs::rename(temporary, folder).map_err(|source| io_error(folder, source))?;
+    if let Err(source) = fs::rename(temporary, folder) {
+        // Back to where it was; if even that fails, `load` looks for it under its other name.
+        let _ = fs::rename(&previous, folder);
+        return Err(io_error(folder, source));
+    }
     folder.parent().map_or(Ok(()), sync_folder)?;
-    previous.as_deref().map_or(Ok(()), remove)
+    remove(&previous)
 }
 
 fn remove(folder: &Path) -> Result<(), CheckpointError> {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Device, bf16, f16};
 use ddim_checkpoint::{Card, CheckpointError, SchedulerConfig, inspect, load, load_with_scheduler, save};
 use ddim_schedule::Convention;
-use safetensors::Dtype;
+use safetensors::{Dtype, SafeTensors};
 use serde_json::{Map, Value};
 use support::{FILES, Hand, WEIGHTS, archive, edit_weights, output, replace_by_bin, saved, small, tensors};
 
@@ -38,6 +38,15 @@ fn a_saved_model_comes_back_bit_for_bit() {
         let bytes = |model: &Path| fs::read(model.join(file)).expect(file);
         assert_eq!(bytes(&first), bytes(&second), "{file}");
     }
+}
+
+#[test]
+fn a_network_in_training_is_saved_and_loaded_as_well() {
+    let (folder, model) = saved();
+    let training = load(&model, &device().autodiff()).expect("a load");
+    let copy = folder.path().join("copy");
+    save(&training, &copy).expect("a save");
+    assert_eq!(tensors(&copy.join(WEIGHTS)), tensors(&model.join(WEIGHTS)));
 }
 
 #[test]
@@ -227,6 +236,10 @@ fn a_folder_of_diffusers_comes_out_as_it_went_in() {
         let model = load(&golden, &device()).expect("a golden");
         save(&model, &copy).expect("a save");
         assert_eq!(tensors(&golden.join(WEIGHTS)), tensors(&copy.join(WEIGHTS)), "{}", golden.display());
+        let bytes = fs::read(copy.join(WEIGHTS)).expect("a weight file");
+        let (_, header) = SafeTensors::read_metadata(&bytes).expect("a header");
+        let format = header.metadata().as_ref().and_then(|remarks| remarks.get("format"));
+        assert_eq!(format.map(String::as_str), Some("pt"), "diffusers asks for this remark");
         for file in ["model_index.json", "unet/config.json", "scheduler/scheduler_config.json"] {
             assert_eq!(options(&golden.join(file)), options(&copy.join(file)), "{file} of {}", golden.display());
         }

@@ -27,6 +27,8 @@ pub(crate) fn advance(
     let Some(coefficients) = update.fused() else {
         return Ok(advance_plain(update, x, out, noise));
     };
+    let channels = x.dims()[1];
+    let out = first_channels(out, channels);
     Ok(match step_on_host(x, out, noise, &coefficients) {
         Ok(HostStep { next, x0, first_bad_picture }) => {
             let verdict = first_bad_picture.map_or(Verdict::Finite, |picture| Verdict::NotFinite { picture });

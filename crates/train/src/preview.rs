@@ -43,7 +43,7 @@ pub(crate) fn write(
     let x = noise.initial(shape, device);
     let drawn = sample(&plan, x, network, &mut noise, |_| ControlFlow::Continue(()))?;
     let (Outcome::Finished(x) | Outcome::Stopped { x, .. }) = drawn;
-    let values: Vec<f32> = x.permute([0, 2, 3, 1]).into_data().convert::<f32>().into_vec().expect("converted to f32");
+    let values: Vec<f32> = x.permute([0, 2, 3, 1]).into_data().convert::<f32>().try_into_vec().expect("converted to f32");
     let values: Vec<u8> = values.into_iter().map(|value| PixelRounding::HalfEven.to_u8(value)).collect();
     let pictures = Pixels { values: &values, shape: [size[0], size[1], shape[1]] };
     Ok(write_grid(path, pictures, columns, "", Existing::Replace)?)

@@ -127,6 +127,9 @@ pub enum Decay {
     Constant,
     /// Falls to 0 at the last step along half a cosine (Loshchilov and Hutter 2017, arXiv:1608.03983, Eq. 5).
     Cosine,
+    /// Stays, and falls to 0 in a straight line over this many last steps (Hu et al. 2024, arXiv:2404.06395,
+    /// section 4). Until they begin, `steps` can be changed in a run under way.
+    Tail(u64),
 }
 
 impl Recipe {
@@ -183,6 +186,19 @@ impl Recipe {
                 let rest = (1.0 - done.min(1.0)) * std::f64::consts::FRAC_PI_2;
                 self.learning_rate * rest.sin().powi(2)
             }
+            Decay::Tail(length) => {
+                let left = self.steps.saturating_sub(step);
+                self.learning_rate * (left as f64 / length.max(1) as f64).min(1.0)
+            }
+        }
+    }
+
+    /// The step after which the learning rate depends on how many steps there are.
+    pub(crate) fn free_until(&self) -> u64 {
+        match self.decay {
+            Decay::Constant => self.steps,
+            Decay::Cosine => 0,
+            Decay::Tail(length) => self.steps.saturating_sub(length),
         }
     }
 

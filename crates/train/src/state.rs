@@ -4,7 +4,6 @@ use crate::optimizer::Optimizer;
 use crate::{Recipe, TrainError};
 use ddim_data::{Existing, write_whole};
 use safetensors::{Dtype, SafeTensors, View};
-use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io;
@@ -52,8 +51,8 @@ impl State {
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(not_ours)?;
         let metadata = header.metadata().clone().unwrap_or_default();
         let text = |key: &str| metadata.get(key).ok_or_else(|| broken(path, format!("has no {key}")));
-        same_recipe(path, text("recipe")?, recipe)?;
         let step = text("step")?.parse().map_err(|error| broken(path, format!("its step is no number: {error}")))?;
+        same_recipe(path, text("recipe")?, recipe, step)?;
         let smoothed_loss = serde_json::from_str(text("smoothed_loss")?)
             .map_err(|error| broken(path, format!("its smoothed_loss is no number: {error}")))?;
         let tensors = SafeTensors::deserialize(&bytes).map_err(not_ours)?;
@@ -69,13 +68,15 @@ impl State {
     }
 }
 
-/// Whether a checkpoint was made with the same recipe, [`FREE`] keys aside.
-fn same_recipe(path: &Path, made_with: &str, recipe: &Recipe) -> Result<(), TrainError> {
-    let before: Value = serde_json::from_str(made_with).map_err(|error| broken(path, format!("its recipe: {error}")))?;
-    let now = serde_json::json!(recipe);
+/// Whether a checkpoint of a step was made with a recipe that computes the same: [`FREE`] keys may differ, and so may
+/// `steps` as long as the learning rate has not depended on it.
+fn same_recipe(path: &Path, made_with: &str, recipe: &Recipe, step: u64) -> Result<(), TrainError> {
+    let before: Recipe = serde_json::from_str(made_with).map_err(|error| broken(path, format!("its recipe: {error}")))?;
+    let steps_free = step <= before.free_until().min(recipe.free_until());
+    let (before, now) = (serde_json::json!(before), serde_json::json!(recipe));
     let keys = now.as_object().into_iter().flat_map(|object| object.keys());
-    let different = keys.filter(|key| !FREE.contains(&key.as_str())).find(|key| before.get(key) != now.get(key));
-    match different {
+    let bound = keys.filter(|key| !FREE.contains(&key.as_str()) && !(steps_free && *key == "steps"));
+    match bound.into_iter().find(|key| before.get(key) != now.get(key)) {
         Some(key) => Err(TrainError::OtherRecipe { path: path.to_owned(), key: key.clone() }),
         None => Ok(()),
     }

@@ -4,21 +4,6 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use ddim_unet::UNet2D;
 
-/// The number of values of each trainable tensor, in order.
-pub(crate) fn sizes(unet: &UNet2D) -> Vec<usize> {
-    struct Sizes(Vec<usize>);
-    impl ModuleVisitor for Sizes {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            if param.is_require_grad() {
-                self.0.push(param.val().shape().num_elements());
-            }
-        }
-    }
-    let mut sizes = Sizes(Vec::new());
-    unet.visit(&mut sizes);
-    sizes.0
-}
-
 /// All trainable weights.
 pub(crate) fn read(unet: &UNet2D) -> Vec<f32> {
     struct Values(Vec<f32>);
@@ -78,5 +63,5 @@ pub(crate) fn gradient(unet: &UNet2D, gradients: Gradients) -> Vec<f32> {
 }
 
 fn host(tensor: Tensor<1>) -> Vec<f32> {
-    tensor.into_data().convert::<f32>().into_vec().expect("converted to f32")
+    tensor.into_data().convert::<f32>().try_into_vec().expect("converted to f32")
 }

@@ -12,7 +12,6 @@ use burn::tensor::{Device, Tensor};
 
 /// What ends a block on the way down or up; weights `downsamplers.0` and `upsamplers.0`.
 #[derive(Module, Debug)]
-#[allow(clippy::large_enum_variant, reason = "a handful of values in a network of megabytes")]
 pub(crate) enum Resampler {
     Down(Downsample),
     Up(Upsample),

@@ -224,3 +224,15 @@ fn a_class_outside_the_table_is_refused() {
 fn labels_of_another_kind_are_refused() {
     call([1, 2, 4, 4], &[1.0], &Labels::None);
 }
+
+#[test]
+fn one_network_serves_several_threads() {
+    let device = Device::flex();
+    let unet = small().init(&device).expect("valid");
+    let run = || unet.forward(pictures(&device), &unet.condition(&[5.0], &Labels::None, &device)).into_data();
+    let (first, second) = std::thread::scope(|scope| {
+        let (first, second) = (scope.spawn(run), scope.spawn(run));
+        (first.join().expect("no panic"), second.join().expect("no panic"))
+    });
+    assert_eq!(first, second);
+}

@@ -1,0 +1,92 @@
+//! Whole runs of diffusers' DDIM and DDPM schedulers, reproduced by the loop itself, on f32 tensors.
+
+#[path = "../../schedule/tests/suite/golden.rs"]
+#[allow(dead_code, reason = "shared with the schedule's own tests, which read more tables")]
+mod golden;
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use ddim_sampler::{Call, GivenNoise, Noise, sample};
+use ddim_schedule::Plan;
+use golden::{count, folder, numbers, parse, schedule, settings};
+use serde_json::Value;
+
+#[test]
+fn every_ddim_and_ddpm_trajectory() {
+    let mut files = Vec::new();
+    for scheduler in ["ddim", "ddpm"] {
+        let entries = std::fs::read_dir(folder().join("trajectories").join(scheduler)).expect("the goldens");
+        files.extend(entries.map(|entry| entry.expect("a file").path()));
+    }
+    assert_eq!(files.len(), 33 + 21);
+    let worst = files.iter().map(|path| check(path)).fold(0.0, f64::max);
+    println!("largest difference, in units of what is allowed: {worst:.3}");
+}
+
+/// Compares every state; returns the largest difference as a share of the tolerance.
+fn check(path: &Path) -> f64 {
+    let golden = parse(path);
+    let plan = Plan::new(&schedule(&golden["config"]), &settings(&golden)).expect("a plan");
+    let mut noise = given_noise(&golden);
+    let start = noise.initial(shape(&golden), &Device::flex());
+    let mut states = vec![start.clone()];
+    let observe = |seen: &ddim_sampler::Observation| {
+        states.push(seen.x.clone());
+        ControlFlow::Continue(())
+    };
+    sample(&plan, start, |x, call| pretend_model(&golden["pretend_model"], x, call), &mut noise, observe)
+        .expect("the run is finite");
+    let expected = golden["x"].as_array().expect("states");
+    assert_eq!(states.len(), expected.len());
+    let allowed = tolerance(&golden);
+    let pairs = states.into_iter().zip(expected);
+    let worst = pairs.map(|(x, golden)| largest_difference(x, &numbers(golden))).fold(0.0, f64::max);
+    assert!(worst <= allowed, "{}: off by {worst:e}, {allowed:e} is allowed", path.display());
+    worst / allowed
+}
+
+/// The rule for f32 code in the README of the goldens.
+fn tolerance(golden: &Value) -> f64 {
+    let rerun = |key: &str| golden["float64_rerun"][key].as_f64().expect("a number");
+    1e-5 * rerun("largest_abs_value_in_trajectory").max(1.0) + 4.0 * rerun("max_abs_difference_over_trajectory")
+}
+
+fn shape(golden: &Value) -> [usize; 4] {
+    let shape: Vec<usize> = golden["shape"].as_array().expect("a list").iter().map(count).collect();
+    shape.try_into().expect("n, c, h, w")
+}
+
+fn tensor(values: &Value, shape: [usize; 4]) -> Tensor<4> {
+    let values: Vec<f32> = numbers(values).into_iter().map(|value| value as f32).collect();
+    Tensor::from_data(TensorData::new(values, shape), &Device::flex())
+}
+
+fn given_noise(golden: &Value) -> GivenNoise {
+    let shape = shape(golden);
+    let rows = golden["noise"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let steps = rows.iter().map(|row| (!row.is_null()).then(|| tensor(row, shape))).collect();
+    GivenNoise { initial: tensor(&golden["x_unit"], shape), steps }
+}
+
+/// `m(x, t) = a tanh x + b sin(w t) x + c sqrt(1 - exp(-k t t)) x` in f64, and `p + q sin x` as further
+/// channels where the golden has them.
+fn pretend_model(model: &Value, x: Tensor<4>, call: Call) -> Tensor<4> {
+    let [a, b, c, w, k, p, q] = ["a", "b", "c", "w", "k", "p", "q"].map(|key| model[key].as_f64().unwrap_or(0.0));
+    let (shape, device, t) = (x.dims(), x.device(), call.time);
+    let slope = b * (w * t).sin() + c * (1.0 - (-k * t * t).exp()).sqrt();
+    let data = x.into_data();
+    let map = |f: &dyn Fn(f64) -> f64| {
+        let values: Vec<f32> = data.iter::<f32>().map(|x| f(f64::from(x)) as f32).collect();
+        Tensor::from_data(TensorData::new(values, shape), &device)
+    };
+    let mean = map(&|x| a * x.tanh() + slope * x);
+    if model["p"].is_null() { mean } else { Tensor::cat(vec![mean, map(&|x| p + q * x.sin())], 1) }
+}
+
+fn largest_difference(x: Tensor<4>, expected: &[f64]) -> f64 {
+    let data = x.into_data();
+    let pairs = data.iter::<f32>().zip(expected);
+    pairs.map(|(x, &golden)| (f64::from(x) - f64::from(golden as f32)).abs()).fold(0.0, f64::max)
+}
