@@ -129,7 +129,7 @@ fn checkpoint_does_not_sample() {
 
 #[test]
 fn libraries_choose_no_device() {
-    for library in ["unet", "sampler", "data", "train", "kernels"] {
+    for library in ["unet", "sampler", "data", "train"] {
         assert_code_absent(&format!("crates/{library}/src"), &DEVICE_CONSTRUCTORS);
     }
 }

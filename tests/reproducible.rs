@@ -67,7 +67,7 @@ fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-const RESUMED: &str = "--num 12 --steps 300 --eta 1 --batch-size 2";
+const RESUMED: &str = "--num 12 --steps 150 --eta 1 --batch-size 2";
 
 fn whole_run(folder: &Path) -> Vec<(String, Vec<u8>)> {
     sample(folder, MODEL, &format!("{RESUMED} --out whole")).expect_success();

@@ -2,6 +2,7 @@
 
 mod architecture;
 mod goldens;
+mod gpu;
 mod program;
 mod reproducible;
 mod transcripts;

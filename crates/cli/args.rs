@@ -103,6 +103,7 @@ pub(crate) struct CompletionsArgs {
 
 /// Where a run computes.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Device")]
 pub(crate) struct DeviceArgs {
     /// Where to compute: `auto` takes a GPU where there is one and the CPU otherwise, and never fails
     #[arg(long, value_enum, default_value_t = DeviceChoice::Auto)]

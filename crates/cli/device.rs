@@ -127,8 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn auto_and_cpu_always_work() {
-        assert!(choose(DeviceChoice::Auto).is_ok());
+    fn the_cpu_always_works() {
         assert_eq!(choose(DeviceChoice::Cpu).expect("always there").name, "cpu");
     }
 }

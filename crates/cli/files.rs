@@ -44,7 +44,7 @@ impl Staged {
             bail!("{} is a folder, and a file was to be written there; choose another name", target.display());
         }
         let folder = parent(target);
-        fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}; choose another --out", folder.display()))?;
         let part = part_name(target);
         let file = OpenOptions::new()
             .create(true)

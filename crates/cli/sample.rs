@@ -62,6 +62,7 @@ fn draw_all(job: &Job<'_>, missing: &[usize], sink: &mut Sink<'_>, interrupt: &I
             Outcome::Stopped { .. } => return Ok(Ending::Interrupted),
         }
         sink.add(pictures, &drawn)?;
+        tracing::debug!("pictures {} to {} are finished", pictures[0], pictures[pictures.len() - 1]);
         if interrupt.requested() && pictures.last() != missing.last() {
             return Ok(Ending::Interrupted);
         }

@@ -114,7 +114,7 @@ pub enum CheckpointError {
         problem: String,
     },
     /// The tensors are not those of the configured network.
-    #[error("{} does not fit the configuration beside it: {report}", .path.display())]
+    #[error("{} does not fit the configuration beside it:\n{report}", .path.display())]
     Mismatch {
         /// The weight file.
         path: PathBuf,

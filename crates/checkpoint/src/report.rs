@@ -48,13 +48,19 @@ impl fmt::Display for Report {
             ("not used", self.unused.clone()),
             ("of another shape", misshapen.collect()),
         ];
-        for (what, names) in groups.iter().filter(|(_, names)| !names.is_empty()) {
-            write!(f, "\n  {} {what}: ", names.len())?;
-            f.write_str(&names[..names.len().min(SHOWN)].join(", "))?;
-            if names.len() > SHOWN {
-                write!(f, " and {} more", names.len() - SHOWN)?;
-            }
-        }
-        Ok(())
+        let lines: Vec<_> = groups
+            .iter()
+            .filter(|(_, names)| !names.is_empty())
+            .map(|(what, names)| format!("  {} {what}: {}", names.len(), listed(names)))
+            .collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+fn listed(names: &[String]) -> String {
+    let shown = names[..names.len().min(SHOWN)].join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
     }
 }

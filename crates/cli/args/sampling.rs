@@ -73,11 +73,11 @@ pub(crate) struct SampleArgs {
     pub(crate) device: DeviceArgs,
 
     /// Numbers in which the network computes
-    #[arg(long, value_enum, default_value_t = Precision::F32)]
+    #[arg(long, value_enum, default_value_t = Precision::F32, help_heading = "Device")]
     pub(crate) precision: Precision,
 
     /// Pictures drawn at once; fewer need less memory
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = at_least_one)]
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = at_least_one, help_heading = "Device")]
     pub(crate) batch_size: usize,
 
     #[command(flatten)]
@@ -138,6 +138,7 @@ pub(crate) struct ScheduleArgs {
 
 /// Which model, and what it was trained with.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Model")]
 pub(crate) struct ModelArgs {
     /// A folder in the diffusers layout, or the name of an embedded model [default: the first embedded model]
     #[arg(long, value_name = "FOLDER|NAME")]
@@ -219,7 +220,7 @@ impl FromStr for EtaChoice {
             return Ok(Self::Hat);
         }
         let value: f64 = text.parse().map_err(|_| "not a number; give a value from 0 to 1, or hat".to_owned())?;
-        Eta::new(value).map(Self::Value).map_err(|error| error.to_string())
+        Eta::new(value).map(Self::Value).map_err(|error| format!("{error} (--eta hat)"))
     }
 }
 

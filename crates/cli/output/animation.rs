@@ -137,12 +137,13 @@ fn webp(sheets: &[Picture]) -> anyhow::Result<Vec<u8>> {
     let mut body = b"WEBP".to_vec();
     body.extend(chunk(b"VP8X", &header));
     body.extend(chunk(b"ANIM", &background_and_endless_loop));
+    let replaces_the_frame_before = 0b10;
     for (i, sheet) in sheets.iter().enumerate() {
         let mut frame = [0; 6].to_vec(); // placed at the top left corner
         frame.extend(u24(width - 1));
         frame.extend(u24(height - 1));
         frame.extend(u24(milliseconds_of(i, sheets.len()) as u32));
-        frame.push(0);
+        frame.push(replaces_the_frame_before);
         frame.extend(lossless_webp(sheet)?);
         body.extend(chunk(b"ANMF", &frame));
     }

@@ -6,6 +6,8 @@
 
 use burn::tensor::Device;
 #[cfg(feature = "wgpu")]
+use burn::cubecl::config::{CubeClRuntimeConfig, RuntimeConfig, autotune::AutotuneLevel};
+#[cfg(feature = "wgpu")]
 use burn::tensor::DeviceKind;
 #[cfg(feature = "wgpu")]
 use burn::tensor::wgpu::{WgpuBackend, wgpu};
@@ -113,8 +115,17 @@ impl Adapter {
     }
 
     /// Opens it.
+    ///
+    /// Kernels are tuned when they are first used: within seconds on hardware, but for minutes a shape on a
+    /// software device. So that kind asks burn's runtime, which holds one configuration a process, for as little
+    /// tuning as it offers, unless something was computed on a GPU before.
     #[cfg(feature = "wgpu")]
     pub fn open(&self) -> Device {
+        if self.kind == AdapterKind::Software {
+            let mut config = CubeClRuntimeConfig::from_current_dir().override_from_env();
+            config.autotune.level = AutotuneLevel::Minimal;
+            CubeClRuntimeConfig::try_set(config);
+        }
         let kind = match self.kind {
             AdapterKind::Discrete => DeviceKind::DiscreteGpu(self.index),
             AdapterKind::Integrated => DeviceKind::IntegratedGpu(self.index),

@@ -45,6 +45,13 @@ mod tests {
         }
     }
 
+    /// 255 * 0.3 is 76.5, and f32 gives exactly that for a value next to -0.4.
+    #[test]
+    fn halves_go_to_the_even_level_or_up() {
+        let x = -0.39999998;
+        assert_eq!([HalfEven.to_u8(x), HalfUp.to_u8(x)], [76, 77]);
+    }
+
     /// 1/255 above black is level 1 of 255; halfway between black and it is where they part.
     #[test]
     fn they_part_at_the_halves() {

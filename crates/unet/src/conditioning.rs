@@ -6,8 +6,8 @@ use std::ops::Range;
 
 /// Times and labels, already taken through the embeddings and through the projection of each residual block.
 ///
-/// Made by [`UNet2D::condition`](crate::UNet2D::condition), once for a whole sampling plan if wanted: row k belongs
-/// to the k-th time. A forward pass takes one row for all pictures, or one for each.
+/// Made by [`UNet2D::condition`](crate::UNet2D::condition), once for a whole sampling plan if wanted: row k
+/// belongs to the k-th time. A forward pass takes one row for all pictures, or one for each.
 #[derive(Debug, Clone)]
 pub struct Conditioning {
     /// How many rows.
@@ -16,7 +16,7 @@ pub struct Conditioning {
     pub(crate) modulations: Vec<Modulation>,
     /// What the output is multiplied by.
     pub(crate) output_scale: OutputScale,
-    /// The embeddings on the way, by name, shape \[rows, width, 1, 1\]; for [`UNet2D::forward_traced`](crate::UNet2D::forward_traced).
+    /// The embeddings on the way, by name, shape \[rows, width, 1, 1\], for whoever traces the forward pass.
     pub(crate) embeddings: Vec<(&'static str, Tensor<4>)>,
 }
 
@@ -29,36 +29,12 @@ pub(crate) enum Modulation {
     ScaleShift { scale: Tensor<4>, shift: Tensor<4> },
 }
 
-impl Modulation {
-    fn shift(&self) -> &Tensor<4> {
-        match self {
-            Self::Shift(shift) | Self::ScaleShift { shift, .. } => shift,
-        }
-    }
-
-    fn scale(&self) -> &Tensor<4> {
-        match self {
-            Self::ScaleShift { scale, .. } => scale,
-            Self::Shift(_) => panic!("conditionings of different networks"),
-        }
-    }
-}
-
 /// What the network's output is multiplied by.
 #[derive(Debug, Clone)]
 pub(crate) enum OutputScale {
     One,
     /// 1 / time, shape \[rows, 1, 1, 1\]: networks with a Fourier embedding give a score.
     InverseTime(Tensor<4>),
-}
-
-impl OutputScale {
-    fn scale(&self) -> &Tensor<4> {
-        match self {
-            Self::InverseTime(scale) => scale,
-            Self::One => panic!("conditionings of different networks"),
-        }
-    }
 }
 
 impl Conditioning {
@@ -98,49 +74,47 @@ impl Conditioning {
     /// # Panics
     /// No parts; parts of different networks.
     pub fn cat(parts: &[Conditioning]) -> Conditioning {
-        let cat = |pick: &dyn Fn(&Conditioning) -> Tensor<4>| Tensor::cat(parts.iter().map(pick).collect(), 0);
-        let modulation = |i: usize| match &parts[0].modulations[i] {
-            Modulation::Shift(_) => Modulation::Shift(cat(&|part| part.modulations[i].shift().clone())),
-            Modulation::ScaleShift { .. } => Modulation::ScaleShift {
-                scale: cat(&|part| part.modulations[i].scale().clone()),
-                shift: cat(&|part| part.modulations[i].shift().clone()),
-            },
-        };
-        let embedding = |(i, (name, _)): (usize, &(&'static str, Tensor<4>))| {
-            (*name, cat(&|part| part.embeddings[i].1.clone()))
-        };
-        Conditioning {
-            len: parts.iter().map(Conditioning::len).sum(),
-            modulations: (0..parts[0].modulations.len()).map(modulation).collect(),
-            output_scale: match &parts[0].output_scale {
-                OutputScale::One => OutputScale::One,
-                OutputScale::InverseTime(_) => {
-                    OutputScale::InverseTime(cat(&|part| part.output_scale.scale().clone()))
-                }
-            },
-            embeddings: parts[0].embeddings.iter().enumerate().map(embedding).collect(),
-        }
+        let first = parts.first().expect("at least one conditioning to put together");
+        let columns: Vec<Vec<&Tensor<4>>> = parts.iter().map(Conditioning::tensors).collect();
+        let equal = columns.iter().all(|column| column.len() == columns[0].len());
+        assert!(equal, "conditionings of different networks cannot be put together");
+        let across = |k: usize| columns.iter().map(|column| column[k].clone()).collect();
+        let mut joined = (0..columns[0].len()).map(|k| Tensor::cat(across(k), 0));
+        let len = parts.iter().map(Conditioning::len).sum();
+        first.map(len, |_| joined.next().expect("as many tensors as the first has"))
     }
 
     fn device(&self) -> Device {
         self.embeddings[0].1.device()
     }
 
-    fn map(&self, len: usize, f: impl Fn(Tensor<4>) -> Tensor<4>) -> Conditioning {
-        let modulation = |modulation: &Modulation| match modulation {
+    /// All tensors, in the order in which [`map`](Self::map) takes them.
+    fn tensors(&self) -> Vec<&Tensor<4>> {
+        let modulations = self.modulations.iter().flat_map(|modulation| match modulation {
+            Modulation::Shift(shift) => vec![shift],
+            Modulation::ScaleShift { scale, shift } => vec![scale, shift],
+        });
+        let output_scale = match &self.output_scale {
+            OutputScale::One => None,
+            OutputScale::InverseTime(scale) => Some(scale),
+        };
+        modulations.chain(output_scale).chain(self.embeddings.iter().map(|(_, tensor)| tensor)).collect()
+    }
+
+    /// The same with `f` of each tensor, which makes `len` rows of it.
+    fn map(&self, len: usize, mut f: impl FnMut(Tensor<4>) -> Tensor<4>) -> Conditioning {
+        let modulations = self.modulations.iter().map(|modulation| match modulation {
             Modulation::Shift(shift) => Modulation::Shift(f(shift.clone())),
             Modulation::ScaleShift { scale, shift } => {
                 Modulation::ScaleShift { scale: f(scale.clone()), shift: f(shift.clone()) }
             }
+        });
+        let modulations = modulations.collect();
+        let output_scale = match &self.output_scale {
+            OutputScale::One => OutputScale::One,
+            OutputScale::InverseTime(scale) => OutputScale::InverseTime(f(scale.clone())),
         };
-        Conditioning {
-            len,
-            modulations: self.modulations.iter().map(modulation).collect(),
-            output_scale: match &self.output_scale {
-                OutputScale::One => OutputScale::One,
-                OutputScale::InverseTime(scale) => OutputScale::InverseTime(f(scale.clone())),
-            },
-            embeddings: self.embeddings.iter().map(|(name, tensor)| (*name, f(tensor.clone()))).collect(),
-        }
+        let embeddings = self.embeddings.iter().map(|(name, tensor)| (*name, f(tensor.clone()))).collect();
+        Conditioning { len, modulations, output_scale, embeddings }
     }
 }

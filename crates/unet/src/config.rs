@@ -58,7 +58,8 @@ pub struct UNet2DConfig {
     pub layers_per_block: usize,
     /// What the sum at the end of each part of the middle block is divided by.
     pub mid_block_scale_factor: f64,
-    /// Padding of the strided convolutions: 1 on all sides, or 0, which stands for one row below and one column right.
+    /// Padding of the strided convolutions: 1 on all sides; or 0, which stands for one row below and one column
+    /// to the right.
     pub downsample_padding: usize,
     /// How attention blocks halve the resolution.
     pub downsample_type: ResampleType,
@@ -135,7 +136,7 @@ impl Default for UNet2DConfig {
 }
 
 impl UNet2DConfig {
-    /// Reads a `config.json`. A missing key takes its default; a key that begins with `_` is a remark and is skipped.
+    /// Reads a `config.json`. A missing key takes its default; a key that begins with `_` is a remark, skipped.
     ///
     /// # Errors
     /// Text that is not a JSON object, an unknown key, an unknown block or other name, a value of the wrong kind.
@@ -161,8 +162,8 @@ impl UNet2DConfig {
 
     /// Makes the network, with PyTorch's default random weights, on `device`.
     ///
-    /// The weights are drawn when they are first used, from the stream that [`Device::seed`] sets; weights that are
-    /// loaded before that are never drawn.
+    /// The weights are drawn when they are first used, from the stream that [`Device::seed`] sets; weights that
+    /// are loaded before that are never drawn.
     ///
     /// # Errors
     /// Those of [`validate`](Self::validate).

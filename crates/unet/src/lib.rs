@@ -1,8 +1,8 @@
 //! The UNet2D family: networks that take a picture, a time and perhaps a label to a tensor of the picture's size.
 //!
 //! A network is described by a [`UNet2DConfig`], which reads and writes the `unet/config.json` of diffusers'
-//! `UNet2DModel` (0.42.1) with every block that needs no more than a picture, a time and a label. An option, a key or
-//! a block that is not understood is an error that names it.
+//! `UNet2DModel` (0.42.1) with every block that needs no more than a picture, a time and a label. An option, a
+//! key or a block that is not understood is an error that names it.
 //!
 //! What depends on times and labels only is computed apart from the picture, by [`UNet2D::condition`], once for a
 //! whole sampling plan if wanted:

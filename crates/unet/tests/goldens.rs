@@ -5,7 +5,7 @@ mod support;
 use burn::module::Module;
 use burn::store::{KeyRemapper, ModuleSnapshot, PyTorchToBurnAdapter, SafetensorsStore};
 use burn::tensor::Device;
-use ddim_unet::{ClassEmbedType, Labels, UNet2D, UNet2DConfig};
+use ddim_unet::{ClassEmbedType, Conditioning, Labels, UNet2D, UNet2DConfig};
 use std::collections::BTreeMap;
 use std::path::Path;
 use support::{Golden, goldens, index_labels};
@@ -105,6 +105,13 @@ fn rows_of_a_plan_are_the_same_as_single_conditionings() {
     let selected = unet.forward(golden.tensor("x"), &plan.select(&[3, 1, 3]));
     let single = unet.condition(&[0.0, 371.0, 0.0], &Labels::Index(&[2, 4, 2]), &device);
     assert_eq!(selected.into_data(), unet.forward(golden.tensor("x"), &single).into_data());
+
+    let joined = Conditioning::cat(&[plan.rows(3..4), plan.rows(1..2), plan.rows(3..4)]);
+    assert_eq!(joined.len(), 3);
+    assert_eq!(
+        unet.forward(golden.tensor("x"), &joined).into_data(),
+        unet.forward(golden.tensor("x"), &single).into_data()
+    );
 
     let row = unet.forward(golden.tensor("x"), &plan.rows(1..2));
     let for_all = unet.condition(&[371.0], &Labels::Index(&[4, 4, 4]), &device);

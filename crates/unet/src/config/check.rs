@@ -61,7 +61,8 @@ impl UNet2DConfig {
         Ok(())
     }
 
-    /// Every normalised tensor has the channels of one level or the sum of two, so it is enough to look at the levels.
+    /// Every normalised tensor has the channels of one level or the sum of two, so the levels are all there is
+    /// to look at.
     fn check_norms(&self) -> Result<(), ConfigError> {
         let divides = |groups: usize, channels: usize| groups > 0 && channels.is_multiple_of(groups);
         if let Some(channels) =

@@ -1,0 +1,58 @@
+//! The GPU path against the CPU, step by step, on a software Vulkan device.
+//!
+//! Without such a device there is nothing to compare, and the test says so; with `DDIM_EXPECT_GPU=1` in the
+//! environment, as in CI, its absence is a failure.
+
+use std::env;
+
+use crate::program::{Tensors, ddim, finish, folder, golden};
+
+/// f32 sums are taken in another order on every device. Each step's network call rounds differently by about
+/// 1e-6 of the largest activation, and these random-weight networks amplify that up to tenfold over the run;
+/// a wrong kernel or coefficient is off by 0.01 and more.
+const TOLERANCE: f64 = 2e-4;
+
+#[test]
+fn every_step_agrees_with_the_cpu() {
+    let adapters = finish({
+        let mut command = ddim(folder().path());
+        command.args(["devices", "--json"]);
+        command
+    });
+    if !adapters.expect_success().stdout.contains("\"software\"") {
+        assert_ne!(env::var("DDIM_EXPECT_GPU").as_deref(), Ok("1"), "no software Vulkan device was found");
+        println!("no software Vulkan device here: nothing compared");
+        return;
+    }
+    for (model, words) in [
+        ("attention_one_layer", "--steps 5 --eta 0"),
+        ("classes_scale_shift", "--steps 5 --eta 1 --class 0,3"),
+        ("no_attention_two_layers_odd_channels", "--steps 5 --eta 0.5"),
+    ] {
+        compare(model, words);
+    }
+}
+
+fn compare(model: &str, words: &str) {
+    let folder = folder();
+    let run = |device: &str| {
+        let mut command = ddim(folder.path());
+        command.args(["sample", "--num", "2", "--trajectory", "--device", device, "--model"]).arg(golden(model));
+        command.args(["--out", &format!("{device}.safetensors")]).args(words.split_whitespace());
+        finish(command).expect_success();
+        let (values, shape) =
+            Tensors::read(&folder.path().join(format!("{device}.safetensors"))).get("x").expect("a trajectory");
+        (values, shape)
+    };
+    let ((cpu, shape), (gpu, _)) = (run("cpu"), run("vulkan"));
+    let state = cpu.len() / shape[0];
+    let steps = cpu.chunks(state).zip(gpu.chunks(state));
+    let differences: Vec<f64> = steps.map(|(a, b)| largest_difference(a, b)).collect();
+    println!("{model}: largest difference to the CPU, state by state: {differences:.1e?}");
+    assert_eq!(cpu.len(), gpu.len());
+    assert!(differences.iter().all(|difference| *difference <= TOLERANCE), "{model}: {differences:e?}");
+}
+
+fn largest_difference(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+}
