@@ -22,6 +22,8 @@ fn collect(folder: &Path, found: &mut Vec<Source>) {
         let path = entry.expect("a readable entry").path();
         if path.is_dir() {
             collect(&path, found);
+        } else if path.ends_with("tests.rs") {
+            // The tests of a module, in a file of their own.
         } else if path.extension().is_some_and(|ending| ending == "rs") {
             let code = without_tests_and_comments(&fs::read_to_string(&path).expect("UTF-8"));
             found.push(Source { path, code });
@@ -41,7 +43,8 @@ fn root() -> PathBuf {
 
 /// The names under `[dependencies]`.
 fn dependencies(crate_folder: &str) -> Vec<String> {
-    let manifest = fs::read_to_string(root().join("crates").join(crate_folder).join("Cargo.toml")).expect("a manifest");
+    let manifest =
+        fs::read_to_string(root().join("crates").join(crate_folder).join("Cargo.toml")).expect("a manifest");
     let (_, after) = manifest.split_once("\n[dependencies]\n").expect("dependencies");
     after
         .lines()
@@ -62,7 +65,9 @@ fn assert_words_absent(folder: &str, absent: &[&str]) {
     for source in sources(folder) {
         for word in words(&source.code) {
             let lower = word.to_lowercase();
-            let found = absent.iter().find(|absent| lower == **absent || format!("_{lower}_").contains(&format!("_{absent}_")));
+            let found = absent
+                .iter()
+                .find(|absent| lower == **absent || format!("_{lower}_").contains(&format!("_{absent}_")));
             assert!(found.is_none(), "{}: the word {word} does not belong here", source.path.display());
         }
     }
@@ -84,8 +89,18 @@ fn assert_no_dependency(crate_folder: &str, refused: impl Fn(&str) -> bool) {
 }
 
 const DEVICE_CONSTRUCTORS: [&str; 13] = [
-    "Device::default(", "Device::new(", "Device::cpu(", "Device::flex(", "Device::wgpu(", "Device::vulkan(",
-    "Device::metal(", "Device::webgpu(", "Device::cuda(", "Device::rocm(", "Device::ndarray(", "Device::libtorch(",
+    "Device::default(",
+    "Device::new(",
+    "Device::cpu(",
+    "Device::flex(",
+    "Device::wgpu(",
+    "Device::vulkan(",
+    "Device::metal(",
+    "Device::webgpu(",
+    "Device::cuda(",
+    "Device::rocm(",
+    "Device::ndarray(",
+    "Device::libtorch(",
     "Device::enumerate(",
 ];
 
@@ -113,7 +128,10 @@ fn unet_does_not_know_what_diffusion_is() {
 fn sampler_knows_neither_networks_nor_files_nor_devices() {
     assert_code_absent("crates/sampler/src", &["std::fs", "File::"]);
     assert_no_dependency("sampler", |name| {
-        matches!(name, "ddim" | "ddim-unet" | "ddim-checkpoint" | "ddim-data" | "ddim-train" | "clap" | "image" | "png")
+        matches!(
+            name,
+            "ddim" | "ddim-unet" | "ddim-checkpoint" | "ddim-data" | "ddim-train" | "clap" | "image" | "png"
+        )
     });
 }
 
@@ -151,7 +169,10 @@ fn the_command_line_holds_no_formula() {
 #[test]
 fn randomness_is_an_argument() {
     for library in ["unet", "sampler", "ddim", "checkpoint"] {
-        assert_code_absent(&format!("crates/{library}/src"), &[".seed(", "thread_rng", "from_entropy", "SystemTime"]);
+        assert_code_absent(
+            &format!("crates/{library}/src"),
+            &[".seed(", "thread_rng", "from_entropy", "SystemTime"],
+        );
     }
 }
 
@@ -169,5 +190,7 @@ fn every_crate_keeps_the_lint_table() {
 fn comments_and_tests_are_no_code() {
     let text = "fn f() {} // sigma\n/// eta\n#[cfg(test)]\nmod tests {\n    alpha_bar\n}\n";
     let code = without_tests_and_comments(text);
-    assert!(code.contains("fn f()") && !code.contains("sigma") && !code.contains("eta") && !code.contains("alpha_bar"));
+    assert!(
+        code.contains("fn f()") && !code.contains("sigma") && !code.contains("eta") && !code.contains("alpha_bar")
+    );
 }

@@ -14,11 +14,10 @@ const TOLERANCE: f64 = 2e-4;
 
 #[test]
 fn every_step_agrees_with_the_cpu() {
-    let adapters = finish({
-        let mut command = ddim(folder().path());
-        command.args(["devices", "--json"]);
-        command
-    });
+    let folder = folder();
+    let mut command = ddim(folder.path());
+    command.args(["devices", "--json"]);
+    let adapters = finish(command);
     if !adapters.expect_success().stdout.contains("\"software\"") {
         assert_ne!(env::var("DDIM_EXPECT_GPU").as_deref(), Ok("1"), "no software Vulkan device was found");
         println!("no software Vulkan device here: nothing compared");
@@ -48,9 +47,9 @@ fn compare(model: &str, words: &str) {
     let state = cpu.len() / shape[0];
     let steps = cpu.chunks(state).zip(gpu.chunks(state));
     let differences: Vec<f64> = steps.map(|(a, b)| largest_difference(a, b)).collect();
-    println!("{model}: largest difference to the CPU, state by state: {differences:.1e?}");
+    println!("{model}: largest difference to the CPU, state by state: {differences:?}");
     assert_eq!(cpu.len(), gpu.len());
-    assert!(differences.iter().all(|difference| *difference <= TOLERANCE), "{model}: {differences:e?}");
+    assert!(differences.iter().all(|difference| *difference <= TOLERANCE), "{model}: {differences:?}");
 }
 
 fn largest_difference(a: &[f64], b: &[f64]) -> f64 {

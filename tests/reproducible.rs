@@ -20,7 +20,9 @@ fn finals(folder: &Path, model: &str, words: &str) -> Vec<f64> {
 #[test]
 fn batch_sizes_do_not_change_a_bit() {
     let folder = folder();
-    for (model, method) in [(MODEL, "--eta 0"), (MODEL, "--eta 1"), (CLASSES, "--eta 0.5"), (CLASSES, "--solver ddpm")] {
+    for (model, method) in
+        [(MODEL, "--eta 0"), (MODEL, "--eta 1"), (CLASSES, "--eta 0.5"), (CLASSES, "--solver ddpm")]
+    {
         let run = |size| finals(folder.path(), model, &format!("--num 7 --steps 4 {method} --batch-size {size}"));
         let alone = run(1);
         assert_eq!(run(3), alone, "{model} {method}, batches of 3");

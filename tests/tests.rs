@@ -1,5 +1,7 @@
 //! Tests of the whole program. None needs a network or a GPU: every run asks for the CPU.
 
+#![expect(clippy::print_stdout, reason = "tests say how large the differences are that they allow")]
+
 mod architecture;
 mod goldens;
 mod gpu;

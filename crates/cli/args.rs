@@ -16,7 +16,7 @@ use crate::device::DeviceChoice;
     version,
     propagate_version = true,
     after_help = "Start here:\n  \
-        ddim sample --eta 0 --steps 20        16 pictures in samples.png, from the embedded model\n  \
+        ddim sample --eta 0 --steps 20        pictures from the embedded model, in samples.png\n  \
         ddim sample --help                    everything that can be asked for\n\n\
         Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted."
 )]
@@ -109,4 +109,3 @@ pub(crate) struct DeviceArgs {
     #[arg(long, value_enum, default_value_t = DeviceChoice::Auto)]
     pub(crate) device: DeviceChoice,
 }
-

@@ -62,11 +62,14 @@ impl Classes {
 
     /// `0 t-shirt, 1 trouser, ...`, or the range of numbers where there are no names.
     fn list(&self) -> String {
-        let drawn = (0..self.count).filter(|class| Some(*class) != self.null);
+        let mut drawn = (0..self.count).filter(|class| Some(*class) != self.null);
         if self.names.is_empty() {
-            return format!("the classes 0 to {}", drawn.last().unwrap_or(0));
+            return format!("the classes 0 to {}", drawn.next_back().unwrap_or(0));
         }
-        drawn.map(|class| format!("{class} {}", self.name(class)).trim_end().to_owned()).collect::<Vec<_>>().join(", ")
+        drawn
+            .map(|class| format!("{class} {}", self.name(class)).trim_end().to_owned())
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 }
 

@@ -77,7 +77,9 @@ pub(crate) struct Chosen {
 pub(crate) fn choose(choice: DeviceChoice) -> anyhow::Result<Chosen> {
     match choice {
         DeviceChoice::Cpu => Ok(cpu()),
-        DeviceChoice::Auto => Ok(device::adapters().iter().find(|found| found.is_hardware()).map_or_else(cpu, gpu)),
+        DeviceChoice::Auto => {
+            Ok(device::adapters().iter().find(|found| found.is_hardware()).map_or_else(cpu, gpu))
+        }
         DeviceChoice::Wgpu | DeviceChoice::Webgpu => asked_for(choice, |_| true),
         DeviceChoice::Vulkan => asked_for(choice, |found| found.api == "vulkan"),
         DeviceChoice::Metal => asked_for(choice, |found| found.api == "metal"),
@@ -95,7 +97,9 @@ fn asked_for(choice: DeviceChoice, fits: impl Fn(&Adapter) -> bool) -> anyhow::R
     let found: Vec<Adapter> = device::adapters().into_iter().filter(fits).collect();
     let Some(adapter) = found.iter().find(|adapter| adapter.is_hardware()).or(found.first()) else {
         let name = choice.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
-        bail!("--device {name}: there is no such device here; `ddim devices` lists what there is, auto and cpu always work");
+        bail!(
+            "--device {name}: there is no such device here; `ddim devices` lists what there is, auto and cpu always work"
+        );
     };
     Ok(gpu(adapter))
 }

@@ -44,7 +44,8 @@ impl Staged {
             bail!("{} is a folder, and a file was to be written there; choose another name", target.display());
         }
         let folder = parent(target);
-        fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}; choose another --out", folder.display()))?;
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make the folder {}; choose another --out", folder.display()))?;
         let part = part_name(target);
         let file = OpenOptions::new()
             .create(true)
@@ -105,9 +106,7 @@ pub(crate) fn lock(file: &File, place: &Path) -> anyhow::Result<()> {
         }
         // A file system without locks: two runs at once are then the user's to avoid.
         Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
-        Err(TryLockError::Error(error)) => {
-            Err(error).with_context(|| format!("cannot lock {}", place.display()))
-        }
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", place.display())),
     }
 }
 

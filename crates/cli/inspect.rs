@@ -15,7 +15,8 @@ use crate::model;
 /// When there is no such model, its files are broken, or stdout cannot be written.
 pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<Ending> {
     let inspection = model::inspect(&args.model)?;
-    let text = if args.json { format!("{:#}\n", as_json(&inspection)?) } else { as_text(&args.model, &inspection) };
+    let text =
+        if args.json { format!("{:#}\n", as_json(&inspection)?) } else { as_text(&args.model, &inspection) };
     io::stdout().write_all(text.as_bytes())?;
     Ok(Ending::Done)
 }
@@ -28,9 +29,10 @@ fn as_json(inspection: &Inspection) -> anyhow::Result<Value> {
     let card: Value = serde_json::from_str(&inspection.card.to_json())?;
     let unet: Value = serde_json::from_str(&inspection.unet.to_json())?;
     let report = &inspection.report;
-    let misshapen = report.misshapen.iter().map(|tensor| {
-        json!({ "name": tensor.name, "expected": tensor.expected, "found": tensor.found })
-    });
+    let misshapen = report
+        .misshapen
+        .iter()
+        .map(|tensor| json!({ "name": tensor.name, "expected": tensor.expected, "found": tensor.found }));
     Ok(json!({
         "card": card,
         "parameters": inspection.parameters,
@@ -72,7 +74,9 @@ fn as_text(name: &str, inspection: &Inspection) -> String {
 fn classes(inspection: &Inspection) -> String {
     match (inspection.unet.num_class_embeds, inspection.card.classes.as_slice()) {
         (None, _) => "none".to_owned(),
-        (Some(count), []) => format!("{count}, without names"),
+        (Some(count), []) => {
+            format!("{}, without names", count - usize::from(inspection.card.null_class.is_some()))
+        }
         (Some(_), names) => names.join(", "),
     }
 }

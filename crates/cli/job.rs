@@ -19,7 +19,7 @@ use crate::plan::{self, ResolvedPlan};
 use crate::run_record::RunRecord;
 use crate::seeds::{Draws, Stream};
 
-/// How many pictures are drawn when nothing says otherwise.
+/// How many pictures are drawn when nothing says otherwise: at least so many, each class equally often.
 const DEFAULT_NUM: usize = 16;
 
 /// A run, ready to start.
@@ -56,9 +56,9 @@ impl<'a> Job<'a> {
         let shape = model.inner.shape().with_context(|| model.name.clone())?;
         let plan = plan::resolve(&args.plan, &model.training)?;
         let noise = args.noise.as_ref().map(|file| NoiseFile::read(file, &plan.plan, shape)).transpose()?;
-        let draws = draws(args, noise.as_ref())?;
         let classes = Classes::of(model.inner.checkpoint())?;
         let in_turn = classes.in_turn(&args.class)?;
+        let draws = draws(args, noise.as_ref(), in_turn.len().max(1))?;
         check_guidance(args.guidance, &classes)?;
         let names: Vec<String> = in_turn.iter().map(|class| classes.name(*class)).collect();
         let run = RunRecord {
@@ -138,16 +138,19 @@ impl<'a> Job<'a> {
 }
 
 /// Which pictures are drawn; a noise file says how many itself.
-fn draws(args: &SampleArgs, noise: Option<&NoiseFile>) -> anyhow::Result<Draws> {
+fn draws(args: &SampleArgs, noise: Option<&NoiseFile>, classes: usize) -> anyhow::Result<Draws> {
     let in_file = noise.map(NoiseFile::pictures);
     if let (Some(num), Some(in_file)) = (args.num, in_file)
         && num > in_file
     {
-        bail!("--num {num}: the file given with --noise holds the noise of {in_file} pictures; ask for at most those");
+        bail!(
+            "--num {num}: the file given with --noise holds the noise of {in_file} pictures; ask for at most those"
+        );
     }
+    let usual = DEFAULT_NUM.next_multiple_of(classes);
     Ok(match &args.seeds {
         Some(list) => Draws::Seeds(list.clone()),
-        None => Draws::OneSeed { seed: args.seed, num: args.num.or(in_file).unwrap_or(DEFAULT_NUM) },
+        None => Draws::OneSeed { seed: args.seed, num: args.num.or(in_file).unwrap_or(usual) },
     })
 }
 

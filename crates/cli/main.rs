@@ -110,6 +110,31 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    /// The commands in the help texts and in the README: a line that starts with `ddim`, up to a wide gap or a comment.
+    #[test]
+    fn every_example_is_a_valid_command_line() {
+        let continued = include_str!("../../README.md").split(" \\\n").map(str::trim_start);
+        let readme = continued.collect::<Vec<_>>().join(" ");
+        let mut program = Cli::command();
+        let start = program.render_help().to_string();
+        let helps = program.get_subcommands().filter_map(|command| command.get_after_long_help());
+        let texts = helps.map(ToString::to_string).chain([start, readme]);
+        let examples: Vec<String> =
+            texts.flat_map(|text| text.lines().filter_map(example).collect::<Vec<_>>()).collect();
+        assert!(examples.len() > 20, "{examples:?}");
+        for example in examples {
+            let parsed = Cli::try_parse_from(example.split_whitespace());
+            let asks_for_help = |error: &clap::Error| error.exit_code() == 0;
+            assert!(parsed.as_ref().err().is_none_or(asks_for_help), "{example}: {:?}", parsed.err());
+        }
+    }
+
+    fn example(line: &str) -> Option<String> {
+        let line = line.trim().trim_start_matches("$ ").replace("cargo run --release -- ", "ddim ");
+        let command = line.split("  ").next()?.split(" #").next()?.split(" > ").next()?;
+        (command.starts_with("ddim ") && !command.contains('=')).then(|| command.to_owned())
+    }
+
     #[test]
     fn a_cause_is_said_once() {
         let error = anyhow::anyhow!("no room").context("a.png: no room").context("stopped");

@@ -40,7 +40,7 @@ impl Model {
             (Some(scheduler), false) => ddim_checkpoint::load_with_scheduler(folder, scheduler.clone(), device)?,
         };
         let weights = if is_embedded(&name) {
-            format!("embedded in ddim {}", env!("CARGO_PKG_VERSION"))
+            format!("embedded in ddim {} as {name}", env!("CARGO_PKG_VERSION"))
         } else {
             let file = ddim_checkpoint::inspect(folder)?.weight_file;
             fingerprint(&fs::read(&file).with_context(|| file.display().to_string())?)

@@ -34,7 +34,8 @@ impl NoiseFile {
     pub(crate) fn read(path: &Path, plan: &Plan, shape: [usize; 3]) -> anyhow::Result<Self> {
         let file = format!("--noise {}", path.display());
         let bytes = fs::read(path).with_context(|| file.clone())?;
-        let tensors = SafeTensors::deserialize(&bytes).with_context(|| format!("{file}: not a safetensors file"))?;
+        let tensors =
+            SafeTensors::deserialize(&bytes).with_context(|| format!("{file}: not a safetensors file"))?;
         let noise = Self::from_tensors(&tensors, plan, shape).with_context(|| file)?;
         Ok(Self { name: format!("{} ({})", path.display(), fingerprint(&bytes)), ..noise })
     }
@@ -79,7 +80,10 @@ fn step_noise(tensors: &SafeTensors<'_>, plan: &Plan, shape: [usize; 4]) -> anyh
         let (found, values) = floats(tensors, STEPS)?;
         let used_at = integers(tensors, USED_AT)?;
         if found[..1] != [used_at.len()] || found[1..] != shape {
-            bail!("{STEPS} is {found:?}; with {} entries in {USED_AT} it must be those times {shape:?}", used_at.len());
+            bail!(
+                "{STEPS} is {found:?}; with {} entries in {USED_AT} it must be those times {shape:?}",
+                used_at.len()
+            );
         }
         let one = shape.iter().product();
         for (step, noise) in used_at.into_iter().zip(values.chunks(one)) {
@@ -89,11 +93,12 @@ fn step_noise(tensors: &SafeTensors<'_>, plan: &Plan, shape: [usize; 4]) -> anyh
             *place = Some(noise.to_vec());
         }
     }
-    let needs_noise = plan.steps().iter().zip(&steps).position(|(step, noise)| {
-        step.noise != StepNoise::None && noise.is_none()
-    });
+    let needs_noise =
+        plan.steps().iter().zip(&steps).position(|(step, noise)| step.noise != StepNoise::None && noise.is_none());
     match needs_noise {
-        Some(step) => bail!("step {step} adds noise and the file has none for it; give it in {STEPS} and {USED_AT}"),
+        Some(step) => {
+            bail!("step {step} adds noise and the file has none for it; give it in {STEPS} and {USED_AT}")
+        }
         None => Ok(steps),
     }
 }
@@ -117,7 +122,9 @@ fn integers(tensors: &SafeTensors<'_>, name: &str) -> anyhow::Result<Vec<usize>>
     };
     numbers
         .into_iter()
-        .map(|number| usize::try_from(number).with_context(|| format!("{name} holds {number}; steps count from 0")))
+        .map(|number| {
+            usize::try_from(number).with_context(|| format!("{name} holds {number}; steps count from 0"))
+        })
         .collect()
 }
 

@@ -83,7 +83,10 @@ mod tests {
 
     #[test]
     fn without_out_there_is_a_grid_unless_the_pictures_are_shown() {
-        assert_eq!(Destination::new(None, false).expect("known"), Destination::File("samples.png".into(), FileKind::Grid));
+        assert_eq!(
+            Destination::new(None, false).expect("known"),
+            Destination::File("samples.png".into(), FileKind::Grid)
+        );
         assert_eq!(Destination::new(None, true).expect("known"), Destination::Nowhere);
     }
 

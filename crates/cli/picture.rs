@@ -19,7 +19,11 @@ pub(crate) struct Picture {
 
 impl Picture {
     /// Rounds `values` (channels outermost, -1 black, 1 white) as the run's convention does.
-    pub(crate) fn from_values(values: &[f32], [channels, height, width]: [usize; 3], rounding: PixelRounding) -> Self {
+    pub(crate) fn from_values(
+        values: &[f32],
+        [channels, height, width]: [usize; 3],
+        rounding: PixelRounding,
+    ) -> Self {
         let plane = height * width;
         assert_eq!(values.len(), channels * plane, "a picture of {channels}x{height}x{width}");
         let pixels = (0..plane)
@@ -70,7 +74,7 @@ pub(crate) fn grid(pictures: &[Picture], columns: usize) -> Picture {
 /// How many pictures a grid's row holds: one of each class where classes are drawn in turn, else a square.
 pub(crate) fn columns(pictures: usize, classes_in_turn: usize) -> usize {
     let widest = 20;
-    if (2..=widest).contains(&classes_in_turn) && pictures > classes_in_turn {
+    if (2..=widest).contains(&classes_in_turn) && pictures >= classes_in_turn {
         return classes_in_turn;
     }
     (1..).find(|side| side * side >= pictures).unwrap_or(1)
@@ -135,7 +139,7 @@ mod tests {
 
     #[test]
     fn columns_follow_the_classes_else_a_square() {
-        assert_eq!(columns(20, 10), 10);
+        assert_eq!((columns(20, 10), columns(10, 10), columns(9, 10)), (10, 10, 3));
         assert_eq!(columns(16, 1), 4);
         assert_eq!(columns(17, 0), 5);
         assert_eq!(columns(1, 10), 1);

@@ -16,7 +16,11 @@ pub(crate) fn bar(total: u64, unit: &str) -> ProgressBar {
 }
 
 fn target() -> ProgressDrawTarget {
-    if tracing::enabled!(tracing::Level::INFO) { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() }
+    if tracing::enabled!(tracing::Level::INFO) {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    }
 }
 
 fn style(unit: &str) -> ProgressStyle {

@@ -81,8 +81,11 @@ pub(crate) fn check_same(before: &str, now: &str) -> anyhow::Result<()> {
     let before: Value = serde_json::from_str(before).context("its run.json is not JSON")?;
     let now: Value = serde_json::from_str(now).expect("our own record is JSON");
     let on_cpu = now[DEVICE].as_str().is_some_and(|device| device.starts_with("cpu"));
-    if let Some((field, before, now)) = first_difference("", &before, &now, if on_cpu { FREE_ON_CPU } else { "" }) {
-        bail!("{field} was {before} and is now {now}; repeat the options it was started with, choose another --out, or replace it with --force");
+    if let Some((field, before, now)) = first_difference("", &before, &now, if on_cpu { FREE_ON_CPU } else { "" })
+    {
+        bail!(
+            "{field} was {before} and is now {now}; repeat the options it was started with, choose another --out, or replace it with --force"
+        );
     }
     Ok(())
 }

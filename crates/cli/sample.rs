@@ -9,6 +9,7 @@ use std::time::Instant;
 use anyhow::Context;
 use burn::tensor::Tensor;
 use ddim_sampler::{Observation, Outcome};
+use indicatif::ProgressBar;
 use serde_json::json;
 
 use self::sink::{Drawn, Sink, Written};
@@ -42,10 +43,28 @@ pub(crate) fn run(args: SampleArgs) -> anyhow::Result<Ending> {
     Ok(ending)
 }
 
+/// Draws all pictures under a progress bar, which is gone afterwards, whatever happened.
+fn draw_all(
+    job: &Job<'_>,
+    missing: &[usize],
+    sink: &mut Sink<'_>,
+    interrupt: &Interrupt,
+) -> anyhow::Result<Ending> {
+    let steps = missing.len() * job.plan.timesteps().len();
+    let bar = progress::bar(steps as u64, "picture steps");
+    let ending = draw_batches(job, missing, sink, interrupt, &bar);
+    bar.finish_and_clear();
+    ending
+}
+
 /// Draws batch after batch, and hands each over as soon as it is finished.
-fn draw_all(job: &Job<'_>, missing: &[usize], sink: &mut Sink<'_>, interrupt: &Interrupt) -> anyhow::Result<Ending> {
-    let n_steps = job.plan.timesteps().len();
-    let bar = progress::bar((missing.len() * n_steps) as u64, "picture steps");
+fn draw_batches(
+    job: &Job<'_>,
+    missing: &[usize],
+    sink: &mut Sink<'_>,
+    interrupt: &Interrupt,
+    bar: &ProgressBar,
+) -> anyhow::Result<Ending> {
     for pictures in missing.chunks(job.batch_size) {
         let mut drawn = Drawn::default();
         let x = job.start(pictures);
@@ -67,7 +86,6 @@ fn draw_all(job: &Job<'_>, missing: &[usize], sink: &mut Sink<'_>, interrupt: &I
             return Ok(Ending::Interrupted);
         }
     }
-    bar.finish_and_clear();
     Ok(Ending::Done)
 }
 
@@ -92,7 +110,12 @@ fn method(job: &Job<'_>) -> String {
     let word = |name: &str| plan[name].as_str().unwrap_or_default().to_owned();
     let eta = plan["eta"].as_f64().map(|eta| format!(", eta {eta}")).unwrap_or_default();
     let steps = job.plan.timesteps().len();
-    format!("{}{eta}, {steps} steps, spacing {}, convention {}", word("solver"), word("spacing"), word("convention"))
+    format!(
+        "{}{eta}, {steps} steps, spacing {}, convention {}",
+        word("solver"),
+        word("spacing"),
+        word("convention")
+    )
 }
 
 /// Prints what was written where.

@@ -101,8 +101,9 @@ fn range_len(range: &RangeInclusive<u64>) -> u64 {
 fn parse_range(part: &str) -> Result<RangeInclusive<u64>, String> {
     let number = |text: &str| {
         let text = text.trim();
-        text.parse::<u64>()
-            .map_err(|_| format!("'{text}' is not a whole number from 0 to {}; write seeds as in 0-63,100", u64::MAX))
+        text.parse::<u64>().map_err(|_| {
+            format!("'{text}' is not a whole number from 0 to {}; write seeds as in 0-63,100", u64::MAX)
+        })
     };
     let (first, last) = match part.split_once('-') {
         Some((first, last)) => (number(first)?, number(last)?),

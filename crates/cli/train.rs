@@ -34,9 +34,9 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<Ending> {
             last_loss = Some(*smoothed_loss);
         }
         if interrupt.requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    })?;
+    });
     bar.finish_and_clear();
-    match trained {
+    match trained? {
         Trained::Stopped { step } => {
             tracing::warn!(
                 "interrupted at step {step} of {}; it is saved in {}, the same command goes on from there",
@@ -76,7 +76,9 @@ fn show(event: &TrainEvent, bar: &ProgressBar) {
             bar.set_message(format!("loss {smoothed_loss:.5}, {images_per_second:.0} images/s"));
         }
         TrainEvent::Saved { step, samples } => {
-            bar.suspend(|| tracing::info!("step {step}: {}; samples in {}", bar.message(), samples.display()));
+            // Read first: the bar is locked while it is suspended.
+            let message = bar.message();
+            bar.suspend(|| tracing::info!("step {step}: {message}; samples in {}", samples.display()));
         }
     }
 }

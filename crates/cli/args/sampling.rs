@@ -13,7 +13,7 @@ use crate::seeds::SeedList;
 /// Shown under `ddim sample --help`.
 pub(super) const SAMPLE_EXAMPLES: &str = "\
 Examples:
-  ddim sample --eta 0 --steps 20                       16 pictures, in samples.png
+  ddim sample --eta 0 --steps 20                       pictures of every class, in samples.png
   ddim sample --class sneaker --num 1 --show           one, in the terminal
   ddim sample --class coat,bag --num 8 --out eight.png
   ddim sample --num 5000 --out pictures                one PNG a picture, and run.json
@@ -43,7 +43,8 @@ pub(crate) struct SampleArgs {
     #[command(flatten)]
     pub(crate) plan: PlanArgs,
 
-    /// How many pictures [default: 16, or as many as --noise holds]
+    /// How many pictures [default: 16, or a few more so that every class comes equally often; with --noise as many
+    /// as the file holds]
     #[arg(long, short, value_name = "N", value_parser = at_least_one, help_heading = "Pictures")]
     pub(crate) num: Option<usize>,
 
@@ -173,7 +174,7 @@ pub(crate) struct PlanArgs {
     pub(crate) spacing: Option<Spacing>,
 
     /// The timesteps themselves, noisy to clean, as in 999,666,333
-    #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with_all = ["steps", "spacing"])]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with = "spacing")]
     pub(crate) timesteps: Option<Vec<usize>>,
 
     /// Whose habits of spacing, clipping and rounding to follow: exact, diffusers, ermongroup, openai

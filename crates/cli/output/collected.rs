@@ -75,7 +75,9 @@ impl Collected {
             return Ok(None);
         }
         let bytes = match self.kind {
-            FileKind::Grid => png::encode(&picture::grid(&self.pictures(captions), captions.columns), captions.run)?,
+            FileKind::Grid => {
+                png::encode(&picture::grid(&self.pictures(captions), captions.columns), captions.run)?
+            }
             FileKind::Npz => {
                 let pictures = self.pictures(captions);
                 let labels = captions.labels.get(..pictures.len()).unwrap_or_default();
@@ -96,11 +98,6 @@ impl Collected {
     }
 
     fn raw<'a>(&'a self, captions: &Captions<'a>) -> RawRun<'a> {
-        RawRun {
-            shape: captions.shape,
-            finals: &self.finals,
-            timesteps: captions.timesteps,
-            states: &self.states,
-        }
+        RawRun { shape: captions.shape, finals: &self.finals, timesteps: captions.timesteps, states: &self.states }
     }
 }

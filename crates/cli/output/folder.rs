@@ -44,7 +44,12 @@ impl Folder {
     ///
     /// # Errors
     /// When it cannot be written, another run is writing it, or it holds pictures that must stay.
-    pub(crate) fn open(path: &Path, run: &str, count: usize, mode: OpenMode) -> anyhow::Result<(Self, Vec<usize>)> {
+    pub(crate) fn open(
+        path: &Path,
+        run: &str,
+        count: usize,
+        mode: OpenMode,
+    ) -> anyhow::Result<(Self, Vec<usize>)> {
         fs::create_dir_all(path).with_context(|| cannot_write(path))?;
         let lock = OpenOptions::new()
             .create(true)
@@ -131,9 +136,8 @@ impl Folder {
         let text = fs::read_to_string(&path).with_context(|| {
             format!("--resume: cannot read {}, which says how its pictures were drawn", path.display())
         })?;
-        run_record::check_same(&text, &self.run).with_context(|| {
-            format!("--resume: {} holds pictures of another run", self.path.display())
-        })
+        run_record::check_same(&text, &self.run)
+            .with_context(|| format!("--resume: {} holds pictures of another run", self.path.display()))
     }
 }
 

@@ -17,12 +17,14 @@ fn picture_row(row: &[Picture], thin: usize) -> String {
             if i > 0 {
                 text.push(' ');
             }
+            // A colour holds until the next one: most neighbours are alike, and terminals are slow.
+            let mut colours = String::new();
             for x in (0..picture.width).step_by(thin) {
-                let [r, g, b] = picture.rgb(x, y);
-                text.push_str(&format!("\x1b[38;2;{r};{g};{b}m"));
-                if y + thin < picture.height {
-                    let [r, g, b] = picture.rgb(x, y + thin);
-                    text.push_str(&format!("\x1b[48;2;{r};{g};{b}m"));
+                let lower = (y + thin < picture.height).then(|| picture.rgb(x, y + thin));
+                let wanted = escapes(picture.rgb(x, y), lower);
+                if wanted != colours {
+                    text.push_str(&wanted);
+                    colours = wanted;
                 }
                 text.push('▀');
             }
@@ -32,6 +34,12 @@ fn picture_row(row: &[Picture], thin: usize) -> String {
     }
     text.push('\n');
     text
+}
+
+/// Sets the colour of the upper half of a character, and of the lower one where there is a pixel.
+fn escapes([r, g, b]: [u8; 3], lower: Option<[u8; 3]>) -> String {
+    let lower = lower.map(|[r, g, b]| format!("\x1b[48;2;{r};{g};{b}m")).unwrap_or_default();
+    format!("\x1b[38;2;{r};{g};{b}m{lower}")
 }
 
 #[cfg(test)]

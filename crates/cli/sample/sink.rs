@@ -86,7 +86,8 @@ impl<'a> Sink<'a> {
         check(args, &destination, job)?;
         let existing = Existing::from_force(args.force);
         let n_steps = job.plan.timesteps().len();
-        let animation = args.animate.as_deref().map(|path| Animation::create(path, n_steps, existing)).transpose()?;
+        let animation =
+            args.animate.as_deref().map(|path| Animation::create(path, n_steps, existing)).transpose()?;
         let run = format!("{:#}\n", job.run);
         let all = (0..job.pictures()).collect();
         let (place, missing) = match destination {
@@ -230,5 +231,9 @@ fn open_mode(args: &OutputArgs) -> OpenMode {
 /// The columns that the shell says the terminal has, else 80.
 fn terminal_width() -> usize {
     let usual = 80;
-    env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).filter(|columns| *columns > 0).unwrap_or(usual)
+    env::var("COLUMNS")
+        .ok()
+        .and_then(|columns| columns.parse().ok())
+        .filter(|columns| *columns > 0)
+        .unwrap_or(usual)
 }

@@ -44,8 +44,11 @@ fn append(set: &mut ImageSet, path: &Path) -> Result<(), DataError> {
     let mut data = Vec::new();
     let file = File::open(path).map_err(DataError::read(path))?;
     file.take(size).read_to_end(&mut data).map_err(DataError::read(path))?;
-    if data.len() % RECORD != 0 {
-        let problem = format!("has {} bytes, no multiple of the {RECORD} bytes of a CIFAR-10 record", data.len());
+    if !data.len().is_multiple_of(RECORD) {
+        let problem = format!(
+            "has {} bytes; a CIFAR-10 record has {RECORD}, and the file must be a multiple of that",
+            data.len()
+        );
         return Err(DataError::malformed(path, problem));
     }
     for record in data.chunks_exact(RECORD) {

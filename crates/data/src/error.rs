@@ -23,12 +23,6 @@ pub enum DataError {
         /// What the system said.
         source: io::Error,
     },
-    /// A file that is there already.
-    #[error("{path} exists and is not overwritten; name another file, or ask for it to be replaced (--force)")]
-    Exists {
-        /// The file.
-        path: PathBuf,
-    },
     /// Neither the name nor the content is that of a known format.
     #[error(
         "{path}: not an image set; known are IDX (train-images-idx3-ubyte, .gz or not), CIFAR-10 binary \
@@ -47,19 +41,21 @@ pub enum DataError {
         problem: String,
     },
     /// More data than is read into memory.
-    #[error("{path}: says that it holds {bytes} bytes of pixels; at most {limit} are read. Split the set, or scale its pictures down")]
+    #[error(
+        "{path}: holds, or says that it holds, {bytes} bytes of data; at most {limit} are read. Split the set, or scale its pictures down"
+    )]
     TooLarge {
         /// The file.
         path: PathBuf,
         /// What the header says.
         bytes: u128,
         /// The limit.
-        limit: usize,
+        limit: u64,
     },
     /// Pictures of different sizes in one set.
     #[error(
-        "{path} is {found} (height x width x channels), {first} is {expected}; all pictures of a set have one size: \
-         scale them beforehand, nothing is scaled here"
+        "{path} is {found} (height x width x channels), {first} is {expected}; all pictures of a set have one size \
+         and one number of channels: make them alike beforehand, nothing is converted here"
     )]
     SizesDiffer {
         /// The picture that differs.
@@ -91,13 +87,7 @@ pub enum DataError {
         /// The largest label.
         label: usize,
     },
-    /// A transparent picture where it has not been said what is behind it.
-    #[error("{path}: has an alpha channel; say what becomes of it: dropped, kept as a fourth channel, or a background colour behind it")]
-    AlphaUnsettled {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Pictures that do not fit together or into the format.
+    /// Pictures that do not fit into the format.
     #[error("{path}: {problem}")]
     Unwritable {
         /// The file that was to be written.

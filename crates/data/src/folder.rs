@@ -30,6 +30,10 @@ pub(crate) fn open(folder: &Path, entries_of_it: &[PathBuf]) -> Result<ImageSet,
     let (mut labels, mut class_names) = (Vec::new(), Vec::new());
     for (label, class) in classes.iter().enumerate() {
         let count = pictures.append(&entries(class)?)?;
+        if count == 0 {
+            let problem = "holds no picture; each sub-folder of an image set is a class and holds its pictures";
+            return Err(DataError::malformed(class, problem));
+        }
         labels.extend(std::iter::repeat_n(label, count));
         class_names.push(class.file_name().unwrap_or_default().to_string_lossy().into_owned());
     }
@@ -83,14 +87,17 @@ impl Pictures {
 
 fn is_picture(path: &Path) -> bool {
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    path.is_file() && ["png", "jpg", "jpeg", "gif", "webp", "bmp"].contains(&extension.to_ascii_lowercase().as_str())
+    path.is_file()
+        && ["png", "jpg", "jpeg", "gif", "webp", "bmp"].contains(&extension.to_ascii_lowercase().as_str())
 }
 
 /// 8 bits a channel, \[height, width, channels\]. The decoder's own limits keep a small file from becoming a huge
 /// picture.
 fn decode(path: &Path) -> Result<(Vec<u8>, [usize; 3]), DataError> {
-    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(DataError::read(path))?;
-    let picture = reader.decode().map_err(|error| DataError::malformed(path, format!("is no picture: {error}")))?;
+    let reader =
+        ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(DataError::read(path))?;
+    let picture =
+        reader.decode().map_err(|error| DataError::malformed(path, format!("is no picture: {error}")))?;
     let (height, width) = (picture.height() as usize, picture.width() as usize);
     let (pixels, channels) = match picture.color() {
         ColorType::L8 | ColorType::L16 => (picture.into_luma8().into_raw(), 1),

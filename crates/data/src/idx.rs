@@ -1,7 +1,7 @@
 //! IDX, the format of MNIST: `00 00 08 ND`, then ND big-endian u32 sizes, then unsigned bytes.
 
 use crate::DataError;
-use crate::image_set::{ImageSet, checked_bytes, checked_channels};
+use crate::image_set::{ImageSet, checked_bytes, checked_shape};
 use flate2::read::MultiGzDecoder;
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -9,17 +9,10 @@ use std::path::{Path, PathBuf};
 
 /// Pictures, with the labels beside them if there are any.
 pub(crate) fn open(path: &Path) -> Result<ImageSet, DataError> {
-    let (dims, pixels) = read(path)?;
-    let shape = match *dims.as_slice() {
-        [_, height, width] => [height, width, 1],
-        [_, height, width, channels] => [height, width, channels],
-        _ => {
-            let problem = format!("is IDX with {} dimensions; pictures have 3 or 4: [n, height, width(, channels)]", dims.len());
-            return Err(DataError::malformed(path, problem));
-        }
-    };
-    let shape = checked_channels(path, shape)?;
-    let labels = labels_beside(path, dims[0])?;
+    let file = IdxFile::open(path)?;
+    let (count, shape) = (file.dims[0], checked_shape(path, &file.dims)?);
+    let pixels = file.values()?;
+    let labels = labels_beside(path, count)?;
     Ok(ImageSet { pixels, labels, shape, class_names: Vec::new() })
 }
 
@@ -39,15 +32,15 @@ fn labels_beside(images: &Path, count: usize) -> Result<Option<Vec<usize>>, Data
     let Some(path) = label_candidates(images).into_iter().find(|path| path.is_file()) else {
         return Ok(None);
     };
-    let (dims, labels) = read(&path)?;
-    if dims.len() != 1 {
-        let problem = format!("is IDX with {} dimensions; labels have 1", dims.len());
-        return Err(DataError::malformed(&path, problem));
+    let file = IdxFile::open(&path)?;
+    match *file.dims.as_slice() {
+        [labels] if labels == count => Ok(Some(file.values()?.into_iter().map(usize::from).collect())),
+        [labels] => Err(DataError::LabelCount { path, labels, images: count }),
+        _ => {
+            let problem = format!("is IDX with {} dimensions; labels have 1", file.dims.len());
+            Err(DataError::malformed(&path, problem))
+        }
     }
-    if labels.len() != count {
-        return Err(DataError::LabelCount { path, labels: labels.len(), images: count });
-    }
-    Ok(Some(labels.into_iter().map(usize::from).collect()))
 }
 
 fn label_candidates(images: &Path) -> Vec<PathBuf> {
@@ -58,37 +51,57 @@ fn label_candidates(images: &Path) -> Vec<PathBuf> {
     [format!("{labels}.gz"), labels].iter().map(|name| images.with_file_name(name)).collect()
 }
 
-/// The sizes and the bytes of a file.
-fn read(path: &Path) -> Result<(Vec<usize>, Vec<u8>), DataError> {
-    let mut reader = decompressed(path)?;
-    let mut magic = [0; 4];
-    fill(reader.as_mut(), &mut magic, path)?;
-    let [0, 0, kind, ndim] = magic else {
-        return Err(DataError::UnknownFormat { path: path.to_owned() });
-    };
-    if kind != 8 {
-        let problem = format!("is IDX of element type {kind:#04x}; only unsigned bytes (0x08) are read");
-        return Err(DataError::malformed(path, problem));
+/// A file whose header has been read.
+struct IdxFile<'a> {
+    path: &'a Path,
+    /// 1 to 4 sizes.
+    dims: Vec<usize>,
+    /// Stands at the first value.
+    reader: Box<dyn Read>,
+}
+
+impl<'a> IdxFile<'a> {
+    fn open(path: &'a Path) -> Result<Self, DataError> {
+        let mut reader = decompressed(path)?;
+        let mut magic = [0; 4];
+        fill(reader.as_mut(), &mut magic, path)?;
+        let [0, 0, kind, ndim] = magic else {
+            return Err(DataError::UnknownFormat { path: path.to_owned() });
+        };
+        if kind != 8 {
+            let problem = format!("is IDX of element type {kind:#04x}; only unsigned bytes (0x08) are read");
+            return Err(DataError::malformed(path, problem));
+        }
+        if !(1..=4).contains(&ndim) {
+            return Err(DataError::malformed(path, format!("is IDX with {ndim} dimensions; 1 to 4 are read")));
+        }
+        let mut dims = Vec::new();
+        for _ in 0..ndim {
+            let mut size = [0; 4];
+            fill(reader.as_mut(), &mut size, path)?;
+            dims.push(u32::from_be_bytes(size) as usize);
+        }
+        Ok(IdxFile { path, dims, reader })
     }
-    if !(1..=4).contains(&ndim) {
-        return Err(DataError::malformed(path, format!("is IDX with {ndim} dimensions; 1 to 4 are read")));
+
+    /// All values, of which there must be as many as the header says.
+    fn values(self) -> Result<Vec<u8>, DataError> {
+        let IdxFile { path, dims, reader } = self;
+        let bytes = checked_bytes(path, &dims)?;
+        // Grows with what is really there, so a lying header costs nothing; one byte more would betray it.
+        let mut data = Vec::new();
+        reader.take(bytes as u64 + 1).read_to_end(&mut data).map_err(DataError::read(path))?;
+        if data.len() != bytes {
+            let found = if data.len() < bytes {
+                format!("ends after {}", data.len())
+            } else {
+                "goes on after that".to_owned()
+            };
+            let problem = format!("its header {dims:?} announces {bytes} bytes of data, but it {found}");
+            return Err(DataError::malformed(path, problem));
+        }
+        Ok(data)
     }
-    let mut dims = Vec::new();
-    for _ in 0..ndim {
-        let mut size = [0; 4];
-        fill(reader.as_mut(), &mut size, path)?;
-        dims.push(u32::from_be_bytes(size) as usize);
-    }
-    let bytes = checked_bytes(path, &dims)?;
-    // Grows with what is really there, so a lying header costs nothing; one byte more would betray it.
-    let mut data = Vec::new();
-    reader.take(bytes as u64 + 1).read_to_end(&mut data).map_err(DataError::read(path))?;
-    if data.len() != bytes {
-        let found = if data.len() < bytes { format!("ends after {}", data.len()) } else { "goes on after that".to_owned() };
-        let problem = format!("its header {dims:?} announces {bytes} bytes of data, but it {found}");
-        return Err(DataError::malformed(path, problem));
-    }
-    Ok((dims, data))
 }
 
 /// The content of a file, unpacked where it is gzip: the first two bytes decide, not the name.

@@ -17,7 +17,7 @@ pub struct ImageSet {
 }
 
 /// No set with more bytes of pixels than this is read: 4 GiB.
-pub const MAX_BYTES: usize = 4 << 30;
+pub const MAX_BYTES: u64 = 4 << 30;
 
 impl ImageSet {
     /// How many pictures.
@@ -68,10 +68,12 @@ impl ImageSet {
     }
 }
 
-/// What becomes of the alpha channel of a set with four channels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What becomes of the alpha channel of a set with four channels; `"keep"`, `"drop"` or `{"over": [r, g, b]}` in JSON.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Alpha {
     /// It stays: a picture has four channels.
+    #[default]
     Keep,
     /// It is left out, and with it what it hid shows.
     Drop,
@@ -117,20 +119,34 @@ pub fn open(path: &Path) -> Result<ImageSet, DataError> {
 /// The byte count of a shape, if it is one that is read.
 pub(crate) fn checked_bytes(path: &Path, dims: &[usize]) -> Result<usize, DataError> {
     if dims.contains(&0) {
-        return Err(DataError::malformed(path, format!("holds no picture: its dimensions are {dims:?}")));
+        return Err(DataError::malformed(path, format!("holds nothing: its dimensions are {dims:?}")));
     }
     let bytes = dims.iter().try_fold(1u128, |product, &dim| product.checked_mul(dim as u128)).unwrap_or(u128::MAX);
     match usize::try_from(bytes) {
-        Ok(bytes) if bytes <= MAX_BYTES => Ok(bytes),
+        Ok(fits) if bytes <= MAX_BYTES.into() => Ok(fits),
         _ => Err(DataError::TooLarge { path: path.to_owned(), bytes, limit: MAX_BYTES }),
     }
 }
 
-/// 1, 3 or 4 channels.
-pub(crate) fn checked_channels(path: &Path, shape: [usize; 3]) -> Result<[usize; 3], DataError> {
+/// \[height, width, channels\] from \[n, height, width\] or \[n, height, width, channels\], of a size that is read.
+pub(crate) fn checked_shape(path: &Path, dims: &[usize]) -> Result<[usize; 3], DataError> {
+    let shape = match *dims {
+        [_, height, width] => [height, width, 1],
+        [_, height, width, channels] => [height, width, channels],
+        _ => {
+            let problem = format!(
+                "its dimensions are {dims:?}; pictures are [n, height, width] or [n, height, width, channels]"
+            );
+            return Err(DataError::malformed(path, problem));
+        }
+    };
+    checked_bytes(path, dims)?;
     match shape[2] {
         1 | 3 | 4 => Ok(shape),
-        _ => Err(DataError::malformed(path, format!("pictures are {}; 1, 3 or 4 channels are read", Size(shape)))),
+        _ => Err(DataError::malformed(
+            path,
+            format!("its pictures are {}; 1, 3 or 4 channels are read", Size(shape)),
+        )),
     }
 }
 

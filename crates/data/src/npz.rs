@@ -1,81 +1,109 @@
 //! npz, the zip archive of NumPy arrays that published evaluators read: `arr_0` pictures, `arr_1` labels.
 
 use crate::DataError;
-use crate::image_set::{ImageSet, checked_bytes, checked_channels};
-use npyz::NpyFile;
-use std::io::Read;
+use crate::image_set::{ImageSet, checked_bytes, checked_shape};
+use crate::npy::Header;
+use npyz::npz::{NpzArchive, file_name_from_array_name};
+use npyz::zip::result::ZipError;
+use std::fs::File;
+use std::io::{BufReader, Read};
 use std::path::Path;
 
 /// `arr_0` uint8 \[n, height, width(, channels)\], and labels from `arr_1` where there are any.
 pub(crate) fn open(path: &Path) -> Result<ImageSet, DataError> {
-    let broken = |error: std::io::Error| DataError::malformed(path, format!("is no npz archive: {error}"));
-    let mut archive = npyz::npz::NpzArchive::open(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied => {
-            DataError::Read { path: path.to_owned(), source: error }
+    let file = File::open(path).map_err(DataError::read(path))?;
+    let archive = NpzArchive::new(BufReader::new(file));
+    let mut archive =
+        archive.map_err(|error| DataError::malformed(path, format!("is no npz archive: {error}")))?;
+    let mut shape = [0; 3];
+    let pictures = read(path, &mut archive, "arr_0", |header| {
+        shape = checked_shape(path, &header.shape)?;
+        match header.descr.as_str() {
+            "|u1" | "<u1" | "=u1" | "u1" => Ok(1),
+            other => {
+                Err(DataError::malformed(path, format!("its arr_0 is of type {other}; pictures are uint8, |u1")))
+            }
         }
-        _ => broken(error),
     })?;
-    let pictures = archive.by_name("arr_0").map_err(broken)?;
-    let pictures = pictures.ok_or_else(|| DataError::malformed(path, "has no array arr_0, which holds the pictures"))?;
-    let dims = checked_dims(path, "arr_0", &pictures)?;
-    let shape = match *dims.as_slice() {
-        [_, height, width] => [height, width, 1],
-        [_, height, width, channels] => [height, width, channels],
-        _ => {
-            let problem = format!("its arr_0 is {dims:?}; pictures are [n, height, width(, channels)]");
-            return Err(DataError::malformed(path, problem));
-        }
-    };
-    let shape = checked_channels(path, shape)?;
-    let pixels: Vec<u8> = values(path, "arr_0", "uint8", pictures)?;
-    let labels = archive.by_name("arr_1").map_err(broken)?;
-    let labels = labels.map(|array| read_labels(path, array, dims[0])).transpose()?;
+    let pixels =
+        pictures.ok_or_else(|| DataError::malformed(path, "has no array arr_0, which holds the pictures"))?;
+    let labels = read_labels(path, &mut archive, pixels.len() / shape.iter().product::<usize>())?;
     Ok(ImageSet { pixels, labels, shape, class_names: Vec::new() })
 }
 
-/// The shape of an array of a size that is read. Fortran order is refused.
-fn checked_dims<R: Read>(path: &Path, name: &str, array: &NpyFile<R>) -> Result<Vec<usize>, DataError> {
-    if array.order() != npyz::Order::C {
-        return Err(DataError::malformed(path, format!("its {name} is in Fortran order; save it with numpy.ascontiguousarray")));
-    }
-    let dims: Vec<usize> = array.shape().iter().map(|&dim| usize::try_from(dim).unwrap_or(usize::MAX)).collect();
-    checked_bytes(path, &dims)?;
-    Ok(dims)
-}
+type Archive = NpzArchive<BufReader<File>>;
 
-fn read_labels<R: Read>(path: &Path, array: NpyFile<R>, images: usize) -> Result<Vec<usize>, DataError> {
-    let dims = checked_dims(path, "arr_1", &array)?;
-    if dims != [images] {
-        let labels = dims.iter().product();
-        return Err(DataError::LabelCount { path: path.to_owned(), labels, images });
-    }
-    let labels: Vec<i64> = match array.try_data::<i64>() {
-        Ok(values) => collect(path, "arr_1", values)?,
-        Err(array) => match array.try_data::<i32>() {
-            Ok(values) => collect(path, "arr_1", values)?.into_iter().map(i64::from).collect(),
-            Err(array) => values::<u8, _>(path, "arr_1", "int64, int32 or uint8", array)?.into_iter().map(i64::from).collect(),
-        },
+/// The bytes of an array, `None` if there is no such array. `check` looks at its header and gives the bytes a value.
+fn read(
+    path: &Path,
+    archive: &mut Archive,
+    name: &str,
+    check: impl FnOnce(&Header) -> Result<usize, DataError>,
+) -> Result<Option<Vec<u8>>, DataError> {
+    let problem = |problem: String| DataError::malformed(path, format!("its {name} {problem}"));
+    let mut file = match archive.zip_archive().by_name(&file_name_from_array_name(name)) {
+        Err(ZipError::FileNotFound) => return Ok(None),
+        file => file.map_err(|error| problem(format!("cannot be unpacked: {error}")))?,
     };
-    let whole = |label| usize::try_from(label).map_err(|_| DataError::malformed(path, format!("has a label {label}; labels count from 0")));
-    labels.into_iter().map(whole).collect()
+    let header = Header::read(&mut file).map_err(problem)?;
+    let size = check(&header)?;
+    let bytes = checked_bytes(path, &[header.shape.as_slice(), &[size]].concat())?;
+    // Grows with what is really there, so a header that announces more than there is costs nothing.
+    let mut data = Vec::new();
+    file.take(bytes as u64)
+        .read_to_end(&mut data)
+        .map_err(|error| problem(format!("cannot be unpacked: {error}")))?;
+    if data.len() < bytes {
+        return Err(problem(format!("ends after {} of {bytes} bytes", data.len())));
+    }
+    Ok(Some(data))
 }
 
-fn values<T: npyz::Deserialize, R: Read>(path: &Path, name: &str, wanted: &str, array: NpyFile<R>) -> Result<Vec<T>, DataError> {
-    let found = array.dtype().descr();
-    match array.try_data::<T>() {
-        Ok(values) => collect(path, name, values),
-        Err(_) => Err(DataError::malformed(path, format!("its {name} is of type {found}; it must be {wanted}"))),
+/// Labels from here on are taken for something else: no published set has as many classes.
+const LABELS: usize = 1 << 24;
+
+fn read_labels(path: &Path, archive: &mut Archive, images: usize) -> Result<Option<Vec<usize>>, DataError> {
+    let (mut signed, mut size) = (false, 0);
+    let data = read(path, archive, "arr_1", |header| {
+        if header.shape != [images] {
+            let labels = header.shape.iter().fold(1, |total: usize, axis| total.saturating_mul(*axis));
+            return Err(DataError::LabelCount { path: path.to_owned(), labels, images });
+        }
+        (signed, size) = integer(&header.descr).ok_or_else(|| {
+            let problem =
+                format!("its arr_1 is of type {}; labels are integers, such as int64, <i8", header.descr);
+            DataError::malformed(path, problem)
+        })?;
+        Ok(size)
+    })?;
+    let label = |bytes: &[u8]| {
+        label(bytes, signed).ok_or_else(|| {
+            let problem = format!("its arr_1 has a label outside of 0 to {}", LABELS - 1);
+            DataError::malformed(path, problem)
+        })
+    };
+    data.map(|data| data.chunks_exact(size).map(label).collect()).transpose()
+}
+
+/// Whether a little-endian integer type is signed, and its size in bytes.
+fn integer(descr: &str) -> Option<(bool, usize)> {
+    match descr.trim_start_matches(['<', '|', '=']) {
+        "u1" => Some((false, 1)),
+        "u2" => Some((false, 2)),
+        "u4" => Some((false, 4)),
+        "u8" => Some((false, 8)),
+        "i1" => Some((true, 1)),
+        "i2" => Some((true, 2)),
+        "i4" => Some((true, 4)),
+        "i8" => Some((true, 8)),
+        _ => None,
     }
 }
 
-/// Grows with what is really there, so a header that announces more than there is costs nothing.
-fn collect<T: npyz::Deserialize, R: Read>(path: &Path, name: &str, values: npyz::NpyReader<T, R>) -> Result<Vec<T>, DataError> {
-    let announced = values.total_len();
-    let mut out = Vec::new();
-    for value in values {
-        out.push(value.map_err(|error| {
-            DataError::malformed(path, format!("its {name} ends after {} of {announced} values: {error}", out.len()))
-        })?);
-    }
-    Ok(out)
+/// A number from little-endian bytes, if it can be a label.
+fn label(bytes: &[u8], signed: bool) -> Option<usize> {
+    let negative = signed && bytes.last().is_some_and(|byte| byte & 0x80 != 0);
+    let value =
+        bytes.iter().rev().try_fold(0usize, |value, byte| value.checked_mul(256)?.checked_add((*byte).into()));
+    value.filter(|value| !negative && *value < LABELS)
 }

@@ -1,6 +1,6 @@
 //! Writing PNG: single pictures and grids.
 
-use crate::{DataError, Existing, write_whole};
+use crate::{DataError, write_whole};
 use png::{BitDepth, ColorType, Encoder};
 use std::borrow::Cow;
 use std::io;
@@ -15,27 +15,21 @@ pub struct Pixels<'a> {
     pub shape: [usize; 3],
 }
 
-/// The keyword of the text chunk with the metadata.
-const KEYWORD: &str = "ddim";
-
-/// Writes one picture. `metadata`, if not empty, is stored in a text chunk with the keyword `ddim`.
+/// Writes one picture.
 ///
 /// # Errors
-/// A file that is there, an unusual number of channels, and whatever the file system refuses.
+/// An unusual number of channels, and whatever the file system refuses.
 ///
 /// # Panics
 /// When there is not exactly one picture.
-pub fn write_png(path: &Path, picture: Pixels, metadata: &str, existing: Existing) -> Result<(), DataError> {
+pub fn write_png(path: &Path, picture: Pixels) -> Result<(), DataError> {
     assert_eq!(picture.len(), 1, "one picture makes one PNG");
     let color = color(path, picture.shape)?;
-    write_whole(path, existing, |file| {
+    write_whole(path, |file| {
         let [height, width, _] = picture.shape;
         let mut encoder = Encoder::new(file, side(width)?, side(height)?);
         encoder.set_color(color);
         encoder.set_depth(BitDepth::Eight);
-        if !metadata.is_empty() {
-            encoder.add_itxt_chunk(KEYWORD.to_owned(), metadata.to_owned())?;
-        }
         let mut writer = encoder.write_header()?;
         writer.write_image_data(picture.values)?;
         Ok(writer.finish()?)
@@ -49,16 +43,10 @@ pub fn write_png(path: &Path, picture: Pixels, metadata: &str, existing: Existin
 ///
 /// # Panics
 /// Without pictures or columns.
-pub fn write_grid(
-    path: &Path,
-    pictures: Pixels,
-    columns: usize,
-    metadata: &str,
-    existing: Existing,
-) -> Result<(), DataError> {
+pub fn write_grid(path: &Path, pictures: Pixels, columns: usize) -> Result<(), DataError> {
     color(path, pictures.shape)?;
     let (values, shape) = grid(pictures, columns);
-    write_png(path, Pixels { values: &values, shape }, metadata, existing)
+    write_png(path, Pixels { values: &values, shape })
 }
 
 impl Pixels<'_> {
@@ -68,7 +56,11 @@ impl Pixels<'_> {
     /// When the values do not make up whole pictures.
     pub fn len(&self) -> usize {
         let size: usize = self.shape.iter().product();
-        assert!(size > 0 && self.values.len() % size == 0, "{} values make no pictures of {size}", self.values.len());
+        assert!(
+            size > 0 && self.values.len().is_multiple_of(size),
+            "{} values make no pictures of {size}",
+            self.values.len()
+        );
         self.values.len() / size
     }
 
@@ -82,7 +74,7 @@ impl Pixels<'_> {
 const LINE: u8 = 32;
 
 /// One large picture.
-pub(crate) fn grid(pictures: Pixels<'_>, columns: usize) -> (Cow<'_, [u8]>, [usize; 3]) {
+fn grid(pictures: Pixels<'_>, columns: usize) -> (Cow<'_, [u8]>, [usize; 3]) {
     let count = pictures.len();
     assert!(count > 0 && columns > 0, "{count} pictures in {columns} columns make no grid");
     let [height, width, channels] = pictures.shape;
@@ -114,11 +106,12 @@ fn color(path: &Path, shape: [usize; 3]) -> Result<ColorType, DataError> {
         4 => Ok(ColorType::Rgba),
         channels => Err(DataError::Unwritable {
             path: path.to_owned(),
-            problem: format!("pictures have {channels} channels; those with 1, 3 or 4 can be written; use .npz or .safetensors"),
+            problem: format!("pictures have {channels} channels; those with 1, 3 or 4 can be written"),
         }),
     }
 }
 
-pub(crate) fn side(pixels: usize) -> io::Result<u32> {
-    u32::try_from(pixels).map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, format!("{pixels} pixels are too many")))
+fn side(pixels: usize) -> io::Result<u32> {
+    u32::try_from(pixels)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, format!("{pixels} pixels are too many")))
 }

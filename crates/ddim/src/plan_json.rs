@@ -1,6 +1,8 @@
 //! A plan as JSON: everything that a program in another language needs to run the method.
 
-use ddim_schedule::{EpsSource, FinalAlphaBar, LastNoise, Method, Plan, Predecessor, Step, StepNoise, Variance, X0Limit};
+use ddim_schedule::{
+    EpsSource, FinalAlphaBar, LastNoise, Method, Plan, Predecessor, Step, StepNoise, Variance, X0Limit,
+};
 use serde_json::{Map, Value, json};
 
 /// The whole plan: its settings, and one entry a step, in order of use, for every number of the update

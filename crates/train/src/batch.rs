@@ -25,10 +25,12 @@ pub(crate) struct Batch {
 
 impl Batch {
     /// The noisy pictures and the targets as tensors.
-    pub(crate) fn tensors(self, device: &Device) -> (Tensor<4>, Tensor<4>) {
+    pub(crate) fn tensors(&self, device: &Device) -> (Tensor<4>, Tensor<4>) {
         let [c, h, w] = self.shape;
-        let tensor = |values| Tensor::from_data(TensorData::new(values, [self.times.len(), c, h, w]), device);
-        (tensor(self.x_t), tensor(self.target))
+        let tensor = |values: &Vec<f32>| {
+            Tensor::from_data(TensorData::new(values.clone(), [self.times.len(), c, h, w]), device)
+        };
+        (tensor(&self.x_t), tensor(&self.target))
     }
 }
 
@@ -47,7 +49,12 @@ pub(crate) struct Batches<'a> {
 }
 
 impl<'a> Batches<'a> {
-    pub(crate) fn new(recipe: &Recipe, set: &'a ImageSet, schedule: NoiseSchedule, prediction: Prediction) -> Self {
+    pub(crate) fn new(
+        recipe: &Recipe,
+        set: &'a ImageSet,
+        schedule: NoiseSchedule,
+        prediction: Prediction,
+    ) -> Self {
         let draws = Draws::new(recipe.seed);
         Batches {
             set,
@@ -119,7 +126,8 @@ impl<'a> Batches<'a> {
         let mut out = Vec::with_capacity(pixels.len());
         for channel in 0..channels {
             for row in 0..height {
-                let at = |column: usize| f32::from(pixels[(row * width + column) * channels + channel]) / 127.5 - 1.0;
+                let at =
+                    |column: usize| f32::from(pixels[(row * width + column) * channels + channel]) / 127.5 - 1.0;
                 match mirrored {
                     false => out.extend((0..width).map(at)),
                     true => out.extend((0..width).rev().map(at)),
@@ -129,3 +137,6 @@ impl<'a> Batches<'a> {
         out
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -89,7 +89,8 @@ mod tests {
         for count in [1, 2, 3, 4, 5, 17, 64, 1000] {
             for epoch in 0..3 {
                 let start = epoch * count as u64;
-                let mut seen: Vec<_> = (start..start + count as u64).map(|position| draws.picture(position, count)).collect();
+                let mut seen: Vec<_> =
+                    (start..start + count as u64).map(|position| draws.picture(position, count)).collect();
                 seen.sort_unstable();
                 assert_eq!(seen, (0..count).collect::<Vec<_>>(), "{count} pictures, epoch {epoch}");
             }

@@ -18,7 +18,7 @@ pub enum RecipeError {
         /// What is wrong, and where.
         reason: String,
     },
-    /// A number that makes no sense.
+    /// A value that makes no sense.
     #[error("{key} is {value}; it must be {allowed}")]
     Value {
         /// The key.
@@ -60,7 +60,9 @@ pub enum TrainError {
         multiple: usize,
     },
     /// The network gives as many channels as it predicts; it was told to give others.
-    #[error("unet.out_channels is {found}; training predicts one value for each of the {channels} channels of a picture")]
+    #[error(
+        "unet.out_channels is {found}; training predicts one value for each of the {channels} channels of a picture"
+    )]
     OutChannels {
         /// Channels that come out.
         found: usize,
@@ -128,13 +130,18 @@ pub enum TrainError {
         /// What the system said.
         source: io::Error,
     },
-    /// The loss is no longer a number.
-    #[error("the loss at step {step} is {loss}: training has diverged. Lower learning_rate; the last checkpoint is kept")]
+    /// The loss or its gradient is no longer a number.
+    #[error(
+        "training has diverged: at step {step} the loss is {loss} and the norm of its gradient {norm}; lower \
+         learning_rate and begin anew in another folder. The last checkpoint is kept"
+    )]
     Diverged {
         /// The step.
         step: u64,
         /// Its loss.
         loss: f64,
+        /// The norm of the gradient.
+        norm: f64,
     },
     /// No thread could be started.
     #[error("cannot start a thread for each of the {shards} shards: {reason}")]

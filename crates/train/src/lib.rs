@@ -17,7 +17,10 @@ mod shards;
 mod state;
 mod weights;
 
+#[cfg(test)]
+mod testing;
+
 pub use error::{RecipeError, TrainError};
 pub use event::TrainEvent;
-pub use recipe::{Alpha, Decay, Flip, Recipe};
+pub use recipe::{Decay, Flip, Recipe};
 pub use run::{Trained, train};

@@ -1,7 +1,7 @@
 //! `loss.csv`: a line a step.
 
 use crate::TrainError;
-use ddim_data::{Existing, write_whole};
+use ddim_data::write_whole;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ impl Log {
         };
         let done = text.lines().skip(1).filter(|line| number(line).is_some_and(|number| number <= step));
         let kept: String = std::iter::once(HEADER).chain(done).flat_map(|line| [line, "\n"]).collect();
-        write_whole(path, Existing::Replace, |file| file.write_all(kept.as_bytes()))?;
+        write_whole(path, |file| file.write_all(kept.as_bytes()))?;
         let file = OpenOptions::new().append(true).open(path).map_err(TrainError::io(path))?;
         Ok(Log { path: path.to_owned(), file: BufWriter::new(file) })
     }
@@ -45,4 +45,30 @@ fn number(line: &str) -> Option<u64> {
     let (step, loss) = line.split_once(',')?;
     loss.parse::<f64>().ok()?;
     step.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn what_comes_after_the_checkpoint_is_cut_off() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("loss.csv");
+        for (before, step, after) in [
+            ("", 0, "step,loss\n"),
+            ("step,loss\n1,0.5\n2,0.25\n3,0.125\n", 2, "step,loss\n1,0.5\n2,0.25\n"),
+            ("step,loss\n1,0.5\n2,0.25\n3,0.1", 2, "step,loss\n1,0.5\n2,0.25\n"),
+            ("step,loss\n1,0.5\n2", 1, "step,loss\n1,0.5\n"),
+        ] {
+            fs::write(&path, before).expect("writable");
+            let mut log = Log::open(&path, step).expect("fine");
+            assert_eq!(fs::read_to_string(&path).expect("there"), after);
+            log.append(step + 1, 1.0 / 3.0).expect("writable");
+            log.flush().expect("writable");
+            let line = format!("{},0.3333333333333333\n", step + 1);
+            assert_eq!(fs::read_to_string(&path).expect("there"), format!("{after}{line}"));
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use crate::{RecipeError, TrainError};
 use burn::tensor::{Device, Tensor};
 use ddim_checkpoint::SchedulerConfig;
-use ddim_data::{Existing, Pixels, write_grid};
+use ddim_data::{Pixels, write_grid};
 use ddim_sampler::{Noise, Outcome, PictureNoise, sample};
 use ddim_schedule::{Convention, Eta, Method, PixelRounding, Plan, Settings};
 use ddim_unet::{Labels, UNet2D};
@@ -14,6 +14,20 @@ use std::path::Path;
 const STEPS: usize = 20;
 /// Pictures of a model without classes, and how many stand in a row.
 const COLUMNS: usize = 8;
+
+/// How they are drawn.
+///
+/// # Errors
+/// A scheduler that makes no noise schedule, or one that cannot be sampled from.
+pub(crate) fn plan(scheduler: &SchedulerConfig) -> Result<Plan, RecipeError> {
+    let schedule = scheduler.noise_schedule()?;
+    let steps = STEPS.min(schedule.train_steps());
+    let settings = Settings {
+        prediction: scheduler.prediction(),
+        ..Settings::new(Convention::Exact, Method::Ddim { eta: Eta::DDIM }, steps)
+    };
+    Ok(Plan::new(&schedule, &settings)?)
+}
 
 /// Draws pictures from noise that is the same every time and writes them as a grid: for a model with classes two rows
 /// with a picture of each, for another eight times eight pictures.
@@ -26,13 +40,7 @@ pub(crate) fn write(
     device: &Device,
 ) -> Result<(), TrainError> {
     let (count, columns) = classes.map_or((COLUMNS * COLUMNS, COLUMNS), |classes| (2 * classes, classes));
-    let schedule = scheduler.noise_schedule().map_err(RecipeError::from)?;
-    let steps = STEPS.min(schedule.train_steps());
-    let settings = Settings {
-        prediction: scheduler.prediction(),
-        ..Settings::new(Convention::Exact, Method::Ddim { eta: Eta::DDIM }, steps)
-    };
-    let plan = Plan::new(&schedule, &settings).map_err(RecipeError::from)?;
+    let plan = plan(scheduler)?;
     let shape = [count, unet.config().in_channels, size[0], size[1]];
     let labels: Vec<usize> = (0..count).map(|index| index % columns).collect();
     let labels = if classes.is_some() { Labels::Index(&labels) } else { Labels::None };
@@ -43,8 +51,9 @@ pub(crate) fn write(
     let x = noise.initial(shape, device);
     let drawn = sample(&plan, x, network, &mut noise, |_| ControlFlow::Continue(()))?;
     let (Outcome::Finished(x) | Outcome::Stopped { x, .. }) = drawn;
-    let values: Vec<f32> = x.permute([0, 2, 3, 1]).into_data().convert::<f32>().try_into_vec().expect("converted to f32");
+    let values: Vec<f32> =
+        x.permute([0, 2, 3, 1]).into_data().convert::<f32>().try_into_vec().expect("converted to f32");
     let values: Vec<u8> = values.into_iter().map(|value| PixelRounding::HalfEven.to_u8(value)).collect();
     let pictures = Pixels { values: &values, shape: [size[0], size[1], shape[1]] };
-    Ok(write_grid(path, pictures, columns, "", Existing::Replace)?)
+    Ok(write_grid(path, pictures, columns)?)
 }

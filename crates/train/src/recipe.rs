@@ -1,7 +1,10 @@
 //! Everything that decides what a training run computes, as a JSON file.
 
+mod check;
+
 use crate::RecipeError;
 use ddim_checkpoint::SchedulerConfig;
+use ddim_data::Alpha;
 use ddim_unet::UNet2DConfig;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -33,7 +36,7 @@ pub struct Recipe {
     pub unet: UNet2DConfig,
     /// The noise schedule and what the network predicts, in diffusers' words: a `scheduler_config.json`.
     pub scheduler: Map<String, Value>,
-    /// The names of the classes; empty takes those that come with the pictures.
+    /// The names of the classes, one for each; empty takes those that come with the pictures.
     #[serde(default)]
     pub classes: Vec<String>,
     /// What becomes of an alpha channel.
@@ -47,7 +50,7 @@ pub struct Recipe {
     /// Pictures a step.
     pub batch_size: usize,
     /// Equal parts that a batch is split into. On a CPU each part has a thread; the gradient is the mean over them.
-    #[serde(default = "one")]
+    #[serde(default = "default::shards")]
     pub shards: usize,
     /// The largest learning rate of AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101, algorithm 2).
     #[serde(default = "default::learning_rate")]
@@ -84,29 +87,6 @@ pub struct Recipe {
     pub card: Map<String, Value>,
 }
 
-/// What becomes of an alpha channel, see [`ddim_data::Alpha`].
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Alpha {
-    /// It is a channel like the others.
-    #[default]
-    Keep,
-    /// It is left out.
-    Drop,
-    /// The picture is laid over this colour.
-    Over([u8; 3]),
-}
-
-impl From<Alpha> for ddim_data::Alpha {
-    fn from(alpha: Alpha) -> Self {
-        match alpha {
-            Alpha::Keep => Self::Keep,
-            Alpha::Drop => Self::Drop,
-            Alpha::Over(colour) => Self::Over(colour),
-        }
-    }
-}
-
 /// Mirroring.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -138,7 +118,8 @@ impl Recipe {
     /// # Errors
     /// Text that is not such JSON, an unknown key, and what [`check`](Self::check) refuses.
     pub fn from_json(text: &str) -> Result<Self, RecipeError> {
-        let recipe: Recipe = serde_json::from_str(text).map_err(|error| RecipeError::Json { reason: error.to_string() })?;
+        let recipe: Recipe =
+            serde_json::from_str(text).map_err(|error| RecipeError::Json { reason: error.to_string() })?;
         recipe.check()?;
         Ok(recipe)
     }
@@ -156,7 +137,8 @@ impl Recipe {
         Ok(SchedulerConfig::from_json(&Value::Object(self.scheduler.clone()).to_string())?)
     }
 
-    /// How many rows of the class table are classes: all but the last. `None` for a network without classes.
+    /// How many rows of the class table are classes: all but the last, whose index this is. `None` for a network
+    /// without classes.
     pub fn class_count(&self) -> Option<usize> {
         self.unet.num_class_embeds.map(|rows| rows.saturating_sub(1))
     }
@@ -169,8 +151,8 @@ impl Recipe {
     /// #  "decay": "cosine", "unet": { "block_out_channels": [32], "down_block_types": ["DownBlock2D"],
     /// #  "up_block_types": ["UpBlock2D"] }, "scheduler": { "_class_name": "DDIMScheduler" } }"#;
     /// let recipe = ddim_train::Recipe::from_json(text)?; // 100 steps, 10 of them warm-up, rate 0.002, cosine
-    /// let rates = [1, 10, 55, 100].map(|step| recipe.learning_rate_at(step));
-    /// assert_eq!(rates, [0.0002, 0.002, 0.001, 0.0]);
+    /// assert_eq!([1, 10, 100].map(|step| recipe.learning_rate_at(step)), [0.0002, 0.002, 0.0]);
+    /// assert!((recipe.learning_rate_at(55) - 0.001).abs() < 1e-12); // half-way
     /// # Ok::<(), ddim_train::RecipeError>(())
     /// ```
     pub fn learning_rate_at(&self, step: u64) -> f64 {
@@ -201,49 +183,14 @@ impl Recipe {
             Decay::Tail(length) => self.steps.saturating_sub(length),
         }
     }
-
-    /// Whether the numbers make sense, before anything is computed.
-    ///
-    /// # Errors
-    /// The first one that does not, with what it may be.
-    pub fn check(&self) -> Result<(), RecipeError> {
-        self.unet.validate()?;
-        self.scheduler()?.noise_schedule()?;
-        let whole = |key, value: u64, least, most| match value {
-            value if value >= least && value <= most => Ok(()),
-            _ => Err(RecipeError::Value { key, value: value.to_string(), allowed: format!("{least} to {most}") }),
-        };
-        whole("steps", self.steps, 1, u64::from(u32::MAX))?;
-        whole("batch_size", self.batch_size as u64, 1, 1 << 16)?;
-        whole("shards", self.shards as u64, 1, self.batch_size as u64)?;
-        whole("warmup_steps", self.warmup_steps, 0, self.steps)?;
-        whole("checkpoint_steps", self.checkpoint_steps, 1, u64::MAX)?;
-        if self.batch_size % self.shards != 0 {
-            let allowed = format!("a divisor of batch_size, which is {}", self.batch_size);
-            return Err(RecipeError::Value { key: "shards", value: self.shards.to_string(), allowed });
-        }
-        let real = |key, value: f64, allowed: &str, fine: bool| match fine {
-            true => Ok(()),
-            false => Err(RecipeError::Value { key, value: value.to_string(), allowed: allowed.to_owned() }),
-        };
-        let (rate, decay, clip) = (self.learning_rate, self.weight_decay, self.clip_norm);
-        real("learning_rate", rate, "above 0, at most 1", rate > 0.0 && rate <= 1.0)?;
-        real("weight_decay", decay, "0 to 1", (0.0..=1.0).contains(&decay))?;
-        real("clip_norm", clip, "above 0", clip > 0.0)?;
-        for beta in self.betas {
-            real("betas", beta, "two numbers from 0 up to but not 1", (0.0..1.0).contains(&beta))?;
-        }
-        real("ema_decay", self.ema_decay, "from 0 up to but not 1", (0.0..1.0).contains(&self.ema_decay))?;
-        real("label_dropout", self.label_dropout, "0 to 1", (0.0..=1.0).contains(&self.label_dropout))
-    }
-}
-
-fn one() -> usize {
-    1
 }
 
 /// Values of keys that a recipe leaves out.
 mod default {
+    pub(super) fn shards() -> usize {
+        1
+    }
+
     pub(super) fn learning_rate() -> f64 {
         1e-3
     }
@@ -265,3 +212,6 @@ mod default {
         1000
     }
 }
+
+#[cfg(test)]
+mod tests;

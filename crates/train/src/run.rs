@@ -2,15 +2,16 @@
 
 use crate::batch::Batches;
 use crate::log::Log;
-use crate::optimizer::Optimizer;
+use crate::optimizer::{Optimizer, norm};
 use crate::shards::Shards;
 use crate::state::State;
 use crate::{Recipe, RecipeError, TrainError, TrainEvent, preview, weights};
 use burn::tensor::Device;
 use ddim_checkpoint::{Card, Checkpoint, SchedulerConfig};
-use ddim_data::{Existing, ImageSet, Size, write_whole};
+use ddim_data::{Alpha, ImageSet, Size, write_whole};
 use ddim_schedule::Convention;
 use ddim_unet::UNet2D;
+use std::borrow::Cow;
 use std::fs::{File, TryLockError};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -59,17 +60,21 @@ pub fn train(
     mut observe: impl FnMut(&TrainEvent) -> ControlFlow<()>,
 ) -> Result<Trained, TrainError> {
     recipe.check()?;
-    let set = &set.clone().with_alpha(recipe.alpha.into());
-    check_fit(recipe, set)?;
+    let set = without_alpha(recipe, set);
+    check_fit(recipe, &set)?;
     std::fs::create_dir_all(out).map_err(TrainError::io(out))?;
     let _lock = lock(out)?;
-    let mut run = Run::open(recipe, set, out, device)?;
+    let mut run = Run::open(recipe, &set, out, device)?;
     let scheduler = recipe.scheduler()?;
     let schedule = scheduler.noise_schedule().map_err(RecipeError::from)?;
-    let batches = Batches::new(recipe, set, schedule, scheduler.prediction());
+    let batches = Batches::new(recipe, &set, schedule, scheduler.prediction());
     let shards = Shards::new(run.unet.clone(), device, recipe.shards, recipe.batch_size / recipe.shards)?;
 
     let mut flow = observe(&TrainEvent::Started { step: run.state.optimizer.step, steps: recipe.steps });
+    if run.state.optimizer.step == recipe.steps {
+        // Taken before, but perhaps killed between the state and the model.
+        run.publish(&scheduler)?;
+    }
     while flow.is_continue() && run.state.optimizer.step < recipe.steps {
         let event = run.step(&batches, &shards)?;
         flow = observe(&event);
@@ -110,7 +115,7 @@ impl<'a> Run<'a> {
         let state = State::load(&out.join("train.safetensors"), recipe, weights.len())?;
         let state = state.unwrap_or_else(|| State { optimizer: Optimizer::new(weights), smoothed_loss: None });
         let text = recipe.to_json();
-        write_whole(&out.join("recipe.json"), Existing::Replace, |file| file.write_all(text.as_bytes()))?;
+        write_whole(&out.join("recipe.json"), |file| file.write_all(text.as_bytes()))?;
         let log = Log::open(&out.join("loss.csv"), state.optimizer.step)?;
         let start = (state.optimizer.step, Instant::now());
         Ok(Run { recipe, set, out, device, unet, state, log, start })
@@ -120,11 +125,13 @@ impl<'a> Run<'a> {
         let optimizer = &mut self.state.optimizer;
         let step = optimizer.step + 1;
         let (loss, gradient) = shards.gradient(batches, step, &optimizer.weights);
-        if !loss.is_finite() {
-            return Err(TrainError::Diverged { step, loss });
+        let norm = norm(&gradient);
+        if !(loss.is_finite() && norm.is_finite()) {
+            return Err(TrainError::Diverged { step, loss, norm });
         }
-        optimizer.update(self.recipe, &gradient);
-        let smoothed = self.state.smoothed_loss.map_or(loss, |before| SMOOTHING * before + (1.0 - SMOOTHING) * loss);
+        optimizer.update(self.recipe, &gradient, norm);
+        let smoothed =
+            self.state.smoothed_loss.map_or(loss, |before| SMOOTHING * before + (1.0 - SMOOTHING) * loss);
         self.state.smoothed_loss = Some(smoothed);
         self.log.append(step, loss)?;
 
@@ -145,6 +152,11 @@ impl<'a> Run<'a> {
     fn checkpoint(&mut self, scheduler: &SchedulerConfig) -> Result<(), TrainError> {
         self.log.flush()?;
         self.state.save(&self.out.join("train.safetensors"), self.recipe)?;
+        self.publish(scheduler)
+    }
+
+    /// Writes the sample grid and the model.
+    fn publish(&self, scheduler: &SchedulerConfig) -> Result<(), TrainError> {
         let plain = self.device.clone().without_autodiff();
         let unet = weights::replaced(self.unet.clone(), &self.state.optimizer.average, &plain);
         let [height, width, _] = self.set.shape;
@@ -178,7 +190,7 @@ impl<'a> Run<'a> {
 }
 
 /// The network with its first weights, which the seed decides, on the device with autodiff.
-fn initialised(recipe: &Recipe, device: &Device) -> Result<(UNet2D, Vec<f32>), TrainError> {
+pub(crate) fn initialised(recipe: &Recipe, device: &Device) -> Result<(UNet2D, Vec<f32>), TrainError> {
     // The backend's generator belongs to the whole process; first weights are the only thing taken from it.
     static GENERATOR: Mutex<()> = Mutex::new(());
     let _alone = GENERATOR.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -187,6 +199,14 @@ fn initialised(recipe: &Recipe, device: &Device) -> Result<(UNet2D, Vec<f32>), T
     let unet = recipe.unet.init(&device).map_err(RecipeError::from)?;
     let weights = weights::read(&unet);
     Ok((unet, weights))
+}
+
+/// The set with its alpha channel as the recipe wants it; copied only where that changes something.
+fn without_alpha<'a>(recipe: &Recipe, set: &'a ImageSet) -> Cow<'a, ImageSet> {
+    match (recipe.alpha, set.shape) {
+        (Alpha::Drop | Alpha::Over(_), [_, _, 4]) => Cow::Owned(set.clone().with_alpha(recipe.alpha)),
+        _ => Cow::Borrowed(set),
+    }
 }
 
 fn check_fit(recipe: &Recipe, set: &ImageSet) -> Result<(), TrainError> {
@@ -218,3 +238,6 @@ fn lock(out: &Path) -> Result<File, TrainError> {
         Err(TryLockError::Error(source)) => Err(TrainError::Io { path, source }),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,7 +31,7 @@ impl Shards {
     pub(crate) fn gradient(&self, batches: &Batches, step: u64, weights: &[f32]) -> (f64, Vec<f32>) {
         let shard = |index: usize| {
             let batch = batches.rows(step, index * self.rows..(index + 1) * self.rows);
-            gradient(weights::replaced(self.unet.clone(), weights, &self.device), batch, &self.device)
+            gradient(&weights::replaced(self.unet.clone(), weights, &self.device), &batch, &self.device)
         };
         let results: Vec<_> = std::thread::scope(|scope| {
             let shard = &shard;
@@ -49,13 +49,13 @@ impl Shards {
 }
 
 /// The mean squared error over a batch and its gradient: Ho et al. 2020 (arXiv:2006.11239), Eq. 14.
-fn gradient(unet: UNet2D, batch: Batch, device: &Device) -> (f64, Vec<f32>) {
+fn gradient(unet: &UNet2D, batch: &Batch, device: &Device) -> (f64, Vec<f32>) {
     let labels = if batch.labels.is_empty() { Labels::None } else { Labels::Index(&batch.labels) };
     let conditioning = unet.condition(&batch.times, &labels, device);
-    let (x_t, target) = batch.clone().tensors(device);
+    let (x_t, target) = batch.tensors(device);
     let loss = (unet.forward(x_t, &conditioning) - target).square().mean();
     let gradients = loss.backward();
-    (f64::from(loss.into_scalar::<f32>()), weights::gradient(&unet, gradients))
+    (f64::from(loss.into_scalar::<f32>()), weights::gradient(unet, gradients))
 }
 
 /// The mean over shards of one size, added up in their order.
@@ -72,4 +72,57 @@ fn mean(shards: Vec<(f64, Vec<f32>)>) -> (f64, Vec<f32>) {
         total.iter_mut().for_each(|value| *value *= share);
     }
     (loss, total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::optimizer::norm;
+    use crate::run::initialised;
+    use crate::testing::{pictures, recipe};
+    use serde_json::json;
+
+    /// The loss and the gradient of the first step with so many shards, at these weights or the first ones.
+    fn first_step(shards: usize, at: Option<&[f32]>) -> (f64, Vec<f32>, Vec<f32>) {
+        let (recipe, set, device) = (recipe(&json!({})), pictures(6), Device::flex());
+        let scheduler = recipe.scheduler().expect("fine");
+        let schedule = scheduler.noise_schedule().expect("fine");
+        let batches = Batches::new(&recipe, &set, schedule, scheduler.prediction());
+        let (unet, first) = initialised(&recipe, &device).expect("fine");
+        let weights = at.map_or(first, <[f32]>::to_vec);
+        let shards = Shards::new(unet, &device, shards, recipe.batch_size / shards).expect("threads");
+        let (loss, gradient) = shards.gradient(&batches, 1, &weights);
+        (loss, gradient, weights)
+    }
+
+    /// f32 sums in another order: 1e-5 of the norm.
+    #[test]
+    fn the_number_of_shards_does_not_change_the_gradient() {
+        let (loss, gradient, _) = first_step(1, None);
+        for shards in [2, 4] {
+            let (other_loss, other, _) = first_step(shards, None);
+            let difference: Vec<f32> = gradient.iter().zip(&other).map(|(a, b)| a - b).collect();
+            assert!((loss - other_loss).abs() < 1e-6 * loss, "{loss} and {other_loss}");
+            assert!(norm(&difference) < 1e-5 * norm(&gradient), "{} of {}", norm(&difference), norm(&gradient));
+        }
+    }
+
+    /// (L(w + h u) - L(w - h u)) / 2h = |g| along u = g / |g|. With h = 0.01 the neglected term is some h^2 = 1e-4 of it,
+    /// rounding of a loss near 1 some 1e-7 / 2h = 5e-6.
+    #[test]
+    fn the_gradient_is_that_of_the_loss() {
+        let (_, gradient, weights) = first_step(2, None);
+        let length = norm(&gradient);
+        let loss = |h: f64| {
+            let moved = weights.iter().zip(&gradient).map(|(w, g)| w + (h * f64::from(*g) / length) as f32);
+            first_step(2, Some(&moved.collect::<Vec<_>>())).0
+        };
+        let slope = (loss(0.01) - loss(-0.01)) / 0.02;
+        assert!((slope - length).abs() < 5e-3 * length, "{slope} and {length}");
+    }
+
+    #[test]
+    fn the_gradient_is_the_same_bit_for_bit_each_time() {
+        assert_eq!(first_step(2, None), first_step(2, None));
+    }
 }

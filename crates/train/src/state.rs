@@ -2,11 +2,12 @@
 
 use crate::optimizer::Optimizer;
 use crate::{Recipe, TrainError};
-use ddim_data::{Existing, write_whole};
+use ddim_data::write_whole;
 use safetensors::{Dtype, SafeTensors, View};
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 /// Where a run stands.
@@ -28,33 +29,35 @@ impl State {
         let tensors = tensors.map(|(name, values)| (name, Values { values, shape: [values.len()] }));
         let metadata = HashMap::from([
             ("step".to_owned(), step.to_string()),
-            ("smoothed_loss".to_owned(), serde_json::json!(self.smoothed_loss).to_string()),
+            ("smoothed_loss".to_owned(), self.smoothed_loss.map_or("null".to_owned(), |loss| loss.to_string())),
             ("recipe".to_owned(), recipe.to_json()),
         ]);
-        let bytes = safetensors::serialize(tensors, Some(metadata)).map_err(|error| broken(path, error.to_string()))?;
-        Ok(write_whole(path, Existing::Replace, |file| file.write_all(&bytes))?)
+        let bytes =
+            safetensors::serialize(tensors, Some(metadata)).map_err(|error| broken(path, error.to_string()))?;
+        Ok(write_whole(path, |file| file.write_all(&bytes))?)
     }
 
     /// Reads the file of a run of this recipe, whose network has `weights` weights. `None` if there is none.
     pub(crate) fn load(path: &Path, recipe: &Recipe, weights: usize) -> Result<Option<Self>, TrainError> {
         // Four lists of f32, and a header that is far smaller than this.
-        let limit = weights as u64 * 16 + (1 << 20);
-        let bytes = match std::fs::metadata(path) {
-            Ok(metadata) if metadata.len() > limit => {
-                return Err(broken(path, format!("has {} bytes, more than the {limit} that it can need", metadata.len())));
-            }
-            Ok(_) => std::fs::read(path).map_err(TrainError::io(path))?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(TrainError::io(path)(error)),
-        };
+        let Some(bytes) = read(path, weights as u64 * 16 + (1 << 20))? else { return Ok(None) };
         let not_ours = |error: safetensors::SafeTensorError| broken(path, format!("is no checkpoint: {error}"));
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(not_ours)?;
         let metadata = header.metadata().clone().unwrap_or_default();
         let text = |key: &str| metadata.get(key).ok_or_else(|| broken(path, format!("has no {key}")));
-        let step = text("step")?.parse().map_err(|error| broken(path, format!("its step is no number: {error}")))?;
+        let step =
+            text("step")?.parse().map_err(|error| broken(path, format!("its step is no number: {error}")))?;
         same_recipe(path, text("recipe")?, recipe, step)?;
-        let smoothed_loss = serde_json::from_str(text("smoothed_loss")?)
-            .map_err(|error| broken(path, format!("its smoothed_loss is no number: {error}")))?;
+        if step > recipe.steps {
+            return Err(broken(path, format!("is of step {step}, the recipe ends at {}", recipe.steps)));
+        }
+        // Not serde_json, which reads some numbers with an error in the last bit.
+        let smoothed_loss = match text("smoothed_loss")?.as_str() {
+            "null" => None,
+            loss => Some(
+                loss.parse().map_err(|error| broken(path, format!("its smoothed_loss is no number: {error}")))?,
+            ),
+        };
         let tensors = SafeTensors::deserialize(&bytes).map_err(not_ours)?;
         let values = |name| values(path, &tensors, name, weights);
         let optimizer = Optimizer {
@@ -68,10 +71,28 @@ impl State {
     }
 }
 
+/// The bytes of a file that has no more than so many, `None` if there is no such file.
+fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, TrainError> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file.map_err(TrainError::io(path))?,
+    };
+    let mut bytes = Vec::new();
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(TrainError::io(path))?;
+    match bytes.len() as u64 > limit {
+        true => Err(broken(path, format!("has more than the {limit} bytes that it can need"))),
+        false => Ok(Some(bytes)),
+    }
+}
+
 /// Whether a checkpoint of a step was made with a recipe that computes the same: [`FREE`] keys may differ, and so may
 /// `steps` as long as the learning rate has not depended on it.
 fn same_recipe(path: &Path, made_with: &str, recipe: &Recipe, step: u64) -> Result<(), TrainError> {
-    let before: Recipe = serde_json::from_str(made_with).map_err(|error| broken(path, format!("its recipe: {error}")))?;
+    let read = |text: &str| {
+        serde_json::from_str::<Recipe>(text).map_err(|error| broken(path, format!("its recipe: {error}")))
+    };
+    // Both have gone through a text, so that reading it changes nothing in one that stays as it is in the other.
+    let (before, recipe) = (read(made_with)?, &read(&recipe.to_json())?);
     let steps_free = step <= before.free_until().min(recipe.free_until());
     let (before, now) = (serde_json::json!(before), serde_json::json!(recipe));
     let keys = now.as_object().into_iter().flat_map(|object| object.keys());
@@ -86,7 +107,10 @@ fn values(path: &Path, tensors: &SafeTensors, name: &str, count: usize) -> Resul
     let tensor = tensors.tensor(name).map_err(|error| broken(path, error.to_string()))?;
     if tensor.dtype() != Dtype::F32 || tensor.shape() != [count] {
         let (dtype, shape) = (tensor.dtype(), tensor.shape());
-        return Err(broken(path, format!("its {name} is {dtype:?} {shape:?}; the network has {count} f32 weights")));
+        return Err(broken(
+            path,
+            format!("its {name} is {dtype:?} {shape:?}; the network has {count} f32 weights"),
+        ));
     }
     let bytes = tensor.data().as_chunks::<4>().0;
     Ok(bytes.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
@@ -117,5 +141,75 @@ impl View for Values<'_> {
 
     fn data_len(&self) -> usize {
         4 * self.values.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::recipe;
+    use serde_json::json;
+    use tempfile::TempDir;
+
+    /// A checkpoint of step 3 of a network of four weights, in a folder that goes away with the value.
+    fn saved() -> (TempDir, std::path::PathBuf, State, Recipe) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("train.safetensors");
+        let mut optimizer = Optimizer::new(vec![1.0, -0.0, f32::MIN_POSITIVE / 2.0, 0.1]);
+        let recipe = recipe(&json!({}));
+        (0..3).for_each(|_| optimizer.update(&recipe, &[1.0, 2.0, -1.0, 0.0], 0.5));
+        let state = State { optimizer, smoothed_loss: Some(0.1 + 0.2) };
+        state.save(&path, &recipe).expect("writable");
+        (folder, path, state, recipe)
+    }
+
+    #[test]
+    fn a_state_reads_back_to_the_last_bit() {
+        let (_folder, path, state, recipe) = saved();
+        assert_eq!(State::load(&path, &recipe, 4).expect("reads"), Some(state));
+        assert_eq!(State::load(&path.with_file_name("other"), &recipe, 4).expect("fine"), None);
+    }
+
+    #[test]
+    fn a_broken_file_is_named_whatever_is_broken() {
+        let (_folder, path, _, recipe) = saved();
+        let bytes = std::fs::read(&path).expect("there");
+        let values = 16 * 4;
+        for length in 0..bytes.len() {
+            std::fs::write(&path, &bytes[..length]).expect("writable");
+            let error = State::load(&path, &recipe, 4).expect_err("cut").to_string();
+            assert!(error.contains("train.safetensors: "), "{error}");
+        }
+        for at in 0..bytes.len() - values {
+            let mut changed = bytes.clone();
+            changed[at] ^= 0x01;
+            std::fs::write(&path, changed).expect("writable");
+            if let Err(error) = State::load(&path, &recipe, 4) {
+                assert!(error.to_string().contains("train.safetensors: "), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_of_another_network_or_too_large_is_refused() {
+        let (_folder, path, _, recipe) = saved();
+        let error = State::load(&path, &recipe, 5).expect_err("another network").to_string();
+        assert!(
+            error
+                .ends_with("its weights is F32 [4]; the network has 5 f32 weights; delete the file to begin anew"),
+            "{error}"
+        );
+        std::fs::write(&path, vec![0; 2 << 20]).expect("writable");
+        let error = State::load(&path, &recipe, 4).expect_err("too large").to_string();
+        assert!(error.contains("has more than the 1048640 bytes that it can need"), "{error}");
+    }
+
+    #[test]
+    fn a_step_beyond_the_last_is_refused() {
+        let (_folder, path, mut state, recipe) = saved();
+        state.optimizer.step = 13;
+        state.save(&path, &recipe).expect("writable");
+        let error = State::load(&path, &recipe, 4).expect_err("no such step").to_string();
+        assert!(error.contains("is of step 13, the recipe ends at 12"), "{error}");
     }
 }

@@ -1,0 +1,6 @@
+//! What image sets are read from files, and that no file does harm.
+
+mod files;
+mod formats;
+mod hostile;
+mod writing;

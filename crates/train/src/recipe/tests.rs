@@ -1,0 +1,135 @@
+use super::*;
+use crate::testing::{recipe, try_recipe};
+use serde_json::json;
+
+/// The message about a recipe with these changes.
+fn refusal(changes: &Value) -> String {
+    try_recipe(changes).expect_err("must be refused").to_string()
+}
+
+#[test]
+fn a_recipe_reads_back() {
+    let changes = json!({ "alpha": { "over": [1, 2, 3] }, "flip": "horizontal", "decay": { "tail": 3 }, "card": { "a": 1 } });
+    let recipe = recipe(&changes);
+    assert_eq!((recipe.alpha, recipe.decay), (Alpha::Over([1, 2, 3]), Decay::Tail(3)));
+    assert_eq!(Recipe::from_json(&recipe.to_json()).expect("its own text"), recipe);
+}
+
+#[test]
+fn the_recipes_of_the_project_make_sense() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/recipes");
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("there").map(|entry| entry.expect("readable").path()) {
+        let text = std::fs::read_to_string(&entry).expect("readable");
+        let recipe = Recipe::from_json(&text).unwrap_or_else(|error| panic!("{}: {error}", entry.display()));
+        assert_eq!(recipe.class_count(), Some(recipe.classes.len()), "{}", entry.display());
+        names.push(recipe.name);
+    }
+    assert!(names.contains(&"fashion-mnist".to_owned()), "{names:?}");
+}
+
+#[test]
+fn unknown_keys_are_named() {
+    for (key, named) in
+        [("learning_rat", "learning_rat"), ("unet.chanels", "chanels"), ("scheduler.beta_stop", "beta_stop")]
+    {
+        let message = refusal(&json!({ key: 1 }));
+        assert!(message.contains(named), "{key}: {message}");
+    }
+}
+
+#[test]
+fn values_of_another_kind_are_named() {
+    assert!(refusal(&json!({ "steps": -1 })).contains("-1"));
+    assert!(
+        refusal(&json!({ "flip": "vertical" }))
+            .contains("unknown variant `vertical`, expected `none` or `horizontal`")
+    );
+    assert!(
+        refusal(&json!({ "unet.down_block_types": ["CrossAttnDownBlock2D"] })).contains("CrossAttnDownBlock2D")
+    );
+    assert!(refusal(&json!({ "scheduler._class_name": "PNDMSchedulr" })).contains("PNDMSchedulr"));
+    assert!(refusal(&json!({ "scheduler.prediction_type": "velocity" })).contains("velocity"));
+    let message = Recipe::from_json("{").expect_err("no JSON").to_string();
+    assert!(message.starts_with("not a recipe: "), "{message}");
+}
+
+#[test]
+fn numbers_out_of_range_are_named_with_the_range() {
+    for (key, value, message) in [
+        ("steps", json!(0), "steps is 0; it must be from 1 to 4294967295"),
+        ("batch_size", json!(0), "batch_size is 0; it must be from 1 to 65536"),
+        ("shards", json!(0), "shards is 0; it must be from 1 to 4"),
+        ("shards", json!(3), "shards is 3; it must be a divisor of batch_size, which is 4"),
+        ("warmup_steps", json!(13), "warmup_steps is 13; it must be from 0 to 12"),
+        ("checkpoint_steps", json!(0), "checkpoint_steps is 0; it must be from 1 to 18446744073709551615"),
+        ("learning_rate", json!(0), "learning_rate is 0; it must be above 0, at most 1"),
+        ("learning_rate", json!(1.5), "learning_rate is 1.5; it must be above 0, at most 1"),
+        ("weight_decay", json!(-0.1), "weight_decay is -0.1; it must be from 0 to 1"),
+        ("betas", json!([0.9, 1]), "betas is [0.9, 1.0]; it must be two numbers from 0 up to but not 1"),
+        ("clip_norm", json!(0), "clip_norm is 0; it must be above 0"),
+        ("ema_decay", json!(1), "ema_decay is 1; it must be from 0 up to but not 1"),
+        ("label_dropout", json!(1.1), "label_dropout is 1.1; it must be from 0 to 1"),
+        (
+            "classes",
+            json!(["a"]),
+            "classes is 1 names; it must be empty, or 2 names: unet.num_class_embeds minus one for \"any class\"",
+        ),
+        (
+            "unet.dropout",
+            json!(0.1),
+            "unet.dropout is 0.1; it must be 0: what it drops could not be drawn again when a run goes on",
+        ),
+        (
+            "unet.num_class_embeds",
+            json!(1),
+            "unet.num_class_embeds is 1; it must be one more than there are classes, or null",
+        ),
+        (
+            "unet.class_embed_type",
+            json!("timestep"),
+            "unet.class_embed_type is \"timestep\"; it must be null: labels are indices",
+        ),
+        (
+            "unet.time_embedding_type",
+            json!("fourier"),
+            "unet.time_embedding_type is \"fourier\"; it must be positional, or learned with num_train_timesteps of at least 50",
+        ),
+    ] {
+        assert_eq!(refusal(&json!({ key: value })), message);
+    }
+}
+
+#[test]
+fn what_the_parts_refuse_is_said_to_be_theirs() {
+    assert!(refusal(&json!({ "unet.norm_num_groups": 3 })).starts_with("unet: "));
+    assert!(refusal(&json!({ "scheduler.num_train_timesteps": 0 })).starts_with("scheduler: "));
+    // alpha_bar ends at 0: trained for hours, and then nothing can be drawn.
+    let message =
+        refusal(&json!({ "scheduler.rescale_betas_zero_snr": true, "scheduler.prediction_type": "epsilon" }));
+    assert!(message.starts_with("scheduler: "), "{message}");
+    assert!(
+        try_recipe(
+            &json!({ "scheduler.rescale_betas_zero_snr": true, "scheduler.prediction_type": "v_prediction" })
+        )
+        .is_ok()
+    );
+}
+
+#[test]
+fn the_rate_rises_stays_and_falls() {
+    let rates = |decay: Value, steps: [u64; 6]| {
+        let changes = json!({ "steps": 100, "warmup_steps": 4, "learning_rate": 0.8, "decay": decay });
+        steps.map(|step| recipe(&changes).learning_rate_at(step))
+    };
+    assert_eq!(rates(json!("constant"), [1, 2, 3, 4, 5, 100]), [0.2, 0.4, 0.6000000000000001, 0.8, 0.8, 0.8]);
+    assert_eq!(
+        rates(json!({ "tail": 10 }), [1, 4, 90, 91, 95, 100]),
+        [0.2, 0.8, 0.8, 0.7200000000000001, 0.4, 0.0]
+    );
+    let cosine = rates(json!("cosine"), [2, 4, 28, 52, 76, 100]);
+    // (1 + cos(pi k / 4)) / 2 for k = 0 to 4; the first is of the warm-up. Rounding of f64.
+    let quarter = std::f64::consts::FRAC_1_SQRT_2;
+    let expected = [0.4, 0.8, 0.4 * (1.0 + quarter), 0.4, 0.4 * (1.0 - quarter), 0.0];
+    assert!(cosine.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-15), "{cosine:?}");
+}
