@@ -28,7 +28,7 @@ ci:
 
 # Train the embedded model anew (resumes): `just train train-images-idx3-ubyte.gz`
 train data out="runs/fashion-mnist":
-    cargo run --release -- train --recipe crates/train/recipes/fashion-mnist.json --data {{data}} --out {{out}}
+    cargo run --release -- train --recipe assets/recipes/fashion-mnist.json --data {{data}} --out {{out}}
 
 # The first picture of the README
 picture:

@@ -1,11 +1,11 @@
-//! Files that appear whole or not at all: written beside their place, then renamed into it.
+//! What a run may write where: on top of the files of `ddim-data`, which appear whole or not at all.
 
-use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Write};
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use ddim_data::Draft;
 
 /// What to do about a file that is already there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,8 +28,7 @@ impl Existing {
 #[derive(Debug)]
 pub(crate) struct Staged {
     target: PathBuf,
-    part: PathBuf,
-    file: File,
+    draft: Draft,
     existing: Existing,
 }
 
@@ -46,16 +45,10 @@ impl Staged {
         let folder = parent(target);
         fs::create_dir_all(folder)
             .with_context(|| format!("cannot make the folder {}; choose another --out", folder.display()))?;
-        let part = part_name(target);
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&part)
-            .with_context(|| format!("cannot write in {}; choose another --out", folder.display()))?;
-        lock(&file, target)?;
-        file.set_len(0)?;
-        Ok(Self { target: target.to_owned(), part, file, existing })
+        let draft = claimed(Draft::claim(target), target, || {
+            format!("cannot write in {}; choose another --out", folder.display())
+        })?;
+        Ok(Self { target: target.to_owned(), draft, existing })
     }
 
     /// Writes the whole content and puts the file in its place.
@@ -63,34 +56,23 @@ impl Staged {
     /// # Errors
     /// When the content cannot be written, for instance on a full disk; nothing is left behind then.
     pub(crate) fn finish(mut self, content: &[u8]) -> anyhow::Result<()> {
-        self.file.write_all(content).and_then(|()| self.file.sync_data()).with_context(|| self.cannot_write())?;
+        let cannot_write = || format!("cannot write {}", self.target.display());
+        self.draft.write(content).and_then(|()| self.draft.sync()).with_context(cannot_write)?;
         refuse_existing(&self.target, self.existing)?;
-        fs::rename(&self.part, &self.target).with_context(|| self.cannot_write())
-    }
-
-    fn cannot_write(&self) -> String {
-        format!("cannot write {}", self.target.display())
+        self.draft.place().with_context(cannot_write)
     }
 }
 
-impl Drop for Staged {
-    fn drop(&mut self) {
-        // After `finish` there is nothing to remove; a part that stays is overwritten by the next run.
-        let _ = fs::remove_file(&self.part);
-    }
-}
-
-/// Writes a file whole or not at all, in a folder that this run has locked.
+/// Writes a file whole or not at all, in a folder that this run has locked. Not synced: thousands of pictures would
+/// wait for the disk one by one.
 ///
 /// # Errors
 /// When it cannot be written; nothing is left behind then.
-pub(crate) fn write_whole(target: &Path, content: &[u8]) -> anyhow::Result<()> {
-    let part = part_name(target);
-    let written = write_part(&part, content).and_then(|()| fs::rename(&part, target));
-    if written.is_err() {
-        // The first error is the one to report.
-        let _ = fs::remove_file(&part);
-    }
+pub(crate) fn write_unsynced(target: &Path, content: &[u8]) -> anyhow::Result<()> {
+    let written = Draft::claim(target).and_then(|mut draft| {
+        draft.write(content)?;
+        draft.place()
+    });
     written.with_context(|| format!("cannot write {}", target.display()))
 }
 
@@ -99,20 +81,17 @@ pub(crate) fn write_whole(target: &Path, content: &[u8]) -> anyhow::Result<()> {
 /// # Errors
 /// When another process holds it.
 pub(crate) fn lock(file: &File, place: &Path) -> anyhow::Result<()> {
-    match file.try_lock() {
-        Ok(()) => Ok(()),
-        Err(TryLockError::WouldBlock) => {
-            bail!("another run is writing {}; wait until it ends, or choose another --out", place.display())
-        }
-        // A file system without locks: two runs at once are then the user's to avoid.
-        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
-        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", place.display())),
-    }
+    claimed(ddim_data::lock(file), place, || format!("cannot lock {}", place.display()))
 }
 
-fn write_part(part: &Path, content: &[u8]) -> io::Result<()> {
-    // Not synced: thousands of pictures would wait for the disk one by one.
-    File::create(part)?.write_all(content)
+/// What came of a lock; `problem` says what failed where it is not that another run holds it.
+fn claimed<T>(claim: io::Result<T>, place: &Path, problem: impl FnOnce() -> String) -> anyhow::Result<T> {
+    match claim {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            bail!("another run is writing {}; wait until it ends, or choose another --out", place.display())
+        }
+        claim => claim.with_context(problem),
+    }
 }
 
 fn refuse_existing(target: &Path, existing: Existing) -> anyhow::Result<()> {
@@ -127,14 +106,6 @@ fn parent(target: &Path) -> &Path {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     }
-}
-
-/// `a/b.png` -> `a/.b.png.part`
-fn part_name(target: &Path) -> PathBuf {
-    let mut name = OsString::from(".");
-    name.push(target.file_name().unwrap_or_default());
-    name.push(".part");
-    target.with_file_name(name)
 }
 
 #[cfg(test)]
@@ -171,7 +142,7 @@ mod tests {
         let error = Staged::create(&target, Existing::Keep).expect_err("taken");
         assert!(error.to_string().contains("another run"), "{error}");
         drop(first);
-        fs::write(part_name(&target), "left by a killed run").expect("writable");
+        fs::write(folder.path().join(".a.png.tmp"), "left by a killed run").expect("writable");
         Staged::create(&target, Existing::Keep).expect("free again").finish(b"x").expect("writable");
         assert_eq!(fs::read(&target).expect("written"), b"x");
     }

@@ -14,7 +14,6 @@ use crate::classes::Classes;
 use crate::device::Chosen;
 use crate::model::Model;
 use crate::noise::NoiseFile;
-use crate::picture;
 use crate::plan::{self, ResolvedPlan};
 use crate::run_record::RunRecord;
 use crate::seeds::{Draws, Stream};
@@ -83,7 +82,7 @@ impl<'a> Job<'a> {
             guidance: args.guidance,
             shape,
             batch_size: args.batch_size,
-            columns: picture::columns(draws.len(), in_turn.len()),
+            columns: columns(draws.len(), in_turn.len()),
             run,
             streams: draws.streams(),
             plan,
@@ -162,4 +161,26 @@ fn check_guidance(weight: f64, classes: &Classes) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+/// How many pictures a grid's row holds: one of each class where classes are drawn in turn, else a square.
+fn columns(pictures: usize, classes_in_turn: usize) -> usize {
+    let widest = 20;
+    if (2..=widest).contains(&classes_in_turn) && pictures >= classes_in_turn {
+        return classes_in_turn;
+    }
+    (1..).find(|side| side * side >= pictures).unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_follow_the_classes_else_a_square() {
+        assert_eq!((columns(20, 10), columns(10, 10), columns(9, 10)), (10, 10, 3));
+        assert_eq!(columns(16, 1), 4);
+        assert_eq!(columns(17, 0), 5);
+        assert_eq!(columns(1, 10), 1);
+    }
 }

@@ -15,7 +15,6 @@ mod job;
 mod model;
 mod noise;
 mod output;
-mod picture;
 mod plan;
 mod progress;
 mod run_record;

@@ -3,8 +3,6 @@
 mod animation;
 mod collected;
 mod folder;
-mod npz;
-mod png;
 mod preview;
 mod tensors;
 
@@ -66,9 +64,29 @@ impl Destination {
     }
 }
 
+/// Refuses the numbers of channels that no picture file can hold.
+///
+/// # Errors
+/// For anything but 1 (grey), 3 (colour) and 4 (colour and transparency).
+pub(crate) fn check_channels(channels: usize) -> anyhow::Result<()> {
+    if !matches!(channels, 1 | 3 | 4) {
+        bail!(
+            "the model draws {channels} channels, and a picture has 1 (grey), 3 (colour) or 4 (with transparency); \
+             write raw numbers with --out FILE.npz or --out FILE.safetensors"
+        );
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_channels_are_refused_with_the_way_out() {
+        let error = check_channels(2).expect_err("two channels").to_string();
+        assert!(error.contains("2 channels") && error.contains(".npz"), "{error}");
+    }
 
     #[test]
     fn the_ending_decides() {

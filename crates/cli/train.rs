@@ -38,11 +38,7 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<Ending> {
     bar.finish_and_clear();
     match trained? {
         Trained::Stopped { step } => {
-            tracing::warn!(
-                "interrupted at step {step} of {}; it is saved in {}, the same command goes on from there",
-                recipe.steps,
-                args.out.display()
-            );
+            tracing::warn!("{}", how_to_go_on(step, recipe.steps, &args.out));
             Ok(Ending::Interrupted)
         }
         Trained::Finished { model } => {
@@ -83,12 +79,40 @@ fn show(event: &TrainEvent, bar: &ProgressBar) {
     }
 }
 
+/// What to do after an interruption; before the first step nothing has been saved.
+fn how_to_go_on(step: u64, steps: u64, out: &Path) -> String {
+    match step {
+        0 => "interrupted before the first step; nothing is lost, the same command begins anew".to_owned(),
+        _ => format!(
+            "interrupted at step {step} of {steps}; it is saved in {}, the same command goes on from there",
+            out.display()
+        ),
+    }
+}
+
+/// Says where the model is, and in JSON its last loss too; a run that was finished before has no step to tell it.
 fn report(args: &TrainArgs, recipe: &Recipe, model: &Path, loss: Option<f64>) -> anyhow::Result<()> {
     let text = if args.json {
-        format!("{:#}\n", json!({ "model": model, "steps": recipe.steps, "loss": loss }))
+        let mut ending = json!({ "model": model, "steps": recipe.steps });
+        if let Some(loss) = loss {
+            ending["loss"] = loss.into();
+        }
+        format!("{ending:#}\n")
     } else {
         format!("{}\n", model.display())
     };
     io::stdout().write_all(text.as_bytes())?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_step_that_was_taken_is_called_saved() {
+        let told = |step| how_to_go_on(step, 9, Path::new("runs/a"));
+        assert_eq!(told(0), "interrupted before the first step; nothing is lost, the same command begins anew");
+        assert!(told(3).contains("step 3 of 9; it is saved in runs/a"), "{}", told(3));
+    }
 }

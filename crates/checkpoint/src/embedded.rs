@@ -40,7 +40,7 @@ macro_rules! asset {
 }
 
 /// The embedded models, the default first: one line each, `embed!("name")` for `assets/name/`.
-const MODELS: &[Embedded] = &[];
+const MODELS: &[Embedded] = &[embed!("fashion-mnist")];
 
 /// The names of the embedded models, the default first.
 pub fn embedded_names() -> &'static [&'static str] {

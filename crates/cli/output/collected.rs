@@ -2,12 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use ddim_data::{Picture, encode_npz, encode_png, grid};
 use ddim_schedule::PixelRounding;
 
-use super::tensors::RawRun;
-use super::{npz, png, tensors};
+use super::tensors::{self, RawRun};
 use crate::files::{Existing, Staged};
-use crate::picture::{self, Picture};
 
 /// What kind of file holds all pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,13 +74,11 @@ impl Collected {
             return Ok(None);
         }
         let bytes = match self.kind {
-            FileKind::Grid => {
-                png::encode(&picture::grid(&self.pictures(captions), captions.columns), captions.run)?
-            }
+            FileKind::Grid => encode_png(&grid(&self.pictures(captions), captions.columns), captions.run)?,
             FileKind::Npz => {
                 let pictures = self.pictures(captions);
                 let labels = captions.labels.get(..pictures.len()).unwrap_or_default();
-                npz::encode(&pictures, labels)?
+                encode_npz(&pictures, labels)?
             }
             FileKind::Tensors => tensors::encode(&self.raw(captions), captions.run)?,
         };
@@ -93,7 +90,7 @@ impl Collected {
         let one = captions.shape.iter().product();
         self.finals
             .chunks(one)
-            .map(|values| Picture::from_values(values, captions.shape, captions.rounding))
+            .map(|values| Picture::from_values(values, captions.shape, |value| captions.rounding.to_u8(value)))
             .collect()
     }
 

@@ -6,10 +6,9 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use ddim_data::{Picture, encode_png, grid};
 
-use super::png;
 use crate::files;
-use crate::picture::{self, Picture};
 use crate::run_record;
 
 /// The most pictures that `grid.png` shows.
@@ -72,7 +71,7 @@ impl Folder {
             OpenMode::New | OpenMode::Resume => {}
         }
         let done = if mode == OpenMode::Resume { present } else { BTreeSet::new() };
-        files::write_whole(&folder.path.join(RUN), folder.run.as_bytes())?;
+        files::write_unsynced(&folder.path.join(RUN), folder.run.as_bytes())?;
         let missing = (0..count).filter(|index| !done.contains(index)).collect();
         Ok((folder, missing))
     }
@@ -82,8 +81,8 @@ impl Folder {
     /// # Errors
     /// When it cannot be written, for instance on a full disk; the pictures before it stay.
     pub(crate) fn write(&self, index: usize, picture: &Picture) -> anyhow::Result<()> {
-        let bytes = png::encode(picture, &self.run)?;
-        files::write_whole(&self.picture_path(index), &bytes)
+        let bytes = encode_png(picture, &self.run)?;
+        files::write_unsynced(&self.picture_path(index), &bytes)
             .with_context(|| format!("stopped at picture {index}; the finished ones stay, go on with --resume"))
     }
 
@@ -93,8 +92,8 @@ impl Folder {
     /// When a picture cannot be read or the grid cannot be written.
     pub(crate) fn write_grid(&self, count: usize, columns: usize) -> anyhow::Result<()> {
         let pictures = self.read_first(count.min(MOST_IN_GRID))?;
-        let bytes = png::encode(&picture::grid(&pictures, columns), &self.run)?;
-        files::write_whole(&self.path.join(GRID), &bytes)
+        let bytes = encode_png(&grid(&pictures, columns), &self.run)?;
+        files::write_unsynced(&self.path.join(GRID), &bytes)
     }
 
     /// The first `count` pictures, read back.
@@ -167,9 +166,7 @@ fn is_whole(path: &Path) -> bool {
 }
 
 fn read_picture(path: &Path) -> anyhow::Result<Picture> {
-    fs::read(path)
-        .map_err(anyhow::Error::from)
-        .and_then(|bytes| png::decode(&bytes))
+    Picture::read(path)
         .with_context(|| format!("cannot read {}; remove it and draw it again with --resume", path.display()))
 }
 

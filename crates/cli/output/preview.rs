@@ -1,6 +1,6 @@
 //! Pictures as coloured half-blocks for a terminal: two pixels a character, one above the other.
 
-use crate::picture::Picture;
+use ddim_data::Picture;
 
 /// Draws pictures side by side, as many in a row as `width` characters hold; a wider picture is thinned out.
 pub(crate) fn half_blocks(pictures: &[Picture], width: usize) -> String {

@@ -4,12 +4,12 @@ use std::env;
 use std::path::PathBuf;
 
 use anyhow::bail;
+use ddim_data::Picture;
 
 use crate::args::OutputArgs;
 use crate::files::Existing;
 use crate::job::Job;
-use crate::output::{Animation, Captions, Collected, Destination, FileKind, Folder, OpenMode, half_blocks};
-use crate::picture::{self, Picture};
+use crate::output::{self, Animation, Captions, Collected, Destination, FileKind, Folder, OpenMode, half_blocks};
 
 /// The most pictures shown in the terminal.
 const MOST_SHOWN: usize = 64;
@@ -203,7 +203,7 @@ impl Written {
 }
 
 fn to_picture(job: &Job<'_>, values: &[f32]) -> Picture {
-    Picture::from_values(values, job.shape, job.rounding())
+    Picture::from_values(values, job.shape, |value| job.rounding().to_u8(value))
 }
 
 /// Refuses options that do not fit the destination.
@@ -215,7 +215,7 @@ fn check(args: &OutputArgs, destination: &Destination, job: &Job<'_>) -> anyhow:
         bail!("--resume needs --out FOLDER; a single file is written at the end and cannot be resumed");
     }
     if destination.needs_picture_channels() || args.animate.is_some() || args.show {
-        picture::check_channels(job.shape[0])?;
+        output::check_channels(job.shape[0])?;
     }
     Ok(())
 }

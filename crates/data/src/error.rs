@@ -88,11 +88,11 @@ pub enum DataError {
         label: usize,
     },
     /// Pictures that do not fit into the format.
-    #[error("{path}: {problem}")]
-    Unwritable {
-        /// The file that was to be written.
-        path: PathBuf,
-        /// Why it cannot be.
+    #[error("cannot encode a {format}: {problem}")]
+    Encode {
+        /// The format.
+        format: &'static str,
+        /// Why it cannot hold them.
         problem: String,
     },
 }

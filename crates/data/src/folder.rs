@@ -1,8 +1,7 @@
 //! Folders of pictures: each sub-folder is a class.
 
 use crate::image_set::{ImageSet, checked_bytes};
-use crate::{DataError, Size};
-use image::{ColorType, DynamicImage, ImageReader};
+use crate::{DataError, Picture, Size};
 use std::path::{Path, PathBuf};
 
 /// What lies in a folder, in order of the names, hidden files left out.
@@ -52,7 +51,8 @@ impl Pictures {
     fn append(&mut self, files: &[PathBuf]) -> Result<usize, DataError> {
         let mut count = 0;
         for file in files.iter().filter(|file| is_picture(file)) {
-            let (pixels, shape) = decode(file)?;
+            let Picture { width, height, channels, pixels } = Picture::read(file)?;
+            let shape = [height, width, channels];
             match &self.first {
                 None => self.first = Some((file.clone(), shape)),
                 Some((_, expected)) if *expected == shape => {}
@@ -89,20 +89,4 @@ fn is_picture(path: &Path) -> bool {
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     path.is_file()
         && ["png", "jpg", "jpeg", "gif", "webp", "bmp"].contains(&extension.to_ascii_lowercase().as_str())
-}
-
-/// 8 bits a channel, \[height, width, channels\]. The decoder's own limits keep a small file from becoming a huge
-/// picture.
-fn decode(path: &Path) -> Result<(Vec<u8>, [usize; 3]), DataError> {
-    let reader =
-        ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(DataError::read(path))?;
-    let picture =
-        reader.decode().map_err(|error| DataError::malformed(path, format!("is no picture: {error}")))?;
-    let (height, width) = (picture.height() as usize, picture.width() as usize);
-    let (pixels, channels) = match picture.color() {
-        ColorType::L8 | ColorType::L16 => (picture.into_luma8().into_raw(), 1),
-        ColorType::Rgb8 | ColorType::Rgb16 | ColorType::Rgb32F => (DynamicImage::into_rgb8(picture).into_raw(), 3),
-        _ => (picture.into_rgba8().into_raw(), 4),
-    };
-    Ok((pixels, [height, width, channels]))
 }

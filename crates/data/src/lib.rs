@@ -1,23 +1,31 @@
 //! Image sets in, pictures out.
 //!
-//! [`open`] reads a set of pictures of one size, whatever its format, into an [`ImageSet`]. [`write_png`] and
-//! [`write_grid`] write pictures, and [`write_whole`] any file, so that each appears whole or not at all.
+//! [`open`] reads a set of pictures of one size, whatever its format, into an [`ImageSet`]. A [`Picture`] becomes the
+//! bytes of a file by [`encode_png`], many become one by [`grid`], [`encode_npz`] or [`encode_animation`], and
+//! [`write_whole`] writes a file so that it appears whole or not at all ([`Draft`] in single steps).
 //!
 //! Files come from strangers. A broken or lying one ends in a [`DataError`] that names it; sizes are checked before
 //! anything of that size is allocated, and what is unpacked is never more than the header has announced.
 
+mod animation;
 mod cifar10;
 mod error;
 mod folder;
+mod grid;
 mod idx;
 mod image_set;
 mod names;
 mod npy;
 mod npz;
 mod picture;
+mod png;
 mod whole;
 
-pub use error::{DataError, Size};
-pub use image_set::{Alpha, ImageSet, MAX_BYTES, open};
-pub use picture::{Pixels, write_grid, write_png};
-pub use whole::write_whole;
+pub use self::animation::{AnimationFormat, encode_animation};
+pub use self::error::{DataError, Size};
+pub use self::grid::grid;
+pub use self::image_set::{Alpha, ImageSet, MAX_BYTES, open};
+pub use self::npz::encode_npz;
+pub use self::picture::Picture;
+pub use self::png::encode_png;
+pub use self::whole::{Draft, lock, write_whole};

@@ -14,6 +14,9 @@ pub(crate) struct Header {
     pub(crate) shape: Vec<usize>,
 }
 
+/// How every npy array begins.
+const MAGIC: &[u8] = b"\x93NUMPY";
+
 /// Real headers have some 100 bytes.
 const LIMIT: u32 = 1 << 16;
 
@@ -40,6 +43,20 @@ impl Header {
         let shape = axes.map(str::parse).collect::<Result<_, _>>().map_err(|_| unreadable())?;
         Ok(Header { descr: descr.to_owned(), shape })
     }
+
+    /// What comes before the first value, in version 1.0: padded as NumPy does, so that the values begin at a
+    /// multiple of 64 bytes.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let shape: String = self.shape.iter().map(|axis| format!("{axis}, ")).collect();
+        let (descr, shape) = (&self.descr, shape.trim_end());
+        let mut text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({shape}), }}");
+        let before = MAGIC.len() + 4; // the version and the length
+        let padding = 63 - (before + text.len()) % 64;
+        text.extend(std::iter::repeat_n(' ', padding));
+        text.push('\n');
+        let length = u16::try_from(text.len()).expect("a header of some 100 bytes");
+        [MAGIC, &[1, 0], &length.to_le_bytes(), text.as_bytes()].concat()
+    }
 }
 
 /// The text of the header, or what is wrong with what stands in its place.
@@ -47,7 +64,7 @@ fn text(reader: &mut dyn Read) -> io::Result<Result<String, String>> {
     let mut start = [0; 8];
     reader.read_exact(&mut start)?;
     let version = start[6];
-    if &start[..6] != b"\x93NUMPY" || !(1..=3).contains(&version) {
+    if &start[..6] != MAGIC || !(1..=3).contains(&version) {
         return Ok(Err("is no npy array of version 1, 2 or 3".to_owned()));
     }
     // The length has two bytes in version 1, four in the later ones.
@@ -71,4 +88,21 @@ fn value<'a>(text: &'a str, key: &str) -> Option<&'a str> {
 /// As much of a text as an error message should show.
 fn start(text: &str) -> String {
     text.trim_end().chars().take(80).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_read_back_and_the_values_after_them_are_aligned() {
+        for shape in [vec![], vec![7], vec![2, 3], vec![1000, 28, 28, 1], vec![usize::MAX; 4]] {
+            let header = Header { descr: "<i8".to_owned(), shape };
+            let bytes = header.to_bytes();
+            assert!(bytes.len().is_multiple_of(64) && bytes.ends_with(b"\n"), "{header:?}");
+            let mut rest = bytes.as_slice();
+            assert_eq!(Header::read(&mut rest), Ok(header));
+            assert!(rest.is_empty());
+        }
+    }
 }

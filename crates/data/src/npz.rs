@@ -1,18 +1,31 @@
 //! npz, the zip archive of NumPy arrays that published evaluators read: `arr_0` pictures, `arr_1` labels.
 
-use crate::DataError;
 use crate::image_set::{ImageSet, checked_bytes, checked_shape};
 use crate::npy::Header;
-use npyz::npz::{NpzArchive, file_name_from_array_name};
-use npyz::zip::result::ZipError;
+use crate::{DataError, Picture};
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufReader, Cursor, Read, Write};
 use std::path::Path;
+use zip::result::{ZipError, ZipResult};
+use zip::write::SimpleFileOptions;
+use zip::{ZipArchive, ZipWriter};
+
+/// The bytes of an npz file of pictures, uint8 \[n, height, width, channels\], and of their labels, int64 \[n\], where
+/// there are any.
+///
+/// # Errors
+/// When the archive cannot hold them.
+///
+/// # Panics
+/// When there is no picture, or not one label for each.
+pub fn encode_npz(pictures: &[Picture], labels: &[usize]) -> Result<Vec<u8>, DataError> {
+    write(pictures, labels).map_err(|error| DataError::Encode { format: "npz", problem: error.to_string() })
+}
 
 /// `arr_0` uint8 \[n, height, width(, channels)\], and labels from `arr_1` where there are any.
 pub(crate) fn open(path: &Path) -> Result<ImageSet, DataError> {
     let file = File::open(path).map_err(DataError::read(path))?;
-    let archive = NpzArchive::new(BufReader::new(file));
+    let archive = ZipArchive::new(BufReader::new(file));
     let mut archive =
         archive.map_err(|error| DataError::malformed(path, format!("is no npz archive: {error}")))?;
     let mut shape = [0; 3];
@@ -31,7 +44,7 @@ pub(crate) fn open(path: &Path) -> Result<ImageSet, DataError> {
     Ok(ImageSet { pixels, labels, shape, class_names: Vec::new() })
 }
 
-type Archive = NpzArchive<BufReader<File>>;
+type Archive = ZipArchive<BufReader<File>>;
 
 /// The bytes of an array, `None` if there is no such array. `check` looks at its header and gives the bytes a value.
 fn read(
@@ -41,7 +54,7 @@ fn read(
     check: impl FnOnce(&Header) -> Result<usize, DataError>,
 ) -> Result<Option<Vec<u8>>, DataError> {
     let problem = |problem: String| DataError::malformed(path, format!("its {name} {problem}"));
-    let mut file = match archive.zip_archive().by_name(&file_name_from_array_name(name)) {
+    let mut file = match archive.by_name(&file_name(name)) {
         Err(ZipError::FileNotFound) => return Ok(None),
         file => file.map_err(|error| problem(format!("cannot be unpacked: {error}")))?,
     };
@@ -106,4 +119,35 @@ fn label(bytes: &[u8], signed: bool) -> Option<usize> {
     let value =
         bytes.iter().rev().try_fold(0usize, |value, byte| value.checked_mul(256)?.checked_add((*byte).into()));
     value.filter(|value| !negative && *value < LABELS)
+}
+
+fn write(pictures: &[Picture], labels: &[usize]) -> ZipResult<Vec<u8>> {
+    let first = pictures.first().expect("at least one picture");
+    assert!(labels.is_empty() || labels.len() == pictures.len(), "one label for each picture");
+    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+    let shape = vec![pictures.len(), first.height, first.width, first.channels];
+    let pixels: Vec<&[u8]> = pictures.iter().map(|picture| picture.pixels.as_slice()).collect();
+    add(&mut archive, "arr_0", &Header { descr: "|u1".to_owned(), shape }, &pixels)?;
+    if !labels.is_empty() {
+        let values: Vec<u8> = labels.iter().flat_map(|label| (*label as i64).to_le_bytes()).collect();
+        add(&mut archive, "arr_1", &Header { descr: "<i8".to_owned(), shape: vec![labels.len()] }, &[&values])?;
+    }
+    Ok(archive.finish()?.into_inner())
+}
+
+/// A file of more than 4 GiB must be announced; half of it leaves room for what packing adds.
+const LARGE: usize = 1 << 31;
+
+fn add(archive: &mut ZipWriter<Cursor<Vec<u8>>>, name: &str, header: &Header, values: &[&[u8]]) -> ZipResult<()> {
+    let bytes: usize = values.iter().map(|part| part.len()).sum();
+    archive.start_file(file_name(name), SimpleFileOptions::default().large_file(bytes > LARGE))?;
+    archive.write_all(&header.to_bytes())?;
+    for part in values {
+        archive.write_all(part)?;
+    }
+    Ok(())
+}
+
+fn file_name(array: &str) -> String {
+    format!("{array}.npy")
 }

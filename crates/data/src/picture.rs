@@ -1,117 +1,86 @@
-//! Writing PNG: single pictures and grids.
+//! 8-bit pictures in memory.
 
-use crate::{DataError, write_whole};
-use png::{BitDepth, ColorType, Encoder};
-use std::borrow::Cow;
-use std::io;
+use crate::DataError;
+use image::{ColorType, DynamicImage, ImageReader};
 use std::path::Path;
 
-/// Pictures of one size with 8 bits a channel, row after row: \[n, height, width, channels\].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pixels<'a> {
-    /// The values.
-    pub values: &'a [u8],
-    /// \[height, width, channels\]; 1 channel is grey, 3 are RGB, 4 are RGBA.
-    pub shape: [usize; 3],
+/// An 8-bit picture, rows from the top, channels innermost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Picture {
+    /// Pixels in a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// 1 is grey, 3 are RGB, 4 are RGBA.
+    pub channels: usize,
+    /// \[height, width, channels\].
+    pub pixels: Vec<u8>,
 }
 
-/// Writes one picture.
-///
-/// # Errors
-/// An unusual number of channels, and whatever the file system refuses.
-///
-/// # Panics
-/// When there is not exactly one picture.
-pub fn write_png(path: &Path, picture: Pixels) -> Result<(), DataError> {
-    assert_eq!(picture.len(), 1, "one picture makes one PNG");
-    let color = color(path, picture.shape)?;
-    write_whole(path, |file| {
-        let [height, width, _] = picture.shape;
-        let mut encoder = Encoder::new(file, side(width)?, side(height)?);
-        encoder.set_color(color);
-        encoder.set_depth(BitDepth::Eight);
-        let mut writer = encoder.write_header()?;
-        writer.write_image_data(picture.values)?;
-        Ok(writer.finish()?)
-    })
-}
-
-/// Writes pictures side by side, `columns` in a row, with a line of one dark pixel between them.
-///
-/// # Errors
-/// As [`write_png`].
-///
-/// # Panics
-/// Without pictures or columns.
-pub fn write_grid(path: &Path, pictures: Pixels, columns: usize) -> Result<(), DataError> {
-    color(path, pictures.shape)?;
-    let (values, shape) = grid(pictures, columns);
-    write_png(path, Pixels { values: &values, shape })
-}
-
-impl Pixels<'_> {
-    /// How many pictures.
+impl Picture {
+    /// Rounds `values` (\[channels, height, width\], -1 black, 1 white) with `to_u8`.
     ///
     /// # Panics
-    /// When the values do not make up whole pictures.
-    pub fn len(&self) -> usize {
-        let size: usize = self.shape.iter().product();
-        assert!(
-            size > 0 && self.values.len().is_multiple_of(size),
-            "{} values make no pictures of {size}",
-            self.values.len()
-        );
-        self.values.len() / size
+    /// When there are not as many values as the shape says.
+    pub fn from_values(values: &[f32], [channels, height, width]: [usize; 3], to_u8: impl Fn(f32) -> u8) -> Self {
+        let plane = height * width;
+        assert_eq!(values.len(), channels * plane, "a picture of {channels}x{height}x{width}");
+        let to_u8 = &to_u8;
+        let pixels = (0..plane)
+            .flat_map(|at| (0..channels).map(move |channel| to_u8(values[channel * plane + at])))
+            .collect();
+        Self { width, height, channels, pixels }
     }
 
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.values.is_empty()
+    /// Reads a picture file, whatever its format; more bits a channel become 8. The decoder's own limits keep a small
+    /// file from becoming a huge picture.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is no whole picture.
+    pub fn read(path: &Path) -> Result<Self, DataError> {
+        let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
+        let decoded = reader.map_err(DataError::read(path))?.decode();
+        let picture = decoded.map_err(|error| DataError::malformed(path, format!("is no picture: {error}")))?;
+        let (width, height) = (picture.width() as usize, picture.height() as usize);
+        let (pixels, channels) = match picture.color() {
+            ColorType::L8 | ColorType::L16 => (picture.into_luma8().into_raw(), 1),
+            ColorType::Rgb8 | ColorType::Rgb16 | ColorType::Rgb32F => {
+                (DynamicImage::into_rgb8(picture).into_raw(), 3)
+            }
+            _ => (picture.into_rgba8().into_raw(), 4),
+        };
+        Ok(Self { width, height, channels, pixels })
     }
-}
 
-/// The value of the lines in a grid, and the opacity of all of it.
-const LINE: u8 = 32;
-
-/// One large picture.
-fn grid(pictures: Pixels<'_>, columns: usize) -> (Cow<'_, [u8]>, [usize; 3]) {
-    let count = pictures.len();
-    assert!(count > 0 && columns > 0, "{count} pictures in {columns} columns make no grid");
-    let [height, width, channels] = pictures.shape;
-    if count == 1 {
-        return (pictures.values.into(), pictures.shape);
-    }
-    let columns = columns.min(count);
-    let rows = count.div_ceil(columns);
-    let total = [rows * (height + 1) - 1, columns * (width + 1) - 1, channels];
-    let mut line = vec![LINE; channels];
-    if let [_, _, _, opacity] = line.as_mut_slice() {
-        *opacity = u8::MAX;
-    }
-    let mut out = line.repeat(total[0] * total[1]);
-    for (index, picture) in pictures.values.chunks_exact(height * width * channels).enumerate() {
-        let (top, left) = (index / columns * (height + 1), index % columns * (width + 1));
-        for (row, pixels) in picture.chunks_exact(width * channels).enumerate() {
-            let start = ((top + row) * total[1] + left) * channels;
-            out[start..start + pixels.len()].copy_from_slice(pixels);
+    /// Red, green and blue of a pixel, over white where the picture has transparency.
+    ///
+    /// # Panics
+    /// When the pixel is outside of the picture, or has other than 1, 3 or 4 channels.
+    pub fn rgb(&self, x: usize, y: usize) -> [u8; 3] {
+        let at = (y * self.width + x) * self.channels;
+        match self.pixels[at..at + self.channels] {
+            [grey] => [grey; 3],
+            [r, g, b] => [r, g, b],
+            [r, g, b, alpha] => [r, g, b].map(|c| over_white(c, alpha)),
+            _ => panic!("pictures of {} channels have no colour", self.channels),
         }
     }
-    (out.into(), total)
 }
 
-fn color(path: &Path, shape: [usize; 3]) -> Result<ColorType, DataError> {
-    match shape[2] {
-        1 => Ok(ColorType::Grayscale),
-        3 => Ok(ColorType::Rgb),
-        4 => Ok(ColorType::Rgba),
-        channels => Err(DataError::Unwritable {
-            path: path.to_owned(),
-            problem: format!("pictures have {channels} channels; those with 1, 3 or 4 can be written"),
-        }),
+fn over_white(value: u8, alpha: u8) -> u8 {
+    let (value, alpha) = (u32::from(value), u32::from(alpha));
+    // Between 0 and 255 by construction.
+    ((value * alpha + 255 * (255 - alpha)) / 255) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn channels_move_innermost() {
+        let values = [-1.0, 1.0, 1.0, -1.0, -1.0, -1.0]; // red, green, blue planes of two pixels
+        let picture = Picture::from_values(&values, [3, 1, 2], |value| if value > 0.0 { 255 } else { 0 });
+        assert_eq!(picture.pixels, [0, 255, 0, 255, 0, 0]);
     }
-}
-
-fn side(pixels: usize) -> io::Result<u32> {
-    u32::try_from(pixels)
-        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, format!("{pixels} pixels are too many")))
 }

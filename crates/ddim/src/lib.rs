@@ -47,3 +47,8 @@ pub use model::{Batch, Model, Progress};
 pub use options::Options;
 pub use pictures::Pictures;
 pub use plan_json::{plan_json, settings_json};
+
+/// Compiles the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

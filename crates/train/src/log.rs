@@ -24,7 +24,7 @@ impl Log {
         };
         let done = text.lines().skip(1).filter(|line| number(line).is_some_and(|number| number <= step));
         let kept: String = std::iter::once(HEADER).chain(done).flat_map(|line| [line, "\n"]).collect();
-        write_whole(path, |file| file.write_all(kept.as_bytes()))?;
+        write_whole(path, kept.as_bytes())?;
         let file = OpenOptions::new().append(true).open(path).map_err(TrainError::io(path))?;
         Ok(Log { path: path.to_owned(), file: BufWriter::new(file) })
     }

@@ -3,12 +3,11 @@
 use crate::{RecipeError, TrainError};
 use burn::tensor::{Device, Tensor};
 use ddim_checkpoint::SchedulerConfig;
-use ddim_data::{Pixels, write_grid};
+use ddim_data::{Picture, grid};
 use ddim_sampler::{Noise, Outcome, PictureNoise, sample};
 use ddim_schedule::{Convention, Eta, Method, PixelRounding, Plan, Settings};
 use ddim_unet::{Labels, UNet2D};
 use std::ops::ControlFlow;
-use std::path::Path;
 
 /// Steps of DDIM: enough to judge by.
 const STEPS: usize = 20;
@@ -29,16 +28,15 @@ pub(crate) fn plan(scheduler: &SchedulerConfig) -> Result<Plan, RecipeError> {
     Ok(Plan::new(&schedule, &settings)?)
 }
 
-/// Draws pictures from noise that is the same every time and writes them as a grid: for a model with classes two rows
-/// with a picture of each, for another eight times eight pictures.
-pub(crate) fn write(
-    path: &Path,
+/// A grid of pictures drawn from noise that is the same every time: for a model with classes two rows with a picture
+/// of each, for another eight times eight pictures.
+pub(crate) fn draw(
     unet: &UNet2D,
     scheduler: &SchedulerConfig,
     classes: Option<usize>,
     size: [usize; 2],
     device: &Device,
-) -> Result<(), TrainError> {
+) -> Result<Picture, TrainError> {
     let (count, columns) = classes.map_or((COLUMNS * COLUMNS, COLUMNS), |classes| (2 * classes, classes));
     let plan = plan(scheduler)?;
     let shape = [count, unet.config().in_channels, size[0], size[1]];
@@ -51,9 +49,9 @@ pub(crate) fn write(
     let x = noise.initial(shape, device);
     let drawn = sample(&plan, x, network, &mut noise, |_| ControlFlow::Continue(()))?;
     let (Outcome::Finished(x) | Outcome::Stopped { x, .. }) = drawn;
-    let values: Vec<f32> =
-        x.permute([0, 2, 3, 1]).into_data().convert::<f32>().try_into_vec().expect("converted to f32");
-    let values: Vec<u8> = values.into_iter().map(|value| PixelRounding::HalfEven.to_u8(value)).collect();
-    let pictures = Pixels { values: &values, shape: [size[0], size[1], shape[1]] };
-    Ok(write_grid(path, pictures, columns)?)
+    let values: Vec<f32> = x.into_data().convert::<f32>().try_into_vec().expect("converted to f32");
+    let shape = [shape[1], shape[2], shape[3]];
+    let picture = |values| Picture::from_values(values, shape, |value| PixelRounding::HalfEven.to_u8(value));
+    let pictures: Vec<Picture> = values.chunks_exact(shape.iter().product()).map(picture).collect();
+    Ok(grid(&pictures, columns))
 }

@@ -8,11 +8,12 @@ use crate::state::State;
 use crate::{Recipe, RecipeError, TrainError, TrainEvent, preview, weights};
 use burn::tensor::Device;
 use ddim_checkpoint::{Card, Checkpoint, SchedulerConfig};
-use ddim_data::{Alpha, ImageSet, Size, write_whole};
+use ddim_data::{Alpha, ImageSet, Size, encode_png, write_whole};
 use ddim_schedule::Convention;
 use ddim_unet::UNet2D;
 use std::borrow::Cow;
-use std::fs::{File, TryLockError};
+use std::fs::File;
+use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -115,7 +116,7 @@ impl<'a> Run<'a> {
         let state = State::load(&out.join("train.safetensors"), recipe, weights.len())?;
         let state = state.unwrap_or_else(|| State { optimizer: Optimizer::new(weights), smoothed_loss: None });
         let text = recipe.to_json();
-        write_whole(&out.join("recipe.json"), |file| file.write_all(text.as_bytes()))?;
+        write_whole(&out.join("recipe.json"), text.as_bytes())?;
         let log = Log::open(&out.join("loss.csv"), state.optimizer.step)?;
         let start = (state.optimizer.step, Instant::now());
         Ok(Run { recipe, set, out, device, unet, state, log, start })
@@ -160,7 +161,8 @@ impl<'a> Run<'a> {
         let plain = self.device.clone().without_autodiff();
         let unet = weights::replaced(self.unet.clone(), &self.state.optimizer.average, &plain);
         let [height, width, _] = self.set.shape;
-        preview::write(&self.samples(), &unet, scheduler, self.recipe.class_count(), [height, width], &plain)?;
+        let sheet = preview::draw(&unet, scheduler, self.recipe.class_count(), [height, width], &plain)?;
+        write_whole(&self.samples(), &encode_png(&sheet, &self.recipe.to_json())?)?;
         let checkpoint = Checkpoint { unet, scheduler: scheduler.clone(), card: self.card() };
         Ok(ddim_checkpoint::save(&checkpoint, &self.model())?)
     }
@@ -232,10 +234,10 @@ fn check_fit(recipe: &Recipe, set: &ImageSet) -> Result<(), TrainError> {
 fn lock(out: &Path) -> Result<File, TrainError> {
     let path = out.join(".lock");
     let file = File::create(&path).map_err(TrainError::io(&path))?;
-    match file.try_lock() {
+    match ddim_data::lock(&file) {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(TrainError::Locked { path }),
-        Err(TryLockError::Error(source)) => Err(TrainError::Io { path, source }),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(TrainError::Locked { path }),
+        Err(source) => Err(TrainError::Io { path, source }),
     }
 }
 

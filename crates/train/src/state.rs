@@ -34,7 +34,7 @@ impl State {
         ]);
         let bytes =
             safetensors::serialize(tensors, Some(metadata)).map_err(|error| broken(path, error.to_string()))?;
-        Ok(write_whole(path, |file| file.write_all(&bytes))?)
+        Ok(write_whole(path, &bytes)?)
     }
 
     /// Reads the file of a run of this recipe, whose network has `weights` weights. `None` if there is none.

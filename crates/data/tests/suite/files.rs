@@ -3,12 +3,12 @@
 use ddim_data::{DataError, ImageSet};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use npyz::zip::ZipWriter;
-use npyz::zip::write::FileOptions;
 use std::fs;
 use std::io::{Cursor, Write};
 use std::path::Path;
 use tempfile::TempDir;
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
 
 /// A folder with these files, which goes away with the value.
 pub(crate) fn folder(files: &[(&str, &[u8])]) -> TempDir {
@@ -76,7 +76,7 @@ pub(crate) fn header(descr: &str, shape: &str) -> String {
 pub(crate) fn npz(arrays: &[(&str, Vec<u8>)]) -> Vec<u8> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, npy) in arrays {
-        zip.start_file(format!("{name}.npy"), FileOptions::default()).expect("into memory");
+        zip.start_file(format!("{name}.npy"), SimpleFileOptions::default()).expect("into memory");
         zip.write_all(npy).expect("into memory");
     }
     zip.finish().expect("into memory").into_inner()
