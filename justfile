@@ -10,7 +10,7 @@ run *options:
 test *options:
     cargo test --release --workspace {{options}}
 
-# Speed: sampler overhead, network, cold start
+# Speed: sampler overhead, network, start to first picture
 bench *options:
     cargo bench {{options}}
 

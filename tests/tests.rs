@@ -1,4 +1,5 @@
-//! Tests of the whole program. None needs a network or a GPU: every run asks for the CPU.
+//! Tests of the whole program. None needs a network or a GPU; `gpu` compares a software
+//! Vulkan device with the CPU where there is one, everything else asks for the CPU.
 
 #![expect(clippy::print_stdout, reason = "tests say how large the differences are that they allow")]
 

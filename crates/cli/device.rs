@@ -59,6 +59,9 @@ impl Precision {
     }
 }
 
+/// The CPU's name in records.
+pub(crate) const CPU: &str = "cpu";
+
 /// A device to compute on.
 #[derive(Debug)]
 pub(crate) struct Chosen {
@@ -105,7 +108,7 @@ fn asked_for(choice: DeviceChoice, fits: impl Fn(&Adapter) -> bool) -> anyhow::R
 }
 
 fn cpu() -> Chosen {
-    Chosen { device: device::cpu(), name: "cpu".to_owned(), description: cpu_description() }
+    Chosen { device: device::cpu(), name: CPU.to_owned(), description: cpu_description() }
 }
 
 fn gpu(adapter: &Adapter) -> Chosen {

@@ -48,6 +48,7 @@ impl Staged {
         let draft = claimed(Draft::claim(target), target, || {
             format!("cannot write in {}; choose another --out", folder.display())
         })?;
+        refuse_existing(target, existing)?; // a run that has just ended may have written it
         Ok(Self { target: target.to_owned(), draft, existing })
     }
 
@@ -76,12 +77,14 @@ pub(crate) fn write_unsynced(target: &Path, content: &[u8]) -> anyhow::Result<()
     written.with_context(|| format!("cannot write {}", target.display()))
 }
 
-/// Takes the lock of an open file for as long as it stays open; `place` is what the user knows it by.
+/// Opens a file that only this run may have open, until it closes it; `place` is what the user knows it by.
 ///
 /// # Errors
-/// When another process holds it.
-pub(crate) fn lock(file: &File, place: &Path) -> anyhow::Result<()> {
-    claimed(ddim_data::lock(file), place, || format!("cannot lock {}", place.display()))
+/// When another process holds it, or it cannot be written.
+pub(crate) fn open_locked(path: &Path, place: &Path) -> anyhow::Result<File> {
+    claimed(ddim_data::open_locked(path), place, || {
+        format!("cannot write in the folder {}; choose another --out", place.display())
+    })
 }
 
 /// What came of a lock; `problem` says what failed where it is not that another run holds it.

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use anyhow::{Context, bail};
 use burn::tensor::Tensor;
-use ddim::{Batch, device};
+use ddim::Batch;
 use ddim_sampler::{GivenNoise, Noise, Observation, Outcome, PictureNoise};
 use ddim_schedule::PixelRounding;
 use serde_json::Value;
@@ -55,10 +55,11 @@ impl<'a> Job<'a> {
         let shape = model.inner.shape().with_context(|| model.name.clone())?;
         let plan = plan::resolve(&args.plan, &model.training)?;
         let noise = args.noise.as_ref().map(|file| NoiseFile::read(file, &plan.plan, shape)).transpose()?;
-        let classes = Classes::of(model.inner.checkpoint())?;
+        model.inner.check_plan(&plan.plan)?;
+        let classes = Classes::of(&model.inner);
         let in_turn = classes.in_turn(&args.class)?;
         let draws = draws(args, noise.as_ref(), in_turn.len().max(1))?;
-        check_guidance(args.guidance, &classes)?;
+        model.inner.check_guidance(args.guidance).with_context(|| format!("--guidance {}", args.guidance))?;
         let names: Vec<String> = in_turn.iter().map(|class| classes.name(*class)).collect();
         let run = RunRecord {
             model: &model.name,
@@ -114,9 +115,10 @@ impl<'a> Job<'a> {
             x,
             labels: pictures.iter().filter_map(|picture| self.labels.get(*picture).copied()).collect(),
             guidance: self.guidance,
-            padded_to: if device::is_cpu(&self.device.device) { 0 } else { self.batch_size },
+            padded_to: self.model.inner.padding(self.batch_size),
         };
-        self.model.inner.draw(&self.plan.plan, batch, self.noise_of(pictures).as_mut(), observe)
+        let outcome = self.model.inner.draw(&self.plan.plan, batch, self.noise_of(pictures).as_mut(), observe);
+        outcome.map_err(|error| error.in_batch(|place| pictures[place]))
     }
 
     /// The noise that these pictures start from.
@@ -151,16 +153,6 @@ fn draws(args: &SampleArgs, noise: Option<&NoiseFile>, classes: usize) -> anyhow
         Some(list) => Draws::Seeds(list.clone()),
         None => Draws::OneSeed { seed: args.seed, num: args.num.or(in_file).unwrap_or(usual) },
     })
-}
-
-fn check_guidance(weight: f64, classes: &Classes) -> anyhow::Result<()> {
-    if weight != 1.0 && classes.null.is_none() {
-        bail!(
-            "--guidance {weight}: this model was not trained for guidance (its ddim.json names no null_class); leave \
-             the option out"
-        );
-    }
-    Ok(())
 }
 
 /// How many pictures a grid's row holds: one of each class where classes are drawn in turn, else a square.

@@ -40,28 +40,26 @@ impl Model {
             (Some(scheduler), false) => ddim_checkpoint::load_with_scheduler(folder, scheduler.clone(), device)?,
         };
         let weights = if is_embedded(&name) {
-            format!("embedded in ddim {} as {name}", env!("CARGO_PKG_VERSION"))
+            fingerprint(ddim_checkpoint::embedded_weights(&name)?)
         } else {
             let file = ddim_checkpoint::inspect(folder)?.weight_file;
             fingerprint(&fs::read(&file).with_context(|| file.display().to_string())?)
         };
         let training = training(request, checkpoint.scheduler.clone(), checkpoint.card.convention);
-        Ok(Self { name, weights, inner: ddim::Model::from_checkpoint(checkpoint, device)?, training })
+        let inner = ddim::Model::from_checkpoint(checkpoint, device).with_context(|| described(args, &name))?;
+        Ok(Self { name, weights, inner, training })
     }
 }
 
-/// The noise that a plan is made for when no network is needed: the model's, the file's, or that of the DDPM paper.
+/// The noise that a plan is made for when no network is needed: the file's, or the model's.
 ///
 /// # Errors
-/// When a file that was named cannot be read.
+/// When there is no such model, or a file of it is broken.
 pub(crate) fn training_of(args: &ModelArgs) -> anyhow::Result<Training> {
     if let Some(file) = &args.scheduler_config {
         return Ok(Training { scheduler: read_scheduler(file)?, meaning: Meaning::Request });
     }
-    let Some(name) = &args.model else {
-        return Ok(Training { scheduler: SchedulerConfig::default(), meaning: Meaning::Betas(Convention::Exact) });
-    };
-    let inspection = inspect(name)?;
+    let inspection = inspect(&name(args)?)?;
     Ok(training(None, inspection.scheduler?, inspection.card.convention))
 }
 
@@ -93,6 +91,14 @@ fn name(args: &ModelArgs) -> anyhow::Result<String> {
     }
 }
 
+/// What an error about the model as a whole is about.
+fn described(args: &ModelArgs, name: &str) -> String {
+    match &args.scheduler_config {
+        None => name.to_owned(),
+        Some(file) => format!("{name} with --scheduler-config {}", file.display()),
+    }
+}
+
 fn is_embedded(name: &str) -> bool {
     ddim_checkpoint::embedded_names().contains(&name)
 }
@@ -100,4 +106,18 @@ fn is_embedded(name: &str) -> bool {
 fn read_scheduler(file: &Path) -> anyhow::Result<SchedulerConfig> {
     let text = fs::read_to_string(file).with_context(|| format!("--scheduler-config {}", file.display()))?;
     SchedulerConfig::from_json(&text).with_context(|| format!("--scheduler-config {}", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn embedded_weights_have_the_fingerprint_of_their_file() {
+        let args = ModelArgs { model: None, scheduler_config: None };
+        let model = Model::load(&args, &Device::flex()).expect("the default model");
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets").join(&model.name);
+        let bytes = fs::read(file.join("unet/diffusion_pytorch_model.safetensors")).expect("in the repository");
+        assert_eq!(model.weights, fingerprint(&bytes));
+    }
 }

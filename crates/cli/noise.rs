@@ -79,7 +79,7 @@ fn step_noise(tensors: &SafeTensors<'_>, plan: &Plan, shape: [usize; 4]) -> anyh
     if tensors.tensor(STEPS).is_ok() {
         let (found, values) = floats(tensors, STEPS)?;
         let used_at = integers(tensors, USED_AT)?;
-        if found[..1] != [used_at.len()] || found[1..] != shape {
+        if found.first() != Some(&used_at.len()) || found[1..] != shape {
             bail!(
                 "{STEPS} is {found:?}; with {} entries in {USED_AT} it must be those times {shape:?}",
                 used_at.len()
@@ -179,6 +179,18 @@ mod tests {
         assert!(error(&[], Eta::DDIM, [3, 8, 8]).contains("the model needs [n, 3, 8, 8]"));
         assert!(error(&[7], Eta::DDIM, [1, 1, 1]).contains("names step 7; the run has the steps 0 to 1"));
         assert!(error(&[-1], Eta::DDIM, [1, 1, 1]).contains("steps count from 0"));
+    }
+
+    #[test]
+    fn noise_without_axes_is_an_error() {
+        let (initial, one) = ([0; 4], [0; 4]);
+        let view = |shape: &[usize], data| TensorView::new(Dtype::F32, shape.to_vec(), data).expect("fits");
+        let used_at = TensorView::new(Dtype::I64, vec![1], &[0; 8]).expect("fits");
+        let tensors = [(INITIAL, view(&[1, 1, 1, 1], &initial)), (STEPS, view(&[], &one)), (USED_AT, used_at)];
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        fs::write(file.path(), safetensors::serialize(tensors, None).expect("encodes")).expect("writable");
+        let error = NoiseFile::read(file.path(), &plan(Eta::DDPM), [1, 1, 1]).expect_err("refused");
+        assert!(format!("{error:#}").contains("step_noise is []; with 1 entries"), "{error:#}");
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! From what was typed and what the model was trained with to the plan of the run.
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use ddim_checkpoint::{SchedulerClass, SchedulerConfig};
 use ddim_schedule::{
-    Convention, EpsSource, Eta, Method, NoiseSchedule, Plan, Predecessor, Settings, Spacing, X0Limit,
+    Convention, EpsSource, Method, NoiseSchedule, Plan, ScheduleError, Settings, Spacing, X0Limit,
 };
 use serde_json::Value;
 
@@ -61,7 +61,7 @@ impl ResolvedPlan {
 pub(crate) fn resolve(args: &PlanArgs, training: &Training) -> anyhow::Result<ResolvedPlan> {
     let schedule = training.scheduler.noise_schedule()?;
     let settings = settings(args, training)?;
-    let plan = Plan::new(&schedule, &settings).with_context(|| refused(args))?;
+    let plan = Plan::new(&schedule, &settings).map_err(|error| blamed(error, args))?;
     Ok(resolved(plan, &schedule))
 }
 
@@ -70,8 +70,23 @@ fn resolved(plan: Plan, schedule: &NoiseSchedule) -> ResolvedPlan {
     ResolvedPlan { plan, train_steps: schedule.train_steps(), timesteps }
 }
 
-/// The options that a refused plan came from.
-fn refused(args: &PlanArgs) -> &'static str {
+/// The error of a refused plan, with the options it came from where they decide it.
+fn blamed(error: ScheduleError, args: &PlanArgs) -> anyhow::Error {
+    let is_about_steps = matches!(
+        error,
+        ScheduleError::StepCount { .. }
+            | ScheduleError::Spacing { .. }
+            | ScheduleError::SpacingCount { .. }
+            | ScheduleError::Section { .. }
+            | ScheduleError::TimestepRange { .. }
+            | ScheduleError::TimestepOrder { .. }
+    );
+    let error = anyhow::Error::new(error);
+    if is_about_steps { error.context(step_options(args)) } else { error }
+}
+
+/// The options that choose the timesteps.
+fn step_options(args: &PlanArgs) -> &'static str {
     match (&args.timesteps, &args.spacing, args.steps) {
         (Some(_), _, _) => "--timesteps",
         (None, Some(_), Some(_)) => "--spacing and --steps",
@@ -88,11 +103,8 @@ fn settings(args: &PlanArgs, training: &Training) -> anyhow::Result<Settings> {
         Meaning::Betas(convention) => convention,
         Meaning::Request => Convention::Diffusers,
     });
-    let mut settings = with_method(args, training, convention, n_steps)?;
-    if let Some(spacing) = spacing {
-        settings.predecessor = predecessor(settings.predecessor, &spacing);
-        settings.spacing = spacing;
-    }
+    let method = method(args, training)?;
+    let mut settings = ddim::settings(&training.scheduler, convention, method, n_steps, spacing);
     if args.clip {
         settings.limit = X0Limit::Clip { range: training.scheduler.clip_sample_range };
     }
@@ -105,33 +117,22 @@ fn settings(args: &PlanArgs, training: &Training) -> anyhow::Result<Settings> {
     Ok(settings)
 }
 
-/// The settings of the convention for the method asked for.
-fn with_method(
-    args: &PlanArgs,
-    training: &Training,
-    convention: Convention,
-    n_steps: usize,
-) -> anyhow::Result<Settings> {
-    let solver = solver(args, training);
-    let class_name = match (solver, training.scheduler.class_name) {
-        (Some(Solver::Ddim), _) => SchedulerClass::Ddim,
-        (Some(Solver::Ddpm), _) => SchedulerClass::Ddpm,
-        (None, class) => class,
+/// The method asked for.
+fn method(args: &PlanArgs, training: &Training) -> anyhow::Result<Method> {
+    let class_name = match solver(args, training) {
+        Some(Solver::Ddim) => SchedulerClass::Ddim,
+        Some(Solver::Ddpm) => SchedulerClass::Ddpm,
+        None => training.scheduler.class_name,
     };
     let scheduler = SchedulerConfig { class_name, ..training.scheduler.clone() };
-    let published = scheduler.settings(n_steps)?;
-    let method = match (published.method, args.eta) {
-        (Method::Ddpm { .. }, Some(_)) => bail!("--eta belongs to --solver ddim; leave it out with --solver ddpm"),
-        (Method::Ddim { .. }, Some(EtaChoice::Value(eta))) => Method::Ddim { eta },
-        (Method::Ddim { .. }, Some(EtaChoice::Hat)) => Method::SigmaHat,
-        (Method::Ddim { .. }, None) => Method::Ddim { eta: Eta::DDIM },
-        (method, _) => method,
-    };
-    Ok(match convention {
-        // The file says more than the convention does: offsets, clip range, thresholding.
-        Convention::Diffusers => Settings { method, ..published },
-        other => Settings { prediction: published.prediction, ..Settings::new(other, method, n_steps) },
-    })
+    match (scheduler.settings(DEFAULT_STEPS)?.method, args.eta) {
+        (Method::Ddpm { .. }, Some(_)) => {
+            bail!("--eta belongs to --solver ddim; leave it out with --solver ddpm")
+        }
+        (Method::Ddim { .. }, Some(EtaChoice::Value(eta))) => Ok(Method::Ddim { eta }),
+        (Method::Ddim { .. }, Some(EtaChoice::Hat)) => Ok(Method::SigmaHat),
+        (method, _) => Ok(method),
+    }
 }
 
 /// The solver typed; else DDIM, unless a scheduler's file was given to be followed.
@@ -143,21 +144,16 @@ fn solver(args: &PlanArgs, training: &Training) -> Option<Solver> {
     }
 }
 
-/// A fixed stride means something only for the spacings it was written for.
-fn predecessor(published: Predecessor, spacing: &Spacing) -> Predecessor {
-    match spacing {
-        Spacing::Leading { .. } | Spacing::Trailing | Spacing::Linspace => published,
-        _ => Predecessor::InList,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use burn::tensor::Device;
     use clap::Parser;
-    use ddim_schedule::Variance;
+    use ddim::Options;
+    use ddim_schedule::{Eta, Predecessor, Variance};
 
     use super::*;
-    use crate::args::{Cli, Command};
+    use crate::args::{Cli, Command, ModelArgs};
+    use crate::model::{Model, training_of};
 
     fn typed(options: &str) -> PlanArgs {
         let words = ["ddim", "schedule"].into_iter().chain(options.split_whitespace());
@@ -215,6 +211,46 @@ mod tests {
     fn eta_and_ddpm_contradict_each_other() {
         let error = settings(&typed("--solver ddpm --eta 0.5"), &exact()).expect_err("a contradiction");
         assert!(error.to_string().contains("--eta belongs to --solver ddim"), "{error}");
+    }
+
+    /// One folder means one plan, whoever asks: for folders of both scheduler classes and for the embedded model.
+    #[test]
+    fn the_command_line_plans_what_the_library_plans() {
+        let goldens = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/models/");
+        let folder = |name: &str| Some(format!("{goldens}{name}"));
+        for name in [folder("attention_one_layer"), folder("classes_scale_shift"), None] {
+            let args = ModelArgs { model: name, scheduler_config: None };
+            let model = Model::load(&args, &Device::flex()).expect("it is in the repository");
+            for training in [&model.training, &training_of(&args).expect("it is in the repository")] {
+                let check = |typed_options: &str, options: Options| {
+                    let ours = resolve(&typed(typed_options), training).expect("a plan").plan;
+                    let theirs = model.inner.plan(&options).expect("a plan");
+                    assert_eq!(ours, theirs, "{} {typed_options}", model.name);
+                };
+                let ten = || Options { steps: 10, ..Options::default() };
+                check("", Options::default());
+                check("--steps 10 --eta 1", Options { eta: 1.0, ..ten() });
+                for convention in Convention::ALL {
+                    let text = format!("--steps 10 --convention {convention}");
+                    check(&text, Options { convention: Some(convention), ..ten() });
+                    for spacing in [Spacing::Uniform, Spacing::Quad, Spacing::Trailing, Spacing::Linspace] {
+                        let (text, convention) = (format!("{text} --spacing {spacing}"), Some(convention));
+                        check(&text, Options { convention, spacing: Some(spacing), ..ten() });
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn only_options_that_choose_steps_are_blamed_for_a_refused_plan() {
+        let scheduler = SchedulerConfig { rescale_betas_zero_snr: true, ..SchedulerConfig::default() };
+        let without_signal = Training { scheduler, ..exact() };
+        let error = resolve(&typed("--steps 4"), &without_signal).expect_err("eps at alpha_bar 0");
+        assert!(format!("{error:#}").starts_with("at timestep 999"), "{error:#}");
+        let scheduler = SchedulerConfig { clip_sample_range: -1.0, ..SchedulerConfig::default() };
+        let error = resolve(&typed("--clip"), &Training { scheduler, ..exact() }).expect_err("a limit below 0");
+        assert!(!format!("{error:#}").contains("--steps"), "{error:#}");
     }
 
     #[test]

@@ -3,10 +3,11 @@
 use anyhow::{Context, bail};
 use serde_json::{Map, Value, json};
 
+use crate::device;
 use crate::plan::ResolvedPlan;
 use crate::seeds::Draws;
 
-/// Fields that may differ between two runs of the same pictures on a CPU.
+/// A field that may differ between two runs of the same pictures on a CPU.
 const FREE_ON_CPU: &str = "batch_size";
 const DEVICE: &str = "device";
 
@@ -80,9 +81,8 @@ impl RunRecord<'_> {
 pub(crate) fn check_same(before: &str, now: &str) -> anyhow::Result<()> {
     let before: Value = serde_json::from_str(before).context("its run.json is not JSON")?;
     let now: Value = serde_json::from_str(now).expect("our own record is JSON");
-    let on_cpu = now[DEVICE].as_str().is_some_and(|device| device.starts_with("cpu"));
-    if let Some((field, before, now)) = first_difference("", &before, &now, if on_cpu { FREE_ON_CPU } else { "" })
-    {
+    let free = if now[DEVICE] == device::CPU { FREE_ON_CPU } else { "" };
+    if let Some((field, before, now)) = first_difference("", &before, &now, free) {
         bail!(
             "{field} was {before} and is now {now}; repeat the options it was started with, choose another --out, or replace it with --force"
         );
@@ -135,6 +135,7 @@ mod tests {
         let run = |device: &str, size: usize| format!(r#"{{"batch_size":{size},"device":"{device}"}}"#);
         assert!(check_same(&run("cpu", 1), &run("cpu", 16)).is_ok());
         assert!(check_same(&run("some GPU", 1), &run("some GPU", 16)).is_err());
+        assert!(check_same(&run("cpu emulator", 1), &run("cpu emulator", 16)).is_err());
     }
 
     #[test]

@@ -6,9 +6,9 @@ use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use anyhow::Context;
 use burn::tensor::Tensor;
 use ddim_sampler::{Observation, Outcome};
+use ddim_schedule::Method;
 use indicatif::ProgressBar;
 use serde_json::json;
 
@@ -76,12 +76,12 @@ fn draw_batches(
             bar.inc(pictures.len() as u64);
             if interrupt.requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
-        match outcome.with_context(|| format!("pictures {} to {}", pictures[0], pictures[pictures.len() - 1]))? {
+        match outcome? {
             Outcome::Finished(x) => drawn.finals = values(&x),
             Outcome::Stopped { .. } => return Ok(Ending::Interrupted),
         }
         sink.add(pictures, &drawn)?;
-        tracing::debug!("pictures {} to {} are finished", pictures[0], pictures[pictures.len() - 1]);
+        tracing::debug!("finished: {pictures:?}");
         if interrupt.requested() && pictures.last() != missing.last() {
             return Ok(Ending::Interrupted);
         }
@@ -106,16 +106,14 @@ fn values(tensor: &Tensor<4>) -> Vec<f32> {
 
 /// The method in one line, with the convention that decides everything around it.
 fn method(job: &Job<'_>) -> String {
-    let plan = job.plan.summary();
-    let word = |name: &str| plan[name].as_str().unwrap_or_default().to_owned();
-    let eta = plan["eta"].as_f64().map(|eta| format!(", eta {eta}")).unwrap_or_default();
+    let settings = job.plan.plan.settings();
+    let name = ddim::method_name(settings.method);
+    let eta = match settings.method {
+        Method::Ddim { eta } => format!(", eta {}", eta.value()),
+        Method::Ddpm { .. } | Method::SigmaHat => String::new(),
+    };
     let steps = job.plan.timesteps().len();
-    format!(
-        "{}{eta}, {steps} steps, spacing {}, convention {}",
-        word("solver"),
-        word("spacing"),
-        word("convention")
-    )
+    format!("{name}{eta}, {steps} steps, spacing {}, convention {}", settings.spacing, settings.convention)
 }
 
 /// Prints what was written where.

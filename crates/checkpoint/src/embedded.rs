@@ -64,6 +64,14 @@ pub fn embedded(name: &str, device: &Device) -> Result<Checkpoint, CheckpointErr
     find(name)?.load(device)
 }
 
+/// The weight file of the embedded model of that name, to tell whether it is the one of an earlier run.
+///
+/// # Errors
+/// [`CheckpointError::NotEmbedded`] for any name that is not one of [`embedded_names`].
+pub fn embedded_weights(name: &str) -> Result<&'static [u8], CheckpointError> {
+    Ok(find(name)?.weights)
+}
+
 /// What the embedded model of that name holds.
 ///
 /// # Errors

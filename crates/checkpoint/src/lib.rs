@@ -61,12 +61,12 @@ mod write;
 use ddim_unet::UNet2D;
 
 pub use card::Card;
-pub use embedded::{embedded, embedded_names, inspect_embedded};
+pub use embedded::{embedded, embedded_names, embedded_weights, inspect_embedded};
 pub use error::{CheckpointError, SchedulerConfigError};
 pub use inspect::{Block, Inspection, inspect};
 pub use read::{load, load_with_scheduler};
 pub use report::{Misshapen, Report};
-pub use scheduler::{MAX_TRAIN_STEPS, SchedulerConfig};
+pub use scheduler::SchedulerConfig;
 pub use scheduler_names::{BetaScheduleName, PredictionType, SchedulerClass, TimestepSpacing, VarianceType};
 pub use write::save;
 

@@ -232,8 +232,9 @@ mod tests {
 
     #[test]
     fn tensors_must_not_share_bytes() {
-        let header = r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}"#;
-        let (tensor, problem) = fault(&file(header, 12));
+        let entry = |offsets: &str| format!(r#"{{"dtype":"F32","shape":[2],"data_offsets":{offsets}}}"#);
+        let header = format!(r#"{{"a":{},"b":{}}}"#, entry("[0,8]"), entry("[4,12]"));
+        let (tensor, problem) = fault(&file(&header, 12));
         assert_eq!(tensor.as_deref(), Some("b"));
         assert!(problem.contains("overlap"));
     }

@@ -25,7 +25,7 @@ use crate::scheduler_names::{BetaScheduleName, PredictionType, SchedulerClass, T
 pub struct SchedulerConfig {
     /// `_class_name`.
     pub class_name: SchedulerClass,
-    /// Training steps T, at most [`MAX_TRAIN_STEPS`].
+    /// Training steps T, at most [`NoiseSchedule::MAX_TRAIN_STEPS`].
     pub num_train_timesteps: usize,
     /// First beta.
     pub beta_start: f64,
@@ -60,9 +60,6 @@ pub struct SchedulerConfig {
     /// Options of classes that are not interpreted here, kept as they were.
     pub other: serde_json::Map<String, serde_json::Value>,
 }
-
-/// The largest `num_train_timesteps` that is read: a thousand times what published models use.
-pub const MAX_TRAIN_STEPS: usize = 1_000_000;
 
 impl Default for SchedulerConfig {
     fn default() -> Self {

@@ -1,11 +1,14 @@
 //! Reading and writing `scheduler_config.json`.
 
+use ddim_schedule::NoiseSchedule;
 use serde_json::{Map, Value, json};
 
 use crate::DIFFUSERS_VERSION;
 use crate::error::SchedulerConfigError as Error;
-use crate::scheduler::{MAX_TRAIN_STEPS, SchedulerConfig};
+use crate::scheduler::SchedulerConfig;
 use crate::scheduler_names::{Choice, SchedulerClass};
+
+const MAX_TRAIN_STEPS: usize = NoiseSchedule::MAX_TRAIN_STEPS;
 
 /// Options of other diffusers schedulers. diffusers copies them from one configuration to the next and
 /// its DDIM and DDPM ignore them, so they may stand in a file and change nothing.

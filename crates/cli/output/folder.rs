@@ -1,7 +1,7 @@
 //! A folder of pictures: one PNG each, `run.json`, and a grid. Only one run at a time writes into it.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
@@ -50,13 +50,7 @@ impl Folder {
         mode: OpenMode,
     ) -> anyhow::Result<(Self, Vec<usize>)> {
         fs::create_dir_all(path).with_context(|| cannot_write(path))?;
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(path.join(LOCK))
-            .with_context(|| cannot_write(path))?;
-        files::lock(&lock, path)?;
+        let lock = files::open_locked(&path.join(LOCK), path)?;
         let folder = Self { path: path.to_owned(), run: run.to_owned(), _lock: lock };
         let present = folder.pictures()?;
         let occupied = !present.is_empty() || folder.path.join(RUN).exists();
@@ -142,7 +136,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // The lock itself ends with the file handle; a name that stays behind does no harm.
+        // Removed while it is still locked, so that it is this run's own. A name that stays behind does no harm.
         let _ = fs::remove_file(self.path.join(LOCK));
     }
 }

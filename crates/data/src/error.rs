@@ -26,7 +26,8 @@ pub enum DataError {
     /// Neither the name nor the content is that of a known format.
     #[error(
         "{path}: not an image set; known are IDX (train-images-idx3-ubyte, .gz or not), CIFAR-10 binary \
-         (data_batch_1.bin, or the folder of them), .npz with arr_0, and a folder with one sub-folder of pictures a class"
+         (data_batch_1.bin, or the folder of them), .npz with arr_0, and a folder with one sub-folder of pictures a \
+         class"
     )]
     UnknownFormat {
         /// The file or folder.

@@ -28,4 +28,4 @@ pub use self::image_set::{Alpha, ImageSet, MAX_BYTES, open};
 pub use self::npz::encode_npz;
 pub use self::picture::Picture;
 pub use self::png::encode_png;
-pub use self::whole::{Draft, lock, write_whole};
+pub use self::whole::{Draft, lock, open_locked, write_whole};

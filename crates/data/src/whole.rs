@@ -24,8 +24,7 @@ impl Draft {
     /// file lives, in this process or in another.
     pub fn claim(path: &Path) -> io::Result<Self> {
         let hidden = beside(path);
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&hidden)?;
-        lock(&file)?;
+        let file = open_locked(&hidden)?;
         Ok(Draft { path: path.to_owned(), hidden, file })
     }
 
@@ -57,8 +56,11 @@ impl Draft {
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        // Once in its place there is nothing to remove; a draft that stays is replaced by the next one.
-        let _ = fs::remove_file(&self.hidden);
+        // Once this draft is in its place the name may be that of another one, which has to stay. A draft that
+        // stays by mistake is replaced by the next one.
+        if lies_at(&self.file, &self.hidden) {
+            let _ = fs::remove_file(&self.hidden);
+        }
     }
 }
 
@@ -75,6 +77,22 @@ pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), DataError> {
     written.map_err(DataError::write(path))
 }
 
+/// Opens a file, makes it where it is missing, and locks it for as long as it stays open. Whoever holds the lock may
+/// rename or remove the file: the next one to ask gets a new file and not the old one.
+///
+/// # Errors
+/// [`WouldBlock`](io::ErrorKind::WouldBlock) when it is locked already, and whatever the file system refuses.
+pub fn open_locked(path: &Path) -> io::Result<File> {
+    loop {
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+        lock(&file)?;
+        // Between the two the file may have been moved away by whoever held its lock.
+        if lies_at(&file, path) {
+            return Ok(file);
+        }
+    }
+}
+
 /// Locks a file for as long as it stays open. A file system without locks is no error: two writers at once are then
 /// the user's to avoid.
 ///
@@ -85,6 +103,21 @@ pub fn lock(file: &File) -> io::Result<()> {
         Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
         locked => Ok(locked?),
     }
+}
+
+/// Whether the open file is the one that has this name now.
+#[cfg(unix)]
+fn lies_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    let (open, named) = (file.metadata().map(identity), fs::symlink_metadata(path).map(identity));
+    matches!((open, named), (Ok(open), Ok(named)) if open == named)
+}
+
+/// Whether the open file is the one that has this name now, as far as can be told without its identity.
+#[cfg(not(unix))]
+fn lies_at(_: &File, path: &Path) -> bool {
+    path.exists()
 }
 
 /// `a/b.png` -> `a/.b.png.tmp`

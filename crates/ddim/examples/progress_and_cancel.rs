@@ -13,7 +13,13 @@ fn main() -> Result<(), Error> {
     let deadline = Instant::now() + Duration::from_secs(2);
     let outcome = model.sample_with(&options, |progress| {
         let step = progress.step;
-        eprint!("\rpicture {} of {}, step {:2} of {}", progress.first_picture, progress.count, step.index + 1, step.n_steps);
+        eprint!(
+            "\rpicture {} of {}, step {:2} of {}",
+            progress.first_picture,
+            progress.count,
+            step.index + 1,
+            step.n_steps
+        );
         if Instant::now() < deadline { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     });
     match outcome {

@@ -4,9 +4,9 @@
 //! one. [`auto`] takes the first hardware GPU and otherwise the CPU, and never a software Vulkan device, which
 //! is slower than the CPU it runs on.
 
-use burn::tensor::Device;
 #[cfg(feature = "wgpu")]
 use burn::cubecl::config::{CubeClRuntimeConfig, RuntimeConfig, autotune::AutotuneLevel};
+use burn::tensor::Device;
 #[cfg(feature = "wgpu")]
 use burn::tensor::DeviceKind;
 #[cfg(feature = "wgpu")]

@@ -3,6 +3,7 @@
 use crate::checkpoint::{CheckpointError, SchedulerConfigError};
 use crate::sampler::SampleError;
 use crate::schedule::ScheduleError;
+use crate::unet::{ClassEmbedType, ConfigError};
 
 /// A request that gave no pictures.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +21,55 @@ pub enum Error {
     /// The run itself failed.
     #[error(transparent)]
     Sample(#[from] SampleError),
+    /// The run failed because of one picture.
+    #[error("picture {picture} of the run: {source}")]
+    Picture {
+        /// Its place in the run, counted from 0.
+        picture: usize,
+        /// What went wrong, in words of its batch.
+        source: SampleError,
+    },
+    /// The network cannot take pictures of this size.
+    #[error(transparent)]
+    Network(#[from] ConfigError),
+    /// The network takes labels that are no class numbers.
+    #[error(
+        "the model takes labels of the type {0:?}, and only numbered classes can be asked for here: use a model \
+         without class_embed_type, or run its network with sampler::sample"
+    )]
+    LabelKind(ClassEmbedType),
+    /// The card names a label for "any class" that the network has not.
+    #[error("null_class in ddim.json is {null_class}, but the network has {labels} labels: it must be below that")]
+    NullClass {
+        /// The label named.
+        null_class: usize,
+        /// How many labels the network has.
+        labels: usize,
+    },
+    /// A timestep that the network has no embedding for.
+    #[error("the network cannot take timestep {time}, only {allowed}: choose other steps or another spacing")]
+    Time {
+        /// The time it would be called with.
+        time: f64,
+        /// Those it can take, in words.
+        allowed: String,
+    },
+    /// A start that is no batch of the model's pictures.
+    #[error("a batch of shape {found:?} cannot be drawn: it must be [n, {channels}, height, width], n at least 1")]
+    BatchShape {
+        /// Its shape.
+        found: [usize; 4],
+        /// The channels of the model's pictures.
+        channels: usize,
+    },
+    /// A batch with more or fewer labels than pictures.
+    #[error("{found} labels were given for {pictures} pictures: give exactly one for each picture")]
+    LabelCount {
+        /// Labels given.
+        found: usize,
+        /// Pictures of the batch.
+        pictures: usize,
+    },
     /// A class that the model does not have.
     #[error("class {class} does not exist: the model has the classes 0 to {}", classes - 1)]
     Class {
@@ -32,7 +82,9 @@ pub enum Error {
     #[error("the model has no classes: leave the class out")]
     NoClasses,
     /// Guidance needs a prediction without a class.
-    #[error("the model was not trained without labels, so guidance has nothing to guide away from: use scale 1")]
+    #[error(
+        "the model was not trained for guidance (its ddim.json names no null_class): use scale 1, which is none"
+    )]
     NoGuidance,
     /// A guidance scale that is not a number.
     #[error("guidance scale {0} is not finite: use a number such as 1 (off) or 3")]
@@ -52,4 +104,16 @@ pub enum Error {
         /// Pictures finished before that.
         pictures: usize,
     },
+}
+
+impl Error {
+    /// Names the picture of the run where the error named its place in the batch; `index` turns one into the other.
+    pub fn in_batch(self, index: impl FnOnce(usize) -> usize) -> Self {
+        match self {
+            Self::Sample(source @ SampleError::NotFinite { picture, .. }) => {
+                Self::Picture { picture: index(picture), source }
+            }
+            other => other,
+        }
+    }
 }

@@ -29,11 +29,13 @@
 
 mod conditions;
 pub mod device;
+mod draw;
 mod error;
 mod model;
 mod options;
 mod pictures;
 mod plan_json;
+mod settings;
 #[cfg(test)]
 mod tests;
 
@@ -42,11 +44,13 @@ pub use ddim_sampler as sampler;
 pub use ddim_schedule as schedule;
 pub use ddim_unet as unet;
 
+pub use draw::Batch;
 pub use error::Error;
-pub use model::{Batch, Model, Progress};
+pub use model::{Model, Progress};
 pub use options::Options;
 pub use pictures::Pictures;
-pub use plan_json::{plan_json, settings_json};
+pub use plan_json::{method_name, plan_json, settings_json};
+pub use settings::settings;
 
 /// Compiles the README's example.
 #[cfg(doctest)]

@@ -1,15 +1,14 @@
 //! A model and its pictures.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
 use ddim_checkpoint::Checkpoint;
-use ddim_sampler::{Call, Noise, Observation, Outcome, PictureNoise, SampleError, guide};
-use ddim_schedule::{Convention, Eta, Method, NoiseSchedule, Plan, Settings};
+use ddim_sampler::{Noise, Observation, Outcome, PictureNoise};
+use ddim_schedule::{Convention, Eta, Method, NoiseSchedule, Plan};
 
-use crate::conditions::Conditions;
-use crate::{Error, Options, Pictures, device};
+use crate::{Batch, Error, Options, Pictures, settings};
 
 /// A trained model on a device, ready to draw.
 ///
@@ -19,20 +18,6 @@ pub struct Model {
     checkpoint: Checkpoint,
     schedule: NoiseSchedule,
     device: Device,
-}
-
-/// One batch for [`Model::draw`].
-#[derive(Clone, Debug)]
-pub struct Batch {
-    /// Where the run starts, usually standard normal noise, `[n, c, h, w]`.
-    pub x: Tensor<4>,
-    /// One label a picture; empty for a model without classes.
-    pub labels: Vec<usize>,
-    /// Classifier-free guidance scale; 1 is none.
-    pub guidance: f64,
-    /// The network always sees this many pictures, filled up with repeats. On a GPU the same size gives the
-    /// same bits; on the CPU every size does, and 0 leaves the batch as it is.
-    pub padded_to: usize,
 }
 
 /// What the observer of [`Model::sample_with`] sees after a step.
@@ -69,8 +54,22 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// [`Error::SchedulerConfig`] if its scheduler configuration names no noise schedule.
+    /// [`Error::SchedulerConfig`] if its scheduler configuration names no noise schedule; [`Error::LabelKind`] if
+    /// the network takes labels that are no class numbers; [`Error::NullClass`] if its card names a label that the
+    /// network has not; [`Error::Network`] if its pictures cannot be halved at every level.
     pub fn from_checkpoint(checkpoint: Checkpoint, device: &Device) -> Result<Self, Error> {
+        let config = checkpoint.unet.config();
+        if let Some(kind) = config.class_embed_type {
+            return Err(Error::LabelKind(kind));
+        }
+        let labels = config.num_class_embeds.unwrap_or(0);
+        if let Some(null_class) = checkpoint.card.null_class.filter(|null| *null >= labels) {
+            return Err(Error::NullClass { null_class, labels });
+        }
+        if let Some(size) = config.sample_size {
+            let [height, width] = size.height_width();
+            config.check_size(height, width)?;
+        }
         let schedule = checkpoint.scheduler.noise_schedule()?;
         Ok(Self { checkpoint, schedule, device: device.clone() })
     }
@@ -97,8 +96,22 @@ impl Model {
 
     /// How many classes can be asked for; 0 for a model without classes.
     pub fn class_count(&self) -> usize {
-        let rows = self.checkpoint.unet.config().num_class_embeds.unwrap_or(0);
-        rows - usize::from(rows > 0 && self.checkpoint.card.null_class.is_some())
+        self.class_labels().len()
+    }
+
+    /// The labels of these classes: all that the network has but [`null_class`](Self::null_class).
+    pub fn class_labels(&self) -> Vec<usize> {
+        (0..self.label_count()).filter(|label| Some(*label) != self.null_class()).collect()
+    }
+
+    /// The label that was trained to mean any class, for guidance.
+    pub fn null_class(&self) -> Option<usize> {
+        self.checkpoint.card.null_class
+    }
+
+    /// How many labels the network has, that for "any" included.
+    pub fn label_count(&self) -> usize {
+        self.checkpoint.unet.config().num_class_embeds.unwrap_or(0)
     }
 
     /// Channels, height and width of its pictures.
@@ -122,19 +135,16 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// [`Error::Schedule`] for steps, a spacing or an eta that cannot be had.
+    /// [`Error::Schedule`] for steps, a spacing or an eta that cannot be had; [`Error::Time`] for a timestep that
+    /// the network has no embedding for.
     pub fn plan(&self, options: &Options) -> Result<Plan, Error> {
         let method = Method::Ddim { eta: Eta::new(options.eta)? };
         let convention = options.convention.unwrap_or(self.convention());
-        let published = self.checkpoint.scheduler.settings(options.steps)?;
-        let mut settings = match convention {
-            Convention::Diffusers => Settings { method, ..published },
-            own => Settings { prediction: published.prediction, ..Settings::new(own, method, options.steps) },
-        };
-        if let Some(spacing) = &options.spacing {
-            settings.spacing = spacing.clone();
-        }
-        Ok(Plan::new(&self.schedule, &settings)?)
+        let scheduler = &self.checkpoint.scheduler;
+        let settings = settings(scheduler, convention, method, options.steps, options.spacing.clone());
+        let plan = Plan::new(&self.schedule, &settings)?;
+        self.check_plan(&plan)?;
+        Ok(plan)
     }
 
     /// Draws pictures.
@@ -163,17 +173,19 @@ impl Model {
         }
         let mut finished = Vec::new();
         for first_picture in (0..options.count).step_by(options.batch_size) {
-            let pictures = first_picture..options.count.min(first_picture + options.batch_size);
+            let pictures = first_picture..options.count.min(first_picture.saturating_add(options.batch_size));
             let n = pictures.len();
             let mut noise = PictureNoise::new(options.seed, pictures.clone().map(|k| k as u64));
             let batch = Batch {
                 x: noise.initial([n, c, h, w], &self.device),
                 labels: self.labels(&options.classes, pictures),
                 guidance: options.guidance,
-                padded_to: if device::is_cpu(&self.device) { 0 } else { options.batch_size },
+                padded_to: self.padding(options.batch_size),
             };
-            let observe = |step: &Observation| observe(&Progress { first_picture, count: options.count, step: *step });
-            match self.draw(&plan, batch, &mut noise, observe)? {
+            let observe =
+                |step: &Observation| observe(&Progress { first_picture, count: options.count, step: *step });
+            let outcome = self.draw(&plan, batch, &mut noise, observe);
+            match outcome.map_err(|error| error.in_batch(|place| first_picture + place))? {
                 Outcome::Finished(x) => finished.push(x),
                 Outcome::Stopped { .. } => return Err(Error::Stopped { pictures: first_picture }),
             }
@@ -184,87 +196,12 @@ impl Model {
         Ok(Pictures::new(tensor, rounding))
     }
 
-    /// Draws one batch with a plan, a start and noise of the caller's own.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Class`], [`Error::NoClasses`], [`Error::NoGuidance`] or [`Error::GuidanceScale`] for what the
-    /// model cannot do, and [`Error::Sample`] if the run fails.
-    pub fn draw(
-        &self,
-        plan: &Plan,
-        batch: Batch,
-        noise: &mut dyn Noise,
-        observe: impl FnMut(&Observation) -> ControlFlow<()>,
-    ) -> Result<Outcome, Error> {
-        self.check(&batch)?;
-        let [n, ..] = batch.x.dims();
-        let rows = n.max(batch.padded_to);
-        let labels = self.network_labels(&batch, rows);
-        let mut conditions = Conditions::new(&self.checkpoint.unet, &self.device, plan, &labels);
-        let unet = &self.checkpoint.unet;
-        let network = |x: Tensor<4>, call: Call| {
-            let conditioning = conditions.step(call.index);
-            let x = padded(x, rows);
-            let out = if batch.guidance == 1.0 {
-                unet.forward(x, &conditioning)
-            } else {
-                guide(unet.forward(Tensor::cat(vec![x.clone(), x], 0), &conditioning), batch.guidance)
-            };
-            if rows == n { out } else { out.slice([0..n]) }
-        };
-        let run: Result<Outcome, SampleError> = ddim_sampler::sample(plan, batch.x, network, noise, observe);
-        Ok(run?)
-    }
-
-    fn check(&self, batch: &Batch) -> Result<(), Error> {
-        let classes = self.class_count();
-        if !batch.guidance.is_finite() {
-            return Err(Error::GuidanceScale(batch.guidance));
-        }
-        if batch.guidance != 1.0 && self.checkpoint.card.null_class.is_none() {
-            return Err(Error::NoGuidance);
-        }
-        match batch.labels.iter().find(|&&label| label >= self.label_count()) {
-            Some(_) if classes == 0 => Err(Error::NoClasses),
-            Some(&class) => Err(Error::Class { class, classes }),
-            None => Ok(()),
-        }
-    }
-
-    /// All rows of the label table, the one for "no label" included.
-    fn label_count(&self) -> usize {
-        self.checkpoint.unet.config().num_class_embeds.unwrap_or(0)
-    }
-
     /// The labels of these pictures: the classes asked for, or all of them, in turn.
-    fn labels(&self, classes: &[usize], pictures: std::ops::Range<usize>) -> Vec<usize> {
-        match (classes, self.class_count()) {
-            ([], 0) => Vec::new(),
-            ([], count) => pictures.map(|k| k % count).collect(),
-            (classes, _) => pictures.map(|k| classes[k % classes.len()]).collect(),
+    fn labels(&self, asked_for: &[usize], pictures: Range<usize>) -> Vec<usize> {
+        let all = self.class_labels();
+        match if asked_for.is_empty() { all.as_slice() } else { asked_for } {
+            [] => Vec::new(),
+            classes => pictures.map(|k| classes[k % classes.len()]).collect(),
         }
     }
-
-    /// What the network is given: padded like the batch, and with the unlabelled half if there is guidance.
-    fn network_labels(&self, batch: &Batch, rows: usize) -> Vec<usize> {
-        let mut labels = batch.labels.clone();
-        if let Some(&last) = labels.last() {
-            labels.resize(rows, last);
-        }
-        if let (true, Some(null)) = (batch.guidance != 1.0, self.checkpoint.card.null_class) {
-            labels.resize(2 * rows, null);
-        }
-        labels
-    }
-}
-
-/// Fills a batch up to `rows` pictures with repeats of its first.
-fn padded(x: Tensor<4>, rows: usize) -> Tensor<4> {
-    let [n, c, h, w] = x.dims();
-    if n == rows {
-        return x;
-    }
-    let filler = x.clone().slice([0..1]).expand([rows - n, c, h, w]);
-    Tensor::cat(vec![x, filler], 0)
 }

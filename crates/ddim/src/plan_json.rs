@@ -41,6 +41,19 @@ pub fn settings_json(plan: &Plan) -> Value {
     Value::Object(settings(plan))
 }
 
+/// A method's name in records.
+///
+/// ```
+/// assert_eq!(ddim::method_name(ddim::schedule::Method::SigmaHat), "sigma_hat");
+/// ```
+pub fn method_name(method: Method) -> &'static str {
+    match method {
+        Method::Ddim { .. } => "ddim",
+        Method::Ddpm { .. } => "ddpm",
+        Method::SigmaHat => "sigma_hat",
+    }
+}
+
 /// The columns of the plan, the best known first.
 fn table(plan: &Plan) -> Map<String, Value> {
     let mut columns = Map::new();
@@ -85,7 +98,7 @@ fn log_variances(noise: StepNoise) -> [Option<f64>; 2] {
 
 fn settings(plan: &Plan) -> Map<String, Value> {
     let settings = plan.settings();
-    let (solver, eta, variance) = method(settings.method);
+    let (eta, variance) = parameters(settings.method);
     let (clip, dynamic_threshold) = match settings.limit {
         X0Limit::Free => (Value::Null, Value::Null),
         X0Limit::Clip { range } => (json!(range), Value::Null),
@@ -93,7 +106,7 @@ fn settings(plan: &Plan) -> Map<String, Value> {
     };
     let fields = json!({
         "convention": settings.convention.to_string(),
-        "solver": solver,
+        "solver": method_name(settings.method),
         "eta": eta,
         "variance": variance,
         "steps": plan.steps().len(),
@@ -124,12 +137,12 @@ fn settings(plan: &Plan) -> Map<String, Value> {
     }
 }
 
-/// The method's name, its eta and its variance, null where it has none.
-fn method(method: Method) -> (&'static str, Value, Value) {
+/// Eta and variance of a method, null where it has none.
+fn parameters(method: Method) -> (Value, Value) {
     match method {
-        Method::Ddim { eta } => ("ddim", json!(eta.value()), Value::Null),
-        Method::Ddpm { variance } => ("ddpm", Value::Null, json!(variance_name(variance))),
-        Method::SigmaHat => ("sigma_hat", Value::Null, Value::Null),
+        Method::Ddim { eta } => (json!(eta.value()), Value::Null),
+        Method::Ddpm { variance } => (Value::Null, json!(variance_name(variance))),
+        Method::SigmaHat => (Value::Null, Value::Null),
     }
 }
 

@@ -3,10 +3,12 @@
 use std::ops::ControlFlow;
 use std::thread;
 
-use burn::tensor::TensorData;
+use burn::tensor::{Tensor, TensorData};
 
-use crate::sampler::{Noise, PictureNoise};
+use crate::checkpoint::{Card, Checkpoint, SchedulerConfig};
+use crate::sampler::{Noise, PictureNoise, SampleError};
 use crate::schedule::{Convention, Spacing};
+use crate::unet::{ClassEmbedType, DownBlockType, SampleSize, TimeEmbeddingType, UNet2DConfig, UpBlockType};
 use crate::{Batch, Error, Model, Options, device};
 
 const GOLDENS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/goldens/models");
@@ -74,7 +76,11 @@ fn an_observer_sees_every_step_and_can_stop() {
     let mut seen = Vec::new();
     let error = model.sample_with(&options, |progress| {
         seen.push((progress.first_picture, progress.step.index));
-        if progress.first_picture == 2 && progress.step.index == 1 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if progress.first_picture == 2 && progress.step.index == 1 {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     });
     assert!(matches!(error, Err(Error::Stopped { pictures: 2 })), "{error:?}");
     assert_eq!(seen, [(0, 0), (0, 1), (0, 2), (0, 3), (2, 0), (2, 1)]);
@@ -88,7 +94,11 @@ fn what_a_model_cannot_do_is_an_error_that_says_so() {
         assert!(error.contains(expected), "{error}");
     };
     let default = || Options { steps: 2, ..Options::default() };
-    check(&classes, Options { classes: vec![5], ..default() }, "class 5 does not exist: the model has the classes 0 to 4");
+    check(
+        &classes,
+        Options { classes: vec![5], ..default() },
+        "class 5 does not exist: the model has the classes 0 to 4",
+    );
     check(&none, Options { classes: vec![0], ..default() }, "the model has no classes");
     check(&classes, Options { guidance: 3.0, ..default() }, "guidance");
     check(&none, Options { eta: 1.2, ..default() }, "1.2");
@@ -113,4 +123,103 @@ fn convention_and_spacing_reach_the_plan() {
     assert_eq!(timesteps(&two), [500, 0], "a folder without a card means what diffusers means: leading");
     assert_eq!(timesteps(&Options { convention: Some(Convention::Exact), ..two.clone() }), [999, 499]);
     assert_eq!(timesteps(&Options { spacing: Some(Spacing::Linspace), ..two }), [999, 0]);
+}
+
+/// 1x8x8 pictures, two levels, no classes.
+fn tiny() -> UNet2DConfig {
+    UNet2DConfig {
+        sample_size: Some(SampleSize::Square(8)),
+        in_channels: 1,
+        out_channels: 1,
+        block_out_channels: vec![4, 8],
+        norm_num_groups: 2,
+        layers_per_block: 1,
+        down_block_types: vec![DownBlockType::Plain; 2],
+        up_block_types: vec![UpBlockType::Plain; 2],
+        add_attention: false,
+        ..UNet2DConfig::default()
+    }
+}
+
+fn untrained(config: &UNet2DConfig, null_class: Option<usize>) -> Result<Model, Error> {
+    let device = device::cpu();
+    let unet = config.init(&device).expect("a valid configuration");
+    let card = Card { null_class, ..Card::default() };
+    Model::from_checkpoint(Checkpoint { unet, scheduler: SchedulerConfig::default(), card }, &device)
+}
+
+#[test]
+fn a_model_that_cannot_draw_is_refused_when_it_is_made() {
+    let refused = |config: UNet2DConfig, null_class, expected: &str| {
+        let error = untrained(&config, null_class).expect_err(expected).to_string();
+        assert!(error.contains(expected), "{error}");
+    };
+    let odd = UNet2DConfig { sample_size: Some(SampleSize::Rectangle([8, 7])), ..tiny() };
+    refused(odd, None, "a picture of 8x7 does not fit this network");
+    for kind in [ClassEmbedType::Timestep, ClassEmbedType::Identity] {
+        refused(UNet2DConfig { class_embed_type: Some(kind), ..tiny() }, None, "numbered classes");
+    }
+    refused(UNet2DConfig { num_class_embeds: Some(3), ..tiny() }, Some(3), "null_class in ddim.json is 3");
+    refused(tiny(), Some(0), "the network has 0 labels");
+}
+
+#[test]
+fn a_time_without_an_embedding_is_refused_before_the_run() {
+    let check = |config: UNet2DConfig, (good, bad): (Vec<usize>, Vec<usize>), expected: &str| {
+        let model = untrained(&config, None).expect("a model");
+        let options = |list: Vec<usize>| Options {
+            steps: list.len(),
+            spacing: Some(Spacing::Explicit(list)),
+            ..Options::default()
+        };
+        model.sample(&options(good)).expect("all times have an embedding");
+        let error = model.sample(&options(bad)).expect_err(expected).to_string();
+        assert!(error.contains(expected), "{error}");
+    };
+    let fourier = UNet2DConfig { time_embedding_type: TimeEmbeddingType::Fourier, ..tiny() };
+    check(fourier, (vec![999, 1], vec![500, 0]), "cannot take timestep 0, only those above 0");
+    let learned =
+        UNet2DConfig { time_embedding_type: TimeEmbeddingType::Learned, num_train_timesteps: Some(500), ..tiny() };
+    check(learned, (vec![499, 0], vec![500, 0]), "cannot take timestep 500, only whole ones below 500");
+}
+
+#[test]
+fn a_batch_that_does_not_fit_the_model_is_an_error() {
+    let draw = |model: &Model, shape: [usize; 4], labels: &[usize]| {
+        let plan = model.plan(&Options { steps: 1, ..Options::default() }).expect("a plan");
+        let x = Tensor::zeros(shape, model.device());
+        let batch = Batch { x, labels: labels.to_vec(), guidance: 1.0, padded_to: 0 };
+        let mut noise = PictureNoise::new(0, 0..shape[0] as u64);
+        model.draw(&plan, batch, &mut noise, |_| ControlFlow::Continue(()))
+    };
+    let plain = untrained(&tiny(), None).expect("a model");
+    assert!(draw(&plain, [2, 1, 8, 12], &[]).is_ok());
+    assert!(matches!(draw(&plain, [2, 1, 8, 9], &[]), Err(Error::Network(_))));
+    assert!(matches!(draw(&plain, [2, 3, 8, 8], &[]), Err(Error::BatchShape { channels: 1, .. })));
+    assert!(matches!(draw(&plain, [0, 1, 8, 8], &[]), Err(Error::BatchShape { .. })));
+    assert!(matches!(draw(&plain, [1, 1, 8, 8], &[0]), Err(Error::NoClasses)));
+    let config = UNet2DConfig { num_class_embeds: Some(3), ..tiny() };
+    let classes = untrained(&config, None).expect("a model");
+    assert!(draw(&classes, [2, 1, 8, 8], &[0, 2]).is_ok());
+    for labels in [&[][..], &[1], &[0, 1, 2]] {
+        let error = draw(&classes, [2, 1, 8, 8], labels).expect_err("two pictures");
+        assert!(matches!(error, Error::LabelCount { found, pictures: 2 } if found == labels.len()), "{error}");
+    }
+}
+
+#[test]
+fn the_label_that_means_any_is_no_class() {
+    let config = UNet2DConfig { num_class_embeds: Some(3), ..tiny() };
+    let model = untrained(&config, Some(1)).expect("a model");
+    assert_eq!((model.class_labels(), model.class_count(), model.label_count()), (vec![0, 2], 2, 3));
+    let options = Options { steps: 1, count: 3, guidance: 2.0, ..Options::default() };
+    assert_eq!(model.sample(&options).expect("a run").len(), 3);
+}
+
+#[test]
+fn a_broken_picture_is_named_by_its_place_in_the_run() {
+    let source = SampleError::NotFinite { step: 1, n_steps: 2, timestep: 500, picture: 1 };
+    let error = Error::Sample(source).in_batch(|place| 16 + place);
+    assert!(matches!(error, Error::Picture { picture: 17, .. }));
+    assert!(error.to_string().starts_with("picture 17 of the run: "), "{error}");
 }

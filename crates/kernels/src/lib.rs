@@ -2,7 +2,7 @@
 //!
 //! Everything here has a plain-tensor twin in `ddim-sampler` that gives the same bits, and a test that
 //! compares the two. Without this crate every result is the same, only slower. It is the one crate that
-//! may name a backend; it knows no other crate of the workspace.
+//! may name a backend to compute with; it knows no other crate of the workspace.
 //!
 //! * [`step_on_host`]: one reverse step in a single pass over memory, where tensors already live in host
 //!   memory (burn's `flex` backend).

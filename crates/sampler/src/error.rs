@@ -4,10 +4,10 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SampleError {
-    /// The network's output made a picture infinite or undefined.
+    /// The network's output, or noise given to the run, made a picture infinite or undefined.
     #[error(
-        "the network's output for picture {picture} of the batch is not finite at step {step} of {n_steps} \
-         (timestep {timestep}); check the weights, or draw in f32 if a shorter float was asked for"
+        "picture {picture} of the batch is not finite after step {step} of {n_steps} (timestep {timestep}); \
+         check the weights and any noise that was given, or draw in f32 if a shorter float was asked for"
     )]
     NotFinite {
         /// The step, counted from 1.
@@ -21,16 +21,16 @@ pub enum SampleError {
     },
     /// The network gives another number of channels than the plan's variance needs.
     #[error(
-        "the network gives {found} channels for pictures of {picture} channels, and this variance type needs \
-         {needed}; check `out_channels` in the model's config.json against `variance_type` in \
-         scheduler_config.json"
+        "the network gives {found} channels for pictures of {picture} channels; this method needs {needed}, or \
+         twice the picture's where the model has learned its variance; check `out_channels` in the model's \
+         config.json against `variance_type` in scheduler_config.json"
     )]
     Channels {
         /// Channels of the network's output.
         found: usize,
         /// Channels of a picture.
         picture: usize,
-        /// Channels that the plan needs.
+        /// Channels that the plan needs at least.
         needed: usize,
     },
 }

@@ -1,11 +1,11 @@
-//! Finding the first prediction that is not finite, without making a GPU wait.
+//! Finding the first picture that is not finite, without making a GPU wait.
 
 use burn::tensor::Tensor;
 use ddim_schedule::Plan;
 
 use crate::SampleError;
 
-/// What is known about a step's predictions.
+/// What is known about a step's predictions and the states they lead to.
 #[derive(Clone, Debug)]
 pub(crate) enum Verdict {
     /// All are finite.

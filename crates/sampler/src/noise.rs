@@ -72,15 +72,6 @@ pub struct GivenNoise {
     pub steps: Vec<Option<Tensor<4>>>,
 }
 
-impl GivenNoise {
-    /// The first of these steps that would draw noise and has none, if there is one.
-    pub fn first_missing(&self, plan: &ddim_schedule::Plan) -> Option<usize> {
-        let draws = |step: &ddim_schedule::Step| step.noise != ddim_schedule::StepNoise::None;
-        let mut steps = plan.steps().iter().enumerate();
-        steps.position(|(i, step)| draws(step) && self.steps.get(i).is_none_or(Option::is_none))
-    }
-}
-
 impl Noise for GivenNoise {
     fn initial(&mut self, shape: [usize; 4], device: &Device) -> Tensor<4> {
         assert_eq!(self.initial.dims(), shape, "the given initial noise has another shape");
@@ -89,7 +80,7 @@ impl Noise for GivenNoise {
 
     /// # Panics
     ///
-    /// If no noise was given for this step; see [`GivenNoise::first_missing`].
+    /// If no noise was given for this step, or noise of another shape.
     fn step(&mut self, index: usize, shape: [usize; 4], device: &Device) -> Tensor<4> {
         let noise = self.steps.get(index).cloned().flatten();
         let noise = noise.unwrap_or_else(|| panic!("no noise was given for step {index}"));

@@ -49,13 +49,14 @@ pub enum Outcome {
 /// Runs a plan from `x`, usually standard normal noise `[n, c, h, w]`.
 ///
 /// `network` is called once a step with the state and gives a prediction of the plan's kind, in the state's
-/// shape (with twice the channels where the plan's variance is learned). Everything stays on the device
+/// shape (with twice the channels where a variance is learned; a plan of a fixed variance does not look at
+/// the second half). Everything stays on the device
 /// where `x` lives. `observe` sees every step and may stop the run.
 ///
 /// # Errors
 ///
-/// [`SampleError::NotFinite`] if the network gives an infinity or NaN, and [`SampleError::Channels`] if it
-/// gives another number of channels than the plan needs.
+/// [`SampleError::NotFinite`] if the network or the noise makes a picture infinite or NaN, and
+/// [`SampleError::Channels`] if the network gives another number of channels than the plan needs.
 ///
 /// # Examples
 ///

@@ -8,7 +8,7 @@ use crate::SampleError;
 use crate::health::Verdict;
 use crate::update::Update;
 
-/// What a step gives: the next state, the limited clean prediction, and whether it is finite.
+/// What a step gives: the next state, the limited clean prediction, and whether both are finite.
 pub(crate) struct Stepped {
     pub(crate) next: Tensor<4>,
     pub(crate) x0: Tensor<4>,
@@ -39,24 +39,25 @@ pub(crate) fn advance(
 }
 
 /// The step as tensor operations: the meaning of every faster version.
-pub(crate) fn advance_plain(
-    update: &Update,
-    x: Tensor<4>,
-    out: Tensor<4>,
-    noise: Option<Tensor<4>>,
-) -> Stepped {
+pub(crate) fn advance_plain(update: &Update, x: Tensor<4>, out: Tensor<4>, noise: Option<Tensor<4>>) -> Stepped {
     let (out, scale) = split_variance(update.noise, out, x.dims()[1]);
     let predicted = sum([(update.x0_from_x, &x), (update.x0_from_out, &out)]);
-    let [n, c, h, w] = predicted.dims();
-    let verdict = Verdict::Pending(predicted.clone().reshape([n, c * h * w]).sum_dim(1).reshape([n]));
-    let x0 = limited(predicted, update.limit);
+    let x0 = limited(predicted.clone(), update.limit);
     let weighted = [(update.next_from_x, &x), (update.next_from_out, &out), (update.next_from_x0, &x0)];
     let next = match (scale, noise) {
         (NoiseScale::Scalar(sigma), Some(z)) => sum(weighted) + z * sigma,
         (NoiseScale::Pixelwise(sigma), Some(z)) => sum(weighted) + z * sigma,
         (_, None) => sum(weighted),
     };
+    // The limit would hide an infinite prediction.
+    let verdict = Verdict::Pending(sum_per_picture(predicted) + sum_per_picture(next.clone()));
     Stepped { next, x0, verdict }
+}
+
+/// `[n, c, h, w]` to `[n]`.
+fn sum_per_picture(x: Tensor<4>) -> Tensor<1> {
+    let [n, c, h, w] = x.dims();
+    x.reshape([n, c * h * w]).sum_dim(1).reshape([n])
 }
 
 /// The standard deviation of the noise: one number, or one a value.
@@ -73,7 +74,7 @@ fn split_variance(noise: StepNoise, out: Tensor<4>, channels: usize) -> (Tensor<
     };
     match noise {
         StepNoise::None => (first_channels(out, channels), NoiseScale::Scalar(0.0)),
-        StepNoise::Fixed { sigma } => (out, NoiseScale::Scalar(sigma)),
+        StepNoise::Fixed { sigma } => (first_channels(out, channels), NoiseScale::Scalar(sigma)),
         StepNoise::Learned => {
             let (mean, variance) = halves(out);
             (mean, NoiseScale::Pixelwise(variance.sqrt()))
@@ -91,20 +92,19 @@ fn split_variance(noise: StepNoise, out: Tensor<4>, channels: usize) -> (Tensor<
     }
 }
 
-/// A model with learned variance has its extra channels also in a step that draws no noise.
+/// A model with learned variance has its extra channels also in a step that draws no noise, or noise of a
+/// fixed variance.
 fn first_channels(out: Tensor<4>, channels: usize) -> Tensor<4> {
     if out.dims()[1] == channels { out } else { out.narrow(1, 0, channels) }
 }
 
 fn check_channels(noise: StepNoise, x: [usize; 4], out: [usize; 4]) -> Result<(), SampleError> {
     let (picture, found) = (x[1], out[1]);
-    let allowed = match noise {
-        StepNoise::None => found == picture || found == 2 * picture,
-        StepNoise::Fixed { .. } => found == picture,
-        _ => found == 2 * picture,
+    let needed = match noise {
+        StepNoise::None | StepNoise::Fixed { .. } => picture,
+        StepNoise::Learned | StepNoise::LearnedLog | StepNoise::LearnedRange { .. } => 2 * picture,
     };
-    let learned = !matches!(noise, StepNoise::None | StepNoise::Fixed { .. });
-    let needed = if learned { 2 * picture } else { picture };
+    let allowed = found == needed || found == 2 * picture;
     if allowed { Ok(()) } else { Err(SampleError::Channels { found, picture, needed }) }
 }
 
@@ -122,8 +122,7 @@ fn limited(x0: Tensor<4>, limit: X0Limit) -> Tensor<4> {
         X0Limit::Clip { range } => x0.clamp(-range, range),
         X0Limit::DynamicThreshold { ratio, max } => {
             let bound = quantile_of_abs(x0.clone(), ratio).clamp(1.0, max);
-            x0.clone().max_pair(-bound.clone().expand(x0.dims())).min_pair(bound.clone().expand(x0.dims()))
-                / bound
+            x0.clone().max_pair(-bound.clone().expand(x0.dims())).min_pair(bound.clone().expand(x0.dims())) / bound
         }
     }
 }
@@ -215,8 +214,74 @@ mod tests {
     fn wrong_channels_are_an_error() {
         let device = Device::flex();
         let x = Tensor::<4>::zeros([1, 3, 2, 2], &device);
-        let update = update(X0Limit::Free, StepNoise::Learned, [0.0, 0.5, 0.5]);
-        let error = advance(&update, x.clone(), x, None).err().unwrap();
+        let refusal = |noise, channels| {
+            let out = Tensor::zeros([1, channels, 2, 2], &device);
+            advance(&update(X0Limit::Free, noise, [0.0, 0.5, 0.5]), x.clone(), out, None).err().unwrap()
+        };
+        let error = refusal(StepNoise::Learned, 3);
         assert_eq!(error, SampleError::Channels { found: 3, picture: 3, needed: 6 });
+        let error = refusal(StepNoise::Fixed { sigma: 0.1 }, 4);
+        assert_eq!(error, SampleError::Channels { found: 4, picture: 3, needed: 3 });
+    }
+
+    /// DDIM with eta > 0 and a model that has learned its variance: the second half is of no use.
+    #[test]
+    fn a_fixed_variance_leaves_the_learned_one_aside() {
+        let device = Device::flex();
+        let draw = |stream: u64| PictureNoise::new(stream, 0..2).initial([2, 3, 4, 4], &device);
+        let unused = Tensor::<4>::full([2, 3, 4, 4], f32::NAN, &device);
+        for limit in [X0Limit::Clip { range: 1.0 }, X0Limit::DynamicThreshold { ratio: 0.9, max: 2.0 }] {
+            let update = update(limit, StepNoise::Fixed { sigma: 0.37 }, [0.3, -0.2, 0.8]);
+            let next = |out: Tensor<4>| advance(&update, draw(0), out, Some(draw(2))).unwrap().next.into_data();
+            assert_eq!(next(Tensor::cat(vec![draw(1), unused.clone()], 1)), next(draw(1)));
+        }
+    }
+
+    /// The picture that a verdict names.
+    fn blamed(verdict: Verdict) -> Option<usize> {
+        match verdict {
+            Verdict::Finite => None,
+            Verdict::NotFinite { picture } => Some(picture),
+            Verdict::Pending(sums) => sums.into_data().iter::<f32>().position(|sum| !sum.is_finite()),
+        }
+    }
+
+    /// Both twins see an infinity or a NaN of the network, of the state and of the noise, also one that the
+    /// limit hides or that only the next state has.
+    #[test]
+    fn both_twins_blame_the_same_picture() {
+        let device = Device::flex();
+        let batch = |bad: f32| Tensor::<4>::from_data([[[[0.5f32, -0.5]]], [[[bad, 0.25]]]], &device);
+        let update = update(X0Limit::Clip { range: 1.0 }, StepNoise::Fixed { sigma: 0.5 }, [0.3, 0.0, 0.8]);
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0] {
+            for place in 0..3 {
+                let [x, out, z] = std::array::from_fn(|i| batch(if i == place { bad } else { 0.0 }));
+                let plain = advance_plain(&update, x.clone(), out.clone(), Some(z.clone()));
+                let fast = advance(&update, x, out, Some(z)).unwrap();
+                let expected = (bad != 0.0).then_some(1);
+                assert_eq!((blamed(plain.verdict), blamed(fast.verdict)), (expected, expected), "{bad} {place}");
+            }
+        }
+    }
+
+    /// A variance below 0 has no root, and a large logarithm no exponential.
+    #[test]
+    fn a_learned_variance_that_is_none_is_found() {
+        let device = Device::flex();
+        let [x, z] = [0.5, 1.0].map(|value| Tensor::<4>::full([1, 1, 1, 2], value, &device));
+        for (noise, variance) in [(StepNoise::Learned, -0.5f32), (StepNoise::LearnedLog, 1e3)] {
+            let out = Tensor::from_data([[[[0.1f32, 0.2]], [[0.5, variance]]]], &device);
+            let update = update(X0Limit::Free, noise, [0.5, 0.0, 0.5]);
+            let stepped = advance(&update, x.clone(), out, Some(z.clone())).unwrap();
+            assert_eq!(blamed(stepped.verdict), Some(0), "{noise:?}");
+        }
+    }
+
+    #[test]
+    fn a_batch_of_no_pictures_gives_none() {
+        let empty = || Tensor::<4>::zeros([0, 1, 2, 2], &Device::flex());
+        let update = update(X0Limit::Clip { range: 1.0 }, StepNoise::None, [0.3, -0.2, 0.8]);
+        let stepped = advance(&update, empty(), empty(), None).unwrap();
+        assert_eq!((stepped.next.dims(), blamed(stepped.verdict)), ([0, 1, 2, 2], None));
     }
 }

@@ -61,6 +61,50 @@ fn a_file_has_one_writer_at_a_time() {
     drop(Draft::claim(&path).expect("free again"));
 }
 
+/// The first draft is in its place and still open when the second one begins, and then ends.
+#[test]
+fn the_end_of_a_draft_leaves_the_next_one_alone() {
+    let folder = folder(&[]);
+    let path = folder.path().join("file");
+    let mut first = Draft::claim(&path).expect("free");
+    first.write(b"first").expect("writable");
+    // What `place` does, with another writer before its end.
+    fs::rename(folder.path().join(".file.tmp"), &path).expect("renamed");
+    let mut second = Draft::claim(&path).expect("a new file under the old name");
+    drop(first);
+    second.write(b"second").expect("writable");
+    assert_eq!(fs::read(&path).expect("there"), b"first", "the second draft has changed the first one");
+    second.place().expect("the first one has not removed it");
+    assert_eq!(fs::read(&path).expect("there"), b"second");
+}
+
+/// Many writers of one file: each either finds it taken or puts its whole content there.
+#[test]
+fn writers_that_race_never_mix_their_content() {
+    let folder = folder(&[]);
+    let path = folder.path().join("file");
+    let write = |content: [u8; 4096]| {
+        for _ in 0..500 {
+            let written = Draft::claim(&path).and_then(|mut draft| {
+                draft.write(&content)?;
+                draft.place()
+            });
+            match written {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                written => written.expect("nothing but another writer is in the way"),
+            }
+            if let Ok(found) = fs::read(&path) {
+                assert!(found.len() == 4096 && found.iter().all(|byte| *byte == found[0]), "not one content");
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for byte in 1..=4 {
+            scope.spawn(move || write([byte; 4096]));
+        }
+    });
+}
+
 #[test]
 fn what_a_killed_process_has_left_is_replaced() {
     let folder = folder(&[("file", b"earlier"), (".file.tmp", b"half of a much longer text")]);

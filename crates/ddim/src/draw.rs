@@ -1,0 +1,164 @@
+//! One batch through the network, step by step.
+
+use std::ops::ControlFlow;
+
+use burn::tensor::Tensor;
+use ddim_sampler::{Call, Noise, Observation, Outcome, SampleError, guide};
+use ddim_schedule::Plan;
+use ddim_unet::{TimeEmbeddingType, UNet2DConfig};
+
+use crate::conditions::Conditions;
+use crate::{Error, Model, device};
+
+/// One batch for [`Model::draw`].
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// Where the run starts, usually standard normal noise, `[n, c, h, w]`.
+    pub x: Tensor<4>,
+    /// One label a picture; empty for a model without classes.
+    pub labels: Vec<usize>,
+    /// Classifier-free guidance scale; 1 is none.
+    pub guidance: f64,
+    /// The network always sees this many pictures, filled up with repeats: see [`Model::padding`].
+    pub padded_to: usize,
+}
+
+impl Model {
+    /// Draws one batch with a plan, a start and noise of the caller's own.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BatchShape`], [`Error::Network`], [`Error::LabelCount`], [`Error::Class`], [`Error::NoClasses`],
+    /// [`Error::NoGuidance`], [`Error::GuidanceScale`] or [`Error::Time`] for what the model cannot do, and
+    /// [`Error::Sample`] if the run fails.
+    ///
+    /// # Panics
+    ///
+    /// If `noise` has none for a step that draws some, or noise of another shape than `batch.x`.
+    pub fn draw(
+        &self,
+        plan: &Plan,
+        batch: Batch,
+        noise: &mut dyn Noise,
+        observe: impl FnMut(&Observation) -> ControlFlow<()>,
+    ) -> Result<Outcome, Error> {
+        self.check_plan(plan)?;
+        self.check_guidance(batch.guidance)?;
+        self.check_start(batch.x.dims())?;
+        self.check_labels(&batch)?;
+        let [n, ..] = batch.x.dims();
+        let rows = n.max(batch.padded_to);
+        let labels = self.network_labels(&batch, rows);
+        let unet = &self.checkpoint().unet;
+        let mut conditions = Conditions::new(unet, self.device(), plan, &labels);
+        let network = |x: Tensor<4>, call: Call| {
+            let conditioning = conditions.step(call.index);
+            let x = padded(x, rows);
+            let out = if batch.guidance == 1.0 {
+                unet.forward(x, &conditioning)
+            } else {
+                guide(unet.forward(Tensor::cat(vec![x.clone(), x], 0), &conditioning), batch.guidance)
+            };
+            if rows == n { out } else { out.slice([0..n]) }
+        };
+        let run: Result<Outcome, SampleError> = ddim_sampler::sample(plan, batch.x, network, noise, observe);
+        Ok(run?)
+    }
+
+    /// The [`Batch::padded_to`] that gives a picture the same bits in every batch of at most `batch_size`: that
+    /// size on a GPU, where the kernels chosen depend on it; none on the CPU, where every size does.
+    pub fn padding(&self, batch_size: usize) -> usize {
+        if device::is_cpu(self.device()) { 0 } else { batch_size }
+    }
+
+    /// Whether the network has an embedding for every timestep of the plan.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Time`], which names the first that it has none for.
+    pub fn check_plan(&self, plan: &Plan) -> Result<(), Error> {
+        let config = self.checkpoint().unet.config();
+        match plan.steps().iter().find(|step| !embeds(config, step.time)) {
+            None => Ok(()),
+            Some(step) => Err(Error::Time { time: step.time, allowed: embedded_times(config) }),
+        }
+    }
+
+    /// Whether the model can be guided with this scale.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::GuidanceScale`] for one that is not finite; [`Error::NoGuidance`] for one that is not 1, if the
+    /// model has no label that means none.
+    pub fn check_guidance(&self, scale: f64) -> Result<(), Error> {
+        if !scale.is_finite() {
+            return Err(Error::GuidanceScale(scale));
+        }
+        match self.null_class() {
+            None if scale != 1.0 => Err(Error::NoGuidance),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_start(&self, found: [usize; 4]) -> Result<(), Error> {
+        let config = self.checkpoint().unet.config();
+        let [n, channels, height, width] = found;
+        if n == 0 || channels != config.in_channels {
+            return Err(Error::BatchShape { found, channels: config.in_channels });
+        }
+        Ok(config.check_size(height, width)?)
+    }
+
+    fn check_labels(&self, batch: &Batch) -> Result<(), Error> {
+        let (found, pictures) = (batch.labels.len(), batch.x.dims()[0]);
+        let classes = self.class_labels().len();
+        match batch.labels.iter().find(|label| **label >= self.label_count()) {
+            Some(_) if classes == 0 => Err(Error::NoClasses),
+            Some(&class) => Err(Error::Class { class, classes }),
+            None if self.label_count() > 0 && found != pictures => Err(Error::LabelCount { found, pictures }),
+            None => Ok(()),
+        }
+    }
+
+    /// What the network is given: padded like the batch, and with the unlabelled half if there is guidance.
+    fn network_labels(&self, batch: &Batch, rows: usize) -> Vec<usize> {
+        let mut labels = batch.labels.clone();
+        if let Some(&last) = labels.last() {
+            labels.resize(rows, last);
+        }
+        if let (true, Some(null)) = (batch.guidance != 1.0, self.null_class()) {
+            labels.resize(2 * rows, null);
+        }
+        labels
+    }
+}
+
+fn embeds(config: &UNet2DConfig, time: f64) -> bool {
+    match config.time_embedding_type {
+        TimeEmbeddingType::Positional => time.is_finite(),
+        TimeEmbeddingType::Fourier => time.is_finite() && time > 0.0,
+        TimeEmbeddingType::Learned => time >= 0.0 && time < learned_times(config) as f64 && time.fract() == 0.0,
+    }
+}
+
+fn embedded_times(config: &UNet2DConfig) -> String {
+    match config.time_embedding_type {
+        TimeEmbeddingType::Positional => "finite ones".to_owned(),
+        TimeEmbeddingType::Fourier => "those above 0".to_owned(),
+        TimeEmbeddingType::Learned => format!("whole ones below {}", learned_times(config)),
+    }
+}
+
+fn learned_times(config: &UNet2DConfig) -> usize {
+    config.num_train_timesteps.unwrap_or(0)
+}
+
+/// Fills a batch up to `rows` pictures with repeats of its first.
+fn padded(x: Tensor<4>, rows: usize) -> Tensor<4> {
+    let [n, c, h, w] = x.dims();
+    if n == rows {
+        return x;
+    }
+    let filler = x.clone().slice([0..1]).expand([rows - n, c, h, w]);
+    Tensor::cat(vec![x, filler], 0)
+}
