@@ -43,7 +43,8 @@ pub enum DataError {
     },
     /// More data than is read into memory.
     #[error(
-        "{path}: holds, or says that it holds, {bytes} bytes of data; at most {limit} are read. Split the set, or scale its pictures down"
+        "{path}: holds, or says that it holds, {bytes} bytes of data; at most {limit} are read. Split the \
+         set, or scale its pictures down"
     )]
     TooLarge {
         /// The file.
