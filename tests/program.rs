@@ -39,6 +39,8 @@ pub(crate) fn golden(path: &str) -> PathBuf {
 pub(crate) fn ddim(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ddim"));
     command.current_dir(folder).env_remove("RUST_LOG").env("COLUMNS", "80").stdin(Stdio::null());
+    // Without it the Vulkan loader's own layers complain on stderr.
+    command.env("XDG_RUNTIME_DIR", folder);
     command
 }
 

@@ -119,6 +119,7 @@ fn run(typed: &str, folder: &Path) -> (i32, Vec<String>) {
         .env("PATH", path)
         .env("COLUMNS", "80")
         .env("LC_ALL", "C")
+        .env("XDG_RUNTIME_DIR", folder)
         .env_remove("RUST_LOG")
         .output()
         .expect("a shell");

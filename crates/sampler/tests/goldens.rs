@@ -1,5 +1,7 @@
 //! Whole runs of diffusers' DDIM and DDPM schedulers, reproduced by the loop itself, on f32 tensors.
 
+#![allow(clippy::print_stdout, reason = "a test says how close it came")]
+
 #[path = "../../schedule/tests/suite/golden.rs"]
 #[allow(dead_code, reason = "shared with the schedule's own tests, which read more tables")]
 mod golden;

@@ -96,7 +96,7 @@ fn same_recipe(path: &Path, made_with: &str, recipe: &Recipe, step: u64) -> Resu
     let steps_free = step <= before.free_until().min(recipe.free_until());
     let (before, now) = (serde_json::json!(before), serde_json::json!(recipe));
     let keys = now.as_object().into_iter().flat_map(|object| object.keys());
-    let bound = keys.filter(|key| !FREE.contains(&key.as_str()) && !(steps_free && *key == "steps"));
+    let bound = keys.filter(|key| !(FREE.contains(&key.as_str()) || steps_free && *key == "steps"));
     match bound.into_iter().find(|key| before.get(key) != now.get(key)) {
         Some(key) => Err(TrainError::OtherRecipe { path: path.to_owned(), key: key.clone() }),
         None => Ok(()),

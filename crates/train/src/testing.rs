@@ -32,7 +32,7 @@ pub(crate) fn try_recipe(changes: &Value) -> Result<Recipe, RecipeError> {
 /// 4x4 pictures of two classes: light at the left, or light at the top; each of another lightness.
 pub(crate) fn pictures(count: usize) -> ImageSet {
     let pixel = |picture: usize, row: usize, column: usize| {
-        let light = if picture % 2 == 0 { column < 2 } else { row < 2 };
+        let light = if picture.is_multiple_of(2) { column < 2 } else { row < 2 };
         (if light { 255 - picture % 50 } else { picture % 50 }) as u8
     };
     let picture = |picture| (0..16).map(move |at| pixel(picture, at / 4, at % 4));
