@@ -48,7 +48,8 @@ fn compare(model: &str, words: &str) {
     let state = cpu.len() / shape[0];
     let steps = cpu.chunks(state).zip(gpu.chunks(state));
     let differences: Vec<f64> = steps.map(|(a, b)| largest_difference(a, b)).collect();
-    println!("{model}: largest difference to the CPU, state by state: {differences:?}");
+    let shown: Vec<String> = differences.iter().map(|difference| format!("{difference:.1e}")).collect();
+    say(&format!("{model}: largest difference to the CPU, state by state: {}", shown.join(" ")));
     assert_eq!(cpu.len(), gpu.len());
     assert!(differences.iter().all(|difference| *difference <= TOLERANCE), "{model}: {differences:?}");
 }
