@@ -5,7 +5,9 @@ mod training;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-pub(crate) use self::sampling::{EtaChoice, ModelArgs, OutputArgs, PlanArgs, SampleArgs, ScheduleArgs, Solver};
+pub(crate) use self::sampling::{
+    EtaChoice, ModelArgs, OutputArgs, PlanArgs, SampleArgs, ScheduleArgs, SolverChoice,
+};
 pub(crate) use self::training::TrainArgs;
 use crate::device::DeviceChoice;
 

@@ -125,6 +125,7 @@ impl<'a> Job<'a> {
     pub(crate) fn start(&self, pictures: &[usize]) -> Tensor<4> {
         let [channels, height, width] = self.shape;
         self.noise_of(pictures).initial([pictures.len(), channels, height, width], &self.device.device)
+            * self.plan.plan.start_scale()
     }
 
     fn noise_of(&self, pictures: &[usize]) -> Box<dyn Noise> {

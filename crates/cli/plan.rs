@@ -7,7 +7,7 @@ use ddim_schedule::{
 };
 use serde_json::Value;
 
-use crate::args::{EtaChoice, PlanArgs, Solver};
+use crate::args::{EtaChoice, PlanArgs, SolverChoice};
 
 /// The number of steps when nothing says otherwise.
 const DEFAULT_STEPS: usize = 20;
@@ -37,19 +37,19 @@ pub(crate) struct ResolvedPlan {
     pub(crate) plan: Plan,
     /// The number of training steps.
     pub(crate) train_steps: usize,
-    timesteps: Vec<usize>,
+    timesteps: Vec<f64>,
 }
 
 impl ResolvedPlan {
     /// The timesteps, in order of use.
-    pub(crate) fn timesteps(&self) -> &[usize] {
+    pub(crate) fn timesteps(&self) -> &[f64] {
         &self.timesteps
     }
 
     /// What decides the run, as JSON.
     pub(crate) fn summary(&self) -> Value {
         let mut summary = ddim::settings_json(&self.plan);
-        summary["timesteps"] = self.timesteps.clone().into();
+        summary["timesteps"] = ddim::plan_json(&self.plan)["timesteps"].take();
         summary
     }
 }
@@ -66,7 +66,7 @@ pub(crate) fn resolve(args: &PlanArgs, training: &Training) -> anyhow::Result<Re
 }
 
 fn resolved(plan: Plan, schedule: &NoiseSchedule) -> ResolvedPlan {
-    let timesteps = plan.steps().iter().map(|step| step.timestep).collect();
+    let timesteps = plan.steps().iter().map(|step| step.time).collect();
     ResolvedPlan { plan, train_steps: schedule.train_steps(), timesteps }
 }
 
@@ -119,10 +119,17 @@ fn settings(args: &PlanArgs, training: &Training) -> anyhow::Result<Settings> {
 
 /// The method asked for.
 fn method(args: &PlanArgs, training: &Training) -> anyhow::Result<Method> {
-    let class_name = match solver(args, training) {
-        Some(Solver::Ddim) => SchedulerClass::Ddim,
-        Some(Solver::Ddpm) => SchedulerClass::Ddpm,
-        None => training.scheduler.class_name,
+    let class_name = match (&args.solver, training.meaning) {
+        (Some(SolverChoice::Solver(solver)), _) if args.eta.is_none() => {
+            return Ok(Method::Solver(solver.clone()));
+        }
+        (Some(SolverChoice::Solver(solver)), _) => {
+            bail!("--eta belongs to --solver ddim; leave it out with --solver {}", solver.name())
+        }
+        (Some(SolverChoice::Ddpm), _) => SchedulerClass::Ddpm,
+        // A scheduler's file was given to be followed.
+        (None, Meaning::Request) if args.eta.is_none() => training.scheduler.class_name,
+        (Some(SolverChoice::Ddim) | None, _) => SchedulerClass::Ddim,
     };
     let scheduler = SchedulerConfig { class_name, ..training.scheduler.clone() };
     match (scheduler.settings(DEFAULT_STEPS)?.method, args.eta) {
@@ -132,15 +139,6 @@ fn method(args: &PlanArgs, training: &Training) -> anyhow::Result<Method> {
         (Method::Ddim { .. }, Some(EtaChoice::Value(eta))) => Ok(Method::Ddim { eta }),
         (Method::Ddim { .. }, Some(EtaChoice::Hat)) => Ok(Method::SigmaHat),
         (method, _) => Ok(method),
-    }
-}
-
-/// The solver typed; else DDIM, unless a scheduler's file was given to be followed.
-fn solver(args: &PlanArgs, training: &Training) -> Option<Solver> {
-    match (args.solver, training.meaning) {
-        (Some(solver), _) => Some(solver),
-        (None, Meaning::Request) if args.eta.is_none() => None,
-        (None, _) => Some(Solver::Ddim),
     }
 }
 

@@ -107,13 +107,14 @@ fn values(tensor: &Tensor<4>) -> Vec<f32> {
 /// The method in one line, with the convention that decides everything around it.
 fn method(job: &Job<'_>) -> String {
     let settings = job.plan.plan.settings();
-    let name = ddim::method_name(settings.method);
-    let eta = match settings.method {
+    let name = settings.method.name();
+    let eta = match &settings.method {
         Method::Ddim { eta } => format!(", eta {}", eta.value()),
-        Method::Ddpm { .. } | Method::SigmaHat => String::new(),
+        _ => String::new(),
     };
-    let steps = job.plan.timesteps().len();
-    format!("{name}{eta}, {steps} steps, spacing {}, convention {}", settings.spacing, settings.convention)
+    let (steps, calls) = (settings.n_steps, job.plan.plan.steps().len());
+    let calls = if calls == steps { String::new() } else { format!(" ({calls} network calls)") };
+    format!("{name}{eta}, {steps} steps{calls}, spacing {}, convention {}", settings.spacing, settings.convention)
 }
 
 /// Prints what was written where.

@@ -7,6 +7,7 @@ use ddim_schedule::{
     BetaSchedule, Convention, EpsSource, Eta, FinalAlphaBar, LastNoise, Method, NoiseSchedule, Predecessor,
     Prediction, Settings, Spacing, Variance, X0Limit,
 };
+use ddim_schedule::{Direction, Times};
 
 fn read(text: &str) -> SchedulerConfig {
     SchedulerConfig::from_json(text).expect("a valid configuration")
@@ -31,6 +32,9 @@ fn the_defaults_are_those_of_diffusers() {
         predecessor: Predecessor::Stride,
         last_noise: LastNoise::UnlessTimestepZero,
         convention: Convention::Diffusers,
+        times: Times::Real,
+        direction: Direction::Decode,
+        strength: 1.0,
     };
     assert_eq!(ddim.settings(20).expect("settings"), expected);
 

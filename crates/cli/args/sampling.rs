@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 
-use clap::{Args, ValueEnum};
-use ddim_schedule::{Convention, Eta, Spacing};
+use clap::Args;
+use ddim_schedule::{Convention, Eta, ScheduleError, Solver, Spacing, solvers};
 
 use super::DeviceArgs;
 use crate::device::Precision;
@@ -163,10 +164,10 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_name = "ETA", allow_negative_numbers = true)]
     pub(crate) eta: Option<EtaChoice>,
 
-    /// The method: ddim takes --eta, ddpm is ancestral sampling
-    /// [default: ddim, or the method that --scheduler-config names]
-    #[arg(long, value_enum, value_name = "NAME")]
-    pub(crate) solver: Option<Solver>,
+    /// The method: ddim takes --eta, ddpm is ancestral sampling; the others are listed below, and take options as in
+    /// euler:churn=40 [default: ddim, or the method that --scheduler-config names]
+    #[arg(long, value_name = "NAME[:OPTION=VALUE,...]")]
+    pub(crate) solver: Option<SolverChoice>,
 
     /// How the steps are spread over the training timesteps: uniform, quad, leading, trailing, linspace,
     /// ddimN, or sections as in 10,5,5 [default: the convention's]
@@ -195,13 +196,27 @@ pub(crate) struct PlanArgs {
     pub(crate) rederive_eps: bool,
 }
 
-/// Sampling methods by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Solver {
+/// What `--solver` can be.
+#[derive(Clone, Debug)]
+pub(crate) enum SolverChoice {
     /// Song et al. (2020): the family with --eta
     Ddim,
     /// Ho et al. (2020): ancestral sampling
     Ddpm,
+    /// A solver of the differential equation, with its options.
+    Solver(Arc<dyn Solver>),
+}
+
+impl FromStr for SolverChoice {
+    type Err = ScheduleError;
+
+    fn from_str(text: &str) -> Result<Self, ScheduleError> {
+        Ok(match text {
+            "ddim" => Self::Ddim,
+            "ddpm" => Self::Ddpm,
+            _ => Self::Solver(solvers::parse(text)?.into()),
+        })
+    }
 }
 
 /// What `--eta` can be.

@@ -39,7 +39,7 @@ pub(crate) struct Captions<'a> {
     /// From numbers to 8 bits.
     pub(crate) rounding: PixelRounding,
     /// Timesteps in order of use.
-    pub(crate) timesteps: &'a [usize],
+    pub(crate) timesteps: &'a [f64],
     /// The class of each picture; empty for a model without classes.
     pub(crate) labels: &'a [usize],
     /// Pictures in a row of the grid.

@@ -17,7 +17,7 @@ pub(crate) struct RawRun<'a> {
     /// The last state of every picture, unclipped.
     pub(crate) finals: &'a [f32],
     /// The timesteps, in order of use.
-    pub(crate) timesteps: &'a [usize],
+    pub(crate) timesteps: &'a [f64],
     /// Every state from the noise to the last; empty without `--trajectory`.
     pub(crate) states: &'a [Vec<f32>],
 }
@@ -31,10 +31,10 @@ pub(crate) fn encode(raw: &RawRun<'_>, run: &str) -> anyhow::Result<Vec<u8>> {
     let pictures = raw.finals.len() / (channels * height * width);
     let finals = little_endian(raw.finals);
     let states: Vec<u8> = raw.states.iter().flat_map(|state| little_endian(state)).collect();
-    let timesteps: Vec<u8> = raw.timesteps.iter().flat_map(|t| (*t as i64).to_le_bytes()).collect();
+    let (times_type, timesteps) = timesteps(raw.timesteps);
     let mut tensors = vec![
         ("final", TensorView::new(Dtype::F32, vec![pictures, channels, height, width], &finals)?),
-        ("timesteps", TensorView::new(Dtype::I64, vec![raw.timesteps.len()], &timesteps)?),
+        ("timesteps", TensorView::new(times_type, vec![raw.timesteps.len()], &timesteps)?),
     ];
     if !raw.states.is_empty() {
         let shape = vec![raw.states.len(), pictures, channels, height, width];
@@ -48,6 +48,15 @@ fn little_endian(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
+/// Whole numbers where all are: only then can they index a table.
+fn timesteps(times: &[f64]) -> (Dtype, Vec<u8>) {
+    if times.iter().all(|time| time.fract() == 0.0) {
+        (Dtype::I64, times.iter().flat_map(|time| (*time as i64).to_le_bytes()).collect())
+    } else {
+        (Dtype::F64, times.iter().flat_map(|time| time.to_le_bytes()).collect())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use safetensors::SafeTensors;
@@ -57,7 +66,7 @@ mod tests {
     #[test]
     fn holds_finals_timesteps_states_and_the_run() {
         let states = [vec![3.0, 4.0], vec![1.5, 2.5]];
-        let raw = RawRun { shape: [1, 1, 1], finals: &[1.5, 2.5], timesteps: &[999], states: &states };
+        let raw = RawRun { shape: [1, 1, 1], finals: &[1.5, 2.5], timesteps: &[999.0], states: &states };
         let bytes = encode(&raw, r#"{"steps":1}"#).expect("encodes");
         let read = SafeTensors::deserialize(&bytes).expect("decodes");
         assert_eq!(read.tensor("final").expect("there").shape(), [2, 1, 1, 1]);

@@ -49,7 +49,7 @@ pub use error::Error;
 pub use model::{Model, Progress};
 pub use options::Options;
 pub use pictures::Pictures;
-pub use plan_json::{method_name, plan_json, settings_json};
+pub use plan_json::{plan_json, settings_json};
 pub use settings::settings;
 
 /// Compiles the README's example.

@@ -177,7 +177,7 @@ impl Model {
             let n = pictures.len();
             let mut noise = PictureNoise::new(options.seed, pictures.clone().map(|k| k as u64));
             let batch = Batch {
-                x: noise.initial([n, c, h, w], &self.device),
+                x: noise.initial([n, c, h, w], &self.device) * plan.start_scale(),
                 labels: self.labels(&options.classes, pictures),
                 guidance: options.guidance,
                 padded_to: self.padding(options.batch_size),

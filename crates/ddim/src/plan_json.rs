@@ -1,7 +1,8 @@
 //! A plan as JSON: everything that a program in another language needs to run the method.
 
 use ddim_schedule::{
-    EpsSource, FinalAlphaBar, LastNoise, Method, Plan, Predecessor, Step, StepNoise, Variance, X0Limit,
+    Direction, EpsSource, FinalAlphaBar, Kept, LastNoise, Method, Plan, Predecessor, Step, StepNoise, Variance,
+    X0Limit,
 };
 use serde_json::{Map, Value, json};
 
@@ -10,7 +11,9 @@ use serde_json::{Map, Value, json};
 /// `x0 = x0_from_x x + x0_from_out out`, limited as `clip` or `dynamic_threshold` says;
 /// `eps = eps_from_x x + eps_from_out out`, or `(x - sqrt(alpha_bar) x0)/sqrt(1 - alpha_bar)` where
 /// `eps_source` is `rederived`; `x_next = c_x x + c_x0 x0 + c_eps eps + sigma z` with standard normal `z`.
-/// Here `out` is what the network gives for `input_scale x` at `time`.
+/// Here `out` is what the network gives for `input_scale x` at `time`. A solver that looks back adds
+/// `c_start x_start`, where `x_start` is the first state, and `sum_k history[k-1] kept_k`, where `kept_k` is what
+/// `keeps` names (`x0`, `eps` or `out`) of the call `k` calls earlier. A run from noise starts at `start_scale z`.
 ///
 /// Decimals are the shortest that read back to the same f64. `sigma` is null where the network learned it.
 ///
@@ -41,44 +44,41 @@ pub fn settings_json(plan: &Plan) -> Value {
     Value::Object(settings(plan))
 }
 
-/// A method's name in records.
-///
-/// ```
-/// assert_eq!(ddim::method_name(ddim::schedule::Method::SigmaHat), "sigma_hat");
-/// ```
-pub fn method_name(method: Method) -> &'static str {
-    match method {
-        Method::Ddim { .. } => "ddim",
-        Method::Ddpm { .. } => "ddpm",
-        Method::SigmaHat => "sigma_hat",
-    }
-}
-
 /// The columns of the plan, the best known first.
 fn table(plan: &Plan) -> Map<String, Value> {
     let mut columns = Map::new();
     let mut column = |name: &str, value: &dyn Fn(&Step) -> Value| {
         columns.insert(name.to_owned(), plan.steps().iter().map(value).collect());
     };
-    let prediction = |step: &Step| plan.prediction().coefficients(step.alpha_bar);
-    column("timesteps", &|step| json!(step.timestep));
+    column("timesteps", &|step| number(step.time));
     column("alpha_bar", &|step| json!(step.alpha_bar));
     column("alpha_bar_prev", &|step| json!(step.alpha_bar_prev));
     column("sigma", &|step| sigma(step.noise));
     column("time", &|step| json!(step.time));
     column("input_scale", &|step| json!(step.input_scale));
-    column("x0_from_x", &|step| json!(prediction(step).x0_from_x));
-    column("x0_from_out", &|step| json!(prediction(step).x0_from_out));
-    column("eps_from_x", &|step| json!(prediction(step).eps_from_x));
-    column("eps_from_out", &|step| json!(prediction(step).eps_from_out));
+    column("x0_from_x", &|step| json!(step.prediction.x0_from_x));
+    column("x0_from_out", &|step| json!(step.prediction.x0_from_out));
+    column("eps_from_x", &|step| json!(step.prediction.eps_from_x));
+    column("eps_from_out", &|step| json!(step.prediction.eps_from_out));
     column("c_x", &|step| json!(step.c_x));
     column("c_x0", &|step| json!(step.c_x0));
     column("c_eps", &|step| json!(step.c_eps));
+    if plan.steps().iter().any(|step| step.c_start != 0.0) {
+        column("c_start", &|step| json!(step.c_start));
+    }
+    if plan.kept() != Kept::Nothing {
+        column("history", &|step| json!(step.history));
+    }
     if plan.steps().iter().any(|step| matches!(step.noise, StepNoise::LearnedRange { .. })) {
         column("log_variance_small", &|step| log_variances(step.noise)[0].into());
         column("log_variance_large", &|step| log_variances(step.noise)[1].into());
     }
     columns
+}
+
+/// A number, without a fraction where it is whole.
+fn number(value: f64) -> Value {
+    if value.fract() == 0.0 && value.abs() < 1e15 { json!(value as i64) } else { json!(value) }
 }
 
 fn sigma(noise: StepNoise) -> Value {
@@ -98,7 +98,7 @@ fn log_variances(noise: StepNoise) -> [Option<f64>; 2] {
 
 fn settings(plan: &Plan) -> Map<String, Value> {
     let settings = plan.settings();
-    let (eta, variance) = parameters(settings.method);
+    let (eta, variance) = parameters(&settings.method);
     let (clip, dynamic_threshold) = match settings.limit {
         X0Limit::Free => (Value::Null, Value::Null),
         X0Limit::Clip { range } => (json!(range), Value::Null),
@@ -106,10 +106,24 @@ fn settings(plan: &Plan) -> Map<String, Value> {
     };
     let fields = json!({
         "convention": settings.convention.to_string(),
-        "solver": method_name(settings.method),
+        "solver": settings.method.name(),
+        "solver_options": solver_options(&settings.method),
         "eta": eta,
         "variance": variance,
-        "steps": plan.steps().len(),
+        "steps": settings.n_steps,
+        "calls": plan.steps().len(),
+        "direction": match settings.direction {
+            Direction::Decode => "decode",
+            Direction::Encode => "encode",
+        },
+        "strength": settings.strength,
+        "start_scale": plan.start_scale(),
+        "keeps": match plan.kept() {
+            Kept::Nothing => Value::Null,
+            Kept::X0 => json!("x0"),
+            Kept::Eps => json!("eps"),
+            Kept::Output => json!("out"),
+        },
         "spacing": settings.spacing.to_string(),
         "prediction": settings.prediction.to_string(),
         "clip": clip,
@@ -138,11 +152,22 @@ fn settings(plan: &Plan) -> Map<String, Value> {
 }
 
 /// Eta and variance of a method, null where it has none.
-fn parameters(method: Method) -> (Value, Value) {
+fn parameters(method: &Method) -> (Value, Value) {
     match method {
         Method::Ddim { eta } => (json!(eta.value()), Value::Null),
-        Method::Ddpm { variance } => (Value::Null, json!(variance_name(variance))),
-        Method::SigmaHat => (Value::Null, Value::Null),
+        Method::Ddpm { variance } => (Value::Null, json!(variance_name(*variance))),
+        Method::SigmaHat | Method::Solver(_) => (Value::Null, Value::Null),
+    }
+}
+
+/// What a solver's rows depend on besides the levels; null for the methods of the papers.
+fn solver_options(method: &Method) -> Value {
+    match method {
+        Method::Solver(solver) => {
+            let options = solver.options().into_iter();
+            Value::Object(options.map(|(name, value)| (name.to_owned(), json!(value))).collect())
+        }
+        _ => Value::Null,
     }
 }
 
@@ -173,15 +198,15 @@ mod tests {
     fn the_json_alone_runs_the_method() {
         let plan = plan(Method::Ddim { eta: Eta::DDIM });
         let json: Value = serde_json::from_str(&plan_json(&plan).to_string()).expect("JSON");
-        let number = |name: &str, i: usize| json[name][i].as_f64().expect("a number");
+        let column = |name: &str, i: usize| json[name][i].as_f64().expect("a number");
         let network = |x: f64| 0.5 * x;
         let (mut x, mut expected) = (0.7, 0.7);
         for (i, step) in plan.steps().iter().enumerate() {
             let out = network(x);
-            let x0 = number("x0_from_x", i) * x + number("x0_from_out", i) * out;
+            let x0 = column("x0_from_x", i) * x + column("x0_from_out", i) * out;
             let x0 = x0.clamp(-1.0, 1.0);
-            let eps = number("eps_from_x", i) * x + number("eps_from_out", i) * out;
-            x = number("c_x", i) * x + number("c_x0", i) * x0 + number("c_eps", i) * eps;
+            let eps = column("eps_from_x", i) * x + column("eps_from_out", i) * out;
+            x = column("c_x", i) * x + column("c_x0", i) * x0 + column("c_eps", i) * eps;
 
             let out = network(expected);
             let x0 = (expected - (1.0 - step.alpha_bar).sqrt() * out) / step.alpha_bar.sqrt();

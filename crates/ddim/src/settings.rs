@@ -27,7 +27,7 @@ pub fn settings(
 ) -> Settings {
     let defaults = match convention {
         // The file says more than the convention does: offsets, clip range, thresholding.
-        Convention::Diffusers => Settings { method, ..published(scheduler, method, n_steps) },
+        Convention::Diffusers => Settings { method: method.clone(), ..published(scheduler, &method, n_steps) },
         own => Settings { prediction: scheduler.prediction(), ..Settings::new(own, method, n_steps) },
     };
     match spacing {
@@ -39,9 +39,9 @@ pub fn settings(
 }
 
 /// What diffusers does with this configuration in the scheduler of that method.
-fn published(scheduler: &SchedulerConfig, method: Method, n_steps: usize) -> Settings {
+fn published(scheduler: &SchedulerConfig, method: &Method, n_steps: usize) -> Settings {
     let class_name = match method {
-        Method::Ddim { .. } | Method::SigmaHat => SchedulerClass::Ddim,
+        Method::Ddim { .. } | Method::SigmaHat | Method::Solver(_) => SchedulerClass::Ddim,
         Method::Ddpm { .. } => SchedulerClass::Ddpm,
     };
     let scheduler = SchedulerConfig { class_name, ..scheduler.clone() };

@@ -117,7 +117,7 @@ fn convention_and_spacing_reach_the_plan() {
     let model = model("attention_one_layer");
     let timesteps = |options: &Options| {
         let plan = model.plan(options).expect("a plan");
-        plan.steps().iter().map(|step| step.timestep).collect::<Vec<_>>()
+        plan.steps().iter().map(|step| step.time as usize).collect::<Vec<_>>()
     };
     let two = Options { steps: 2, ..Options::default() };
     assert_eq!(timesteps(&two), [500, 0], "a folder without a card means what diffusers means: leading");
@@ -218,7 +218,7 @@ fn the_label_that_means_any_is_no_class() {
 
 #[test]
 fn a_broken_picture_is_named_by_its_place_in_the_run() {
-    let source = SampleError::NotFinite { step: 1, n_steps: 2, timestep: 500, picture: 1 };
+    let source = SampleError::NotFinite { step: 1, n_steps: 2, time: 500.0, picture: 1 };
     let error = Error::Sample(source).in_batch(|place| 16 + place);
     assert!(matches!(error, Error::Picture { picture: 17, .. }));
     assert!(error.to_string().starts_with("picture 17 of the run: "), "{error}");

@@ -1,12 +1,12 @@
 //! What can go wrong in a run.
 
 /// A run that gave no pictures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SampleError {
     /// The network's output, or noise given to the run, made a picture infinite or undefined.
     #[error(
-        "picture {picture} of the batch is not finite after step {step} of {n_steps} (timestep {timestep}); \
+        "picture {picture} of the batch is not finite after step {step} of {n_steps} (timestep {time}); \
          check the weights and any noise that was given, or draw in f32 if a shorter float was asked for"
     )]
     NotFinite {
@@ -14,8 +14,8 @@ pub enum SampleError {
         step: usize,
         /// The steps of the run.
         n_steps: usize,
-        /// The timestep the network was called with.
-        timestep: usize,
+        /// The time the network was called with.
+        time: f64,
         /// The picture's place in its batch, counted from 0.
         picture: usize,
     },

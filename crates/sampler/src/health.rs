@@ -51,7 +51,7 @@ impl<'a> Health<'a> {
 
     fn error(&self, index: usize, picture: usize) -> SampleError {
         let steps = self.plan.steps();
-        let timestep = steps[index].timestep;
-        SampleError::NotFinite { step: index + 1, n_steps: steps.len(), timestep, picture }
+        let time = steps[index].time;
+        SampleError::NotFinite { step: index + 1, n_steps: steps.len(), time, picture }
     }
 }

@@ -12,6 +12,7 @@
 mod error;
 mod guidance;
 mod health;
+mod history;
 mod noise;
 mod normals;
 mod sample;

@@ -6,7 +6,8 @@ use burn::tensor::Tensor;
 use ddim_schedule::{Plan, StepNoise};
 
 use crate::health::Health;
-use crate::step::{Stepped, advance};
+use crate::history::History;
+use crate::step::{Added, Stepped, advance};
 use crate::update::Update;
 use crate::{Noise, SampleError};
 
@@ -46,7 +47,8 @@ pub enum Outcome {
     },
 }
 
-/// Runs a plan from `x`, usually standard normal noise `[n, c, h, w]`.
+/// Runs a plan from the state `x`, `[n, c, h, w]`: usually standard normal noise times
+/// [`Plan::start_scale`].
 ///
 /// `network` is called once a step with the state and gives a prediction of the plan's kind, in the state's
 /// shape (with twice the channels where a variance is learned; a plan of a fixed variance does not look at
@@ -92,11 +94,14 @@ pub fn sample(
     let (shape, device) = (x.dims(), x.device());
     let n_steps = plan.steps().len();
     let mut health = Health::new(plan);
+    let mut history = History::new(plan, &x);
     for (index, step) in plan.steps().iter().enumerate() {
         let out = network(scaled(x.clone(), step.input_scale), Call { index, time: step.time });
         let z = (step.noise != StepNoise::None).then(|| noise.step(index, shape, &device));
-        let Stepped { next, x0, verdict } = advance(&Update::new(plan, step), x, out, z)?;
+        let added = Added { noise: z, history: history.weighted(step) };
+        let Stepped { next, x0, kept, verdict } = advance(&Update::new(plan, step), x, out, added)?;
         health.record(index, verdict)?;
+        history.keep(kept);
         x = next;
         let seen = observe(&Observation { index, n_steps, x: &x, x0: &x0 });
         if seen.is_break() && index + 1 < n_steps {

@@ -6,13 +6,24 @@ use ddim_schedule::{StepNoise, X0Limit};
 
 use crate::SampleError;
 use crate::health::Verdict;
-use crate::update::Update;
+use crate::update::{Keeps, Update};
 
-/// What a step gives: the next state, the limited clean prediction, and whether both are finite.
+/// What a step gives: the next state, the limited clean prediction, what later steps need of it, and whether
+/// all are finite.
 pub(crate) struct Stepped {
     pub(crate) next: Tensor<4>,
     pub(crate) x0: Tensor<4>,
+    pub(crate) kept: Option<Tensor<4>>,
     pub(crate) verdict: Verdict,
+}
+
+/// What is added to a step besides its own state and prediction.
+#[derive(Clone, Default)]
+pub(crate) struct Added {
+    /// Fresh standard normal noise, for steps that draw some.
+    pub(crate) noise: Option<Tensor<4>>,
+    /// The weighted sum of what was kept of earlier steps.
+    pub(crate) history: Option<Tensor<4>>,
 }
 
 /// Takes a step, in one pass where that is possible and with tensor operations where it is not. Both give
@@ -21,37 +32,44 @@ pub(crate) fn advance(
     update: &Update,
     x: Tensor<4>,
     out: Tensor<4>,
-    noise: Option<Tensor<4>>,
+    added: Added,
 ) -> Result<Stepped, SampleError> {
     check_channels(update.noise, x.dims(), out.dims())?;
-    let Some(coefficients) = update.fused() else {
-        return Ok(advance_plain(update, x, out, noise));
+    let Some(coefficients) = update.fused().filter(|_| added.history.is_none() && !update.keeps_a_sum()) else {
+        return Ok(advance_plain(update, x, out, added));
     };
     let channels = x.dims()[1];
     let out = first_channels(out, channels);
-    Ok(match step_on_host(x, out, noise, &coefficients) {
+    Ok(match step_on_host(x, out, added.noise, &coefficients) {
         Ok(HostStep { next, x0, first_bad_picture }) => {
             let verdict = first_bad_picture.map_or(Verdict::Finite, |picture| Verdict::NotFinite { picture });
-            Stepped { next, x0, verdict }
+            let kept = (update.keeps == Keeps::X0).then(|| x0.clone());
+            Stepped { next, x0, kept, verdict }
         }
-        Err((x, out, noise)) => advance_plain(update, x, out, noise),
+        Err((x, out, noise)) => advance_plain(update, x, out, Added { noise, history: None }),
     })
 }
 
 /// The step as tensor operations: the meaning of every faster version.
-pub(crate) fn advance_plain(update: &Update, x: Tensor<4>, out: Tensor<4>, noise: Option<Tensor<4>>) -> Stepped {
+pub(crate) fn advance_plain(update: &Update, x: Tensor<4>, out: Tensor<4>, added: Added) -> Stepped {
     let (out, scale) = split_variance(update.noise, out, x.dims()[1]);
     let predicted = sum([(update.x0_from_x, &x), (update.x0_from_out, &out)]);
     let x0 = limited(predicted.clone(), update.limit);
     let weighted = [(update.next_from_x, &x), (update.next_from_out, &out), (update.next_from_x0, &x0)];
-    let next = match (scale, noise) {
+    let next = match (scale, added.noise) {
         (NoiseScale::Scalar(sigma), Some(z)) => sum(weighted) + z * sigma,
         (NoiseScale::Pixelwise(sigma), Some(z)) => sum(weighted) + z * sigma,
         (_, None) => sum(weighted),
     };
+    let next = added.history.into_iter().fold(next, |next, history| next + history);
+    let kept = match update.keeps {
+        Keeps::Nothing => None,
+        Keeps::X0 => Some(x0.clone()),
+        Keeps::Sum { from_x, from_out, from_x0 } => Some(sum([(from_x, &x), (from_out, &out), (from_x0, &x0)])),
+    };
     // The limit would hide an infinite prediction.
     let verdict = Verdict::Pending(sum_per_picture(predicted) + sum_per_picture(next.clone()));
-    Stepped { next, x0, verdict }
+    Stepped { next, x0, kept, verdict }
 }
 
 /// `[n, c, h, w]` to `[n]`.
@@ -110,9 +128,15 @@ fn check_channels(noise: StepNoise, x: [usize; 4], out: [usize; 4]) -> Result<()
 
 /// The weighted sum of tensors, left to right; a weight of 0 costs nothing.
 fn sum<const N: usize>(terms: [(f64, &Tensor<4>); N]) -> Tensor<4> {
+    weighted_sum(terms).expect("a step depends on something")
+}
+
+/// The same of any terms; `None` if all weights are 0.
+pub(crate) fn weighted_sum<'a>(terms: impl IntoIterator<Item = (f64, &'a Tensor<4>)>) -> Option<Tensor<4>> {
     let terms = terms.into_iter().filter(|(weight, _)| *weight != 0.0);
-    let products = terms.map(|(weight, tensor)| tensor.clone() * weight);
-    products.reduce(|sum, product| sum + product).expect("a step depends on something")
+    let products =
+        terms.map(|(weight, tensor)| if weight == 1.0 { tensor.clone() } else { tensor.clone() * weight });
+    products.reduce(|sum, product| sum + product)
 }
 
 /// Bounds the clean prediction.
@@ -157,7 +181,12 @@ mod tests {
             next_from_out: out,
             next_from_x0: x0,
             noise,
+            keeps: Keeps::Nothing,
         }
+    }
+
+    fn noise_only(noise: Option<Tensor<4>>) -> Added {
+        Added { noise, history: None }
     }
 
     /// The twins round alike: equal bits for clipped and free, with and without noise, odd sizes.
@@ -174,8 +203,8 @@ mod tests {
                     for weights in weights {
                         let update = update(limit, noise, weights);
                         let z = (noise != StepNoise::None).then(|| draw(20));
-                        let plain = advance_plain(&update, draw(0), draw(10), z.clone());
-                        let fast = advance(&update, draw(0), draw(10), z).unwrap();
+                        let plain = advance_plain(&update, draw(0), draw(10), noise_only(z.clone()));
+                        let fast = advance(&update, draw(0), draw(10), noise_only(z)).unwrap();
                         assert!(matches!(fast.verdict, Verdict::Finite), "the fast path was taken");
                         assert_eq!(fast.next.into_data(), plain.next.into_data());
                         assert_eq!(fast.x0.into_data(), plain.x0.into_data());
@@ -205,7 +234,7 @@ mod tests {
         let x = Tensor::<4>::zeros([1, 1, 1, 3], &device);
         let z = Tensor::<4>::ones([1, 1, 1, 3], &device);
         let update = update(X0Limit::Free, noise, [0.5, 0.0, 0.5]);
-        let stepped = advance(&update, x, out, Some(z)).unwrap();
+        let stepped = advance(&update, x, out, noise_only(Some(z))).unwrap();
         let expected = [[[[0.1f32, 0.3, (small * large).sqrt().sqrt() as f32]]]];
         stepped.next.into_data().assert_approx_eq::<f32>(&expected.into(), Tolerance::default());
     }
@@ -216,7 +245,9 @@ mod tests {
         let x = Tensor::<4>::zeros([1, 3, 2, 2], &device);
         let refusal = |noise, channels| {
             let out = Tensor::zeros([1, channels, 2, 2], &device);
-            advance(&update(X0Limit::Free, noise, [0.0, 0.5, 0.5]), x.clone(), out, None).err().unwrap()
+            advance(&update(X0Limit::Free, noise, [0.0, 0.5, 0.5]), x.clone(), out, Added::default())
+                .err()
+                .unwrap()
         };
         let error = refusal(StepNoise::Learned, 3);
         assert_eq!(error, SampleError::Channels { found: 3, picture: 3, needed: 6 });
@@ -232,7 +263,9 @@ mod tests {
         let unused = Tensor::<4>::full([2, 3, 4, 4], f32::NAN, &device);
         for limit in [X0Limit::Clip { range: 1.0 }, X0Limit::DynamicThreshold { ratio: 0.9, max: 2.0 }] {
             let update = update(limit, StepNoise::Fixed { sigma: 0.37 }, [0.3, -0.2, 0.8]);
-            let next = |out: Tensor<4>| advance(&update, draw(0), out, Some(draw(2))).unwrap().next.into_data();
+            let next = |out: Tensor<4>| {
+                advance(&update, draw(0), out, noise_only(Some(draw(2)))).unwrap().next.into_data()
+            };
             assert_eq!(next(Tensor::cat(vec![draw(1), unused.clone()], 1)), next(draw(1)));
         }
     }
@@ -256,8 +289,8 @@ mod tests {
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0] {
             for place in 0..3 {
                 let [x, out, z] = std::array::from_fn(|i| batch(if i == place { bad } else { 0.0 }));
-                let plain = advance_plain(&update, x.clone(), out.clone(), Some(z.clone()));
-                let fast = advance(&update, x, out, Some(z)).unwrap();
+                let plain = advance_plain(&update, x.clone(), out.clone(), noise_only(Some(z.clone())));
+                let fast = advance(&update, x, out, noise_only(Some(z))).unwrap();
                 let expected = (bad != 0.0).then_some(1);
                 assert_eq!((blamed(plain.verdict), blamed(fast.verdict)), (expected, expected), "{bad} {place}");
             }
@@ -272,7 +305,7 @@ mod tests {
         for (noise, variance) in [(StepNoise::Learned, -0.5f32), (StepNoise::LearnedLog, 1e3)] {
             let out = Tensor::from_data([[[[0.1f32, 0.2]], [[0.5, variance]]]], &device);
             let update = update(X0Limit::Free, noise, [0.5, 0.0, 0.5]);
-            let stepped = advance(&update, x.clone(), out, Some(z.clone())).unwrap();
+            let stepped = advance(&update, x.clone(), out, noise_only(Some(z.clone()))).unwrap();
             assert_eq!(blamed(stepped.verdict), Some(0), "{noise:?}");
         }
     }
@@ -281,7 +314,7 @@ mod tests {
     fn a_batch_of_no_pictures_gives_none() {
         let empty = || Tensor::<4>::zeros([0, 1, 2, 2], &Device::flex());
         let update = update(X0Limit::Clip { range: 1.0 }, StepNoise::None, [0.3, -0.2, 0.8]);
-        let stepped = advance(&update, empty(), empty(), None).unwrap();
+        let stepped = advance(&update, empty(), empty(), Added::default()).unwrap();
         assert_eq!((stepped.next.dims(), blamed(stepped.verdict)), ([0, 1, 2, 2], None));
     }
 }

@@ -1,7 +1,7 @@
 //! A plan's step, boiled down to the scalars that multiply tensors.
 
 use ddim_kernels::StepCoefficients;
-use ddim_schedule::{EpsSource, Marginal, Plan, Step, StepNoise, X0Limit};
+use ddim_schedule::{EpsSource, Kept, Plan, Step, StepNoise, X0Limit};
 
 /// One step in terms of what the loop holds: the state `x`, the network's output and the limited `x0`.
 ///
@@ -16,17 +16,29 @@ pub(crate) struct Update {
     pub(crate) next_from_out: f64,
     pub(crate) next_from_x0: f64,
     pub(crate) noise: StepNoise,
+    pub(crate) keeps: Keeps,
+}
+
+/// What is kept of a step for later ones.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Keeps {
+    Nothing,
+    /// The limited x0.
+    X0,
+    /// A sum of the state, the network's output and the limited x0.
+    Sum {
+        from_x: f64,
+        from_out: f64,
+        from_x0: f64,
+    },
 }
 
 impl Update {
     pub(crate) fn new(plan: &Plan, step: &Step) -> Self {
-        let p = plan.prediction().coefficients(step.alpha_bar);
+        let p = step.prediction;
         let [eps_from_x, eps_from_out, eps_from_x0] = match plan.eps_source() {
             EpsSource::Network => [p.eps_from_x, p.eps_from_out, 0.0],
-            EpsSource::Rederived => {
-                let q = Marginal::new(step.alpha_bar);
-                [q.eps_from_x, 0.0, q.eps_from_x0]
-            }
+            EpsSource::Rederived => [step.marginal.eps_from_x, 0.0, step.marginal.eps_from_x0],
         };
         Self {
             x0_from_x: p.x0_from_x,
@@ -36,7 +48,18 @@ impl Update {
             next_from_out: step.c_eps * eps_from_out,
             next_from_x0: step.c_x0 + step.c_eps * eps_from_x0,
             noise: step.noise,
+            keeps: match plan.kept() {
+                Kept::Nothing => Keeps::Nothing,
+                Kept::X0 => Keeps::X0,
+                Kept::Eps => Keeps::Sum { from_x: eps_from_x, from_out: eps_from_out, from_x0: eps_from_x0 },
+                Kept::Output => Keeps::Sum { from_x: 0.0, from_out: 1.0, from_x0: 0.0 },
+            },
         }
+    }
+
+    /// Whether a sum has to be kept, which no fused kernel gives.
+    pub(crate) fn keeps_a_sum(&self) -> bool {
+        matches!(self.keeps, Keeps::Sum { .. })
     }
 
     /// The scalars in f32, if the step is linear but for a clamp: what a fused kernel can do.

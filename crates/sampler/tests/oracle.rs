@@ -32,7 +32,7 @@ struct Weights {
     sigma: f64,
 }
 
-fn weights(method: Method, a: f64, p: f64) -> Weights {
+fn weights(method: &Method, a: f64, p: f64) -> Weights {
     // Song et al. 2020, Eq. (16).
     let sigma = |eta: f64| eta * ((1.0 - p) / (1.0 - a)).sqrt() * (1.0 - a / p).sqrt();
     // Eq. (12): sqrt(p) (x - sqrt(1 - a) eps) / sqrt(a) + sqrt(1 - p - sigma^2) eps.
@@ -54,13 +54,13 @@ fn weights(method: Method, a: f64, p: f64) -> Weights {
             let variance = (1.0 - p) / (1.0 - a) * beta;
             Weights { x: scale, eps: -scale * beta / (1.0 - a).sqrt(), sigma: variance.sqrt() }
         }
-        Method::Ddpm { .. } => panic!("not among the methods tested here"),
+        Method::Ddpm { .. } | Method::Solver(_) => panic!("not among the methods tested here"),
     }
 }
 
 /// Mean and variance after all steps, by the rule for affine maps of a normal number. The timesteps are
 /// `floor(T i / n)` (Song et al. 2020, appendix D.2: "linear"), and the last step leads to `alpha_bar = 1`.
-fn expected(method: Method, n_steps: usize) -> (f64, f64) {
+fn expected(method: &Method, n_steps: usize) -> (f64, f64) {
     let taus: Vec<usize> = (0..=n_steps).map(|i| TRAIN_STEPS * i / n_steps).collect();
     taus.windows(2).rev().fold((0.0, 1.0), |(mean, variance), pair| {
         let (a, p) = (alpha_bar(pair[1]), alpha_bar(pair[0]));
@@ -71,9 +71,9 @@ fn expected(method: Method, n_steps: usize) -> (f64, f64) {
 }
 
 /// Mean and variance of the pixels that a run draws.
-fn drawn(method: Method, n_steps: usize) -> (f64, f64) {
+fn drawn(method: &Method, n_steps: usize) -> (f64, f64) {
     let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, TRAIN_STEPS).expect("the schedule of the DDPM paper");
-    let plan = Plan::new(&schedule, &Settings::new(Convention::Exact, method, n_steps)).expect("a plan");
+    let plan = Plan::new(&schedule, &Settings::new(Convention::Exact, method.clone(), n_steps)).expect("a plan");
     let mut noise = PictureNoise::new(11, 0..16);
     let x = noise.initial([16, 1, 64, 64], &Device::flex());
     let network = |x: Tensor<4>, call: Call| {
@@ -90,7 +90,7 @@ fn drawn(method: Method, n_steps: usize) -> (f64, f64) {
 
 /// The seed is fixed, so this never fails by chance. The bounds are five standard errors of 65,536 independent
 /// pixels: `sqrt(v / N)` for the mean and `v sqrt(2 / N)` for the variance.
-fn check(method: Method, n_steps: usize) {
+fn check(method: &Method, n_steps: usize) {
     let ((m, v), (mean, variance)) = (expected(method, n_steps), drawn(method, n_steps));
     let n = PIXELS as f64;
     assert!((mean - m).abs() <= 5.0 * (v / n).sqrt() + 1e-6, "{method:?} {n_steps}: mean {mean}, not {m}");
@@ -105,7 +105,7 @@ fn mean_and_variance_are_those_of_the_closed_form() {
     let ddim = |eta| Method::Ddim { eta: Eta::new(eta).expect("in [0, 1]") };
     for method in [ddim(0.0), ddim(0.5), ddim(1.0), Method::SigmaHat, ANCESTRAL] {
         for n_steps in [1, 5, 20, 100] {
-            check(method, n_steps);
+            check(&method, n_steps);
         }
     }
 }
@@ -113,8 +113,8 @@ fn mean_and_variance_are_those_of_the_closed_form() {
 /// With all steps the ancestral sampler draws the data itself, up to what 1000 steps leave open.
 #[test]
 fn a_thousand_ancestral_steps_draw_the_data() {
-    check(ANCESTRAL, TRAIN_STEPS);
-    let (mean, variance) = expected(ANCESTRAL, TRAIN_STEPS);
+    check(&ANCESTRAL, TRAIN_STEPS);
+    let (mean, variance) = expected(&ANCESTRAL, TRAIN_STEPS);
     assert!((mean - MEAN).abs() < 2e-3, "{mean}");
     assert!((variance - VARIANCE).abs() < 5e-3, "{variance}");
 }

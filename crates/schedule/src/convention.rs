@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::{EpsSource, FinalAlphaBar, LastNoise, Method, PixelRounding, Predecessor};
-use crate::{Prediction, ScheduleError, Settings, Spacing, X0Limit};
+use crate::{Coordinates, Direction, EpsSource, FinalAlphaBar, LastNoise, Method, PixelRounding, Predecessor};
+use crate::{Prediction, ScheduleError, Settings, Spacing, Times, X0Limit};
 
 /// A named set of choices. Published code agrees on the formulas and differs in everything around them:
 /// spacing, clipping, the last `alpha_bar`, rounding to 8 bits. A convention fixes all of it at once.
@@ -57,16 +57,25 @@ impl Convention {
             final_alpha_bar: FinalAlphaBar::One,
             predecessor: Predecessor::InList,
             last_noise: LastNoise::Never,
+            times: Times::Real,
+            direction: Direction::Decode,
+            strength: 1.0,
             convention: self,
         };
         let clip = X0Limit::Clip { range: 1.0 };
-        match (self, method) {
+        match (self, &exact.method) {
             (Self::Exact, _) => exact,
+            (Self::Diffusers, Method::Solver(solver)) => match solver.coordinates() {
+                Coordinates::Preserving => {
+                    Settings { spacing: Spacing::LinspaceOpen, times: Times::Whole, ..exact }
+                }
+                Coordinates::Exploding => Settings { spacing: Spacing::LinspaceReal, ..exact },
+            },
             (Self::Diffusers, _) => Settings {
                 spacing: Spacing::Leading { offset: 0 },
                 limit: clip,
                 eps_source: EpsSource::Network,
-                predecessor: diffusers_predecessor(method),
+                predecessor: diffusers_predecessor(&exact.method),
                 last_noise: LastNoise::UnlessTimestepZero,
                 ..exact
             },
@@ -85,10 +94,10 @@ impl Convention {
 }
 
 /// diffusers' DDIM computes its predecessor, its DDPM looks it up.
-fn diffusers_predecessor(method: Method) -> Predecessor {
+fn diffusers_predecessor(method: &Method) -> Predecessor {
     match method {
         Method::Ddim { .. } => Predecessor::Stride,
-        Method::Ddpm { .. } | Method::SigmaHat => Predecessor::InList,
+        Method::Ddpm { .. } | Method::SigmaHat | Method::Solver(_) => Predecessor::InList,
     }
 }
 

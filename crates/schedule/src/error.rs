@@ -4,7 +4,7 @@ use std::fmt;
 
 use thiserror::Error;
 
-use crate::{NoiseSchedule, Timestep};
+use crate::{NoiseSchedule, Solver, Timestep};
 
 /// Why a schedule, a spacing or a plan was refused. Every message names the value, what is allowed,
 /// and the nearest request that would work.
@@ -56,6 +56,15 @@ pub enum ScheduleError {
         timestep: Timestep,
     },
 
+    /// Ends of a range of noise levels.
+    #[error("noise levels from {min} to {max}: both must be finite and above 0, and the second the larger one")]
+    NoiseLevels {
+        /// The smallest.
+        min: f64,
+        /// The largest.
+        max: f64,
+    },
+
     /// `eta` outside `[0, 1]`.
     #[error(
         "eta is {value}, it must lie in [0, 1]: 0 is DDIM (no noise), 1 is DDPM. Above 1 the square root \
@@ -95,6 +104,15 @@ pub enum ScheduleError {
         problem: String,
         /// What to ask for instead.
         nearest: Nearest,
+    },
+
+    /// A list of whole timesteps was asked of a spacing in the noise level.
+    #[error(
+        "spacing {spacing} is a list of noise levels, not of whole timesteps: choose another, such as uniform"
+    )]
+    NotWhole {
+        /// The spacing's name.
+        spacing: String,
     },
 
     /// The spacing names its own number of steps, and another was asked for.
@@ -172,6 +190,69 @@ pub enum ScheduleError {
         timestep: Timestep,
     },
 
+    /// A run that takes none of its steps.
+    #[error(
+        "strength {strength} of {n_steps} steps: it must be above 0 and at most 1, and large enough for one step, \
+         at least {}", 0.5 / *.n_steps as f64
+    )]
+    Strength {
+        /// The share asked for.
+        strength: f64,
+        /// The steps of the whole run.
+        n_steps: usize,
+    },
+
+    /// A solver that divides by a noise level that is infinite.
+    #[error(
+        "solver {solver} cannot start at timestep {time}, where alpha_bar is 0 (zero terminal SNR) and the noise \
+         level infinite: use solver ddim, the convention diffusers (which holds alpha_bar at 2^-24), or a spacing \
+         that stops below it, such as leading"
+    )]
+    InfiniteNoise {
+        /// The solver's name.
+        solver: &'static str,
+        /// The time of the level.
+        time: f64,
+    },
+
+    /// A solver on levels for which it has no coefficients.
+    #[error("solver {solver}: {problem}")]
+    Solver {
+        /// The solver's name.
+        solver: &'static str,
+        /// What is wrong, and what to do instead.
+        problem: String,
+    },
+
+    /// A word that names no solver.
+    #[error("there is no solver {text:?}: choose one of {known}")]
+    UnknownSolver {
+        /// The word.
+        text: String,
+        /// The names of all solvers.
+        known: String,
+    },
+
+    /// An option that the solver does not have, or a value that it cannot have.
+    #[error("solver {solver} has no option {option}={value}: it has {known}")]
+    SolverOption {
+        /// The solver's name.
+        solver: &'static str,
+        /// The option's name.
+        option: String,
+        /// The value asked for.
+        value: String,
+        /// The solver's options as they are.
+        known: String,
+    },
+
+    /// Encoding by a method that cannot run backwards.
+    #[error("{method} cannot encode a picture: only ddim with eta 0 runs both ways")]
+    OneWay {
+        /// The method's name.
+        method: &'static str,
+    },
+
     /// A word that names nothing here.
     #[error("there is no {what} {text:?}: choose one of {known}")]
     UnknownName {
@@ -182,6 +263,19 @@ pub enum ScheduleError {
         /// The words that are known.
         known: &'static str,
     },
+}
+
+impl ScheduleError {
+    /// The refusal of an option, with those that the solver has.
+    pub(crate) fn solver_option(solver: &dyn Solver, option: &str, value: &str) -> Self {
+        let known: Vec<String> = solver.options().iter().map(|(name, value)| format!("{name}={value}")).collect();
+        Self::SolverOption {
+            solver: solver.name(),
+            option: option.to_owned(),
+            value: value.to_owned(),
+            known: if known.is_empty() { "none".to_owned() } else { known.join(", ") },
+        }
+    }
 }
 
 /// The step counts nearest to a refused one.

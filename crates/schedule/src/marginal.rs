@@ -36,6 +36,18 @@ impl Marginal {
         Self { signal, noise, eps_from_x: 1.0 / noise, eps_from_x0: -signal / noise }
     }
 
+    /// The same in coordinates in which the picture keeps its size: `x = x0 + noise_level eps`, with
+    /// `noise_level = sqrt((1 - alpha_bar)/alpha_bar)` (Karras et al. 2022).
+    ///
+    /// ```
+    /// # use ddim_schedule::Marginal;
+    /// assert_eq!(Marginal::exploding(0.2), Marginal { signal: 1.0, noise: 2.0, eps_from_x: 0.5, eps_from_x0: -0.5 });
+    /// ```
+    pub fn exploding(alpha_bar: f64) -> Self {
+        let noise = ((1.0 - alpha_bar) / alpha_bar).sqrt();
+        Self { signal: 1.0, noise, eps_from_x: 1.0 / noise, eps_from_x0: -1.0 / noise }
+    }
+
     /// A noisy picture: `x_t = signal x0 + noise eps`.
     ///
     /// ```

@@ -1,9 +1,11 @@
 //! Which reverse step is taken.
 
-use crate::Eta;
+use std::sync::Arc;
+
+use crate::{Eta, Solver};
 
 /// The reverse process.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone)]
 pub enum Method {
     /// Eq. (12) of the DDIM paper with the sigma of Eq. (16).
     Ddim {
@@ -18,6 +20,47 @@ pub enum Method {
     /// The paper's sigma-hat (section 5): the deterministic part of `eta = 1` with the larger noise
     /// `sqrt(1 - alpha_bar_t / alpha_bar_prev)`.
     SigmaHat,
+    /// A solver of the differential equations behind them.
+    Solver(Arc<dyn Solver>),
+}
+
+impl Method {
+    /// A solver with these options.
+    ///
+    /// ```
+    /// use ddim_schedule::{Method, solvers::Euler};
+    /// assert_eq!(Method::solver(Euler::default()).name(), "euler");
+    /// ```
+    pub fn solver(solver: impl Solver + 'static) -> Self {
+        Self::Solver(Arc::new(solver))
+    }
+
+    /// Its name in records.
+    ///
+    /// ```
+    /// assert_eq!(ddim_schedule::Method::SigmaHat.name(), "sigma_hat");
+    /// ```
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Ddim { .. } => "ddim",
+            Self::Ddpm { .. } => "ddpm",
+            Self::SigmaHat => "sigma_hat",
+            Self::Solver(solver) => solver.name(),
+        }
+    }
+}
+
+/// Solvers are equal if they have the same name and the same options.
+impl PartialEq for Method {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Ddim { eta }, Self::Ddim { eta: other }) => eta == other,
+            (Self::Ddpm { variance }, Self::Ddpm { variance: other }) => variance == other,
+            (Self::SigmaHat, Self::SigmaHat) => true,
+            (Self::Solver(a), Self::Solver(b)) => (a.name(), a.options()) == (b.name(), b.options()),
+            _ => false,
+        }
+    }
 }
 
 /// The variance of a DDPM step. Variants that others name "log" add the same noise as these.

@@ -1,6 +1,6 @@
 //! How much of the picture is left at each training step.
 
-use crate::{BetaSchedule, ScheduleError, Timestep};
+use crate::{BetaSchedule, Level, ScheduleError, Timestep};
 
 /// `alpha_bar`, the product of `1 - beta`, at every training step.
 ///
@@ -86,6 +86,43 @@ impl NoiseSchedule {
         Self { betas, alpha_bars }
     }
 
+    /// The same schedule without an end of pure noise: where the last `alpha_bar` is 0 it becomes 2^-24, which is
+    /// what diffusers' solvers take in its place.
+    pub(crate) fn without_pure_noise(&self) -> Self {
+        let mut alpha_bars = self.alpha_bars.clone();
+        if let Some(last) = alpha_bars.last_mut().filter(|last| **last == 0.0) {
+            *last = (-24_f64).exp2();
+        }
+        Self { alpha_bars, betas: self.betas.clone() }
+    }
+
+    /// A schedule whose noise levels rise in equal ratios: of models that were trained at any noise level between
+    /// two ends, such as EDM's.
+    ///
+    /// # Errors
+    /// When the noise levels are not finite, positive and rising, and for less than two training steps.
+    ///
+    /// ```
+    /// use ddim_schedule::NoiseSchedule;
+    /// let edm = NoiseSchedule::of_noise_levels(0.002, 80.0, 1000)?;
+    /// assert!((edm.noise_level_at(999.0) - 80.0).abs() < 1e-10);
+    /// # Ok::<(), ddim_schedule::ScheduleError>(())
+    /// ```
+    pub fn of_noise_levels(min: f64, max: f64, train_steps: usize) -> Result<Self, ScheduleError> {
+        if !(2..=Self::MAX_TRAIN_STEPS).contains(&train_steps) {
+            return Err(ScheduleError::TrainSteps { train_steps });
+        }
+        if !(min > 0.0 && max > min && max.is_finite()) {
+            return Err(ScheduleError::NoiseLevels { min, max });
+        }
+        let ratio = (max / min).ln() / (train_steps - 1) as f64;
+        let level = |i: usize| Level::at_noise_level(0.0, min * (ratio * i as f64).exp());
+        let alpha_bars: Vec<f64> = (0..train_steps).map(|i| level(i).alpha_bar).collect();
+        let before = std::iter::once(&1.0).chain(&alpha_bars);
+        let betas = alpha_bars.iter().zip(before).map(|(a, before)| 1.0 - a / before).collect();
+        Ok(Self { betas, alpha_bars })
+    }
+
     /// The number of training steps, `T`.
     ///
     /// ```
@@ -135,5 +172,48 @@ impl NoiseSchedule {
     /// ```
     pub fn betas(&self) -> &[f64] {
         &self.betas
+    }
+
+    /// The noise level at every timestep, clean end first: `sqrt((1 - alpha_bar)/alpha_bar)`.
+    pub(crate) fn noise_levels(&self) -> impl DoubleEndedIterator<Item = f64> + ExactSizeIterator + '_ {
+        self.alpha_bars.iter().map(|&alpha_bar| Level { time: 0.0, alpha_bar }.noise_level())
+    }
+
+    /// The time at which the training had this noise level: between two timesteps the logarithm of the noise
+    /// level is a straight line, and beyond the ends it is the first or the last timestep.
+    ///
+    /// ```
+    /// # use ddim_schedule::{BetaSchedule, NoiseSchedule};
+    /// let schedule = NoiseSchedule::new(&BetaSchedule::Const { value: 0.5 }, 3)?; // alpha_bar 1/2, 1/4, 1/8
+    /// assert_eq!((schedule.time_at(1.0), schedule.time_at(3_f64.sqrt())), (0.0, 1.0));
+    /// assert_eq!((schedule.time_at(0.1), schedule.time_at(9.9)), (0.0, 2.0));
+    /// # Ok::<(), ddim_schedule::ScheduleError>(())
+    /// ```
+    pub fn time_at(&self, noise_level: f64) -> f64 {
+        let at = |t: usize| Level { time: 0.0, alpha_bar: self.alpha_bars[t] }.noise_level();
+        let above =
+            self.alpha_bars.partition_point(|&a| Level { time: 0.0, alpha_bar: a }.noise_level() <= noise_level);
+        match above {
+            0 => 0.0,
+            above if above == self.train_steps() => (above - 1) as f64,
+            above => {
+                let (low, high) = (at(above - 1).ln(), at(above).ln());
+                (above - 1) as f64 + (noise_level.ln() - low) / (high - low)
+            }
+        }
+    }
+
+    /// The noise level at a time between two timesteps, the inverse of [`time_at`](Self::time_at).
+    ///
+    /// # Panics
+    /// When `time` is not between 0 and the last timestep.
+    pub fn noise_level_at(&self, time: f64) -> f64 {
+        assert!((0.0..=(self.train_steps() - 1) as f64).contains(&time), "time {time} of {}", self.train_steps());
+        let at = |t: usize| Level { time, alpha_bar: self.alpha_bars[t] }.noise_level();
+        let below = time.floor() as usize;
+        match time - below as f64 {
+            0.0 => at(below),
+            share => ((1.0 - share) * at(below).ln() + share * at(below + 1).ln()).exp(),
+        }
     }
 }

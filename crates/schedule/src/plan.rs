@@ -1,8 +1,11 @@
 //! Settings compiled into coefficients.
 
-use crate::step::Fresh;
-use crate::{Convention, EpsSource, FinalAlphaBar, LastNoise, NoiseSchedule, Predecessor, Prediction};
-use crate::{ScheduleError, Settings, Step, StepNoise, Tau, Timestep, X0Limit};
+use crate::solvers::{ddim, ddpm, inversion, sigma_hat_step};
+use crate::{Convention, Coordinates, Direction, EpsSource, Eta, Kept, LastNoise, Level, Marginal, Method};
+use crate::{
+    NoiseSchedule, Path, Predecessor, Prediction, Row, ScheduleError, Settings, Spacing, Step, StepNoise,
+};
+use crate::{Timestep, X0Limit};
 
 /// A sampler as a table: one row of coefficients for each network call.
 ///
@@ -11,13 +14,16 @@ use crate::{ScheduleError, Settings, Step, StepNoise, Tau, Timestep, X0Limit};
 /// let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000)?;
 /// let plan = Plan::new(&schedule, &Settings::default())?;
 /// let (first, last) = (&plan.steps()[0], &plan.steps()[19]);
-/// assert_eq!((first.timestep, last.timestep), (999, 49));
+/// assert_eq!((first.time, last.time), (999.0, 49.0));
 /// assert_eq!(last.alpha_bar_prev, 1.0); // the last step ends at the clean picture
 /// # Ok::<(), ddim_schedule::ScheduleError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     steps: Vec<Step>,
+    kept: Kept,
+    start: Marginal,
+    start_scale: f64,
     settings: Settings,
 }
 
@@ -39,20 +45,25 @@ impl Plan {
     /// ```
     pub fn new(schedule: &NoiseSchedule, settings: &Settings) -> Result<Self, ScheduleError> {
         settings.limit.check()?;
-        let tau = settings.spacing.tau(settings.n_steps, schedule.train_steps())?;
-        let blind = tau.as_slice().iter().find(|&&t| schedule.alpha_bar(t) == 0.0);
-        if let (Prediction::Epsilon, Some(&timestep)) = (settings.prediction, blind) {
-            return Err(ScheduleError::EpsilonWithoutSignal { timestep });
+        let held;
+        let schedule = match (&settings.method, settings.convention) {
+            (Method::Solver(_), Convention::Diffusers) => {
+                held = schedule.without_pure_noise();
+                &held
+            }
+            _ => schedule,
+        };
+        let path = Path::new(schedule, settings)?;
+        if let (Prediction::Epsilon, Some(blind)) =
+            (settings.prediction, path.levels().iter().find(|level| level.alpha_bar == 0.0))
+        {
+            return Err(ScheduleError::EpsilonWithoutSignal { timestep: blind.time as Timestep });
         }
-        let alpha_bar_prevs = alpha_bar_prevs(schedule, settings, &tau);
-        let rows = tau.as_slice().iter().zip(alpha_bar_prevs).enumerate();
-        let steps = rows.map(|(i, (&timestep, alpha_bar_prev))| {
-            let alpha_bar = schedule.alpha_bar(timestep);
-            let is_last = i + 1 == tau.len();
-            let fresh = if is_last { last_fresh(settings.last_noise, timestep) } else { Fresh::Allowed };
-            Step::new(settings.method, timestep, [alpha_bar, alpha_bar_prev], fresh)
-        });
-        Ok(Self { steps: steps.collect(), settings: settings.clone() })
+        let (rows, coordinates, kept) = rows(&path, settings)?;
+        let start = coordinates.marginal(rows[0].from);
+        let start_scale = start_scale(settings, coordinates, rows[0].from);
+        let steps = rows.into_iter().map(|row| Step::new(row, settings.prediction, coordinates)).collect();
+        Ok(Self { steps, kept, start, start_scale, settings: settings.clone() })
     }
 
     /// The rows, in order of use.
@@ -65,6 +76,47 @@ impl Plan {
     /// ```
     pub fn steps(&self) -> &[Step] {
         &self.steps
+    }
+
+    /// What has to be remembered of each network call.
+    ///
+    /// ```
+    /// # use ddim_schedule::{BetaSchedule, Kept, NoiseSchedule, Plan, Settings};
+    /// # let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000)?;
+    /// assert_eq!(Plan::new(&schedule, &Settings::default())?.kept(), Kept::Nothing);
+    /// # Ok::<(), ddim_schedule::ScheduleError>(())
+    /// ```
+    pub fn kept(&self) -> Kept {
+        self.kept
+    }
+
+    /// What standard normal numbers are multiplied with to start a run from noise.
+    ///
+    /// ```
+    /// # use ddim_schedule::{BetaSchedule, Convention, Method, NoiseSchedule, Plan, Settings, solvers::Euler};
+    /// # let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000)?;
+    /// let settings = |method| Settings::new(Convention::Exact, method, 10);
+    /// assert_eq!(Plan::new(&schedule, &Settings::default())?.start_scale(), 1.0);
+    /// let euler = Plan::new(&schedule, &settings(Method::solver(Euler::default())))?;
+    /// assert!((euler.start_scale() - 157.4105).abs() < 1e-4); // its state is x0 + noise_level eps
+    /// # Ok::<(), ddim_schedule::ScheduleError>(())
+    /// ```
+    pub fn start_scale(&self) -> f64 {
+        self.start_scale
+    }
+
+    /// How the first state is mixed of a picture and noise, for a run that starts from a noisy picture.
+    ///
+    /// ```
+    /// # use ddim_schedule::{BetaSchedule, NoiseSchedule, Plan, Settings};
+    /// # let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000)?;
+    /// let half = Plan::new(&schedule, &Settings { strength: 0.5, ..Settings::default() })?;
+    /// assert_eq!(half.steps().len(), 10);
+    /// assert_eq!(half.start().signal, schedule.alpha_bar(499).sqrt());
+    /// # Ok::<(), ddim_schedule::ScheduleError>(())
+    /// ```
+    pub fn start(&self) -> Marginal {
+        self.start
     }
 
     /// What it was compiled from.
@@ -142,25 +194,66 @@ impl Plan {
     }
 }
 
-/// Where each step ends. This is the only place that pairs a timestep with its predecessor.
-fn alpha_bar_prevs(schedule: &NoiseSchedule, settings: &Settings, tau: &Tau) -> Vec<f64> {
-    let last = match settings.final_alpha_bar {
-        FinalAlphaBar::One => 1.0,
-        FinalAlphaBar::First => schedule.alpha_bar(0),
+/// The rows of the method, how they scale the state, and what they remember.
+fn rows(path: &Path, settings: &Settings) -> Result<(Vec<Row>, Coordinates, Kept), ScheduleError> {
+    let rows = match (settings.direction, &settings.method) {
+        (Direction::Encode, Method::Ddim { eta: Eta::DDIM }) => inversion(path, settings),
+        (Direction::Encode, method) => return Err(ScheduleError::OneWay { method: method.name() }),
+        (Direction::Decode, Method::Solver(solver)) => {
+            let noisiest = path.start();
+            if noisiest.alpha_bar == 0.0 {
+                return Err(ScheduleError::InfiniteNoise { solver: solver.name(), time: noisiest.time });
+            }
+            return Ok((solver.rows(path)?, solver.coordinates(), solver.keeps()));
+        }
+        (Direction::Decode, method) => one_step_rows(path, settings, method),
     };
-    let stride = schedule.train_steps() / tau.len();
-    let timesteps = tau.as_slice();
-    let previous = |i: usize| match settings.predecessor {
-        Predecessor::InList => timesteps.get(i + 1).copied(),
-        Predecessor::Stride => timesteps[i].checked_sub(stride),
-    };
-    (0..tau.len()).map(|i| previous(i).map_or(last, |t| schedule.alpha_bar(t))).collect()
+    Ok((rows, Coordinates::Preserving, Kept::Nothing))
 }
 
-/// Whether the last step, at this timestep, may draw noise.
-fn last_fresh(rule: LastNoise, timestep: Timestep) -> Fresh {
+/// The rows of a method whose steps depend on nothing but where they start and end.
+fn one_step_rows(path: &Path, settings: &Settings, method: &Method) -> Vec<Row> {
+    let row = |i: usize, (from, to): (Level, Level)| {
+        let row = match method {
+            Method::Ddim { eta } => ddim(*eta, from, to),
+            Method::Ddpm { variance } => ddpm(*variance, from, to),
+            Method::SigmaHat => sigma_hat_step(from, to),
+            Method::Solver(solver) => unreachable!("{} has rows of its own", solver.name()),
+        };
+        match (i + 1 == path.n_steps() && !may_be_noisy_at_last(settings.last_noise, from), method) {
+            (false, _) => row,
+            // Without noise all of the rest is eps, so that the step still ends at alpha_bar_prev.
+            (true, Method::Ddim { .. }) => ddim(Eta::DDIM, from, to),
+            (true, _) => Row { noise: StepNoise::None, ..row },
+        }
+    };
+    pairs(path, settings.predecessor).enumerate().map(|(i, pair)| row(i, pair)).collect()
+}
+
+/// Where each step starts and ends. This is the only place that pairs a timestep with its predecessor.
+fn pairs(path: &Path, predecessor: Predecessor) -> impl Iterator<Item = (Level, Level)> {
+    path.levels().windows(2).map(move |pair| match predecessor {
+        Predecessor::InList => (pair[0], pair[1]),
+        Predecessor::Stride => (pair[0], path.a_stride_below(pair[0])),
+    })
+}
+
+/// Whether the last step, from this level, may draw noise.
+fn may_be_noisy_at_last(rule: LastNoise, from: Level) -> bool {
     match rule {
-        LastNoise::UnlessTimestepZero if timestep != 0 => Fresh::Allowed,
-        LastNoise::UnlessTimestepZero | LastNoise::Never => Fresh::Forbidden,
+        LastNoise::UnlessTimestepZero => from.time != 0.0,
+        LastNoise::Never => false,
+    }
+}
+
+/// The deviation of the noise that a run starts from. A state that keeps its variance starts from 1, and so, in
+/// its own units, does every other: then all solvers draw from the same noise. diffusers starts the others from
+/// the noise level alone where the list begins at the last timestep.
+fn start_scale(settings: &Settings, coordinates: Coordinates, from: Level) -> f64 {
+    let begins_at_the_end = !matches!(settings.spacing, Spacing::Leading { .. });
+    match (coordinates, settings.convention) {
+        (Coordinates::Preserving, _) => 1.0,
+        (Coordinates::Exploding, Convention::Diffusers) if begins_at_the_end => from.noise_level(),
+        (Coordinates::Exploding, _) => 1.0 / from.signal(),
     }
 }

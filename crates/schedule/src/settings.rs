@@ -1,6 +1,6 @@
 //! Everything a plan depends on besides the noise schedule.
 
-use crate::{Convention, EpsSource, Eta, Method, Prediction, Spacing, X0Limit};
+use crate::{Convention, EpsSource, Eta, Method, Prediction, ScheduleError, Spacing, X0Limit};
 
 /// What to compile into a [`Plan`](crate::Plan). Start from a convention and change what differs.
 ///
@@ -32,6 +32,13 @@ pub struct Settings {
     pub predecessor: Predecessor,
     /// Whether the last step may add noise.
     pub last_noise: LastNoise,
+    /// Which times the network is called at.
+    pub times: Times,
+    /// Which way the run goes.
+    pub direction: Direction,
+    /// The share of the steps that are taken, the last ones: 1 for a whole run from noise, less for a run that
+    /// starts from a noisy picture.
+    pub strength: f64,
     /// Whose choices these are; it also decides how pictures are rounded to 8 bits.
     pub convention: Convention,
 }
@@ -47,6 +54,15 @@ impl Settings {
     /// ```
     pub fn new(convention: Convention, method: Method, n_steps: usize) -> Self {
         convention.settings(method, n_steps)
+    }
+
+    /// How many of the first steps a run of this strength leaves out.
+    pub(crate) fn skipped_steps(&self) -> Result<usize, ScheduleError> {
+        let taken = (self.n_steps as f64 * self.strength).round();
+        if !(self.strength > 0.0 && self.strength <= 1.0) || taken < 1.0 {
+            return Err(ScheduleError::Strength { strength: self.strength, n_steps: self.n_steps });
+        }
+        Ok(self.n_steps - taken as usize)
     }
 }
 
@@ -85,4 +101,32 @@ pub enum LastNoise {
     /// It may if its timestep is not 0, as in diffusers: with fixed-large variance and a list that does not
     /// end at 0 the finished picture is then noisy.
     UnlessTimestepZero,
+}
+
+/// Which times the network is called at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Times {
+    /// Those of the levels, also between two timesteps of the training.
+    Real,
+    /// The nearest timestep of the training, halves to even: diffusers' solvers in log-SNR.
+    Whole,
+}
+
+impl Times {
+    /// The time the network is given.
+    pub(crate) fn rounded(self, time: f64) -> f64 {
+        match self {
+            Self::Real => time,
+            Self::Whole => time.round_ties_even(),
+        }
+    }
+}
+
+/// Which way a run goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// From noise to a picture.
+    Decode,
+    /// From a picture to the noise it would be drawn from (DDIM, section 4.3).
+    Encode,
 }

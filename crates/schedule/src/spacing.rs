@@ -1,10 +1,11 @@
 //! Which of the training steps are kept.
 
 mod lists;
+mod noise_levels;
 mod text;
 
 use crate::error::Nearest;
-use crate::{NoiseSchedule, ScheduleError, Tau, Timestep};
+use crate::{Level, NoiseSchedule, ScheduleError, Tau, Timestep};
 
 /// How `n` timesteps are chosen from `T`. Published code disagrees, so every way has a name.
 ///
@@ -30,7 +31,7 @@ use crate::{NoiseSchedule, ScheduleError, Tau, Timestep};
 /// assert_eq!(spacing.to_string(), "leading+1");
 /// # Ok::<(), ddim_schedule::ScheduleError>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Spacing {
     /// `floor(T i/n) - 1`, `i = 1..n`: even, and exactly `n` for every `n`.
     Uniform,
@@ -45,6 +46,30 @@ pub enum Spacing {
     Trailing,
     /// `round(i (T-1)/(n-1))`, `i = 0..n-1`, halves to even (diffusers).
     Linspace,
+    /// The same with one point more and without the 0: diffusers' solvers in log-SNR.
+    LinspaceOpen,
+    /// `i (T/(n+1)) + offset` with a whole-number ratio, `i = 1..n`: diffusers' solvers in log-SNR.
+    LeadingOpen {
+        /// Added to every entry.
+        offset: usize,
+    },
+    /// `i (T-1)/(n-1)`, `i = 0..n-1`, not rounded; the noise level between two timesteps is a straight line
+    /// (diffusers' solvers in the noise level).
+    LinspaceReal,
+    /// Noise levels `(max^(1/rho) + u (min^(1/rho) - max^(1/rho)))^rho`, `u` from 0 to 1 (Karras et al. 2022, Eq. 5).
+    Karras {
+        /// The larger, the denser at the clean end; 7 is usual.
+        rho: f64,
+    },
+    /// Noise levels in equal ratios, which is equal steps in log-SNR (Lu et al. 2022).
+    LogSnr,
+    /// Noise levels at the quantiles of a beta distribution (Lee et al. 2024).
+    Beta {
+        /// Its first parameter; 0.6 is usual.
+        alpha: f64,
+        /// Its second parameter; 0.6 is usual.
+        beta: f64,
+    },
     /// These timesteps, noisy to clean.
     Explicit(Vec<Timestep>),
     /// OpenAI's `ddimN`: the smallest whole stride from 0 that gives exactly N.
@@ -83,12 +108,38 @@ impl Spacing {
         let ascending = match self {
             Self::Explicit(timesteps) => return Tau::new(timesteps.clone(), train_steps),
             Self::OpenAiSections(counts) => lists::sections(counts, train_steps)?,
+            Self::LinspaceReal | Self::Karras { .. } | Self::LogSnr | Self::Beta { .. } => {
+                return Err(ScheduleError::NotWhole { spacing: self.to_string() });
+            }
             _ => match lists::flaw(self, n_steps, train_steps) {
                 Some(problem) => return Err(self.refusal(problem, n_steps, train_steps)),
                 None => (0..n_steps).map(|i| lists::entry(self, i, n_steps, train_steps)).collect(),
             },
         };
         Tau::new(ascending.into_iter().rev().collect(), train_steps)
+    }
+
+    /// The `n_steps` levels of a model trained with this schedule, noisy to clean, without the one where the run
+    /// ends.
+    ///
+    /// # Errors
+    /// As [`tau`](Self::tau), and when a spacing in the noise level has no sound list of that length.
+    ///
+    /// ```
+    /// use ddim_schedule::{BetaSchedule, NoiseSchedule, Spacing};
+    /// let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000)?;
+    /// let levels = Spacing::Karras { rho: 7.0 }.levels(3, &schedule)?;
+    /// assert_eq!((levels[0].time, levels[2].time), (999.0, 0.0));
+    /// assert!((levels[1].noise_level() - 3.118).abs() < 1e-3);
+    /// # Ok::<(), ddim_schedule::ScheduleError>(())
+    /// ```
+    pub fn levels(&self, n_steps: usize, schedule: &NoiseSchedule) -> Result<Vec<Level>, ScheduleError> {
+        if let Some(noise_levels) = noise_levels::noise_levels(self, n_steps, schedule) {
+            return noise_levels;
+        }
+        let tau = self.tau(n_steps, schedule.train_steps())?;
+        let level = |&t: &Timestep| Level { time: t as f64, alpha_bar: schedule.alpha_bar(t) };
+        Ok(tau.as_slice().iter().map(level).collect())
     }
 
     /// The number of steps that this spacing itself names, where it names one.

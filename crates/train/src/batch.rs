@@ -97,6 +97,7 @@ impl<'a> Batches<'a> {
             Prediction::Epsilon => batch.target.extend(eps),
             Prediction::X0 => batch.target.extend(x0),
             Prediction::V => batch.target.extend(x0.iter().zip(&eps).map(|(x0, eps)| signal * eps - noise * x0)),
+            Prediction::Edm { .. } | Prediction::Score => unreachable!("a recipe cannot ask for it"),
         }
     }
 

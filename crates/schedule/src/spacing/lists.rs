@@ -16,11 +16,13 @@ pub(super) fn entry(spacing: &Spacing, i: usize, n: usize, train_steps: usize) -
         Spacing::Trailing => (t - (n - 1 - i) as f64 * trailing_stride(t, n)).round_ties_even() as usize - 1,
         Spacing::Linspace if i + 1 == n && n > 1 => train_steps - 1,
         Spacing::Linspace => (i as f64 * ((t - 1.0) / (n.max(2) - 1) as f64)).round_ties_even() as usize,
+        Spacing::LinspaceOpen => ((i + 1) as f64 * ((t - 1.0) / n as f64)).round_ties_even() as usize,
+        Spacing::LeadingOpen { offset } => ((i + 1) * (train_steps / (n + 1))).saturating_add(*offset),
         Spacing::OpenAiDdim(_) => i * whole_stride(n, train_steps),
         Spacing::ErmonUniform => i * (train_steps / n),
         Spacing::ErmonQuad if i + 1 == n => (0.8 * t).sqrt().powi(2) as usize,
         Spacing::ErmonQuad => (i as f64 * ((0.8 * t).sqrt() / (n - 1) as f64)).powi(2) as usize,
-        Spacing::Explicit(_) | Spacing::OpenAiSections(_) => unreachable!("{spacing} follows no formula"),
+        _ => unreachable!("{spacing} follows no formula"),
     }
 }
 

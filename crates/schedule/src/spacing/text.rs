@@ -16,6 +16,15 @@ impl fmt::Display for Spacing {
             Self::Leading { offset } => write!(f, "leading+{offset}"),
             Self::Trailing => f.write_str("trailing"),
             Self::Linspace => f.write_str("linspace"),
+            Self::LinspaceOpen => f.write_str("linspace-open"),
+            Self::LeadingOpen { offset: 0 } => f.write_str("leading-open"),
+            Self::LeadingOpen { offset } => write!(f, "leading-open+{offset}"),
+            Self::LinspaceReal => f.write_str("linspace-real"),
+            Self::Karras { rho: 7.0 } => f.write_str("karras"),
+            Self::Karras { rho } => write!(f, "karras:{rho}"),
+            Self::LogSnr => f.write_str("logsnr"),
+            Self::Beta { alpha: 0.6, beta: 0.6 } => f.write_str("beta"),
+            Self::Beta { alpha, beta } => write!(f, "beta:{alpha},{beta}"),
             Self::Explicit(timesteps) => write!(f, "list:{}", join(timesteps)),
             Self::OpenAiDdim(count) => write!(f, "ddim{count}"),
             Self::OpenAiSections(counts) => f.write_str(&join(counts)),
@@ -35,6 +44,13 @@ impl FromStr for Spacing {
             "leading" => Some(Self::Leading { offset: 0 }),
             "trailing" => Some(Self::Trailing),
             "linspace" => Some(Self::Linspace),
+            "linspace-open" => Some(Self::LinspaceOpen),
+            "leading-open" => Some(Self::LeadingOpen { offset: 0 }),
+            "linspace-real" => Some(Self::LinspaceReal),
+            "karras" => Some(Self::Karras { rho: 7.0 }),
+            // Equal ratios of noise levels are equal steps of log-SNR: one list, two names.
+            "logsnr" | "exponential" => Some(Self::LogSnr),
+            "beta" => Some(Self::Beta { alpha: 0.6, beta: 0.6 }),
             "ermon-uniform" => Some(Self::ErmonUniform),
             "ermon-quad" => Some(Self::ErmonQuad),
             _ => with_numbers(text),
@@ -42,15 +58,22 @@ impl FromStr for Spacing {
         spacing.ok_or_else(|| ScheduleError::UnknownName {
             what: "spacing",
             text: text.to_owned(),
-            known: "uniform, quad, leading, leading+1, trailing, linspace, ermon-uniform, ermon-quad, \
-                    ddim50 (OpenAI's stride), 10,20,30 (OpenAI's sections), list:900,500,100",
+            known: "uniform, quad, leading, leading+1, trailing, linspace, karras, logsnr (or exponential), beta, \
+                    linspace-open, leading-open, linspace-real, ermon-uniform, ermon-quad, ddim50 (OpenAI's stride), 10,20,30 (OpenAI's sections), list:900,500,100",
         })
     }
 }
 
 /// The spacings whose words hold numbers.
 fn with_numbers(text: &str) -> Option<Spacing> {
-    if let Some(offset) = text.strip_prefix("leading+") {
+    if let Some(offset) = text.strip_prefix("leading-open+") {
+        Some(Spacing::LeadingOpen { offset: offset.parse().ok()? })
+    } else if let Some(rho) = text.strip_prefix("karras:") {
+        Some(Spacing::Karras { rho: positive(rho)? })
+    } else if let Some(parameters) = text.strip_prefix("beta:") {
+        let (alpha, beta) = parameters.split_once(',')?;
+        Some(Spacing::Beta { alpha: positive(alpha)?, beta: positive(beta)? })
+    } else if let Some(offset) = text.strip_prefix("leading+") {
         Some(Spacing::Leading { offset: offset.parse().ok()? })
     } else if let Some(count) = text.strip_prefix("ddim") {
         Some(Spacing::OpenAiDdim(count.parse().ok()?))
@@ -59,6 +82,11 @@ fn with_numbers(text: &str) -> Option<Spacing> {
     } else {
         Some(Spacing::OpenAiSections(numbers(text)?))
     }
+}
+
+/// A finite number above 0.
+fn positive(word: &str) -> Option<f64> {
+    word.trim().parse().ok().filter(|number: &f64| *number > 0.0 && number.is_finite())
 }
 
 /// "900,500,100"; blanks after the commas are allowed.
@@ -85,6 +113,14 @@ mod tests {
             "250",
             "ermon-uniform",
             "ermon-quad",
+            "karras",
+            "karras:5",
+            "logsnr",
+            "beta",
+            "beta:0.5,0.7",
+            "linspace-open",
+            "leading-open+1",
+            "linspace-real",
         ];
         for word in words {
             assert_eq!(word.parse::<Spacing>().unwrap().to_string(), word);
@@ -94,7 +130,9 @@ mod tests {
 
     #[test]
     fn unknown_words_are_refused_with_the_known_ones() {
-        for word in ["", "Uniform", "ddim", "ddim-3", "leading+", "list:", "1,,2", "karras"] {
+        for word in
+            ["", "Uniform", "ddim", "ddim-3", "leading+", "list:", "1,,2", "karras:", "karras:-1", "beta:1"]
+        {
             let error = word.parse::<Spacing>().unwrap_err().to_string();
             assert!(error.starts_with(&format!("there is no spacing {word:?}: choose one of uniform, ")));
         }

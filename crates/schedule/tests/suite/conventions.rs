@@ -14,7 +14,7 @@ fn plan(settings: &Settings) -> Plan {
 }
 
 fn timesteps(settings: &Settings) -> Vec<usize> {
-    plan(settings).steps().iter().map(|step| step.timestep).collect()
+    plan(settings).steps().iter().map(|step| step.time as usize).collect()
 }
 
 /// Four conventions, four lists for 20 steps: published code agrees on nothing.
@@ -78,7 +78,7 @@ fn limits() {
 fn noise_on_the_finished_picture() {
     let settings =
         Settings { spacing: Spacing::Leading { offset: 1 }, ..Settings::new(Convention::Diffusers, LARGE, 10) };
-    let last = plan(&settings).steps()[9];
+    let last = plan(&settings).steps()[9].clone();
     let StepNoise::Fixed { sigma } = last.noise else { panic!("{last:?}") };
     assert!((sigma - (1.0 - last.alpha_bar).sqrt()).abs() < 1e-15, "sqrt(beta) at alpha_bar_prev = 1");
     let at_zero = Settings { spacing: Spacing::Leading { offset: 0 }, ..settings.clone() };
@@ -134,7 +134,7 @@ fn a_quiet_last_step_still_ends_at_its_level() {
         final_alpha_bar: FinalAlphaBar::First,
         ..Settings::new(Convention::Exact, Method::Ddim { eta: Eta::DDPM }, 10)
     };
-    let last = plan(&settings).steps()[9];
+    let last = plan(&settings).steps()[9].clone();
     assert_eq!((last.alpha_bar_prev, last.noise), (0.9999, StepNoise::None));
     assert!((last.c_x0.powi(2) + last.c_eps.powi(2) - 1.0).abs() < 1e-15);
 }

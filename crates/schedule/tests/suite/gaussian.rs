@@ -36,6 +36,7 @@ fn best_output(prediction: Prediction, alpha_bar: f64) -> (f64, f64) {
     match prediction {
         Prediction::Epsilon => (eps_slope, eps_offset),
         Prediction::X0 => (x0_slope, x0_offset),
+        Prediction::Edm { .. } | Prediction::Score => unreachable!("tested in preconditioning.rs"),
         Prediction::V => (signal * eps_slope - noise * x0_slope, signal * eps_offset - noise * x0_offset),
     }
 }
@@ -157,7 +158,7 @@ fn ancestral_sampling() {
 fn predictions_agree() {
     let method = Method::Ddim { eta: Eta::new(0.5).unwrap() };
     let [eps, x0, v] = [Prediction::Epsilon, Prediction::X0, Prediction::V].map(|prediction| {
-        let settings = Settings { prediction, ..Settings::new(Convention::Exact, method, 20) };
+        let settings = Settings { prediction, ..Settings::new(Convention::Exact, method.clone(), 20) };
         through(&Plan::new(&ddpm(), &settings).unwrap())
     });
     for other in [x0, v] {

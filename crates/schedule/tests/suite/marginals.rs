@@ -62,8 +62,10 @@ fn every_kept_step_has_its_marginal() {
     for schedule in schedules() {
         for method in keeping_methods() {
             for n_steps in [1, 2, 7, 20, schedule.train_steps()] {
-                let settings =
-                    Settings { prediction: Prediction::V, ..Settings::new(Convention::Exact, method, n_steps) };
+                let settings = Settings {
+                    prediction: Prediction::V,
+                    ..Settings::new(Convention::Exact, method.clone(), n_steps)
+                };
                 let plan = Plan::new(&schedule, &settings).unwrap();
                 let mut x = marginal(plan.steps()[0].alpha_bar);
                 for (i, step) in plan.steps().iter().enumerate() {
@@ -88,11 +90,12 @@ fn foreign_conventions_keep_them_too() {
                 (Convention::Exact, Spacing::Quad),
                 (Convention::OpenAi, Spacing::Linspace),
             ] {
-                let settings = Settings { spacing, final_alpha_bar, ..Settings::new(convention, method, 15) };
+                let settings =
+                    Settings { spacing, final_alpha_bar, ..Settings::new(convention, method.clone(), 15) };
                 let plan = Plan::new(&schedule, &settings).unwrap();
                 let steps = &plan.steps()[..14 + usize::from(matches!(method, Method::Ddim { .. }))];
                 for step in steps {
-                    let place = format!("{settings:?}, timestep {}", step.timestep);
+                    let place = format!("{settings:?}, timestep {}", step.time as usize);
                     assert_close(apply(step, marginal(step.alpha_bar)), marginal(step.alpha_bar_prev), &place);
                 }
             }
@@ -105,7 +108,7 @@ fn foreign_conventions_keep_them_too() {
 fn larger_noise_widens_them() {
     let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000).unwrap();
     for method in [Method::SigmaHat, Method::Ddpm { variance: Variance::FixedLarge }] {
-        let plan = Plan::new(&schedule, &Settings::new(Convention::Exact, method, 10)).unwrap();
+        let plan = Plan::new(&schedule, &Settings::new(Convention::Exact, method.clone(), 10)).unwrap();
         let (last, inner) = plan.steps().split_last().unwrap();
         for step in inner {
             let next = apply(step, marginal(step.alpha_bar));
@@ -120,7 +123,7 @@ fn larger_noise_widens_them() {
 #[test]
 fn ddpm_is_ddim_at_eta_one() {
     let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000).unwrap();
-    let of = |method| Plan::new(&schedule, &Settings::new(Convention::Exact, method, 40)).unwrap();
+    let of = |method: Method| Plan::new(&schedule, &Settings::new(Convention::Exact, method, 40)).unwrap();
     let (ddpm, ddim) = (of(Method::Ddpm { variance: Variance::FixedSmall }), of(Method::Ddim { eta: Eta::DDPM }));
     for (a, b) in ddpm.steps().iter().zip(ddim.steps()) {
         assert!((a.c_x * a.alpha_bar.sqrt() + a.c_x0 - b.c_x0).abs() < 1e-14, "{a:?} {b:?}");

@@ -158,16 +158,16 @@ proptest! {
         let plan = Plan::new(&schedule, &settings).unwrap();
         let steps = plan.steps();
         prop_assert_eq!(steps.len(), n_steps);
-        prop_assert_eq!(steps[0].timestep, train_steps - 1);
+        prop_assert_eq!(steps[0].time as usize, train_steps - 1);
         prop_assert!(steps.windows(2).all(|pair| pair[0].alpha_bar_prev == pair[1].alpha_bar));
-        let last = steps[n_steps - 1];
+        let last = &steps[n_steps - 1];
         prop_assert_eq!(last.alpha_bar_prev, 1.0);
         prop_assert_eq!((last.c_x0, last.c_eps, last.noise), (1.0, 0.0, StepNoise::None));
         for step in steps {
             let sigma = if let StepNoise::Fixed { sigma } = step.noise { sigma } else { 0.0 };
             prop_assert!(step.alpha_bar_prev > step.alpha_bar);
             prop_assert!((step.c_x0 * step.c_x0 + step.c_eps * step.c_eps + sigma * sigma - 1.0).abs() < 1e-12);
-            prop_assert_eq!(sigma > 0.0, eta > 0.0 && step.timestep != last.timestep);
+            prop_assert_eq!(sigma > 0.0, eta > 0.0 && step.time as usize != last.time as usize);
         }
     }
 

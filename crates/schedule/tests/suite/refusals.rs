@@ -112,7 +112,7 @@ fn eps_without_signal() {
     );
     for prediction in [Prediction::V, Prediction::X0] {
         let plan = Plan::new(&schedule, &Settings { prediction, ..Settings::default() }).unwrap();
-        let first = plan.steps()[0];
+        let first = &plan.steps()[0];
         assert!([first.c_x, first.c_x0, first.c_eps].iter().all(|c| c.is_finite()), "{first:?}");
     }
     let below = Settings::new(Convention::Diffusers, Method::Ddim { eta: Eta::DDPM }, 20);
@@ -127,7 +127,7 @@ fn words() {
     );
     assert_eq!(
         message("noise".parse::<Prediction>()),
-        "there is no prediction \"noise\": choose one of epsilon, x0, v"
+        "there is no prediction \"noise\": choose one of epsilon, x0, v, edm:0.5 (the deviation of the data), score"
     );
     for convention in Convention::ALL {
         assert_eq!(convention.to_string().parse(), Ok(convention));

@@ -1,6 +1,6 @@
 //! A plan run on plain numbers: what a sampler does, in as few words as possible.
 
-use ddim_schedule::{EpsSource, Marginal, Plan, Step, StepNoise, X0Limit};
+use ddim_schedule::{EpsSource, Kept, Plan, Step, StepNoise, X0Limit};
 
 /// What a network gives: its prediction and, where it has twice the channels, their second half.
 pub(crate) struct Output {
@@ -14,7 +14,7 @@ pub(crate) struct Run {
     pub(crate) x0: Vec<Vec<f64>>,
 }
 
-/// Runs the plan from `start`, which holds several pictures one after another. `noise` holds a row for
+/// Runs the plan from the state `start`, which holds several pictures one after another. `noise` holds a row for
 /// each step; steps without noise do not look at theirs.
 pub(crate) fn run(
     plan: &Plan,
@@ -24,16 +24,26 @@ pub(crate) fn run(
     mut network: impl FnMut(&[f64], f64) -> Output,
 ) -> Run {
     let mut run = Run { x: vec![start], x0: Vec::new() };
+    let mut kept: Vec<Vec<f64>> = Vec::new();
     for (i, step) in plan.steps().iter().enumerate() {
         let x = &run.x[i];
-        let output = network(x, step.time);
+        let input: Vec<f64> = x.iter().map(|x| x * step.input_scale).collect();
+        let output = network(&input, step.time);
         let (x0, eps) = predictions(plan, step, x, &output.prediction, pictures);
         let next = (0..x.len()).map(|j| {
             let sigma = deviation(&step.noise, &output.spread, j);
             let fresh = if sigma == 0.0 { 0.0 } else { sigma * noise[i][j] };
-            step.c_x * x[j] + step.c_x0 * x0[j] + step.c_eps * eps[j] + fresh
+            let earlier = step.history.iter().zip(kept.iter().rev()).map(|(c, kept)| c * kept[j]).sum::<f64>();
+            let started = if step.c_start == 0.0 { 0.0 } else { step.c_start * run.x[0][j] };
+            step.c_x * x[j] + step.c_x0 * x0[j] + step.c_eps * eps[j] + started + earlier + fresh
         });
         let next = next.collect();
+        kept.push(match plan.kept() {
+            Kept::Nothing => Vec::new(),
+            Kept::X0 => x0.clone(),
+            Kept::Eps => eps,
+            Kept::Output => output.prediction,
+        });
         run.x.push(next);
         run.x0.push(x0);
     }
@@ -42,7 +52,7 @@ pub(crate) fn run(
 
 /// (x0, eps) from the network's output.
 fn predictions(plan: &Plan, step: &Step, x: &[f64], out: &[f64], pictures: usize) -> (Vec<f64>, Vec<f64>) {
-    let from = plan.prediction().coefficients(step.alpha_bar);
+    let from = step.prediction;
     let both = |x_share: f64, out_share: f64| -> Vec<f64> {
         x.iter().zip(out).map(|(x, out)| x_share * x + out_share * out).collect()
     };
@@ -52,9 +62,8 @@ fn predictions(plan: &Plan, step: &Step, x: &[f64], out: &[f64], pictures: usize
         limit(plan.limit(), picture);
     }
     if plan.eps_source() == EpsSource::Rederived {
-        let q = Marginal::new(step.alpha_bar);
         for (j, eps) in eps.iter_mut().enumerate() {
-            *eps = q.eps_from_x * x[j] + q.eps_from_x0 * x0[j];
+            *eps = step.marginal.eps_from_x * x[j] + step.marginal.eps_from_x0 * x0[j];
         }
     }
     (x0, eps)

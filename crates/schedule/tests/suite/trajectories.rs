@@ -32,7 +32,7 @@ fn check(path: &Path) {
     let golden = parse(path);
     let name = golden["name"].as_str().unwrap();
     let plan = Plan::new(&schedule(&golden["config"]), &settings(&golden)).unwrap();
-    let timesteps: Vec<usize> = plan.steps().iter().map(|step| step.timestep).collect();
+    let timesteps: Vec<usize> = plan.steps().iter().map(|step| step.time as usize).collect();
     assert_eq!(timesteps, counts(&golden["timesteps"]), "{name}");
     check_float32_states(name, &golden, &play(&golden, &plan, |v| f64::from(v as f32)));
     check_float64_end(name, &golden, &play(&golden, &plan, |v| v));

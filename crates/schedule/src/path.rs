@@ -1,0 +1,67 @@
+//! The levels of a run.
+
+use crate::settings::{FinalAlphaBar, Times};
+use crate::{Level, NoiseSchedule, ScheduleError, Settings};
+
+/// The levels that a run visits, from where it starts to where it ends: one more than it has steps.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Path<'a> {
+    schedule: &'a NoiseSchedule,
+    levels: Vec<Level>,
+    times: Times,
+    /// The whole number of timesteps that a step of diffusers' DDIM leads over.
+    stride: usize,
+}
+
+impl<'a> Path<'a> {
+    /// The path that these settings describe.
+    pub(crate) fn new(schedule: &'a NoiseSchedule, settings: &Settings) -> Result<Self, ScheduleError> {
+        let mut levels = settings.spacing.levels(settings.n_steps, schedule)?;
+        let times = settings.times;
+        for level in &mut levels {
+            level.time = times.rounded(level.time);
+        }
+        levels.drain(..settings.skipped_steps()?);
+        levels.push(match settings.final_alpha_bar {
+            FinalAlphaBar::One => Level::CLEAN,
+            FinalAlphaBar::First => Level { time: 0.0, alpha_bar: schedule.alpha_bar(0) },
+        });
+        let stride = schedule.train_steps() / settings.n_steps;
+        Ok(Self { schedule, levels, times, stride })
+    }
+
+    /// The levels, noisy to clean; at least two, and no two neighbours alike.
+    pub fn levels(&self) -> &[Level] {
+        &self.levels
+    }
+
+    /// How many steps it has.
+    pub fn n_steps(&self) -> usize {
+        self.levels.len() - 1
+    }
+
+    /// Where the run starts.
+    pub fn start(&self) -> Level {
+        self.levels[0]
+    }
+
+    /// A level between those of the path, with the time at which the training had it.
+    pub fn at_noise_level(&self, noise_level: f64) -> Level {
+        let time = self.schedule.time_at(noise_level);
+        Level::at_noise_level(self.times.rounded(time), noise_level)
+    }
+
+    /// The level of timestep 0.
+    pub(crate) fn cleanest(&self) -> Level {
+        Level { time: 0.0, alpha_bar: self.schedule.alpha_bar(0) }
+    }
+
+    /// Where diffusers' DDIM takes a step from this level to: `t - T/n` with a whole-number ratio, and the end of
+    /// the path below 0.
+    pub(crate) fn a_stride_below(&self, level: Level) -> Level {
+        match (level.time as usize).checked_sub(self.stride) {
+            Some(t) => Level { time: t as f64, alpha_bar: self.schedule.alpha_bar(t) },
+            None => self.levels[self.n_steps()],
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! The solvers, one a file: from levels to rows of coefficients.
+
+mod ddim;
+mod ddpm;
+mod euler;
+mod inversion;
+
+pub use euler::Euler;
+
+pub(crate) use ddim::{ddim, sigma_hat_step};
+pub(crate) use ddpm::ddpm;
+pub(crate) use inversion::inversion;
+
+use crate::{ScheduleError, Solver};
+
+/// Every solver, with its usual options.
+pub fn all() -> Vec<Box<dyn Solver>> {
+    vec![Box::new(Euler::default())]
+}
+
+/// The solver that a text names: its name, and options of other than their usual values, as in
+/// `dpm++:order=3,variant=heun`.
+///
+/// # Errors
+/// For an unknown name, an unknown option, and a value that the option cannot have.
+///
+/// ```
+/// use ddim_schedule::solvers;
+/// assert_eq!(solvers::parse("euler")?.name(), "euler");
+/// let error = solvers::parse("eulr").unwrap_err().to_string();
+/// assert!(error.starts_with("there is no solver \"eulr\": choose one of ddim, ddpm, "));
+/// # Ok::<(), ddim_schedule::ScheduleError>(())
+/// ```
+pub fn parse(text: &str) -> Result<Box<dyn Solver>, ScheduleError> {
+    let (name, options) = text.split_once(':').unwrap_or((text, ""));
+    let Some(mut solver) = all().into_iter().find(|solver| solver.name() == name) else {
+        return Err(ScheduleError::UnknownSolver { text: name.to_owned(), known: names().join(", ") });
+    };
+    for option in options.split(',').filter(|option| !option.is_empty()) {
+        let (option, value) = option.split_once('=').unwrap_or((option, ""));
+        solver.set(option.trim(), value.trim())?;
+    }
+    Ok(solver)
+}
+
+/// The names of all methods, those of the two papers first.
+pub fn names() -> Vec<&'static str> {
+    ["ddim", "ddpm"].into_iter().chain(all().iter().map(|solver| solver.name())).collect()
+}
