@@ -30,7 +30,7 @@ fn table(json: &Value) -> String {
     let fields = json.as_object().into_iter().flatten();
     let (columns, settings): (Vec<_>, Vec<_>) = fields.partition(|(_, value)| value.is_array());
     let mut text = String::new();
-    for (name, value) in settings.iter().filter(|(_, value)| !value.is_null()) {
+    for (name, value) in settings.iter().filter(|(name, value)| !is_usual(json, name, value)) {
         text.push_str(&format!("{name:<18}{}\n", plain(value)));
     }
     let shown: Vec<Vec<String>> = columns
@@ -49,6 +49,16 @@ fn table(json: &Value) -> String {
         text.push_str(&format!("{step:>5}{cells}\n"));
     }
     text
+}
+
+/// Settings that say nothing: what is not there, and what holds for every plain run.
+fn is_usual(json: &Value, name: &str, value: &Value) -> bool {
+    match name {
+        "calls" => *value == json["steps"],
+        "direction" => value == "decode",
+        "strength" | "start_scale" => value == 1.0,
+        _ => value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty),
+    }
 }
 
 /// Twelve decimals are enough to look at; whole numbers stay whole.

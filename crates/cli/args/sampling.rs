@@ -155,7 +155,7 @@ pub(crate) struct ModelArgs {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Method")]
 pub(crate) struct PlanArgs {
-    /// How many times the network is called for a picture [default: 20]
+    /// How many steps a picture takes; ddim and most solvers call the network once a step [default: 20]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub(crate) steps: Option<usize>,
 
@@ -164,13 +164,11 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_name = "ETA", allow_negative_numbers = true)]
     pub(crate) eta: Option<EtaChoice>,
 
-    /// The method: ddim takes --eta, ddpm is ancestral sampling; the others are listed below, and take options as in
-    /// euler:churn=40 [default: ddim, or the method that --scheduler-config names]
-    #[arg(long, value_name = "NAME[:OPTION=VALUE,...]")]
+    #[arg(long, value_name = "NAME", help = solver_help())]
     pub(crate) solver: Option<SolverChoice>,
 
-    /// How the steps are spread over the training timesteps: uniform, quad, leading, trailing, linspace,
-    /// ddimN, or sections as in 10,5,5 [default: the convention's]
+    /// How the steps are spread: over the training timesteps (uniform, quad, leading, trailing, linspace, ddimN, or
+    /// sections as in 10,5,5) or over the noise levels (karras, logsnr, beta) [default: the convention's]
     #[arg(long, value_name = "NAME")]
     pub(crate) spacing: Option<Spacing>,
 
@@ -205,6 +203,21 @@ pub(crate) enum SolverChoice {
     Ddpm,
     /// A solver of the differential equation, with its options.
     Solver(Arc<dyn Solver>),
+}
+
+/// Help for `--solver`, with every solver there is.
+fn solver_help() -> String {
+    let mut text = "The method; options follow a colon, as in euler:churn=40 [default: ddim, or the method that \
+                    --scheduler-config names]\n- ddim: Song et al. 2020, takes --eta\n- ddpm: ancestral sampling, Ho \
+                    et al. 2020"
+        .to_owned();
+    for solver in solvers::all() {
+        let options: Vec<String> =
+            solver.options().iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let options = if options.is_empty() { String::new() } else { format!("; {}", options.join(",")) };
+        text.push_str(&format!("\n- {}: {}{options}", solver.name(), solver.about()));
+    }
+    text
 }
 
 impl FromStr for SolverChoice {
