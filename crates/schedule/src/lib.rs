@@ -71,8 +71,8 @@
 //! # 5. The plan
 //!
 //! All of this is known before the first network call. So it is compiled: a [`Plan`] has one [`Step`] for
-//! each call, and every method is the same loop,
-//! `x_next = c_x x + c_x0 x0 + c_eps eps + sigma z`, with other numbers in the table.
+//! each call, and every method is the same loop with other numbers in the table: for those of the two papers
+//! `x_next = c_x x + c_x0 x0 + c_eps eps + sigma z`, for the others with predictions of earlier calls besides.
 //!
 //! ```
 //! use ddim_schedule::{BetaSchedule, NoiseSchedule, Plan, Settings, StepNoise};
@@ -92,7 +92,23 @@
 //! # Ok::<(), ddim_schedule::ScheduleError>(())
 //! ```
 //!
-//! # 6. Other people's numbers
+//! # 6. Solvers
+//!
+//! Without noise the process is a differential equation, and a [`Solver`] is a way to follow it with few calls:
+//! a function from the [`Level`]s of a run to [`Row`]s. All of them are in [`solvers`]; a text names one.
+//!
+//! ```
+//! use ddim_schedule::{BetaSchedule, Convention, Method, NoiseSchedule, Plan, Settings, Spacing, solvers};
+//!
+//! let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000)?;
+//! let method = Method::Solver(solvers::parse("euler")?.into());
+//! let settings = Settings { spacing: Spacing::Karras { rho: 7.0 }, ..Settings::new(Convention::Exact, method, 10) };
+//! let plan = Plan::new(&schedule, &settings)?;
+//! assert_eq!(plan.steps().len(), 10);
+//! # Ok::<(), ddim_schedule::ScheduleError>(())
+//! ```
+//!
+//! # 7. Other people's numbers
 //!
 //! Published programs agree on these formulas and on little else. A [`Convention`] names whose choices are
 //! meant, [`Settings::new`] spells them out, and single fields override them. Timesteps, coefficients and
@@ -105,6 +121,8 @@
 //! * Ho, Jain, Abbeel, *Denoising Diffusion Probabilistic Models*, 2020: DDPM.
 //! * Nichol, Dhariwal, *Improved Denoising Diffusion Probabilistic Models*, 2021: cosine betas, learned variance.
 //! * Salimans, Ho, *Progressive Distillation for Fast Sampling of Diffusion Models*, 2022: v.
+//! * Karras et al., *Elucidating the Design Space of Diffusion-Based Generative Models*, 2022: noise levels, churn.
+//! * Lu et al., *DPM-Solver* and *DPM-Solver++*, 2022; Zhao et al., *UniPC*, 2023: solvers in log-SNR.
 //! * Lin et al., *Common Diffusion Noise Schedules and Sample Steps are Flawed*, 2023: zero terminal SNR.
 
 mod beta;

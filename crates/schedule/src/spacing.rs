@@ -130,7 +130,7 @@ impl Spacing {
     /// let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000)?;
     /// let levels = Spacing::Karras { rho: 7.0 }.levels(3, &schedule)?;
     /// assert_eq!((levels[0].time, levels[2].time), (999.0, 0.0));
-    /// assert!((levels[1].noise_level() - 3.118).abs() < 1e-3);
+    /// assert!((levels[1].noise_level() - 5.9112).abs() < 1e-4);
     /// # Ok::<(), ddim_schedule::ScheduleError>(())
     /// ```
     pub fn levels(&self, n_steps: usize, schedule: &NoiseSchedule) -> Result<Vec<Level>, ScheduleError> {
