@@ -1,7 +1,7 @@
 //! One reverse step on tensors: the plain version, and the choice of a faster one.
 
 use burn::tensor::{Int, Tensor};
-use ddim_kernels::{HostStep, step_on_host};
+use ddim_kernels::{HostStep, StepCoefficients, step_on_host};
 use ddim_schedule::{StepNoise, X0Limit};
 
 use crate::SampleError;
@@ -26,6 +26,27 @@ pub(crate) struct Added {
     pub(crate) history: Option<Tensor<4>>,
 }
 
+impl Added {
+    /// All that is added, and its weight. A weight of 1 in the fused kernel multiplies exactly.
+    fn merged(self, sigma: f64) -> (Option<Tensor<4>>, f64) {
+        match (self.noise, self.history) {
+            (noise, None) => (noise, sigma),
+            (None, history) => (history, 1.0),
+            (Some(z), Some(history)) => (Some(z * sigma + history), 1.0),
+        }
+    }
+}
+
+impl Keeps {
+    /// What is kept, where it does not depend on the limited x0: a fused step overwrites what it is made of.
+    fn before_the_step(&self, x: &Tensor<4>, out: &Tensor<4>) -> Option<Tensor<4>> {
+        match *self {
+            Self::Sum { from_x, from_out, .. } => weighted_sum([(from_x, x), (from_out, out)]),
+            Self::Nothing | Self::X0 => None,
+        }
+    }
+}
+
 /// Takes a step, in one pass where that is possible and with tensor operations where it is not. Both give
 /// the same bits.
 pub(crate) fn advance(
@@ -35,33 +56,42 @@ pub(crate) fn advance(
     added: Added,
 ) -> Result<Stepped, SampleError> {
     check_channels(update.noise, x.dims(), out.dims())?;
-    let Some(coefficients) = update.fused().filter(|_| added.history.is_none() && !update.keeps_a_sum()) else {
+    let Some(coefficients) = update.fused() else {
         return Ok(advance_plain(update, x, out, added));
     };
     let channels = x.dims()[1];
     let out = first_channels(out, channels);
-    Ok(match step_on_host(x, out, added.noise, &coefficients) {
+    let (added, weight) = added.merged(f64::from(coefficients.sigma));
+    let kept = update.keeps.before_the_step(&x, &out);
+    Ok(match step_on_host(x, out, added, &StepCoefficients { sigma: weight as f32, ..coefficients }) {
         Ok(HostStep { next, x0, first_bad_picture }) => {
             let verdict = first_bad_picture.map_or(Verdict::Finite, |picture| Verdict::NotFinite { picture });
-            let kept = (update.keeps == Keeps::X0).then(|| x0.clone());
+            let kept = kept.or_else(|| (update.keeps == Keeps::X0).then(|| x0.clone()));
             Stepped { next, x0, kept, verdict }
         }
-        Err((x, out, noise)) => advance_plain(update, x, out, Added { noise, history: None }),
+        Err((x, out, added)) => plain_step(update, x, out, added.map(|added| added * weight)),
     })
 }
 
 /// The step as tensor operations: the meaning of every faster version.
 pub(crate) fn advance_plain(update: &Update, x: Tensor<4>, out: Tensor<4>, added: Added) -> Stepped {
     let (out, scale) = split_variance(update.noise, out, x.dims()[1]);
+    let added = match scale {
+        NoiseScale::Scalar(sigma) => {
+            let (added, weight) = added.merged(sigma);
+            added.map(|added| added * weight)
+        }
+        NoiseScale::Pixelwise(sigma) => added.noise.map(|z| z * sigma),
+    };
+    plain_step(update, x, out, added)
+}
+
+/// The step with everything that is added to it already weighted.
+fn plain_step(update: &Update, x: Tensor<4>, out: Tensor<4>, added: Option<Tensor<4>>) -> Stepped {
     let predicted = sum([(update.x0_from_x, &x), (update.x0_from_out, &out)]);
     let x0 = limited(predicted.clone(), update.limit);
     let weighted = [(update.next_from_x, &x), (update.next_from_out, &out), (update.next_from_x0, &x0)];
-    let next = match (scale, added.noise) {
-        (NoiseScale::Scalar(sigma), Some(z)) => sum(weighted) + z * sigma,
-        (NoiseScale::Pixelwise(sigma), Some(z)) => sum(weighted) + z * sigma,
-        (_, None) => sum(weighted),
-    };
-    let next = added.history.into_iter().fold(next, |next, history| next + history);
+    let next = added.into_iter().fold(sum(weighted), |next, added| next + added);
     let kept = match update.keeps {
         Keeps::Nothing => None,
         Keeps::X0 => Some(x0.clone()),
@@ -189,25 +219,30 @@ mod tests {
         Added { noise, history: None }
     }
 
-    /// The twins round alike: equal bits for clipped and free, with and without noise, odd sizes.
+    /// The twins round alike: equal bits for clipped and free, with and without noise and a past, whatever is kept,
+    /// at odd sizes.
     #[test]
     fn one_pass_and_tensor_operations_give_the_same_bits() {
         let device = Device::flex();
         let fixed = StepNoise::Fixed { sigma: 0.37 };
         let weights = [[0.0, 0.4, 0.9], [0.3, 0.0, 0.8], [0.3, -0.2, 0.8]];
+        let keeps = [Keeps::Nothing, Keeps::X0, Keeps::Sum { from_x: 0.3, from_out: -0.7, from_x0: 0.0 }];
         for (shape, seed) in [([1, 1, 1, 1], 1u64), ([3, 2, 5, 7], 2), ([17, 3, 33, 31], 3)] {
             let n = shape[0] as u64;
             let draw = |stream: u64| PictureNoise::new(seed + stream, 0..n).initial(shape, &device);
             for limit in [X0Limit::Free, X0Limit::Clip { range: 0.8 }] {
-                for noise in [StepNoise::None, fixed] {
-                    for weights in weights {
-                        let update = update(limit, noise, weights);
-                        let z = (noise != StepNoise::None).then(|| draw(20));
-                        let plain = advance_plain(&update, draw(0), draw(10), noise_only(z.clone()));
-                        let fast = advance(&update, draw(0), draw(10), noise_only(z)).unwrap();
+                for (noise, history) in [(false, false), (true, false), (false, true), (true, true)] {
+                    for (weights, keeps) in weights.into_iter().zip(keeps) {
+                        let noise_kind = if noise { fixed } else { StepNoise::None };
+                        let update = Update { keeps, ..update(limit, noise_kind, weights) };
+                        let added =
+                            Added { noise: noise.then(|| draw(20)), history: history.then(|| draw(30) * 0.3) };
+                        let plain = advance_plain(&update, draw(0), draw(10), added.clone());
+                        let fast = advance(&update, draw(0), draw(10), added).unwrap();
                         assert!(matches!(fast.verdict, Verdict::Finite), "the fast path was taken");
                         assert_eq!(fast.next.into_data(), plain.next.into_data());
                         assert_eq!(fast.x0.into_data(), plain.x0.into_data());
+                        assert_eq!(fast.kept.map(Tensor::into_data), plain.kept.map(Tensor::into_data));
                     }
                 }
             }

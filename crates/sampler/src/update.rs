@@ -51,19 +51,22 @@ impl Update {
             keeps: match plan.kept() {
                 Kept::Nothing => Keeps::Nothing,
                 Kept::X0 => Keeps::X0,
+                // Of an x0 without limits every eps is the network's.
+                Kept::Eps if plan.limit() == X0Limit::Free => {
+                    Keeps::Sum { from_x: p.eps_from_x, from_out: p.eps_from_out, from_x0: 0.0 }
+                }
                 Kept::Eps => Keeps::Sum { from_x: eps_from_x, from_out: eps_from_out, from_x0: eps_from_x0 },
                 Kept::Output => Keeps::Sum { from_x: 0.0, from_out: 1.0, from_x0: 0.0 },
             },
         }
     }
 
-    /// Whether a sum has to be kept, which no fused kernel gives.
-    pub(crate) fn keeps_a_sum(&self) -> bool {
-        matches!(self.keeps, Keeps::Sum { .. })
-    }
-
-    /// The scalars in f32, if the step is linear but for a clamp: what a fused kernel can do.
+    /// The scalars in f32, if the step is linear but for a clamp, and keeps nothing made of the clamped x0: what a
+    /// fused kernel can do.
     pub(crate) fn fused(&self) -> Option<StepCoefficients> {
+        if matches!(self.keeps, Keeps::Sum { from_x0, .. } if from_x0 != 0.0) {
+            return None;
+        }
         let x0_limit = match self.limit {
             X0Limit::Free => f32::INFINITY,
             X0Limit::Clip { range } => range as f32,
