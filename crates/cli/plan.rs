@@ -104,7 +104,7 @@ fn settings(args: &PlanArgs, training: &Training) -> anyhow::Result<Settings> {
         Meaning::Request => Convention::Diffusers,
     });
     let method = method(args, training)?;
-    let mut settings = ddim::settings(&training.scheduler, convention, method, n_steps, spacing);
+    let mut settings = ddim::settings(&training.scheduler, convention, method, n_steps, spacing)?;
     if args.clip {
         settings.limit = X0Limit::Clip { range: training.scheduler.clip_sample_range };
     }
@@ -132,7 +132,7 @@ fn method(args: &PlanArgs, training: &Training) -> anyhow::Result<Method> {
         (Some(SolverChoice::Ddim) | None, _) => SchedulerClass::Ddim,
     };
     let scheduler = SchedulerConfig { class_name, ..training.scheduler.clone() };
-    match (scheduler.settings(DEFAULT_STEPS)?.method, args.eta) {
+    match (scheduler.method()?, args.eta) {
         (Method::Ddpm { .. }, Some(_)) => {
             bail!("--eta belongs to --solver ddim; leave it out with --solver ddpm")
         }

@@ -154,8 +154,8 @@ pub enum SchedulerConfigError {
     },
     /// A class this library has never heard of.
     #[error(
-        "unknown scheduler class {found:?}; known are DDIMScheduler, DDPMScheduler and, for their betas, {others}. \
-         Give a DDIMScheduler or DDPMScheduler configuration with --scheduler-config"
+        "unknown scheduler class {found:?}; known are DDIMScheduler, DDPMScheduler, {others}. Give the configuration \
+         of one of them with --scheduler-config"
     )]
     UnknownClass {
         /// The class named in the file.
@@ -165,12 +165,24 @@ pub enum SchedulerConfigError {
     },
     /// A known class whose sampling method is not built here.
     #[error(
-        "the sampling method of scheduler class {class} is not built in, only its betas are read: \
-         give a DDIMScheduler or DDPMScheduler configuration with --scheduler-config"
+        "the sampling method of scheduler class {class} is not built in, only its noise schedule is read: name a \
+         method with --solver"
     )]
     NoMethod {
         /// The class named in the file.
         class: &'static str,
+    },
+    /// An option that changes the method in a way that is not built in.
+    #[error("{class} with {key} = {found} is not built in: {instead}")]
+    Unsupported {
+        /// The scheduler class.
+        class: &'static str,
+        /// The option.
+        key: &'static str,
+        /// Its value as JSON, shortened.
+        found: String,
+        /// What to do.
+        instead: &'static str,
     },
     /// Keys that no known scheduler has.
     #[error("{class} has no option {keys}: remove it, or correct its name")]

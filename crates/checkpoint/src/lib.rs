@@ -55,6 +55,7 @@ mod safetensors_header;
 mod scheduler;
 mod scheduler_json;
 mod scheduler_names;
+mod scheduler_solver;
 mod weights;
 mod write;
 

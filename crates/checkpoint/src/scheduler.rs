@@ -51,13 +51,13 @@ pub struct SchedulerConfig {
     pub dynamic_thresholding_ratio: f64,
     /// The largest scale of dynamic thresholding.
     pub sample_max_value: f64,
-    /// How timesteps are chosen.
-    pub timestep_spacing: TimestepSpacing,
+    /// How timesteps are chosen; none leaves it to the method.
+    pub timestep_spacing: Option<TimestepSpacing>,
     /// Whether betas are rescaled so that the last alpha_bar is 0.
     pub rescale_betas_zero_snr: bool,
     /// The variance of a reverse step (DDPM only).
     pub variance_type: VarianceType,
-    /// Options of classes that are not interpreted here, kept as they were.
+    /// Options that only other classes have, kept as they were.
     pub other: serde_json::Map<String, serde_json::Value>,
 }
 
@@ -78,7 +78,7 @@ impl Default for SchedulerConfig {
             thresholding: false,
             dynamic_thresholding_ratio: 0.995,
             sample_max_value: 1.0,
-            timestep_spacing: TimestepSpacing::Leading,
+            timestep_spacing: None,
             rescale_betas_zero_snr: false,
             variance_type: VarianceType::FixedSmall,
             other: serde_json::Map::new(),
@@ -87,37 +87,65 @@ impl Default for SchedulerConfig {
 }
 
 impl SchedulerConfig {
-    /// The schedule of the training: its betas, rescaled to zero terminal SNR where the file says so.
+    /// The schedule of the training: its betas, rescaled to zero terminal SNR where the file says so, or its range of
+    /// noise levels.
     ///
     /// # Errors
     /// Values that make no schedule, such as a beta outside (0, 1).
     pub fn noise_schedule(&self) -> Result<NoiseSchedule, SchedulerConfigError> {
+        if let Some([min, max]) = self.noise_level_range()? {
+            return Ok(NoiseSchedule::of_noise_levels(min, max, self.num_train_timesteps)?);
+        }
         let schedule = NoiseSchedule::new(&self.betas(), self.num_train_timesteps)?;
         Ok(if self.rescale_betas_zero_snr { schedule.rescaled_to_zero_snr() } else { schedule })
     }
 
-    /// How diffusers samples with this configuration in `n_steps` steps: `DDIMScheduler` with eta 0,
-    /// `DDPMScheduler` with its `variance_type`.
+    /// The method of its class: DDIM with eta 0, DDPM with its `variance_type`, or a solver with its options.
     ///
     /// # Errors
-    /// A class whose method is not built here.
+    /// A class whose method is not built here, and options that make a method which is not.
+    pub fn method(&self) -> Result<Method, SchedulerConfigError> {
+        match self.class_name {
+            SchedulerClass::Ddim => Ok(Method::Ddim { eta: Eta::DDIM }),
+            SchedulerClass::Ddpm => Ok(Method::Ddpm { variance: self.variance() }),
+            SchedulerClass::Other(class) => self.solver(class),
+        }
+    }
+
+    /// How diffusers samples with this configuration in `n_steps` steps.
+    ///
+    /// # Errors
+    /// As [`method`](Self::method).
     pub fn settings(&self, n_steps: usize) -> Result<Settings, SchedulerConfigError> {
-        let method = match self.class_name {
-            SchedulerClass::Ddim => Method::Ddim { eta: Eta::DDIM },
-            SchedulerClass::Ddpm => Method::Ddpm { variance: self.variance() },
-            SchedulerClass::Other(class) => return Err(SchedulerConfigError::NoMethod { class }),
-        };
+        self.settings_of(self.method()?, n_steps)
+    }
+
+    /// How diffusers samples in `n_steps` steps when it makes the scheduler of this method from this configuration,
+    /// whichever class it names: options that both classes know carry over.
+    ///
+    /// # Errors
+    /// Options that only the method has, with values it cannot have.
+    pub fn settings_of(&self, method: Method, n_steps: usize) -> Result<Settings, SchedulerConfigError> {
+        let settings =
+            Settings { prediction: self.prediction(), ..Settings::new(Convention::Diffusers, method, n_steps) };
+        if let Method::Solver(solver) = &settings.method {
+            let solver = solver.clone();
+            return self.solver_settings(solver.as_ref(), settings);
+        }
+        let to_one = self.set_alpha_to_one || matches!(settings.method, Method::Ddpm { .. });
         Ok(Settings {
-            prediction: self.prediction(),
             spacing: self.spacing(),
             limit: self.limit(),
-            final_alpha_bar: self.final_alpha_bar(),
-            ..Settings::new(Convention::Diffusers, method, n_steps)
+            final_alpha_bar: if to_one { FinalAlphaBar::One } else { FinalAlphaBar::First },
+            ..settings
         })
     }
 
     /// What the network predicts, whatever the scheduler class.
     pub fn prediction(&self) -> Prediction {
+        if let Some(prediction) = self.preconditioned() {
+            return prediction;
+        }
         match self.prediction_type {
             PredictionType::Epsilon => Prediction::Epsilon,
             PredictionType::Sample => Prediction::X0,
@@ -147,7 +175,7 @@ impl SchedulerConfig {
     }
 
     fn spacing(&self) -> Spacing {
-        match self.timestep_spacing {
+        match self.timestep_spacing.unwrap_or(TimestepSpacing::Leading) {
             TimestepSpacing::Leading => Spacing::Leading { offset: self.steps_offset },
             TimestepSpacing::Trailing => Spacing::Trailing,
             TimestepSpacing::Linspace => Spacing::Linspace,
@@ -155,20 +183,13 @@ impl SchedulerConfig {
     }
 
     /// Thresholding goes before clipping, as in diffusers.
-    fn limit(&self) -> X0Limit {
+    pub(crate) fn limit(&self) -> X0Limit {
         if self.thresholding {
             X0Limit::DynamicThreshold { ratio: self.dynamic_thresholding_ratio, max: self.sample_max_value }
         } else if self.clip_sample {
             X0Limit::Clip { range: self.clip_sample_range }
         } else {
             X0Limit::Free
-        }
-    }
-
-    fn final_alpha_bar(&self) -> FinalAlphaBar {
-        match self.class_name {
-            SchedulerClass::Ddim if !self.set_alpha_to_one => FinalAlphaBar::First,
-            _ => FinalAlphaBar::One,
         }
     }
 }

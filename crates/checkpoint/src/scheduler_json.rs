@@ -6,14 +6,15 @@ use serde_json::{Map, Value, json};
 use crate::DIFFUSERS_VERSION;
 use crate::error::SchedulerConfigError as Error;
 use crate::scheduler::SchedulerConfig;
-use crate::scheduler_names::{Choice, SchedulerClass};
+use crate::scheduler_names::{Choice, SchedulerClass, TimestepSpacing};
 
 const MAX_TRAIN_STEPS: usize = NoiseSchedule::MAX_TRAIN_STEPS;
 
-/// Options of other diffusers schedulers. diffusers copies them from one configuration to the next and
-/// its DDIM and DDPM ignore them, so they may stand in a file and change nothing.
-const WITHOUT_EFFECT: [&str; 31] = [
+/// Options that only some diffusers schedulers have. diffusers copies them from one configuration to the next and
+/// the other classes ignore them, so they may stand in a file and change nothing there.
+const OF_SOME_CLASSES: [&str; 38] = [
     "algorithm_type",
+    "correct_steps",
     "disable_corrector",
     "euler_at_final",
     "final_sigmas_type",
@@ -23,14 +24,20 @@ const WITHOUT_EFFECT: [&str; 31] = [
     "lower_order_final",
     "original_inference_steps",
     "predict_x0",
+    "rho",
+    "sampling_eps",
     "set_alpha_to_one",
     "shift_terminal",
+    "sigma_data",
     "sigma_max",
     "sigma_min",
+    "sigma_schedule",
     "skip_prk_steps",
+    "snr",
     "solver_order",
     "solver_p",
     "solver_type",
+    "stochastic_sampling",
     "tensor_format",
     "time_shift_type",
     "timestep_scaling",
@@ -57,15 +64,13 @@ impl SchedulerConfig {
             serde_json::from_str(text).map_err(|error| Error::Json { problem: error.to_string() })?;
         let mut fields = Fields(map);
         let class_name = fields.class()?;
-        let config = fields.shared_options(class_name)?;
-        match class_name {
-            SchedulerClass::Other(_) => Ok(Self { other: fields.rest(), ..config }),
-            _ => {
-                let config = fields.sampling_options(config)?;
-                fields.refuse_unknown(class_name)?;
-                Ok(config)
-            }
-        }
+        let config = fields.shared_options(Self::of_class(class_name))?;
+        let config = fields.sampling_options(config)?;
+        fields.refuse_unknown(class_name)?;
+        Ok(match class_name {
+            SchedulerClass::Other(_) => Self { other: fields.rest(), ..config },
+            SchedulerClass::Ddim | SchedulerClass::Ddpm => config,
+        })
     }
 
     /// The text of a `scheduler_config.json` that diffusers reads as the same scheduler.
@@ -80,22 +85,19 @@ impl SchedulerConfig {
         put("num_train_timesteps", json!(self.num_train_timesteps));
         put("prediction_type", json!(self.prediction_type.text()));
         put("trained_betas", json!(self.trained_betas));
-        if !matches!(self.class_name, SchedulerClass::Other(_)) {
-            put("clip_sample", json!(self.clip_sample));
-            put("clip_sample_range", json!(self.clip_sample_range));
-            put("dynamic_thresholding_ratio", json!(self.dynamic_thresholding_ratio));
-            put("rescale_betas_zero_snr", json!(self.rescale_betas_zero_snr));
-            put("sample_max_value", json!(self.sample_max_value));
-            put("steps_offset", json!(self.steps_offset));
-            put("thresholding", json!(self.thresholding));
-            put("timestep_spacing", json!(self.timestep_spacing.text()));
-        } else if self.rescale_betas_zero_snr {
-            put("rescale_betas_zero_snr", json!(true));
+        put("clip_sample", json!(self.clip_sample));
+        put("clip_sample_range", json!(self.clip_sample_range));
+        put("dynamic_thresholding_ratio", json!(self.dynamic_thresholding_ratio));
+        put("rescale_betas_zero_snr", json!(self.rescale_betas_zero_snr));
+        put("sample_max_value", json!(self.sample_max_value));
+        put("steps_offset", json!(self.steps_offset));
+        put("thresholding", json!(self.thresholding));
+        if let Some(spacing) = self.timestep_spacing {
+            put("timestep_spacing", json!(spacing.text()));
         }
         match self.class_name {
-            SchedulerClass::Ddim => put("set_alpha_to_one", json!(self.set_alpha_to_one)),
             SchedulerClass::Ddpm => put("variance_type", json!(self.variance_type.text())),
-            SchedulerClass::Other(_) => None,
+            _ => put("set_alpha_to_one", json!(self.set_alpha_to_one)),
         };
         map.extend(self.other.clone());
         format!("{:#}\n", Value::Object(map))
@@ -120,10 +122,8 @@ impl Fields {
     }
 
     /// What every class with this beta schedule has.
-    fn shared_options(&mut self, class_name: SchedulerClass) -> Result<SchedulerConfig, Error> {
-        let default = SchedulerConfig::default();
+    fn shared_options(&mut self, default: SchedulerConfig) -> Result<SchedulerConfig, Error> {
         Ok(SchedulerConfig {
-            class_name,
             num_train_timesteps: self.train_steps(default.num_train_timesteps)?,
             beta_start: self.number("beta_start", default.beta_start)?,
             beta_end: self.number("beta_end", default.beta_end)?,
@@ -135,7 +135,7 @@ impl Fields {
         })
     }
 
-    /// What only DDIM and DDPM have.
+    /// What decides the sampling of most classes.
     fn sampling_options(&mut self, config: SchedulerConfig) -> Result<SchedulerConfig, Error> {
         let mut config = SchedulerConfig {
             clip_sample: self.flag("clip_sample", config.clip_sample)?,
@@ -145,7 +145,7 @@ impl Fields {
             dynamic_thresholding_ratio: self
                 .number("dynamic_thresholding_ratio", config.dynamic_thresholding_ratio)?,
             sample_max_value: self.number("sample_max_value", config.sample_max_value)?,
-            timestep_spacing: self.choice("timestep_spacing", config.timestep_spacing)?,
+            timestep_spacing: self.spacing()?,
             ..config
         };
         match config.class_name {
@@ -155,6 +155,15 @@ impl Fields {
             _ => config.set_alpha_to_one = self.flag("set_alpha_to_one", config.set_alpha_to_one)?,
         }
         Ok(config)
+    }
+
+    /// A spacing, or none where the file says nothing.
+    fn spacing(&mut self) -> Result<Option<TimestepSpacing>, Error> {
+        let key = "timestep_spacing";
+        if !self.0.contains_key(key) {
+            return Ok(None);
+        }
+        self.choice(key, TimestepSpacing::Leading).map(Some)
     }
 
     fn train_steps(&mut self, default: usize) -> Result<usize, Error> {
@@ -219,7 +228,7 @@ impl Fields {
     }
 
     fn refuse_unknown(&self, class: SchedulerClass) -> Result<(), Error> {
-        let is_unknown = |key: &&String| !key.starts_with('_') && !WITHOUT_EFFECT.contains(&key.as_str());
+        let is_unknown = |key: &&String| !key.starts_with('_') && !OF_SOME_CLASSES.contains(&key.as_str());
         let quoted = |key: &String| format!("{:?}", key.chars().take(60).collect::<String>());
         let unknown: Vec<_> = self.0.keys().filter(is_unknown).take(10).map(quoted).collect();
         if unknown.is_empty() {
@@ -235,7 +244,7 @@ impl Fields {
 }
 
 /// A value as JSON, cut to a length that fits a message.
-fn shown(value: &Value) -> String {
+pub(crate) fn shown(value: &Value) -> String {
     let text = match value {
         Value::Array(items) => format!("a list of {} values", items.len()),
         Value::Object(map) => format!("an object of {} keys", map.len()),

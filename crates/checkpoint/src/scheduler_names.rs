@@ -9,13 +9,13 @@ pub enum SchedulerClass {
     Ddim,
     /// `DDPMScheduler`.
     Ddpm,
-    /// A class that shares their beta schedule; its own options are kept and not interpreted.
+    /// A class whose method is a solver, or whose betas alone are of use; its own options are kept as they are.
     Other(&'static str),
 }
 
 impl SchedulerClass {
-    /// The classes with the beta schedule of DDPM and a sampling method of their own.
-    pub const OTHERS: [&'static str; 19] = [
+    /// The classes with a noise schedule that is understood and a sampling method of their own.
+    pub const OTHERS: [&'static str; 23] = [
         "DDIMInverseScheduler",
         "DDIMParallelScheduler",
         "DDPMParallelScheduler",
@@ -24,15 +24,19 @@ impl SchedulerClass {
         "DPMSolverMultistepScheduler",
         "DPMSolverSDEScheduler",
         "DPMSolverSinglestepScheduler",
+        "EDMDPMSolverMultistepScheduler",
+        "EDMEulerScheduler",
         "EulerAncestralDiscreteScheduler",
         "EulerDiscreteScheduler",
         "HeunDiscreteScheduler",
+        "IPNDMScheduler",
         "KDPM2AncestralDiscreteScheduler",
         "KDPM2DiscreteScheduler",
         "LCMScheduler",
         "LMSDiscreteScheduler",
         "PNDMScheduler",
         "SASolverScheduler",
+        "ScoreSdeVeScheduler",
         "TCDScheduler",
         "UniPCMultistepScheduler",
     ];

@@ -141,7 +141,7 @@ impl Model {
         let method = Method::Ddim { eta: Eta::new(options.eta)? };
         let convention = options.convention.unwrap_or(self.convention());
         let scheduler = &self.checkpoint.scheduler;
-        let settings = settings(scheduler, convention, method, options.steps, options.spacing.clone());
+        let settings = settings(scheduler, convention, method, options.steps, options.spacing.clone())?;
         let plan = Plan::new(&self.schedule, &settings)?;
         self.check_plan(&plan)?;
         Ok(plan)
