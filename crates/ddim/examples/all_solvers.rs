@@ -1,0 +1,85 @@
+//! One noise through every solver: `cargo run --release --example all_solvers`.
+//!
+//! Writes `solvers.png`: a column a solver, a row for at most 5, 10 and 20 calls of the network. Prints how far each
+//! picture is from the one that the differential equation itself leads to, for those that draw no noise.
+
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
+use std::ops::ControlFlow;
+
+use burn::tensor::Tensor;
+use ddim::sampler::{Noise, Outcome, PictureNoise};
+use ddim::schedule::{Convention, Eta, Method, Plan, Settings, Spacing, solvers};
+use ddim::{Batch, Model, Pictures, device};
+use image::{GrayImage, imageops};
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+const CALLS: [usize; 3] = [5, 10, 20];
+/// A bag; every solver starts from picture 3 of seed 0.
+const CLASS: usize = 8;
+const SCALE: u32 = 2;
+
+fn main() -> Result<()> {
+    let model = Model::embedded("fashion-mnist", &device::cpu())?;
+    let exact = draw(&model, &plan(&model, "heun", 100)?)?;
+    let names = solvers::names();
+    let mut sheet = GrayImage::from_pixel(names.len() as u32 * 30 * SCALE, 3 * 30 * SCALE, image::Luma([255]));
+    println!("{:<12} {:>18} {:>18} {:>18}", "solver", "5 calls", "10 calls", "20 calls");
+    for (column, name) in names.iter().enumerate() {
+        let mut line = format!("{name:<12}");
+        for (row, calls) in CALLS.into_iter().enumerate() {
+            let Some(plan) = within(&model, name, calls) else {
+                line.push_str(&format!(" {:>18}", "needs more"));
+                continue;
+            };
+            let x = draw(&model, &plan)?;
+            let picture = Pictures::new(x.clone(), plan.convention().pixel_rounding()).image(0)?.to_luma8();
+            let picture = imageops::resize(&picture, 28 * SCALE, 28 * SCALE, imageops::FilterType::Nearest);
+            let (left, top) = (column as u32 * 30 * SCALE, row as u32 * 30 * SCALE);
+            imageops::replace(&mut sheet, &picture, left.into(), top.into());
+            let away = if plan.is_stochastic() { "random".to_owned() } else { format!("{:.4}", rms(x, &exact)) };
+            line.push_str(&format!(" {away:>8} ({:>2} calls)", plan.steps().len()));
+        }
+        println!("{line}");
+    }
+    sheet.save("solvers.png")?;
+    Ok(())
+}
+
+/// A plan of so many steps.
+fn plan(model: &Model, solver: &str, n_steps: usize) -> Result<Plan> {
+    let method = match solver {
+        "ddim" => Method::Ddim { eta: Eta::DDIM },
+        "ddpm" => Method::Ddim { eta: Eta::DDPM },
+        _ => Method::Solver(solvers::parse(solver)?.into()),
+    };
+    let settings = Settings {
+        prediction: model.checkpoint().scheduler.prediction(),
+        spacing: Spacing::Uniform,
+        ..Settings::new(Convention::Exact, method, n_steps)
+    };
+    Ok(Plan::new(model.schedule(), &settings)?)
+}
+
+/// The plan with the most steps that needs no more calls than these.
+fn within(model: &Model, solver: &str, calls: usize) -> Option<Plan> {
+    let plans = (1..=calls).rev().filter_map(|n_steps| plan(model, solver, n_steps).ok());
+    plans.into_iter().find(|plan| plan.steps().len() <= calls)
+}
+
+fn draw(model: &Model, plan: &Plan) -> Result<Tensor<4>> {
+    let [c, h, w] = model.shape()?;
+    let mut noise = PictureNoise::new(0, [3]);
+    let x = noise.initial([1, c, h, w], model.device()) * plan.start_scale();
+    let batch = Batch { x, labels: vec![CLASS], guidance: 1.0, padded_to: 0 };
+    match model.draw(plan, batch, &mut noise, |_| ControlFlow::Continue(()))? {
+        Outcome::Finished(x) => Ok(x),
+        Outcome::Stopped { .. } => unreachable!("the observer stops nothing"),
+    }
+}
+
+/// The root of the mean squared difference, in units in which pictures lie in [0, 1].
+fn rms(x: Tensor<4>, exact: &Tensor<4>) -> f32 {
+    ((x - exact.clone()) / 2.0).square().mean().sqrt().into_scalar()
+}
