@@ -1,8 +1,8 @@
 //! `scheduler_config.json`: the noise schedule a model was trained with, and what diffusers would do with it.
 
 use ddim_schedule::{
-    BetaSchedule, Convention, Eta, FinalAlphaBar, Method, NoiseSchedule, Prediction, Settings, Spacing, Variance,
-    X0Limit,
+    BetaSchedule, Convention, Direction, Eta, FinalAlphaBar, Method, NoiseSchedule, Prediction, Settings, Spacing,
+    Variance, X0Limit,
 };
 
 use crate::error::SchedulerConfigError;
@@ -61,6 +61,9 @@ pub struct SchedulerConfig {
     pub other: serde_json::Map<String, serde_json::Value>,
 }
 
+/// diffusers' class for the way from a picture to noise.
+const DDIM_INVERSE: &str = "DDIMInverseScheduler";
+
 impl Default for SchedulerConfig {
     fn default() -> Self {
         Self {
@@ -108,6 +111,8 @@ impl SchedulerConfig {
         match self.class_name {
             SchedulerClass::Ddim => Ok(Method::Ddim { eta: Eta::DDIM }),
             SchedulerClass::Ddpm => Ok(Method::Ddpm { variance: self.variance() }),
+            SchedulerClass::Other("DDIMParallelScheduler" | DDIM_INVERSE) => Ok(Method::Ddim { eta: Eta::DDIM }),
+            SchedulerClass::Other("DDPMParallelScheduler") => Ok(Method::Ddpm { variance: self.variance() }),
             SchedulerClass::Other(class) => self.solver(class),
         }
     }
@@ -117,7 +122,10 @@ impl SchedulerConfig {
     /// # Errors
     /// As [`method`](Self::method).
     pub fn settings(&self, n_steps: usize) -> Result<Settings, SchedulerConfigError> {
-        self.settings_of(self.method()?, n_steps)
+        let settings = self.settings_of(self.method()?, n_steps)?;
+        let encodes = self.class_name == SchedulerClass::Other(DDIM_INVERSE);
+        let direction = if encodes { Direction::Encode } else { Direction::Decode };
+        Ok(Settings { direction, ..settings })
     }
 
     /// How diffusers samples in `n_steps` steps when it makes the scheduler of this method from this configuration,

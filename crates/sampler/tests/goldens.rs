@@ -1,4 +1,4 @@
-//! Whole runs of diffusers' DDIM and DDPM schedulers, reproduced by the loop itself, on f32 tensors.
+//! Whole runs of diffusers' schedulers, reproduced by the loop itself, on f32 tensors.
 
 #![allow(clippy::print_stdout, reason = "a test says how close it came")]
 
@@ -10,29 +10,64 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use ddim_checkpoint::SchedulerConfig;
 use ddim_sampler::{Call, GivenNoise, Noise, sample};
-use ddim_schedule::Plan;
+use ddim_schedule::{Method, Plan, solvers};
 use golden::{count, folder, numbers, parse, schedule, settings};
 use serde_json::Value;
 
+/// The folders of the goldens, and how many runs each holds.
+const RUNS: [(&str, usize); 11] = [
+    ("ddim", 33),
+    ("ddiminverse", 7),
+    ("ddpm", 21),
+    ("deismultistep", 5),
+    ("dpmsolvermultistep", 28),
+    ("eulerancestraldiscrete", 3),
+    ("eulerdiscrete", 8),
+    ("heundiscrete", 3),
+    ("lmsdiscrete", 3),
+    ("pndm", 4),
+    ("unipcmultistep", 9),
+];
+
 #[test]
-fn every_ddim_and_ddpm_trajectory() {
-    let mut files = Vec::new();
-    for scheduler in ["ddim", "ddpm"] {
+fn every_trajectory() {
+    for (scheduler, runs) in RUNS {
         let entries = std::fs::read_dir(folder().join("trajectories").join(scheduler)).expect("the goldens");
-        files.extend(entries.map(|entry| entry.expect("a file").path()));
+        let files: Vec<_> = entries.map(|entry| entry.expect("a file").path()).collect();
+        assert_eq!(files.len(), runs, "{scheduler}");
+        let worst = files.iter().map(|path| check(path)).fold(0.0, f64::max);
+        println!("{scheduler}: largest difference, in units of what is allowed: {worst:.3}");
     }
-    assert_eq!(files.len(), 33 + 21);
-    let worst = files.iter().map(|path| check(path)).fold(0.0, f64::max);
-    println!("largest difference, in units of what is allowed: {worst:.3}");
+}
+
+/// The plan that the golden's own `scheduler_config.json` asks for, with the arguments of its steps.
+fn plan(golden: &Value) -> Plan {
+    if matches!(golden["scheduler"].as_str(), Some("DDIMScheduler" | "DDPMScheduler")) {
+        return Plan::new(&schedule(&golden["config"]), &settings(golden)).expect("a plan");
+    }
+    let config = SchedulerConfig::from_json(&golden["config"].to_string()).expect("a configuration");
+    let mut settings = config.settings(count(&golden["num_inference_steps"])).expect("settings");
+    for (name, value) in golden["step_arguments"].as_object().expect("arguments") {
+        let text = match name.as_str() {
+            "order" => format!("lms:order={value}"),
+            "s_churn" => {
+                format!("euler:churn={value},churn_noise={},churn_at=after", golden["step_arguments"]["s_noise"])
+            }
+            _ => continue,
+        };
+        settings.method = Method::Solver(solvers::parse(&text).expect("a solver").into());
+    }
+    Plan::new(&config.noise_schedule().expect("a schedule"), &settings).expect("a plan")
 }
 
 /// Compares every state; returns the largest difference as a share of the tolerance.
 fn check(path: &Path) -> f64 {
     let golden = parse(path);
-    let plan = Plan::new(&schedule(&golden["config"]), &settings(&golden)).expect("a plan");
+    let plan = plan(&golden);
     let mut noise = given_noise(&golden);
-    let start = noise.initial(shape(&golden), &Device::flex());
+    let start = noise.initial(shape(&golden), &Device::flex()) * plan.start_scale();
     let mut states = vec![start.clone()];
     let observe = |seen: &ddim_sampler::Observation| {
         states.push(seen.x.clone());
