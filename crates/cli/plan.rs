@@ -227,7 +227,7 @@ mod tests {
                 };
                 let ten = || Options { steps: 10, ..Options::default() };
                 check("", Options::default());
-                check("--steps 10 --eta 1", Options { eta: 1.0, ..ten() });
+                check("--steps 10 --eta 1", Options { method: Method::Ddim { eta: Eta::DDPM }, ..ten() });
                 for convention in Convention::ALL {
                     let text = format!("--steps 10 --convention {convention}");
                     check(&text, Options { convention: Some(convention), ..ten() });

@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::Arc;
 
 use clap::Args;
-use ddim_schedule::{Convention, Eta, ScheduleError, Solver, Spacing, solvers};
+use ddim_schedule::{Convention, Eta, Method, Spacing, solvers};
 
 use super::DeviceArgs;
 use crate::device::Precision;
@@ -165,7 +164,7 @@ pub(crate) struct PlanArgs {
     pub(crate) eta: Option<EtaChoice>,
 
     #[arg(long, value_name = "NAME", help = solver_help())]
-    pub(crate) solver: Option<SolverChoice>,
+    pub(crate) solver: Option<Method>,
 
     /// How the steps are spread: over the training timesteps (uniform, quad, leading, trailing, linspace, ddimN, or
     /// sections as in 10,5,5) or over the noise levels (karras, logsnr, beta) [default: the convention's]
@@ -194,17 +193,6 @@ pub(crate) struct PlanArgs {
     pub(crate) rederive_eps: bool,
 }
 
-/// What `--solver` can be.
-#[derive(Clone, Debug)]
-pub(crate) enum SolverChoice {
-    /// Song et al. (2020): the family with --eta
-    Ddim,
-    /// Ho et al. (2020): ancestral sampling
-    Ddpm,
-    /// A solver of the differential equation, with its options.
-    Solver(Arc<dyn Solver>),
-}
-
 /// Help for `--solver`, with every solver there is.
 fn solver_help() -> String {
     let mut text = "The method; options follow a colon, as in euler:churn=40 [default: ddim, or the method that \
@@ -218,18 +206,6 @@ fn solver_help() -> String {
         text.push_str(&format!("\n- {}: {}{options}", solver.name(), solver.about()));
     }
     text
-}
-
-impl FromStr for SolverChoice {
-    type Err = ScheduleError;
-
-    fn from_str(text: &str) -> Result<Self, ScheduleError> {
-        Ok(match text {
-            "ddim" => Self::Ddim,
-            "ddpm" => Self::Ddpm,
-            _ => Self::Solver(solvers::parse(text)?.into()),
-        })
-    }
 }
 
 /// What `--eta` can be.

@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 
 use burn::tensor::Tensor;
 use ddim::sampler::{Noise, Outcome, PictureNoise};
-use ddim::schedule::{Convention, Eta, Method, Plan, Settings, Spacing, solvers};
+use ddim::schedule::{Convention, Plan, Settings, Spacing, solvers};
 use ddim::{Batch, Model, Pictures, device};
 use image::{GrayImage, imageops};
 
@@ -49,15 +49,10 @@ fn main() -> Result<()> {
 
 /// A plan of so many steps.
 fn plan(model: &Model, solver: &str, n_steps: usize) -> Result<Plan> {
-    let method = match solver {
-        "ddim" => Method::Ddim { eta: Eta::DDIM },
-        "ddpm" => Method::Ddim { eta: Eta::DDPM },
-        _ => Method::Solver(solvers::parse(solver)?.into()),
-    };
     let settings = Settings {
         prediction: model.checkpoint().scheduler.prediction(),
         spacing: Spacing::Uniform,
-        ..Settings::new(Convention::Exact, method, n_steps)
+        ..Settings::new(Convention::Exact, solver.parse()?, n_steps)
     };
     Ok(Plan::new(model.schedule(), &settings)?)
 }

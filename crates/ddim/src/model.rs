@@ -6,7 +6,7 @@ use std::path::Path;
 use burn::tensor::{Device, Tensor};
 use ddim_checkpoint::Checkpoint;
 use ddim_sampler::{Noise, Observation, Outcome, PictureNoise};
-use ddim_schedule::{Convention, Eta, Method, NoiseSchedule, Plan};
+use ddim_schedule::{Convention, NoiseSchedule, Plan};
 
 use crate::{Batch, Error, Options, Pictures, settings};
 
@@ -138,10 +138,10 @@ impl Model {
     /// [`Error::Schedule`] for steps, a spacing or an eta that cannot be had; [`Error::Time`] for a timestep that
     /// the network has no embedding for.
     pub fn plan(&self, options: &Options) -> Result<Plan, Error> {
-        let method = Method::Ddim { eta: Eta::new(options.eta)? };
         let convention = options.convention.unwrap_or(self.convention());
         let scheduler = &self.checkpoint.scheduler;
-        let settings = settings(scheduler, convention, method, options.steps, options.spacing.clone())?;
+        let settings =
+            settings(scheduler, convention, options.method.clone(), options.steps, options.spacing.clone())?;
         let plan = Plan::new(&self.schedule, &settings)?;
         self.check_plan(&plan)?;
         Ok(plan)

@@ -1,19 +1,22 @@
 //! What to draw.
 
-use crate::schedule::{Convention, Spacing};
+use crate::schedule::{Convention, Eta, Method, Spacing};
 
-/// What to draw, and how. The defaults are one picture, 20 steps, eta 0.
+/// What to draw, and how. The defaults are one picture, DDIM in 20 steps, eta 0.
 ///
 /// ```
-/// let options = ddim::Options { count: 16, seed: 7, ..ddim::Options::default() };
-/// assert_eq!((options.steps, options.eta), (20, 0.0));
+/// use ddim::schedule::{Eta, Method};
+/// let options = ddim::Options { count: 16, method: "dpm++".parse()?, ..ddim::Options::default() };
+/// assert_eq!((options.steps, options.method.name()), (20, "dpm++"));
+/// let half_way = ddim::Options { method: Method::Ddim { eta: Eta::new(0.5)? }, ..options };
+/// # Ok::<(), ddim::schedule::ScheduleError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
-    /// Network calls a picture, 1 to the model's training steps.
+    /// Steps a picture, 1 to the model's training steps; most methods call the network once a step.
     pub steps: usize,
-    /// 0 is DDIM, 1 is DDPM ancestral sampling; in between adds less noise.
-    pub eta: f64,
+    /// How they are taken.
+    pub method: Method,
     /// How many pictures.
     pub count: usize,
     /// Picture `k` depends on the seed and on `k` alone.
@@ -34,7 +37,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             steps: 20,
-            eta: 0.0,
+            method: Method::Ddim { eta: Eta::DDIM },
             count: 1,
             seed: 0,
             classes: Vec::new(),

@@ -7,7 +7,7 @@ use burn::tensor::{Tensor, TensorData};
 
 use crate::checkpoint::{Card, Checkpoint, SchedulerConfig};
 use crate::sampler::{Noise, PictureNoise, SampleError};
-use crate::schedule::{Convention, Spacing};
+use crate::schedule::{Convention, Eta, Method, Spacing};
 use crate::unet::{ClassEmbedType, DownBlockType, SampleSize, TimeEmbeddingType, UNet2DConfig, UpBlockType};
 use crate::{Batch, Error, Model, Options, device};
 
@@ -31,7 +31,9 @@ fn draw(model: &Model, options: &Options) -> TensorData {
 fn a_picture_does_not_depend_on_its_batch() {
     let model = with_classes();
     for (steps, eta) in [(3, 0.0), (70, 1.0)] {
-        let options = |batch_size| Options { steps, eta, count: 17, batch_size, ..Options::default() };
+        let method = Method::Ddim { eta: Eta::new(eta).expect("in [0, 1]") };
+        let options =
+            |batch_size| Options { steps, method: method.clone(), count: 17, batch_size, ..Options::default() };
         let one_by_one = draw(&model, &options(1));
         for batch_size in [3, 16, 17] {
             assert_eq!(draw(&model, &options(batch_size)), one_by_one, "{steps} steps, batches of {batch_size}");
@@ -42,7 +44,12 @@ fn a_picture_does_not_depend_on_its_batch() {
 #[test]
 fn several_threads_share_a_model() {
     let model = with_classes();
-    let options = Options { steps: 3, eta: 0.5, count: 4, ..Options::default() };
+    let options = Options {
+        steps: 3,
+        method: Method::Ddim { eta: Eta::new(0.5).expect("in [0, 1]") },
+        count: 4,
+        ..Options::default()
+    };
     let alone = draw(&model, &options);
     thread::scope(|scope| {
         let others: Vec<_> = (0..4).map(|_| scope.spawn(|| draw(&model, &options))).collect();
@@ -101,7 +108,6 @@ fn what_a_model_cannot_do_is_an_error_that_says_so() {
     );
     check(&none, Options { classes: vec![0], ..default() }, "the model has no classes");
     check(&classes, Options { guidance: 3.0, ..default() }, "guidance");
-    check(&none, Options { eta: 1.2, ..default() }, "1.2");
     check(&none, Options { steps: 0, ..default() }, "0 steps");
     check(&none, Options { batch_size: 0, ..default() }, "batch size 0");
 }

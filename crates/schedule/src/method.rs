@@ -1,8 +1,9 @@
 //! Which reverse step is taken.
 
+use std::str::FromStr;
 use std::sync::Arc;
 
-use crate::{Eta, Solver};
+use crate::{Eta, ScheduleError, Solver, solvers};
 
 /// The reverse process.
 #[derive(Debug, Clone)]
@@ -47,6 +48,27 @@ impl Method {
             Self::SigmaHat => "sigma_hat",
             Self::Solver(solver) => solver.name(),
         }
+    }
+}
+
+/// `ddim` (eta 0), `ddpm` (the fixed small variance), or a solver with its options: see
+/// [`solvers::parse`](crate::solvers::parse).
+///
+/// ```
+/// use ddim_schedule::{Eta, Method};
+/// assert_eq!("ddim".parse(), Ok(Method::Ddim { eta: Eta::DDIM }));
+/// # let _: Method = "euler:churn=40".parse()?;
+/// # Ok::<(), ddim_schedule::ScheduleError>(())
+/// ```
+impl FromStr for Method {
+    type Err = ScheduleError;
+
+    fn from_str(text: &str) -> Result<Self, ScheduleError> {
+        Ok(match text {
+            "ddim" => Self::Ddim { eta: Eta::DDIM },
+            "ddpm" => Self::Ddpm { variance: Variance::FixedSmall },
+            _ => Self::Solver(solvers::parse(text)?.into()),
+        })
     }
 }
 
