@@ -5,9 +5,7 @@ mod training;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-pub(crate) use self::sampling::{
-    EtaChoice, ModelArgs, OutputArgs, PlanArgs, SampleArgs, ScheduleArgs, SolverChoice,
-};
+pub(crate) use self::sampling::{EtaChoice, ModelArgs, OutputArgs, PlanArgs, SampleArgs, ScheduleArgs};
 pub(crate) use self::training::TrainArgs;
 use crate::device::DeviceChoice;
 

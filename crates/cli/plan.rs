@@ -7,7 +7,7 @@ use ddim_schedule::{
 };
 use serde_json::Value;
 
-use crate::args::{EtaChoice, PlanArgs, SolverChoice};
+use crate::args::{EtaChoice, PlanArgs};
 
 /// The number of steps when nothing says otherwise.
 const DEFAULT_STEPS: usize = 20;
@@ -120,16 +120,16 @@ fn settings(args: &PlanArgs, training: &Training) -> anyhow::Result<Settings> {
 /// The method asked for.
 fn method(args: &PlanArgs, training: &Training) -> anyhow::Result<Method> {
     let class_name = match (&args.solver, training.meaning) {
-        (Some(SolverChoice::Solver(solver)), _) if args.eta.is_none() => {
+        (Some(Method::Solver(solver)), _) if args.eta.is_none() => {
             return Ok(Method::Solver(solver.clone()));
         }
-        (Some(SolverChoice::Solver(solver)), _) => {
+        (Some(Method::Solver(solver)), _) => {
             bail!("--eta belongs to --solver ddim; leave it out with --solver {}", solver.name())
         }
-        (Some(SolverChoice::Ddpm), _) => SchedulerClass::Ddpm,
+        (Some(Method::Ddpm { .. }), _) => SchedulerClass::Ddpm,
         // A scheduler's file was given to be followed.
         (None, Meaning::Request) if args.eta.is_none() => training.scheduler.class_name,
-        (Some(SolverChoice::Ddim) | None, _) => SchedulerClass::Ddim,
+        (Some(Method::Ddim { .. } | Method::SigmaHat) | None, _) => SchedulerClass::Ddim,
     };
     let scheduler = SchedulerConfig { class_name, ..training.scheduler.clone() };
     match (scheduler.method()?, args.eta) {
