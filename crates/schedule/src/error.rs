@@ -115,6 +115,18 @@ pub enum ScheduleError {
         spacing: String,
     },
 
+    /// A spacing in the noise level on a schedule whose last noise level is infinite.
+    #[error(
+        "spacing {spacing} begins at timestep {timestep}, where alpha_bar is 0 (zero terminal SNR) and the noise level \
+         infinite: choose a spacing of timesteps, such as trailing"
+    )]
+    InfiniteSpacing {
+        /// The spacing's name.
+        spacing: String,
+        /// The last timestep.
+        timestep: Timestep,
+    },
+
     /// The spacing names its own number of steps, and another was asked for.
     #[error("spacing {spacing} has {own} timesteps, but {n_steps} steps were asked for: ask for {own} steps")]
     SpacingCount {

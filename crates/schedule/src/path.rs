@@ -1,7 +1,7 @@
 //! The levels of a run.
 
 use crate::settings::{FinalAlphaBar, Times};
-use crate::{Level, NoiseSchedule, ScheduleError, Settings};
+use crate::{Level, NoiseSchedule, Predecessor, Prediction, ScheduleError, Settings};
 
 /// The levels that a run visits, from where it starts to where it ends: one more than it has steps.
 #[derive(Debug, Clone, PartialEq)]
@@ -9,6 +9,8 @@ pub struct Path<'a> {
     schedule: &'a NoiseSchedule,
     levels: Vec<Level>,
     times: Times,
+    prediction: Prediction,
+    predecessor: Predecessor,
     /// The whole number of timesteps that a step of diffusers' DDIM leads over.
     stride: usize,
 }
@@ -27,7 +29,8 @@ impl<'a> Path<'a> {
             FinalAlphaBar::First => Level { time: 0.0, alpha_bar: schedule.alpha_bar(0) },
         });
         let stride = schedule.train_steps() / settings.n_steps;
-        Ok(Self { schedule, levels, times, stride })
+        let Settings { prediction, predecessor, .. } = *settings;
+        Ok(Self { schedule, levels, times, prediction, predecessor, stride })
     }
 
     /// The levels, noisy to clean; at least two, and no two neighbours alike.
@@ -49,6 +52,29 @@ impl<'a> Path<'a> {
     pub fn at_noise_level(&self, noise_level: f64) -> Level {
         let time = self.schedule.time_at(noise_level);
         Level::at_noise_level(self.times.rounded(time), noise_level)
+    }
+
+    /// The level of the training at this time, between its first and its last timestep.
+    pub(crate) fn at_time(&self, time: f64) -> Level {
+        let time = self.times.rounded(time).clamp(0.0, (self.schedule.train_steps() - 1) as f64);
+        Level { time, ..Level::at_noise_level(time, self.schedule.noise_level_at(time)) }
+    }
+
+    /// Which level a step leads to.
+    pub(crate) fn predecessor(&self) -> Predecessor {
+        self.predecessor
+    }
+
+    /// The whole number of timesteps between two neighbours of an even list.
+    pub(crate) fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// The shares of the state and of the network's output in eps at a level: for methods that combine outputs
+    /// before they are read, see [`Kept::Output`](crate::Kept::Output).
+    pub(crate) fn eps_shares(&self, level: Level) -> [f64; 2] {
+        let from = self.prediction.coefficients(level.alpha_bar);
+        [from.eps_from_x, from.eps_from_out]
     }
 
     /// The level of timestep 0.

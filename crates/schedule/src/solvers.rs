@@ -1,11 +1,28 @@
 //! The solvers, one a file: from levels to rows of coefficients.
 
+mod adams;
+mod churn;
 mod ddim;
 mod ddpm;
+mod dpm2;
 mod euler;
+mod euler_ancestral;
+mod heun;
+mod iddim;
 mod inversion;
+mod ipndm;
+mod lms;
+mod pndm;
 
-pub use euler::Euler;
+pub use churn::Churn;
+pub use dpm2::Dpm2;
+pub use euler::{ChurnAt, Euler};
+pub use euler_ancestral::EulerAncestral;
+pub use heun::Heun;
+pub use iddim::Iddim;
+pub use ipndm::Ipndm;
+pub use lms::Lms;
+pub use pndm::{Averaged, Pndm};
 
 pub(crate) use ddim::{ddim, sigma_hat_step};
 pub(crate) use ddpm::ddpm;
@@ -15,7 +32,18 @@ use crate::{ScheduleError, Solver};
 
 /// Every solver, with its usual options.
 pub fn all() -> Vec<Box<dyn Solver>> {
-    vec![Box::new(Euler::default())]
+    vec![
+        Box::new(Euler::default()),
+        Box::new(EulerAncestral::default()),
+        Box::new(Heun::default()),
+        Box::new(Heun::edm()),
+        Box::new(Dpm2::default()),
+        Box::new(Lms::default()),
+        Box::new(Ipndm::default()),
+        Box::new(Pndm::runge_kutta()),
+        Box::new(Pndm::plms()),
+        Box::new(Iddim::default()),
+    ]
 }
 
 /// The solver that a text names: its name, and options of other than their usual values, as in

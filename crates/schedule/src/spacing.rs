@@ -1,5 +1,6 @@
 //! Which of the training steps are kept.
 
+mod beta_quantile;
 mod lists;
 mod noise_levels;
 mod text;
@@ -63,6 +64,9 @@ pub enum Spacing {
     },
     /// Noise levels in equal ratios, which is equal steps in log-SNR (Lu et al. 2022).
     LogSnr,
+    /// Noise levels in equal ratios with the smallest left for the end of the run, and the times of
+    /// [`LinspaceReal`](Self::LinspaceReal), at which the training had others: diffusers' `log_linear` interpolation.
+    LogLinear,
     /// Noise levels at the quantiles of a beta distribution (Lee et al. 2024).
     Beta {
         /// Its first parameter; 0.6 is usual.
@@ -108,7 +112,11 @@ impl Spacing {
         let ascending = match self {
             Self::Explicit(timesteps) => return Tau::new(timesteps.clone(), train_steps),
             Self::OpenAiSections(counts) => lists::sections(counts, train_steps)?,
-            Self::LinspaceReal | Self::Karras { .. } | Self::LogSnr | Self::Beta { .. } => {
+            Self::LinspaceReal
+            | Self::Karras { .. }
+            | Self::LogSnr
+            | Self::LogLinear
+            | Self::Beta { .. } => {
                 return Err(ScheduleError::NotWhole { spacing: self.to_string() });
             }
             _ => match lists::flaw(self, n_steps, train_steps) {

@@ -12,16 +12,19 @@ use super::ddim;
 /// the timestep that a step leads *to*, as diffusers does.
 pub(crate) fn inversion(path: &Path, settings: &Settings) -> Vec<Row> {
     let mut levels: Vec<Level> = path.levels().iter().rev().copied().collect();
-    if settings.prediction == Prediction::X0 && levels[0].alpha_bar == 1.0 {
-        levels[0] = path.cleanest();
-    }
-    levels.dedup_by(|next, level| next.alpha_bar == level.alpha_bar);
-    let step = |pair: &[Level]| {
-        let (from, to) = (pair[0], pair[1]);
-        match settings.predecessor {
-            Predecessor::InList => ddim(Eta::DDIM, from, to),
-            Predecessor::Stride => ddim(Eta::DDIM, Level { time: to.time, ..path.a_stride_below(to) }, to),
-        }
+    let with_eps = |level: Level| match settings.prediction {
+        Prediction::X0 if level.alpha_bar == 1.0 => path.cleanest(),
+        _ => level,
     };
-    levels.windows(2).map(step).collect()
+    match settings.predecessor {
+        Predecessor::InList => {
+            levels[0] = with_eps(levels[0]);
+            levels.dedup_by(|next, level| next.alpha_bar == level.alpha_bar);
+            levels.windows(2).map(|pair| ddim(Eta::DDIM, pair[0], pair[1])).collect()
+        }
+        Predecessor::Stride => {
+            let from = |to: Level| Level { time: to.time, ..with_eps(path.a_stride_below(to)) };
+            levels[1..].iter().map(|&to| ddim(Eta::DDIM, from(to), to)).collect()
+        }
+    }
 }

@@ -23,6 +23,7 @@ impl fmt::Display for Spacing {
             Self::Karras { rho: 7.0 } => f.write_str("karras"),
             Self::Karras { rho } => write!(f, "karras:{rho}"),
             Self::LogSnr => f.write_str("logsnr"),
+            Self::LogLinear => f.write_str("log-linear"),
             Self::Beta { alpha: 0.6, beta: 0.6 } => f.write_str("beta"),
             Self::Beta { alpha, beta } => write!(f, "beta:{alpha},{beta}"),
             Self::Explicit(timesteps) => write!(f, "list:{}", join(timesteps)),
@@ -50,6 +51,7 @@ impl FromStr for Spacing {
             "karras" => Some(Self::Karras { rho: 7.0 }),
             // Equal ratios of noise levels are equal steps of log-SNR: one list, two names.
             "logsnr" | "exponential" => Some(Self::LogSnr),
+            "log-linear" => Some(Self::LogLinear),
             "beta" => Some(Self::Beta { alpha: 0.6, beta: 0.6 }),
             "ermon-uniform" => Some(Self::ErmonUniform),
             "ermon-quad" => Some(Self::ErmonQuad),
@@ -59,7 +61,7 @@ impl FromStr for Spacing {
             what: "spacing",
             text: text.to_owned(),
             known: "uniform, quad, leading, leading+1, trailing, linspace, karras, logsnr (or exponential), beta, \
-                    linspace-open, leading-open, linspace-real, ermon-uniform, ermon-quad, ddim50 (OpenAI's stride), 10,20,30 (OpenAI's sections), list:900,500,100",
+                    linspace-open, leading-open, linspace-real, log-linear, ermon-uniform, ermon-quad, ddim50 (OpenAI's stride), 10,20,30 (OpenAI's sections), list:900,500,100",
         })
     }
 }
@@ -121,6 +123,7 @@ mod tests {
             "linspace-open",
             "leading-open+1",
             "linspace-real",
+            "log-linear",
         ];
         for word in words {
             assert_eq!(word.parse::<Spacing>().unwrap().to_string(), word);

@@ -40,15 +40,15 @@ pub(crate) fn count(value: &Value) -> usize {
 }
 
 /// A value of a configuration, or the reference's default.
-fn float(config: &Value, key: &str, default: f64) -> f64 {
+pub(crate) fn float(config: &Value, key: &str, default: f64) -> f64 {
     config[key].as_f64().unwrap_or(default)
 }
 
-fn word<'a>(config: &'a Value, key: &str, default: &'a str) -> &'a str {
+pub(crate) fn word<'a>(config: &'a Value, key: &str, default: &'a str) -> &'a str {
     config[key].as_str().unwrap_or(default)
 }
 
-fn flag(config: &Value, key: &str, default: bool) -> bool {
+pub(crate) fn flag(config: &Value, key: &str, default: bool) -> bool {
     config[key].as_bool().unwrap_or(default)
 }
 
@@ -114,7 +114,7 @@ fn variance(config: &Value) -> Variance {
     }
 }
 
-fn prediction(config: &Value) -> Prediction {
+pub(crate) fn prediction(config: &Value) -> Prediction {
     match word(config, "prediction_type", "epsilon") {
         "epsilon" => Prediction::Epsilon,
         "sample" => Prediction::X0,
@@ -123,7 +123,7 @@ fn prediction(config: &Value) -> Prediction {
     }
 }
 
-fn limit(config: &Value) -> X0Limit {
+pub(crate) fn limit(config: &Value) -> X0Limit {
     if flag(config, "thresholding", false) {
         X0Limit::DynamicThreshold {
             ratio: float(config, "dynamic_thresholding_ratio", 0.995),

@@ -3,7 +3,9 @@
 mod conventions;
 mod gaussian;
 mod golden;
+mod golden_noise_level;
 mod marginals;
+mod noise_level_solvers;
 mod objective;
 mod pinned;
 mod properties;

@@ -50,6 +50,12 @@ pub(crate) fn run(
     run
 }
 
+/// The largest difference between two states.
+pub(crate) fn largest_difference(a: &[f64], b: &[f64]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+}
+
 /// (x0, eps) from the network's output.
 fn predictions(plan: &Plan, step: &Step, x: &[f64], out: &[f64], pictures: usize) -> (Vec<f64>, Vec<f64>) {
     let from = step.prediction;

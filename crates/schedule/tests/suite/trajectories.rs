@@ -6,7 +6,7 @@ use ddim_schedule::Plan;
 use serde_json::Value;
 
 use crate::golden::{counts, folder, numbers, parse, schedule, settings, singles};
-use crate::scalar::{Output, Run, run};
+use crate::scalar::{Output, Run, largest_difference, run};
 
 /// Every DDIM run, and that all of them were found.
 #[test]
@@ -39,7 +39,7 @@ fn check(path: &Path) {
 }
 
 /// Runs the plan with the golden's start, noise and pretend model, whose input and output are rounded.
-fn play(golden: &Value, plan: &Plan, round: fn(f64) -> f64) -> Run {
+pub(crate) fn play(golden: &Value, plan: &Plan, round: fn(f64) -> f64) -> Run {
     let noise: Vec<Vec<f64>> = match golden["noise"].as_array() {
         Some(rows) => rows.iter().map(|row| if row.is_null() { vec![] } else { singles(row) }).collect(),
         None => Vec::new(),
@@ -49,7 +49,8 @@ fn play(golden: &Value, plan: &Plan, round: fn(f64) -> f64) -> Run {
     let parameter = |key: &str| model[key].as_f64().unwrap_or(0.0);
     let [a, b, c, w, k] = ["a", "b", "c", "w", "k"].map(parameter);
     let [p, q] = ["p", "q"].map(parameter);
-    run(plan, singles(&golden["x_unit"]), pictures, &noise, |x, t| {
+    let start = singles(&golden["x_unit"]).iter().map(|unit| unit * plan.start_scale()).collect();
+    run(plan, start, pictures, &noise, |x, t| {
         let x = || x.iter().map(|&x| round(x));
         let drift = b * (w * t).sin() + c * (1.0 - (-k * t * t).exp()).sqrt();
         Output {
@@ -95,9 +96,4 @@ fn check_float64_end(name: &str, golden: &Value, run: &Run) {
     let expected = numbers(&golden["final_float64"]);
     let difference = largest_difference(run.x.last().unwrap(), &expected);
     assert!(difference <= 1e-13, "{name}: {difference:e}");
-}
-
-fn largest_difference(a: &[f64], b: &[f64]) -> f64 {
-    assert_eq!(a.len(), b.len());
-    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
 }

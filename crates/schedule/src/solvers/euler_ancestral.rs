@@ -1,0 +1,87 @@
+//! Ancestral sampling in the noise level (k-diffusion).
+
+use super::euler::euler;
+use crate::{Coordinates, Eta, Kept, Level, Path, Row, ScheduleError, Solver, StepNoise};
+
+/// Euler's method to a level below the next one, `down`, and noise `up` back to it:
+/// `up = eta noise_level' sqrt(1 - noise_level'^2/noise_level^2)`, `down^2 = noise_level'^2 - up^2`.
+///
+/// These are DDIM's steps with the same eta, for a state that is `y = x0 + noise_level eps`: at 1 the ancestral
+/// sampler of DDPM, at 0 Euler's method.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EulerAncestral {
+    /// How much of the noise.
+    pub eta: Eta,
+}
+
+impl Default for EulerAncestral {
+    fn default() -> Self {
+        Self { eta: Eta::DDPM }
+    }
+}
+
+impl Solver for EulerAncestral {
+    fn name(&self) -> &'static str {
+        "euler-a"
+    }
+
+    fn about(&self) -> &'static str {
+        "ancestral sampling in the noise level: DDIM's steps with noise, in Euler's form (k-diffusion)"
+    }
+
+    fn options(&self) -> Vec<(&'static str, String)> {
+        vec![("eta", self.eta.value().to_string())]
+    }
+
+    fn set(&mut self, option: &str, value: &str) -> Result<(), ScheduleError> {
+        match (option, value.parse().map(Eta::new)) {
+            ("eta", Ok(eta)) => self.eta = eta?,
+            _ => return Err(ScheduleError::solver_option(self, option, value)),
+        }
+        Ok(())
+    }
+
+    fn coordinates(&self) -> Coordinates {
+        Coordinates::Exploding
+    }
+
+    fn keeps(&self) -> Kept {
+        Kept::Nothing
+    }
+
+    fn rows(&self, path: &Path) -> Result<Vec<Row>, ScheduleError> {
+        let row = |pair: &[Level]| {
+            let (from, to) = (pair[0].noise_level(), pair[1].noise_level());
+            let up = self.eta.value() * to * (1.0 - (to / from) * (to / from)).sqrt();
+            let down = (to * to - up * up).sqrt();
+            Row { c_eps: down - from, noise: StepNoise::fixed(up), ..euler(pair[0], pair[1]) }
+        };
+        Ok(path.levels().windows(2).map(row).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BetaSchedule, Convention, Method, NoiseSchedule, Plan, Settings};
+
+    /// `y = x/signal`: the coefficients of a step in x0, eps and z are DDIM's, divided by the signal where the
+    /// step ends. In f64, with coefficients of up to 160.
+    #[test]
+    fn the_steps_are_those_of_ddim() {
+        let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000).unwrap();
+        for eta in [0.0, 0.3, 1.0].map(|eta| Eta::new(eta).unwrap()) {
+            let plan = |method| Plan::new(&schedule, &Settings::new(Convention::Exact, method, 12)).unwrap();
+            let ddim = plan(Method::Ddim { eta });
+            let ancestral = plan(Method::solver(EulerAncestral { eta }));
+            for (ddim, ancestral) in ddim.steps().iter().zip(ancestral.steps()) {
+                let (noise_level, signal) = (ancestral.marginal.noise, ddim.alpha_bar_prev.sqrt());
+                let sigma = |noise| if let StepNoise::Fixed { sigma } = noise { sigma } else { 0.0 };
+                let close = |ours: f64, ddim: f64| assert!((ours - ddim / signal).abs() < 1e-12);
+                close(ancestral.c_x, ddim.c_x0);
+                close(ancestral.c_x * noise_level + ancestral.c_eps, ddim.c_eps);
+                close(sigma(ancestral.noise), sigma(ddim.noise));
+            }
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Linear multistep methods in the noise level.
+
+use super::adams;
+use crate::{Coordinates, Kept, Level, Path, Row, ScheduleError, Solver};
+
+/// `y' = y + sum_k c_k eps_k`: the eps of the last calls lie on a polynomial in the noise level, whose integral over
+/// the step is known (Adams and Bashforth, for steps of any lengths; k-diffusion's LMS). The first steps use as
+/// many calls as there are.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lms {
+    order: usize,
+}
+
+impl Lms {
+    /// The method with a polynomial through this many calls.
+    ///
+    /// # Errors
+    /// For an order that is not 1 to 4.
+    ///
+    /// ```
+    /// use ddim_schedule::solvers::Lms;
+    /// assert!(Lms::new(2).is_ok());
+    /// let error = Lms::new(5).unwrap_err().to_string();
+    /// assert_eq!(error, "solver lms has no option order=5 (1 to 4): it has order=4");
+    /// ```
+    pub fn new(order: usize) -> Result<Self, ScheduleError> {
+        let mut lms = Self::default();
+        lms.set("order", &order.to_string())?;
+        Ok(lms)
+    }
+}
+
+impl Default for Lms {
+    fn default() -> Self {
+        Self { order: 4 }
+    }
+}
+
+impl Solver for Lms {
+    fn name(&self) -> &'static str {
+        "lms"
+    }
+
+    fn about(&self) -> &'static str {
+        "a polynomial through the eps of the last calls, in the noise level (k-diffusion)"
+    }
+
+    fn options(&self) -> Vec<(&'static str, String)> {
+        vec![("order", self.order.to_string())]
+    }
+
+    fn set(&mut self, option: &str, value: &str) -> Result<(), ScheduleError> {
+        self.order = adams::order(self, option, value)?;
+        Ok(())
+    }
+
+    fn coordinates(&self) -> Coordinates {
+        Coordinates::Exploding
+    }
+
+    fn keeps(&self) -> Kept {
+        Kept::Eps
+    }
+
+    fn rows(&self, path: &Path) -> Result<Vec<Row>, ScheduleError> {
+        let noise_levels: Vec<f64> = path.levels().iter().map(|level| level.noise_level()).collect();
+        let row = |i: usize| {
+            let used: Vec<f64> = noise_levels[..=i].iter().rev().take(self.order).copied().collect();
+            let mut coefficients = adams::coefficients(&used, noise_levels[i + 1]);
+            let (from, to): (Level, Level) = (path.levels()[i], path.levels()[i + 1]);
+            let history = coefficients.split_off(1);
+            Row { c_x: 1.0, c_eps: coefficients[0], history, ..Row::new(from, to) }
+        };
+        Ok((0..path.n_steps()).map(row).collect())
+    }
+}
