@@ -1,21 +1,34 @@
 //! The solvers, one a file: from levels to rows of coefficients.
 
+mod choices;
 mod ddim;
 mod ddpm;
+mod dpm_solver;
 mod euler;
+mod exponential;
 mod inversion;
 
+pub use choices::{Ending, Equation, Order, Predicted, Variant};
+pub use dpm_solver::{DpmSolver, LastStep};
 pub use euler::Euler;
 
 pub(crate) use ddim::{ddim, sigma_hat_step};
 pub(crate) use ddpm::ddpm;
 pub(crate) use inversion::inversion;
 
+use choices::Words;
+
 use crate::{ScheduleError, Solver};
 
 /// Every solver, with its usual options.
 pub fn all() -> Vec<Box<dyn Solver>> {
-    vec![Box::new(Euler::default())]
+    vec![
+        Box::new(Euler::default()),
+        Box::new(DpmSolver::new(Predicted::X0, Equation::Ode)),
+        Box::new(DpmSolver::new(Predicted::Eps, Equation::Ode)),
+        Box::new(DpmSolver::new(Predicted::X0, Equation::Sde)),
+        Box::new(DpmSolver::new(Predicted::Eps, Equation::Sde)),
+    ]
 }
 
 /// The solver that a text names: its name, and options of other than their usual values, as in

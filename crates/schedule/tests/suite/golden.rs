@@ -6,6 +6,8 @@ use ddim_schedule::{BetaSchedule, Convention, EpsSource, Eta, FinalAlphaBar, Met
 use ddim_schedule::{Prediction, Settings, Spacing, Variance, X0Limit};
 use serde_json::Value;
 
+use crate::golden_solvers;
+
 /// The folder of the scheduler goldens.
 pub(crate) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/goldens/schedulers")
@@ -40,15 +42,15 @@ pub(crate) fn count(value: &Value) -> usize {
 }
 
 /// A value of a configuration, or the reference's default.
-fn float(config: &Value, key: &str, default: f64) -> f64 {
+pub(crate) fn float(config: &Value, key: &str, default: f64) -> f64 {
     config[key].as_f64().unwrap_or(default)
 }
 
-fn word<'a>(config: &'a Value, key: &str, default: &'a str) -> &'a str {
+pub(crate) fn word<'a>(config: &'a Value, key: &str, default: &'a str) -> &'a str {
     config[key].as_str().unwrap_or(default)
 }
 
-fn flag(config: &Value, key: &str, default: bool) -> bool {
+pub(crate) fn flag(config: &Value, key: &str, default: bool) -> bool {
     config[key].as_bool().unwrap_or(default)
 }
 
@@ -84,6 +86,9 @@ pub(crate) fn settings(golden: &Value) -> Settings {
     let method = match golden["scheduler"].as_str() {
         Some("DDIMScheduler") => Method::Ddim { eta: Eta::new(float(arguments, "eta", 0.0)).unwrap() },
         Some("DDPMScheduler") => Method::Ddpm { variance: variance(config) },
+        Some("DPMSolverMultistepScheduler" | "UniPCMultistepScheduler" | "DEISMultistepScheduler") => {
+            return golden_solvers::settings(golden);
+        }
         other => panic!("scheduler {other:?}"),
     };
     let (spacing, n_steps) = if golden["custom_timesteps"].is_array() {
@@ -114,7 +119,7 @@ fn variance(config: &Value) -> Variance {
     }
 }
 
-fn prediction(config: &Value) -> Prediction {
+pub(crate) fn prediction(config: &Value) -> Prediction {
     match word(config, "prediction_type", "epsilon") {
         "epsilon" => Prediction::Epsilon,
         "sample" => Prediction::X0,
@@ -123,7 +128,7 @@ fn prediction(config: &Value) -> Prediction {
     }
 }
 
-fn limit(config: &Value) -> X0Limit {
+pub(crate) fn limit(config: &Value) -> X0Limit {
     if flag(config, "thresholding", false) {
         X0Limit::DynamicThreshold {
             ratio: float(config, "dynamic_thresholding_ratio", 0.995),

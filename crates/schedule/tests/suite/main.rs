@@ -3,6 +3,8 @@
 mod conventions;
 mod gaussian;
 mod golden;
+mod golden_solvers;
+mod lambda_solvers;
 mod marginals;
 mod objective;
 mod pinned;
