@@ -3,14 +3,18 @@
 mod choices;
 mod ddim;
 mod ddpm;
+mod deis;
 mod dpm_solver;
 mod euler;
 mod exponential;
 mod inversion;
+mod unipc;
 
 pub use choices::{Ending, Equation, Order, Predicted, Variant};
+pub use deis::Deis;
 pub use dpm_solver::{DpmSolver, LastStep};
 pub use euler::Euler;
+pub use unipc::{Corrector, StepFunction, UniPc};
 
 pub(crate) use ddim::{ddim, sigma_hat_step};
 pub(crate) use ddpm::ddpm;
@@ -28,6 +32,8 @@ pub fn all() -> Vec<Box<dyn Solver>> {
         Box::new(DpmSolver::new(Predicted::Eps, Equation::Ode)),
         Box::new(DpmSolver::new(Predicted::X0, Equation::Sde)),
         Box::new(DpmSolver::new(Predicted::Eps, Equation::Sde)),
+        Box::new(UniPc::default()),
+        Box::new(Deis::default()),
     ]
 }
 

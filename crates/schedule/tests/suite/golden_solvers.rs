@@ -3,7 +3,7 @@
 use ddim_schedule::{Convention, FinalAlphaBar, Method, Settings, Spacing, Times, solvers};
 use serde_json::Value;
 
-use crate::golden::{count, flag, float, limit, prediction, word};
+use crate::golden::{count, counts, flag, float, limit, prediction, word};
 
 /// The settings of a whole golden run.
 pub(crate) fn settings(golden: &Value) -> Settings {
@@ -41,6 +41,16 @@ fn method(class: &str, config: &Value) -> Method {
             let euler = flag(config, "euler_at_final", false);
             format!("{name}:order={order},variant={variant},lower_order_final={ending},euler_at_final={euler}")
         }
+        "UniPCMultistepScheduler" => {
+            let predicts = if flag(config, "predict_x0", true) { "x0" } else { "eps" };
+            let after: Vec<String> = counts(&config["disable_corrector"]).iter().map(usize::to_string).collect();
+            let after = if after.is_empty() { "none".to_owned() } else { after.join("+") };
+            format!(
+                "unipc:order={order},variant={variant},predicts={predicts},lower_order_final={ending},\
+                 disable_corrector={after}"
+            )
+        }
+        "DEISMultistepScheduler" => format!("deis:order={order},lower_order_final={ending}"),
         other => panic!("scheduler {other}"),
     };
     Method::Solver(solvers::parse(&text).unwrap().into())

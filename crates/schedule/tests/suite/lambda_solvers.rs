@@ -9,3 +9,13 @@ const PENDING: [&str; 1] = ["dpmsolverpp_beta_sigmas_10steps"];
 fn dpm_solver() {
     assert_eq!(check_folder("trajectories/dpmsolvermultistep", &PENDING), 27);
 }
+
+#[test]
+fn unipc() {
+    assert_eq!(check_folder("trajectories/unipcmultistep", &PENDING), 9);
+}
+
+#[test]
+fn deis() {
+    assert_eq!(check_folder("trajectories/deismultistep", &PENDING), 5);
+}
