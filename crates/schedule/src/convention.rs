@@ -52,6 +52,7 @@ impl Convention {
             prediction: Prediction::Epsilon,
             spacing: Spacing::Uniform,
             n_steps,
+            lambda_min: f64::NEG_INFINITY,
             limit: X0Limit::Free,
             eps_source: EpsSource::Rederived,
             final_alpha_bar: FinalAlphaBar::One,

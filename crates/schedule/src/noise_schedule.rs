@@ -96,6 +96,23 @@ impl NoiseSchedule {
         Self { alpha_bars, betas: self.betas.clone() }
     }
 
+    /// The timesteps whose log-SNR is at least `lambda_min`.
+    ///
+    /// # Errors
+    /// When there are none.
+    pub(crate) fn down_to(&self, lambda_min: f64) -> Result<Self, ScheduleError> {
+        let kept =
+            self.alpha_bars.partition_point(|&alpha_bar| Level { time: 0.0, alpha_bar }.lambda() >= lambda_min);
+        if kept == 0 {
+            return Err(ScheduleError::Limit {
+                what: "the lowest log-SNR (lambda_min)",
+                value: lambda_min,
+                allowed: "at most that of timestep 0; -5.1 is usual for cosine schedules, -inf allows all timesteps",
+            });
+        }
+        Ok(Self { betas: self.betas[..kept].to_vec(), alpha_bars: self.alpha_bars[..kept].to_vec() })
+    }
+
     /// A schedule whose noise levels rise in equal ratios: of models that were trained at any noise level between
     /// two ends, such as EDM's.
     ///

@@ -18,7 +18,7 @@ pub struct Path<'a> {
 impl<'a> Path<'a> {
     /// The path that these settings describe.
     pub(crate) fn new(schedule: &'a NoiseSchedule, settings: &Settings) -> Result<Self, ScheduleError> {
-        let mut levels = settings.spacing.levels(settings.n_steps, schedule)?;
+        let mut levels = listed(schedule, settings)?;
         let times = settings.times;
         for level in &mut levels {
             level.time = times.rounded(level.time);
@@ -90,4 +90,12 @@ impl<'a> Path<'a> {
             None => self.levels[self.n_steps()],
         }
     }
+}
+
+/// The levels of the spacing; timesteps are those with enough signal.
+fn listed(schedule: &NoiseSchedule, settings: &Settings) -> Result<Vec<Level>, ScheduleError> {
+    if settings.lambda_min == f64::NEG_INFINITY || !settings.spacing.is_of_timesteps() {
+        return settings.spacing.levels(settings.n_steps, schedule);
+    }
+    settings.spacing.levels(settings.n_steps, &schedule.down_to(settings.lambda_min)?)
 }

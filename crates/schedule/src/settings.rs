@@ -22,6 +22,10 @@ pub struct Settings {
     pub spacing: Spacing,
     /// How many, and so how many network calls.
     pub n_steps: usize,
+    /// The lowest log-SNR, `log(signal/noise)`, of a timestep that may be chosen; minus infinity allows all. Cosine
+    /// schedules end so close to pure noise that solvers in log-SNR start better at -5.1 (diffusers'
+    /// `lambda_min_clipped`, and like there spacings in the noise level do not look at it).
+    pub lambda_min: f64,
     /// What is done with the predicted x0.
     pub limit: X0Limit,
     /// Which eps goes with a limited x0.
@@ -110,6 +114,9 @@ pub enum Times {
     Real,
     /// The nearest timestep of the training, halves to even: diffusers' solvers in log-SNR.
     Whole,
+    /// The last timestep of the training that is not noisier: the same solvers, for the spacings whose times they
+    /// do not round (logsnr as `exponential`, beta, and karras for cosine schedules).
+    Floor,
 }
 
 impl Times {
@@ -118,6 +125,7 @@ impl Times {
         match self {
             Self::Real => time,
             Self::Whole => time.round_ties_even(),
+            Self::Floor => time.floor(),
         }
     }
 }

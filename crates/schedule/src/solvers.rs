@@ -1,20 +1,28 @@
 //! The solvers, one a file: from levels to rows of coefficients.
 
 mod adams;
+mod choices;
 mod churn;
 mod ddim;
 mod ddpm;
+mod deis;
 mod dpm2;
+mod dpm_solver;
 mod euler;
 mod euler_ancestral;
+mod exponential;
 mod heun;
 mod iddim;
 mod inversion;
 mod ipndm;
 mod lms;
 mod pndm;
+mod unipc;
 
+pub use choices::{Ending, Equation, Order, Predicted, Variant};
 pub use churn::Churn;
+pub use deis::Deis;
+pub use dpm_solver::{DpmSolver, LastStep};
 pub use dpm2::Dpm2;
 pub use euler::{ChurnAt, Euler};
 pub use euler_ancestral::EulerAncestral;
@@ -23,10 +31,13 @@ pub use iddim::Iddim;
 pub use ipndm::Ipndm;
 pub use lms::Lms;
 pub use pndm::{Averaged, Pndm};
+pub use unipc::{Corrector, StepFunction, UniPc};
 
 pub(crate) use ddim::{ddim, sigma_hat_step};
 pub(crate) use ddpm::ddpm;
 pub(crate) use inversion::inversion;
+
+use choices::Words;
 
 use crate::{ScheduleError, Solver};
 
@@ -43,6 +54,12 @@ pub fn all() -> Vec<Box<dyn Solver>> {
         Box::new(Pndm::runge_kutta()),
         Box::new(Pndm::plms()),
         Box::new(Iddim::default()),
+        Box::new(DpmSolver::new(Predicted::X0, Equation::Ode)),
+        Box::new(DpmSolver::new(Predicted::Eps, Equation::Ode)),
+        Box::new(DpmSolver::new(Predicted::X0, Equation::Sde)),
+        Box::new(DpmSolver::new(Predicted::Eps, Equation::Sde)),
+        Box::new(UniPc::default()),
+        Box::new(Deis::default()),
     ]
 }
 

@@ -112,13 +112,7 @@ impl Spacing {
         let ascending = match self {
             Self::Explicit(timesteps) => return Tau::new(timesteps.clone(), train_steps),
             Self::OpenAiSections(counts) => lists::sections(counts, train_steps)?,
-            Self::LinspaceReal
-            | Self::Karras { .. }
-            | Self::LogSnr
-            | Self::LogLinear
-            | Self::Beta { .. } => {
-                return Err(ScheduleError::NotWhole { spacing: self.to_string() });
-            }
+            _ if !self.is_of_timesteps() => return Err(ScheduleError::NotWhole { spacing: self.to_string() }),
             _ => match lists::flaw(self, n_steps, train_steps) {
                 Some(problem) => return Err(self.refusal(problem, n_steps, train_steps)),
                 None => (0..n_steps).map(|i| lists::entry(self, i, n_steps, train_steps)).collect(),
@@ -148,6 +142,14 @@ impl Spacing {
         let tau = self.tau(n_steps, schedule.train_steps())?;
         let level = |&t: &Timestep| Level { time: t as f64, alpha_bar: schedule.alpha_bar(t) };
         Ok(tau.as_slice().iter().map(level).collect())
+    }
+
+    /// Whether it is a list of timesteps rather than of noise levels.
+    pub(crate) fn is_of_timesteps(&self) -> bool {
+        !matches!(
+            self,
+            Self::LinspaceReal | Self::Karras { .. } | Self::LogSnr | Self::LogLinear | Self::Beta { .. }
+        )
     }
 
     /// The number of steps that this spacing itself names, where it names one.

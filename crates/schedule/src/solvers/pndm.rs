@@ -130,7 +130,9 @@ impl Solver for Pndm {
             let weights = weights(rows.len(), &remembered);
             remembered.push(rows.len());
             let from = path.levels()[i];
-            rows.extend(self.rows_from_one_state(path, vec![Stage { from, call: from, to: end(path, i), weights }]));
+            rows.extend(
+                self.rows_from_one_state(path, vec![Stage { from, call: from, to: end(path, i), weights }]),
+            );
         }
         Ok(rows)
     }

@@ -74,7 +74,9 @@ mod tests {
     /// `Gamma(1/2) = sqrt(pi)`, `Gamma(n) = (n - 1)!`: within the rounding of a logarithm of up to 50.
     #[test]
     fn gamma_of_known_numbers() {
-        for (x, gamma) in [(0.5, std::f64::consts::PI.sqrt()), (1.0, 1.0), (5.0, 24.0), (20.0, 121645100408832000.0)] {
+        for (x, gamma) in
+            [(0.5, std::f64::consts::PI.sqrt()), (1.0, 1.0), (5.0, 24.0), (20.0, 121645100408832000.0)]
+        {
             assert!((log_gamma(x) - f64::ln(gamma)).abs() < 5e-14, "{x}: {}", log_gamma(x));
         }
     }

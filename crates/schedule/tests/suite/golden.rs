@@ -6,6 +6,8 @@ use ddim_schedule::{BetaSchedule, Convention, EpsSource, Eta, FinalAlphaBar, Met
 use ddim_schedule::{Prediction, Settings, Spacing, Variance, X0Limit};
 use serde_json::Value;
 
+use crate::golden_solvers;
+
 /// The folder of the scheduler goldens.
 pub(crate) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/goldens/schedulers")
@@ -84,6 +86,9 @@ pub(crate) fn settings(golden: &Value) -> Settings {
     let method = match golden["scheduler"].as_str() {
         Some("DDIMScheduler") => Method::Ddim { eta: Eta::new(float(arguments, "eta", 0.0)).unwrap() },
         Some("DDPMScheduler") => Method::Ddpm { variance: variance(config) },
+        Some("DPMSolverMultistepScheduler" | "UniPCMultistepScheduler" | "DEISMultistepScheduler") => {
+            return golden_solvers::settings(golden);
+        }
         other => panic!("scheduler {other:?}"),
     };
     let (spacing, n_steps) = if golden["custom_timesteps"].is_array() {

@@ -4,6 +4,8 @@ mod conventions;
 mod gaussian;
 mod golden;
 mod golden_noise_level;
+mod golden_solvers;
+mod lambda_solvers;
 mod marginals;
 mod noise_level_solvers;
 mod objective;

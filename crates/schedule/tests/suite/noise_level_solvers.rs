@@ -42,8 +42,7 @@ fn ddim_inverse() {
 
 fn check_folder(name: &str) -> usize {
     let folder = folder().join("trajectories").join(name);
-    let mut files: Vec<PathBuf> =
-        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     files.iter().for_each(|path| check(path));
     files.len()
@@ -88,7 +87,9 @@ fn check_float32_states(name: &str, golden: &Value, run: &Run) {
     assert_eq!(run.x.len(), states.len(), "{name}");
     for (i, (state, expected)) in run.x.iter().zip(states).enumerate() {
         let difference = largest_difference(state, &singles(expected));
-        if i + 1 == states.len() { println!("{name}, state {i}: {difference:e} <= {tolerance:e}"); }
+        if i + 1 == states.len() {
+            println!("{name}, state {i}: {difference:e} <= {tolerance:e}");
+        }
         assert!(difference <= tolerance, "{name}, state {i}: {difference:e} > {tolerance:e}");
     }
 }

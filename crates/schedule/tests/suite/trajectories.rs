@@ -11,18 +11,20 @@ use crate::scalar::{Output, Run, largest_difference, run};
 /// Every DDIM run, and that all of them were found.
 #[test]
 fn ddim() {
-    assert_eq!(check_folder("trajectories/ddim"), 33);
+    assert_eq!(check_folder("trajectories/ddim", &[]), 33);
 }
 
 /// Every DDPM run, and that all of them were found.
 #[test]
 fn ddpm() {
-    assert_eq!(check_folder("trajectories/ddpm"), 21);
+    assert_eq!(check_folder("trajectories/ddpm", &[]), 21);
 }
 
-fn check_folder(name: &str) -> usize {
+/// Checks every run of a folder but those that are pending, and counts them.
+pub(crate) fn check_folder(name: &str, pending: &[&str]) -> usize {
     let mut files: Vec<_> =
         std::fs::read_dir(folder().join(name)).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| !pending.contains(&path.file_stem().unwrap().to_str().unwrap()));
     files.sort();
     files.iter().for_each(|path| check(path));
     files.len()
@@ -74,6 +76,9 @@ fn check_float32_states(name: &str, golden: &Value, run: &Run) {
         assert!(difference <= tolerance, "{name}, state {i}: {difference:e} > {tolerance:e}");
     }
     let x0 = &golden["pred_original_sample"];
+    if x0.is_null() {
+        return;
+    }
     for (step, expected) in counts(&x0["step"]).into_iter().zip(x0["value"].as_array().unwrap()) {
         // At the noisy end x0 is x divided by a small sqrt(alpha_bar), and so is its error.
         let tolerance = tolerance / golden_signal(golden, step).min(1.0);

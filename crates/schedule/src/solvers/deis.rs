@@ -1,0 +1,73 @@
+//! DEIS (Zhang & Chen 2023).
+
+use super::choices::{put, refusal};
+use super::exponential::{Exponential, nodes, quadrature};
+use super::{Ending, Equation, Order, Predicted, Words};
+use crate::{Coordinates, Kept, Path, Row, ScheduleError, Solver};
+
+/// The log-rho multistep method: the polynomial in lambda through the eps of the last calls is integrated as it
+/// is. `log rho` of its authors is minus lambda, so this is DPM-Solver with all of its moments.
+///
+/// ```
+/// use ddim_schedule::{Solver, solvers};
+/// assert_eq!(solvers::parse("deis:order=3")?.options()[0], ("order", "3".to_owned()));
+/// # Ok::<(), ddim_schedule::ScheduleError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Deis {
+    /// How many calls a step looks at.
+    pub order: Order,
+    /// Whether a run of fewer than 15 steps ends with lower orders.
+    pub ending: Ending,
+}
+
+impl Default for Deis {
+    /// Order 2.
+    fn default() -> Self {
+        Self { order: Order::Two, ending: Ending::Lowered }
+    }
+}
+
+impl Solver for Deis {
+    fn name(&self) -> &'static str {
+        "deis"
+    }
+
+    fn about(&self) -> &'static str {
+        "log-rho multistep DEIS in eps (Zhang & Chen 2023)"
+    }
+
+    fn options(&self) -> Vec<(&'static str, String)> {
+        vec![("order", self.order.word()), ("lower_order_final", self.ending.word())]
+    }
+
+    fn set(&mut self, option: &str, value: &str) -> Result<(), ScheduleError> {
+        let done = match option {
+            "order" => put(&mut self.order, value),
+            "lower_order_final" => put(&mut self.ending, value),
+            _ => None,
+        };
+        done.ok_or_else(|| refusal(self, option, value, "order=1|2|3, lower_order_final=true|false"))
+    }
+
+    fn coordinates(&self) -> Coordinates {
+        Coordinates::Preserving
+    }
+
+    fn keeps(&self) -> Kept {
+        Kept::Eps
+    }
+
+    fn rows(&self, path: &Path) -> Result<Vec<Row>, ScheduleError> {
+        let levels = path.levels();
+        let row = |i: usize| {
+            let (from, to) = (levels[i], levels[i + 1]);
+            let clean = to.alpha_bar == 1.0;
+            let order = if clean { 1 } else { self.ending.order(self.order, i, path.n_steps()) };
+            let step = Exponential::new(Predicted::Eps, Equation::Ode, from, to);
+            let weights = quadrature(&nodes(levels, i, order), &step.moments(order));
+            step.row(Predicted::Eps, from, to, step.c_x, &weights)
+        };
+        Ok((0..path.n_steps()).map(row).collect())
+    }
+}

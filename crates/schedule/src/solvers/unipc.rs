@@ -1,0 +1,202 @@
+//! UniPC (Zhao et al. 2023).
+
+use super::choices::{put, refusal};
+use super::exponential::{Exponential, nodes, quadrature};
+use super::{Ending, Equation, Order, Predicted, Words};
+use crate::{Coordinates, Kept, Level, Path, Row, ScheduleError, Solver};
+
+/// A multistep predictor, whose every state is corrected, once the network has been called on it, by the step that
+/// it would have taken with that call in view. No call more than without.
+///
+/// ```
+/// use ddim_schedule::{Solver, solvers};
+/// let solver = solvers::parse("unipc:order=3,disable_corrector=0+1")?;
+/// assert_eq!(solver.options()[4], ("disable_corrector", "0+1".to_owned()));
+/// # Ok::<(), ddim_schedule::ScheduleError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct UniPc {
+    /// How many calls a prediction looks at; a correction looks at one more.
+    pub order: Order,
+    /// The function B(h) of the paper.
+    pub variant: StepFunction,
+    /// What a step works with.
+    pub predicted: Predicted,
+    /// Whether a run ends with lower orders; here a long one too.
+    pub ending: Ending,
+    /// Which steps are corrected.
+    pub corrector: Corrector,
+}
+
+/// B(h), which tends to h for small steps (Zhao et al. 2023, section 3). It cancels wherever the polynomial is
+/// integrated as it is, and is left in the published shortcut for two calls: their slope times `B/2`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StepFunction {
+    /// h.
+    Bh1,
+    /// `e^h - 1`.
+    Bh2,
+}
+
+impl Words for StepFunction {
+    const WORDS: &'static [(&'static str, Self)] = &[("bh1", Self::Bh1), ("bh2", Self::Bh2)];
+}
+
+/// Which steps have their result corrected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Corrector {
+    /// All but the last, after which the network is not called.
+    Everywhere,
+    /// None: the predictor alone, UniP.
+    Nowhere,
+    /// All but these, counted from 0: under strong guidance the first are better left alone.
+    NotAfter(Vec<usize>),
+}
+
+impl Corrector {
+    /// Whether the result of this step is corrected.
+    fn follows(&self, step: usize) -> bool {
+        match self {
+            Self::Everywhere => true,
+            Self::Nowhere => false,
+            Self::NotAfter(steps) => !steps.contains(&step),
+        }
+    }
+
+    /// Where it is switched off: "none", "all", "0+1".
+    fn word(&self) -> String {
+        match self {
+            Self::Everywhere => "none".to_owned(),
+            Self::Nowhere => "all".to_owned(),
+            Self::NotAfter(steps) => steps.iter().map(usize::to_string).collect::<Vec<_>>().join("+"),
+        }
+    }
+
+    fn read(word: &str) -> Option<Self> {
+        match word {
+            "none" => Some(Self::Everywhere),
+            "all" => Some(Self::Nowhere),
+            _ => word.split('+').map(|step| step.parse().ok()).collect::<Option<_>>().map(Self::NotAfter),
+        }
+    }
+}
+
+impl Default for UniPc {
+    /// Order 2, bh2, in x0.
+    fn default() -> Self {
+        Self {
+            order: Order::Two,
+            variant: StepFunction::Bh2,
+            predicted: Predicted::X0,
+            ending: Ending::Lowered,
+            corrector: Corrector::Everywhere,
+        }
+    }
+}
+
+impl Solver for UniPc {
+    fn name(&self) -> &'static str {
+        "unipc"
+    }
+
+    fn about(&self) -> &'static str {
+        "multistep predictor with a corrector that costs no call (Zhao et al. 2023)"
+    }
+
+    fn options(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("order", self.order.word()),
+            ("variant", self.variant.word()),
+            ("predicts", self.predicted.word()),
+            ("lower_order_final", self.ending.word()),
+            ("disable_corrector", self.corrector.word()),
+        ]
+    }
+
+    fn set(&mut self, option: &str, value: &str) -> Result<(), ScheduleError> {
+        let done = match option {
+            "order" => put(&mut self.order, value),
+            "variant" => put(&mut self.variant, value),
+            "predicts" => put(&mut self.predicted, value),
+            "lower_order_final" => put(&mut self.ending, value),
+            "disable_corrector" => Corrector::read(value).map(|corrector| self.corrector = corrector),
+            _ => None,
+        };
+        let allowed = "order=1|2|3, variant=bh1|bh2, predicts=x0|eps, lower_order_final=true|false, \
+                       disable_corrector=none|all|0+1 (the steps after which there is none)";
+        done.ok_or_else(|| refusal(self, option, value, allowed))
+    }
+
+    fn coordinates(&self) -> Coordinates {
+        Coordinates::Preserving
+    }
+
+    fn keeps(&self) -> Kept {
+        self.predicted.kept()
+    }
+
+    fn rows(&self, path: &Path) -> Result<Vec<Row>, ScheduleError> {
+        let row = |i: usize| {
+            let (from, to) = (path.levels()[i], path.levels()[i + 1]);
+            let step = self.step(from, to);
+            let weights = sum(1.0, &self.predictor(i, path), step.c_x, &self.correction(i, path));
+            step.row(self.predicted, from, to, step.c_x, &weights)
+        };
+        Ok((0..path.n_steps()).map(row).collect())
+    }
+}
+
+impl UniPc {
+    fn step(&self, from: Level, to: Level) -> Exponential {
+        Exponential::new(self.predicted, Equation::Ode, from, to)
+    }
+
+    /// The order of a prediction: no more than there are calls, nor, where it is lowered, steps to go.
+    fn order(&self, i: usize, path: &Path) -> usize {
+        let left = match self.ending {
+            Ending::Lowered => path.n_steps() - i,
+            Ending::Full if path.levels()[i + 1].alpha_bar == 1.0 => 1,
+            Ending::Full => usize::MAX,
+        };
+        self.order.number().min(i + 1).min(left)
+    }
+
+    /// The weights of the calls from `i` back in the prediction of step `i` (UniP).
+    fn predictor(&self, i: usize, path: &Path) -> Vec<f64> {
+        let levels = path.levels();
+        let step = self.step(levels[i], levels[i + 1]);
+        self.integrate(&step, &nodes(levels, i, self.order(i, path)))
+    }
+
+    /// The weights of the calls from `i` back in what is added to the state before step `i` (UniC): the last step,
+    /// taken again with the call at its end in view, less the step as it was taken.
+    fn correction(&self, i: usize, path: &Path) -> Vec<f64> {
+        let Some(last) = i.checked_sub(1).filter(|&last| self.corrector.follows(last)) else {
+            return Vec::new();
+        };
+        let levels = path.levels();
+        let step = self.step(levels[last], levels[i]);
+        let before = nodes(levels, last, self.order(last, path));
+        let again = self.integrate(&step, &[&[step.h], &before[..]].concat());
+        sum(1.0, &again, -1.0, &[&[0.0], &self.integrate(&step, &before)[..]].concat())
+    }
+
+    /// The weights of predictions at these nodes in the integral of a step.
+    fn integrate(&self, step: &Exponential, nodes: &[f64]) -> Vec<f64> {
+        let mut moments = step.moments(nodes.len());
+        if let [_, slope] = &mut moments[..] {
+            let b = match self.variant {
+                StepFunction::Bh1 => step.linear(),
+                StepFunction::Bh2 => step.moment(0),
+            };
+            *slope = step.h * b / 2.0;
+        }
+        quadrature(nodes, &moments)
+    }
+}
+
+/// `a x + b y`, where the shorter list goes on with zeros.
+fn sum(a: f64, x: &[f64], b: f64, y: &[f64]) -> Vec<f64> {
+    let at = |list: &[f64], i: usize| list.get(i).copied().unwrap_or(0.0);
+    (0..x.len().max(y.len())).map(|i| a * at(x, i) + b * at(y, i)).collect()
+}
