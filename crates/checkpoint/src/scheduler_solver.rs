@@ -1,5 +1,6 @@
 //! What diffusers' solver classes are here: their options read, and their habits of spacing and ending.
 
+use ddim_schedule::Times;
 use ddim_schedule::{
     Coordinates, EpsSource, FinalAlphaBar, Method, Prediction, Settings, Solver, Spacing, X0Limit, solvers,
 };
@@ -8,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::error::SchedulerConfigError as Error;
 use crate::scheduler::SchedulerConfig;
 use crate::scheduler_json::shown;
-use crate::scheduler_names::{SchedulerClass, TimestepSpacing};
+use crate::scheduler_names::{BetaScheduleName, SchedulerClass, TimestepSpacing};
 
 impl SchedulerConfig {
     /// The defaults of a class, where they differ from those of `DDIMScheduler`.
@@ -42,6 +43,8 @@ impl SchedulerConfig {
         let end = match family {
             Family::Pndm if self.set_alpha_to_one => FinalAlphaBar::One,
             Family::Pndm | Family::Deis => FinalAlphaBar::First,
+            // There the list itself runs to the first training step.
+            Family::NoiseLevel if options.is_log_linear()? => FinalAlphaBar::First,
             Family::LogSnr | Family::NoiseLevel => options.end()?,
         };
         let limit = match self.limit() {
@@ -56,7 +59,17 @@ impl SchedulerConfig {
             _ => X0Limit::Free,
         };
         let spacing = options.sigma_spacing()?.or(self.solver_spacing(family)).unwrap_or(settings.spacing);
-        Ok(Settings { spacing, limit, final_alpha_bar: end, eps_source: EpsSource::Rederived, ..settings })
+        let times = if family == Family::LogSnr { self.times(&spacing) } else { settings.times };
+        let lambda_min = options.number("lambda_min_clipped", settings.lambda_min)?;
+        Ok(Settings {
+            spacing,
+            times,
+            lambda_min,
+            limit,
+            final_alpha_bar: end,
+            eps_source: EpsSource::Rederived,
+            ..settings
+        })
     }
 
     /// The timesteps that `timestep_spacing` names for this family of solvers; none leaves it to the convention.
@@ -74,6 +87,19 @@ impl SchedulerConfig {
             (TimestepSpacing::Linspace, Family::NoiseLevel) => Spacing::LinspaceReal,
             (TimestepSpacing::Linspace, Family::Pndm) => Spacing::Linspace,
         })
+    }
+
+    /// What diffusers' solvers in log-SNR do with times between two timesteps: they round some and cut off others.
+    fn times(&self, spacing: &Spacing) -> Times {
+        let cosine = self.beta_schedule == BetaScheduleName::SquaredCosCapV2;
+        let multistep = self.class_name.name() == "DPMSolverMultistepScheduler";
+        let lu = self.other.get("use_lu_lambdas").is_some_and(|flag| flag == true);
+        match spacing {
+            Spacing::Karras { .. } if cosine && multistep => Times::Floor,
+            Spacing::LogSnr if lu && !(cosine && multistep) => Times::Whole,
+            Spacing::LogSnr | Spacing::Beta { .. } => Times::Floor,
+            _ => Times::Whole,
+        }
     }
 
     /// The smallest and largest noise level of a class that has no betas.
@@ -139,14 +165,14 @@ impl Options<'_> {
             "DPMSolverMultistepScheduler" | "EDMDPMSolverMultistepScheduler" => format!(
                 "{}:order={order},variant={},lower_order_final={},euler_at_final={}",
                 self.algorithm()?,
-                self.word("solver_type", "midpoint")?,
+                self.variant("midpoint", &["midpoint", "heun"])?,
                 flag("lower_order_final", true)?,
                 flag("euler_at_final", false)?,
             ),
             "DPMSolverSinglestepScheduler" => format!("{}-single:order={order}", self.algorithm()?),
             "UniPCMultistepScheduler" => format!(
                 "unipc:order={order},variant={},predicts={}{}",
-                self.word("solver_type", "bh2")?,
+                self.variant("bh2", &["bh1", "bh2"])?,
                 if flag("predict_x0", true)? { "x0" } else { "eps" },
                 self.without_corrector()?,
             ),
@@ -156,10 +182,16 @@ impl Options<'_> {
             "HeunDiscreteScheduler" => "heun".to_owned(),
             "KDPM2DiscreteScheduler" => "dpm2".to_owned(),
             "LMSDiscreteScheduler" => "lms".to_owned(),
-            "PNDMScheduler" if flag("skip_prk_steps", false)? => "plms".to_owned(),
-            "PNDMScheduler" => "pndm".to_owned(),
+            "PNDMScheduler" if flag("skip_prk_steps", false)? => "plms:average=outputs".to_owned(),
+            "PNDMScheduler" => "pndm:average=outputs".to_owned(),
             class => return Err(Error::NoMethod { class }),
         })
+    }
+
+    /// `solver_type`; like diffusers it takes one that another class has left in the file for its own default.
+    fn variant(&self, default: &'static str, own: &[&str]) -> Result<&'static str, Error> {
+        let word = self.word("solver_type", default)?;
+        Ok(if own.contains(&word) { word } else { default })
     }
 
     fn algorithm(&self) -> Result<&'static str, Error> {
@@ -201,6 +233,9 @@ impl Options<'_> {
             ("use_lu_lambdas", Spacing::LogSnr),
         ];
         let mut chosen = Vec::new();
+        if self.is_log_linear()? {
+            chosen.push(("interpolation_type", Spacing::LogLinear));
+        }
         for (key, spacing) in spacings {
             if self.flag(key, false)? {
                 chosen.push((key, spacing));
@@ -211,6 +246,10 @@ impl Options<'_> {
             [(_, spacing)] => Ok(Some(spacing.clone())),
             [.., (key, _)] => Err(value(key, &Value::Bool(true), "true for one spacing of noise levels alone")),
         }
+    }
+
+    fn is_log_linear(&self) -> Result<bool, Error> {
+        Ok(self.word("interpolation_type", "linear")? == "log_linear")
     }
 
     fn end(&self) -> Result<FinalAlphaBar, Error> {
@@ -250,6 +289,8 @@ impl Options<'_> {
     fn number(&self, key: &'static str, default: f64) -> Result<f64, Error> {
         match self.map.get(key) {
             None | Some(Value::Null) => Ok(default),
+            // diffusers writes what JSON has no number for as a word.
+            Some(Value::String(word)) if word == "-inf" => Ok(f64::NEG_INFINITY),
             Some(found) => found.as_f64().ok_or_else(|| value(key, found, "a number")),
         }
     }
@@ -266,6 +307,7 @@ impl Options<'_> {
         let known: &[&'static str] = match key {
             "algorithm_type" => &["dpmsolver", "dpmsolver++", "sde-dpmsolver", "sde-dpmsolver++"],
             "final_sigmas_type" => &["zero", "sigma_min"],
+            "interpolation_type" => &["linear", "log_linear"],
             "sigma_schedule" => &["karras", "exponential"],
             "timestep_type" => &["discrete", "continuous"],
             "solver_type" => &["midpoint", "heun", "bh1", "bh2", "logrho"],

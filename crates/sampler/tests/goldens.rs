@@ -5,6 +5,9 @@
 #[path = "../../schedule/tests/suite/golden.rs"]
 #[allow(dead_code, reason = "shared with the schedule's own tests, which read more tables")]
 mod golden;
+#[path = "../../schedule/tests/suite/golden_solvers.rs"]
+#[allow(dead_code, reason = "needed by the module above")]
+mod golden_solvers;
 
 use std::ops::ControlFlow;
 use std::path::Path;
