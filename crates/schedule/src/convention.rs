@@ -65,6 +65,8 @@ impl Convention {
         };
         let clip = X0Limit::Clip { range: 1.0 };
         match (self, &exact.method) {
+            // Where next to nothing of the picture is left, a network's error is multiplied by the noise level.
+            (Self::Exact, Method::Solver(_)) => Settings { lambda_min: SOLVERS_LAMBDA_MIN, ..exact },
             (Self::Exact, _) => exact,
             (Self::Diffusers, Method::Solver(solver)) => match solver.coordinates() {
                 Coordinates::Preserving => {
@@ -93,6 +95,10 @@ impl Convention {
         }
     }
 }
+
+/// Solvers start no noisier than this, a noise level of 164. Of the usual schedules only the cosine and those of
+/// zero terminal SNR go on beyond; -5.1 is what Lu et al. recommend for these.
+const SOLVERS_LAMBDA_MIN: f64 = -5.1;
 
 /// diffusers' DDIM computes its predecessor, its DDPM looks it up.
 fn diffusers_predecessor(method: &Method) -> Predecessor {

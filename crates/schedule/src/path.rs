@@ -1,7 +1,7 @@
 //! The levels of a run.
 
 use crate::settings::{FinalAlphaBar, Times};
-use crate::{Level, NoiseSchedule, Predecessor, Prediction, ScheduleError, Settings};
+use crate::{Convention, Level, NoiseSchedule, Predecessor, Prediction, ScheduleError, Settings, Spacing};
 
 /// The levels that a run visits, from where it starts to where it ends: one more than it has steps.
 #[derive(Debug, Clone, PartialEq)]
@@ -92,9 +92,15 @@ impl<'a> Path<'a> {
     }
 }
 
-/// The levels of the spacing; timesteps are those with enough signal.
+/// The levels of the spacing, over the timesteps with enough signal. A list given by hand is taken as it is, and
+/// diffusers does not shorten the range of its spacings in the noise level.
 fn listed(schedule: &NoiseSchedule, settings: &Settings) -> Result<Vec<Level>, ScheduleError> {
-    if settings.lambda_min == f64::NEG_INFINITY || !settings.spacing.is_of_timesteps() {
+    let takes_all = match settings.spacing {
+        Spacing::Explicit(_) => true,
+        _ if settings.lambda_min == f64::NEG_INFINITY => true,
+        _ => settings.convention == Convention::Diffusers && !settings.spacing.is_of_timesteps(),
+    };
+    if takes_all {
         return settings.spacing.levels(settings.n_steps, schedule);
     }
     settings.spacing.levels(settings.n_steps, &schedule.down_to(settings.lambda_min)?)
