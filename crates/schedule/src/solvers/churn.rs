@@ -66,3 +66,56 @@ impl Churn {
         StepNoise::fixed(self.noise * (high * high - low * low).sqrt())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{BetaSchedule, Convention, Method, NoiseSchedule, Plan, Settings, Step, StepNoise, solvers};
+
+    fn steps(solver: &str) -> Vec<Step> {
+        let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000).unwrap();
+        let method = Method::Solver(solvers::parse(solver).unwrap().into());
+        let settings = Settings::new(Convention::Exact, method, 10);
+        Plan::new(&schedule, &settings).unwrap().steps().to_vec()
+    }
+
+    /// 2 shared by 10 steps is a fifth each, and `raised^2 - s^2 = 0.44 s^2`; 50 would be more than the largest
+    /// share, `sqrt(2) - 1`, by which `raised^2 = 2 s^2`. Noise levels near 0.1 are known to 1e-14.
+    #[test]
+    fn shares() {
+        let plain = steps("euler");
+        for (option, share, fresh) in [("churn=2", 1.2, 0.44_f64.sqrt()), ("churn=50", 2_f64.sqrt(), 1.0)] {
+            let churned = steps(&format!("euler:{option},churn_noise=1.5"));
+            for (churned, plain) in churned.iter().zip(&plain) {
+                assert!((churned.marginal.noise / (share * plain.marginal.noise) - 1.0).abs() < 1e-13);
+            }
+            for (churned, plain) in churned.iter().zip(&plain[1..]) {
+                let StepNoise::Fixed { sigma } = churned.noise else { panic!("noise for the step that follows") };
+                assert!((sigma / (1.5 * fresh * plain.marginal.noise) - 1.0).abs() < 1e-13);
+            }
+            assert_eq!(churned[9].noise, StepNoise::None, "no step follows");
+        }
+    }
+
+    #[test]
+    fn only_noise_levels_between_the_ends_are_raised() {
+        let (plain, churned) = (steps("heun"), steps("heun:churn=3,churn_min=1,churn_max=20"));
+        for (plain, churned) in plain.iter().zip(&churned).step_by(2) {
+            let raised = churned.marginal.noise > 1.01 * plain.marginal.noise;
+            assert_eq!(raised, (1.0..=20.0).contains(&plain.marginal.noise));
+        }
+        assert!(
+            plain.iter().any(|step| step.marginal.noise > 20.0) && plain.iter().any(|s| s.marginal.noise < 1.0)
+        );
+        assert_eq!(steps("euler:churn=3,churn_min=1e9"), steps("euler"));
+    }
+
+    #[test]
+    fn values_without_sense_are_refused() {
+        for option in ["churn=-1", "churn=inf", "churn_noise=nan", "churn_min=low", "churn_at=never", "order=2"] {
+            let error = solvers::parse(&format!("euler:{option}")).unwrap_err().to_string();
+            let has = "churn=0, churn_min=0, churn_max=inf, churn_noise=1, churn_at=before";
+            assert_eq!(error, format!("solver euler has no option {option}: it has {has}"));
+        }
+        assert!(solvers::parse("heun:churn_at=before").is_err(), "its noise comes before the call");
+    }
+}

@@ -49,3 +49,29 @@ fn step(path: &Path, from: Level, to: Level) -> Vec<Row> {
     let c_eps = to.noise_level() - from.noise_level();
     vec![half, Row { c_x: 1.0, c_eps, history, ..Row::new(middle, to) }]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Convention, Method, NoiseSchedule, Plan, Prediction, Settings, Spacing};
+
+    /// From noise level 8 to 2, by hand: the middle is 4, `u = y - 4 eps` and `y' = u + 4 eps - 6 eps'`.
+    #[test]
+    fn a_step_by_hand() {
+        let schedule = NoiseSchedule::of_noise_levels(0.5, 8.0, 5).unwrap();
+        let settings = Settings {
+            spacing: Spacing::Explicit(vec![4, 2]),
+            prediction: Prediction::Score,
+            ..Settings::new(Convention::Exact, Method::solver(Dpm2::default()), 2)
+        };
+        let plan = Plan::new(&schedule, &settings).unwrap();
+        let [half, whole, last] = plan.steps() else { panic!("3 calls for 2 steps") };
+        let close =
+            |found: f64, expected: f64| assert!((found - expected).abs() < 1e-13, "{found}, not {expected}");
+        close(half.c_eps, -4.0);
+        close(whole.time, 4.0);
+        close(whole.c_eps, -6.0);
+        close(whole.history[0], 4.0);
+        close(last.c_eps, -2.0);
+    }
+}

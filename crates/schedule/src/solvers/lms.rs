@@ -74,3 +74,26 @@ impl Solver for Lms {
         Ok((0..path.n_steps()).map(row).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BetaSchedule, Convention, Method, NoiseSchedule, Plan, Settings};
+
+    /// If eps is a cubic in the noise level, the fourth step and all after it are exact: here eps = s^3, and y
+    /// grows by the integral, s^4/4.
+    #[test]
+    fn cubics_are_integrated_exactly() {
+        let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000).unwrap();
+        let settings = Settings::new(Convention::Exact, Method::solver(Lms::default()), 12);
+        let plan = Plan::new(&schedule, &settings).unwrap();
+        let noise_levels: Vec<f64> = plan.steps().iter().map(|step| step.marginal.noise).chain([0.0]).collect();
+        for (i, step) in plan.steps().iter().enumerate() {
+            let weights = [step.c_eps].into_iter().chain(step.history.iter().copied());
+            let growth: f64 = weights.enumerate().map(|(k, weight)| weight * noise_levels[i - k].powi(3)).sum();
+            let exact = (noise_levels[i + 1].powi(4) - noise_levels[i].powi(4)) / 4.0;
+            assert_eq!(step.history.len(), i.min(3), "as many calls as there are");
+            assert_eq!((growth / exact - 1.0).abs() < 1e-11, i >= 3, "step {i}: {growth} and {exact}");
+        }
+    }
+}
