@@ -24,6 +24,10 @@ impl Churn {
     /// No churn.
     pub const NONE: Self = Self { amount: 0.0, min: 0.0, max: f64::INFINITY, noise: 1.0 };
 
+    /// The values that its options may have.
+    pub(super) const ALLOWED: &'static str =
+        "churn=0 or more, churn_min=0 or more, churn_max=0 or more or inf, churn_noise=0 or more";
+
     /// Its options, as the solvers that have them name them.
     pub(crate) fn options(&self) -> Vec<(&'static str, String)> {
         let values = [("churn", self.amount), ("churn_min", self.min), ("churn_max", self.max)];
@@ -36,7 +40,7 @@ impl Churn {
         let value: f64 = value.parse().ok().filter(|value| *value >= 0.0)?;
         match option {
             "churn" if value.is_finite() => self.amount = value,
-            "churn_min" => self.min = value,
+            "churn_min" if value.is_finite() => self.min = value,
             "churn_max" => self.max = value,
             "churn_noise" if value.is_finite() => self.noise = value,
             _ => return None,
@@ -113,8 +117,7 @@ mod tests {
     fn values_without_sense_are_refused() {
         for option in ["churn=-1", "churn=inf", "churn_noise=nan", "churn_min=low", "churn_at=never", "order=2"] {
             let error = solvers::parse(&format!("euler:{option}")).unwrap_err().to_string();
-            let has = "churn=0, churn_min=0, churn_max=inf, churn_noise=1, churn_at=before";
-            assert_eq!(error, format!("solver euler has no option {option}: it has {has}"));
+            assert!(error.starts_with(&format!("solver euler has no option {option}: it has churn=0 or more, ")));
         }
         assert!(solvers::parse("heun:churn_at=before").is_err(), "its noise comes before the call");
     }

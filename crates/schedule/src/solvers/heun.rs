@@ -1,6 +1,7 @@
 //! Heun's method in the noise level, and EDM's stochastic sampler (Karras et al. 2022, Algorithms 1 and 2).
 
 use super::Churn;
+use super::choices::refusal;
 use super::euler::euler;
 use crate::{Coordinates, Kept, Path, Row, ScheduleError, Solver};
 
@@ -50,8 +51,8 @@ impl Solver for Heun {
     }
 
     fn set(&mut self, option: &str, value: &str) -> Result<(), ScheduleError> {
-        let refusal = ScheduleError::solver_option(self, option, value);
-        self.churn.set(option, value).ok_or(refusal)
+        let done = self.churn.set(option, value);
+        done.ok_or_else(|| refusal(self, option, value, Churn::ALLOWED))
     }
 
     fn coordinates(&self) -> Coordinates {

@@ -1,5 +1,6 @@
 //! DDIM that remembers its start.
 
+use super::choices::refusal;
 use super::ddim;
 use crate::{Coordinates, Eta, Kept, Level, Path, Row, ScheduleError, Solver};
 
@@ -54,8 +55,7 @@ impl Solver for Iddim {
     fn set(&mut self, option: &str, value: &str) -> Result<(), ScheduleError> {
         match (option, value.parse()) {
             ("mix", Ok(mix)) if (0.0..=1.0).contains(&mix) => self.mix = mix,
-            ("mix", _) => return Err(ScheduleError::solver_option(self, option, &format!("{value} (0 to 1)"))),
-            _ => return Err(ScheduleError::solver_option(self, option, value)),
+            _ => return Err(refusal(self, option, value, "mix=0 to 1")),
         }
         Ok(())
     }
@@ -113,6 +113,6 @@ mod tests {
     #[test]
     fn shares_outside_the_unit_interval_are_refused() {
         let error = Iddim::new(1.5).unwrap_err().to_string();
-        assert_eq!(error, "solver iddim has no option mix=1.5 (0 to 1): it has mix=0.15");
+        assert_eq!(error, "solver iddim has no option mix=1.5: it has mix=0 to 1");
     }
 }

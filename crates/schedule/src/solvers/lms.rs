@@ -21,7 +21,7 @@ impl Lms {
     /// use ddim_schedule::solvers::Lms;
     /// assert!(Lms::new(2).is_ok());
     /// let error = Lms::new(5).unwrap_err().to_string();
-    /// assert_eq!(error, "solver lms has no option order=5 (1 to 4): it has order=4");
+    /// assert_eq!(error, "solver lms has no option order=5: it has order=1|2|3|4");
     /// ```
     pub fn new(order: usize) -> Result<Self, ScheduleError> {
         let mut lms = Self::default();
