@@ -8,6 +8,12 @@ use crate::{Level, Path, StepNoise};
 /// Where the method calls the network before it adds noise of its own, the noise of a step is drawn at the end of
 /// the row before it; the first step needs none, for the run simply starts at the raised level. There, and only
 /// there, [`noise`](Self::noise) has no effect.
+///
+/// ```
+/// use ddim_schedule::solvers::{Churn, Euler};
+/// let euler = Euler { churn: Churn { amount: 40.0, noise: 1.003, ..Churn::NONE }, ..Euler::default() };
+/// assert_eq!(euler.churn.max, f64::INFINITY);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Churn {
     /// `S_churn`: how much, shared out among all steps; 0 is none.

@@ -5,6 +5,14 @@ use crate::{Coordinates, Kept, Level, Path, Row, ScheduleError, Solver};
 
 /// A step of Euler's method halfway on the scale of log-SNR, `u = y + h1 eps`, and the whole step with the eps found
 /// there, `y' = y + h eps' = u - h1 eps + h eps'`: the steps of DPM-Solver-2 (Lu et al. 2022). A step to the clean picture, which has no middle, is Euler's: `2 n - 1` calls for `n` steps.
+///
+/// ```
+/// use ddim_schedule::{BetaSchedule, Convention, Method, NoiseSchedule, Plan, Settings, solvers::Dpm2};
+/// let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000)?;
+/// let settings = Settings::new(Convention::Exact, Method::solver(Dpm2::default()), 10);
+/// assert_eq!(Plan::new(&schedule, &settings)?.steps().len(), 19);
+/// # Ok::<(), ddim_schedule::ScheduleError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Dpm2 {}
 

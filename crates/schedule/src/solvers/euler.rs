@@ -6,6 +6,12 @@ use crate::{Coordinates, Kept, Level, Path, Row, ScheduleError, Solver};
 
 /// `y + (noise_level' - noise_level) eps`: the same map as DDIM without noise, for a state that is
 /// `y = x0 + noise_level eps`.
+///
+/// ```
+/// use ddim_schedule::{Solver, solvers};
+/// assert_eq!(solvers::parse("euler:churn=40")?.options()[0], ("churn", "40".to_owned()));
+/// # Ok::<(), ddim_schedule::ScheduleError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Euler {
     /// Fresh noise before each step.
