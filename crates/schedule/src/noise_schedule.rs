@@ -138,7 +138,7 @@ impl NoiseSchedule {
         let alpha_bars: Vec<f64> = (0..train_steps).map(|i| level(i).alpha_bar).collect();
         let before = std::iter::once(&1.0).chain(&alpha_bars);
         let betas: Vec<f64> = alpha_bars.iter().zip(before).map(|(a, before)| 1.0 - a / before).collect();
-        // Noise levels below 1e-8 or above 1e154, and neighbours closer than rounding, have no alpha_bar of their own.
+        // Noise levels below 1e-8 or above 1e154, and neighbours closer than rounding, share an alpha_bar.
         if alpha_bars[train_steps - 1] == 0.0 || betas.iter().any(|beta| *beta <= 0.0) {
             return Err(ScheduleError::NoiseLevels { min, max });
         }

@@ -3,8 +3,9 @@
 use super::euler::euler;
 use crate::{Coordinates, Kept, Level, Path, Row, ScheduleError, Solver};
 
-/// A step of Euler's method halfway on the scale of log-SNR, `u = y + h1 eps`, and the whole step with the eps found
-/// there, `y' = y + h eps' = u - h1 eps + h eps'`: the steps of DPM-Solver-2 (Lu et al. 2022). A step to the clean picture, which has no middle, is Euler's: `2 n - 1` calls for `n` steps.
+/// A step of Euler's method halfway on the scale of log-SNR, `u = y + h1 eps`, and the whole step with the eps
+/// found there, `y' = y + h eps' = u - h1 eps + h eps'`: the steps of DPM-Solver-2 (Lu et al. 2022). A step to the
+/// clean picture, which has no middle, is Euler's: `2 n - 1` calls for `n` steps.
 ///
 /// ```
 /// use ddim_schedule::{BetaSchedule, Convention, Method, NoiseSchedule, Plan, Settings, solvers::Dpm2};

@@ -3,9 +3,9 @@
 use super::adams;
 use crate::{Coordinates, Kept, Level, Path, Row, ScheduleError, Solver};
 
-/// `y' = y + sum_k c_k eps_k`: the eps of the last calls lie on a polynomial in the noise level, whose integral over
-/// the step is known (Adams and Bashforth, for steps of any lengths; k-diffusion's LMS). The first steps use as
-/// many calls as there are.
+/// `y' = y + sum_k c_k eps_k`: the eps of the last calls lie on a polynomial in the noise level, whose integral
+/// over the step is known (Adams and Bashforth, for steps of any lengths; k-diffusion's LMS). The first steps use
+/// as many calls as there are.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Lms {
     order: usize,

@@ -58,8 +58,8 @@ fn check(path: &Path) {
 }
 
 /// The reference has these in float32. There the smallest noise level comes from `1 - 0.9999`, which is good to
-/// 3e-4, and a Karras list hands it on; a timestep changes a noise level by 0.6 percent or more, so 1e-4 of a noise
-/// level is less than 1e-2 of a timestep.
+/// 3e-4, and a Karras list hands it on; a timestep changes a noise level by 0.6 percent or more, so 1e-4 of a
+/// noise level is less than 1e-2 of a timestep.
 fn check_plan(name: &str, golden: &Value, plan: &Plan) {
     let times = numbers(&golden["timesteps"]);
     assert_eq!(plan.steps().len(), times.len(), "{name}");
@@ -131,8 +131,8 @@ fn ends() {
     }
 }
 
-/// If all pictures are one, its eps never changes on the way: without noise a run stays where it belongs, at x0 plus
-/// the level's noise, and with noise that is so in distribution. Here x0 is 0; f64, with levels of 160.
+/// If all pictures are one, its eps never changes on the way: without noise a run stays where it belongs, at x0
+/// plus the level's noise, and with noise that is so in distribution. Here x0 is 0; f64, with levels of 160.
 #[test]
 fn one_picture_keeps_its_marginals() {
     let all = ["euler", "euler:churn=3", "euler:churn=9,churn_max=40", "euler-a", "euler-a:eta=0.5", "heun"];

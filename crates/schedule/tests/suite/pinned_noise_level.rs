@@ -54,8 +54,8 @@ fn sum_of_run(plan: &Plan) -> f64 {
 }
 
 /// The same loops run by the reference in float64 give the numbers here; in float32, as it pins them, 10.0807,
-/// 1006.388, 0.1233, 20.4125, 198.1318 and 34.1855. Noise levels near 0.002 are known from `1 - alpha_bar` to 1e-11,
-/// and the sums are of up to 100 times 768 values.
+/// 1006.388, 0.1233, 20.4125, 198.1318 and 34.1855. Noise levels near 0.002 are known from `1 - alpha_bar` to
+/// 1e-11, and the sums are of up to 100 times 768 values.
 fn assert_close(sum: f64, expected: f64) {
     assert!((sum - expected).abs() < 1e-7, "{sum}, not {expected}");
 }

@@ -19,7 +19,8 @@ fn plan(prediction: Prediction, solver: impl Solver + 'static) -> Plan {
     Plan::new(&NoiseSchedule::of_noise_levels(0.02, 80.0, 1000).unwrap(), &settings).unwrap()
 }
 
-/// `c_skip`, `c_out`, `c_in` and `c_noise` of a step whose state is `y = x0 + noise_level eps`, and the noise level.
+/// `c_skip`, `c_out`, `c_in` and `c_noise` of a step whose state is `y = x0 + noise_level eps`, and the noise
+/// level.
 fn constants(step: &Step) -> [f64; 5] {
     let from = step.prediction;
     [from.x0_from_x, from.x0_from_out, step.input_scale, step.time, step.marginal.noise]
@@ -79,8 +80,8 @@ fn both_coordinates_ask_the_same() {
     }
 }
 
-/// The best network for pictures from `N(0.3, 0.5^2)`: `E[x0 | y] = (0.25 y + 0.3 s^2)/(0.25 + s^2)`, given as what
-/// the prediction stands for.
+/// The best network for pictures from `N(0.3, 0.5^2)`: `E[x0 | y] = (0.25 y + 0.3 s^2)/(0.25 + s^2)`, given as
+/// what the prediction stands for.
 fn best_output(prediction: Prediction, input: f64, time: f64) -> f64 {
     let denoised = |y: f64, s: f64| (0.25 * y + 0.3 * s * s) / (0.25 + s * s);
     match prediction {
