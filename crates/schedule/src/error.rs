@@ -57,7 +57,10 @@ pub enum ScheduleError {
     },
 
     /// Ends of a range of noise levels.
-    #[error("noise levels from {min} to {max}: both must be finite and above 0, and the second the larger one")]
+    #[error(
+        "noise levels from {min} to {max}: both must lie between 1e-7 and 1e150, and the second must be the larger \
+         one, by enough for every timestep between them to have a noise level of its own; EDM's are 0.002 and 80"
+    )]
     NoiseLevels {
         /// The smallest.
         min: f64,

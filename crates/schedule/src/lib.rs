@@ -123,6 +123,8 @@
 //! * Salimans, Ho, *Progressive Distillation for Fast Sampling of Diffusion Models*, 2022: v.
 //! * Karras et al., *Elucidating the Design Space of Diffusion-Based Generative Models*, 2022: noise levels, churn.
 //! * Lu et al., *DPM-Solver* and *DPM-Solver++*, 2022; Zhao et al., *UniPC*, 2023: solvers in log-SNR.
+//! * Liu et al., *Pseudo Numerical Methods for Diffusion Models on Manifolds*, 2022: PNDM.
+//! * Zhang, Chen, *Fast Sampling of Diffusion Models with Exponential Integrator*, 2023: iPNDM, DEIS.
 //! * Lin et al., *Common Diffusion Noise Schedules and Sample Steps are Flawed*, 2023: zero terminal SNR.
 
 mod beta;

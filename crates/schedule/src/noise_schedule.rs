@@ -117,7 +117,8 @@ impl NoiseSchedule {
     /// two ends, such as EDM's.
     ///
     /// # Errors
-    /// When the noise levels are not finite, positive and rising, and for less than two training steps.
+    /// When the noise levels are not finite, positive and rising by more than rounding, and for less than two
+    /// training steps.
     ///
     /// ```
     /// use ddim_schedule::NoiseSchedule;
@@ -136,7 +137,11 @@ impl NoiseSchedule {
         let level = |i: usize| Level::at_noise_level(0.0, min * (ratio * i as f64).exp());
         let alpha_bars: Vec<f64> = (0..train_steps).map(|i| level(i).alpha_bar).collect();
         let before = std::iter::once(&1.0).chain(&alpha_bars);
-        let betas = alpha_bars.iter().zip(before).map(|(a, before)| 1.0 - a / before).collect();
+        let betas: Vec<f64> = alpha_bars.iter().zip(before).map(|(a, before)| 1.0 - a / before).collect();
+        // Noise levels below 1e-8 or above 1e154, and neighbours closer than rounding, share an alpha_bar.
+        if alpha_bars[train_steps - 1] == 0.0 || betas.iter().any(|beta| *beta <= 0.0) {
+            return Err(ScheduleError::NoiseLevels { min, max });
+        }
         Ok(Self { betas, alpha_bars })
     }
 

@@ -92,8 +92,8 @@ pub enum Predecessor {
     /// The next one of the list; after the last, the final `alpha_bar`.
     InList,
     /// `t - T/n` with a whole-number ratio, whatever the list says, and the final `alpha_bar` below 0.
-    /// This is what diffusers' DDIM computes; it differs from the list for most spacings, and is here only
-    /// to reproduce pictures made with it.
+    /// This is what diffusers' DDIM and PNDM compute; it differs from the list for most spacings, and is here only
+    /// to reproduce pictures made with them. Solvers other than [`Pndm`](crate::solvers::Pndm) do not look at it.
     Stride,
 }
 

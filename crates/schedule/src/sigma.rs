@@ -40,8 +40,8 @@ pub fn beta_between(alpha_bar: f64, alpha_bar_prev: f64) -> f64 {
     (1.0 - alpha_bar / alpha_bar_prev).max(0.0)
 }
 
-/// The variance of `q(x_prev | x_t, x0)`: `(1 - alpha_bar_prev)/(1 - alpha_bar) beta` (Ho et al. 2020, Eq. 7). A step
-/// that leads to a noisier level, from a picture too, has no beta and no noise.
+/// The variance of `q(x_prev | x_t, x0)`: `(1 - alpha_bar_prev)/(1 - alpha_bar) beta` (Ho et al. 2020, Eq. 7). A
+/// step that leads to a noisier level, from a picture too, has no beta and no noise.
 ///
 /// ```
 /// use ddim_schedule::posterior_variance;

@@ -58,6 +58,10 @@ pub enum Spacing {
     /// (diffusers' solvers in the noise level).
     LinspaceReal,
     /// Noise levels `(max^(1/rho) + u (min^(1/rho) - max^(1/rho)))^rho`, `u` from 0 to 1 (Karras et al. 2022, Eq. 5).
+    ///
+    /// For this and the two that follow, `max` and `min` are those of the whole training. diffusers' solvers in the
+    /// noise level take the largest and the smallest of the list that `timestep_spacing` would give: the same for
+    /// its `linspace`, and for nothing else.
     Karras {
         /// The larger, the denser at the clean end; 7 is usual.
         rho: f64,

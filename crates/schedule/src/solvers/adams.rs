@@ -1,5 +1,6 @@
 //! Adams-Bashforth coefficients: the integral of the polynomial through the last values.
 
+use super::choices::refusal;
 use crate::{ScheduleError, Solver};
 
 /// The weights of the values at `nodes`, the latest first, in the integral from the latest node to `end` of the
@@ -25,8 +26,7 @@ pub(super) fn equal_steps(order: usize) -> &'static [f64] {
 pub(super) fn order(solver: &dyn Solver, option: &str, value: &str) -> Result<usize, ScheduleError> {
     match (option, value.parse()) {
         ("order", Ok(order @ 1..=4)) => Ok(order),
-        ("order", _) => Err(ScheduleError::solver_option(solver, option, &format!("{value} (1 to 4)"))),
-        _ => Err(ScheduleError::solver_option(solver, option, value)),
+        _ => Err(refusal(solver, option, value, "order=1|2|3|4")),
     }
 }
 

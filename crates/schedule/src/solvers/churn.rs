@@ -8,6 +8,12 @@ use crate::{Level, Path, StepNoise};
 /// Where the method calls the network before it adds noise of its own, the noise of a step is drawn at the end of
 /// the row before it; the first step needs none, for the run simply starts at the raised level. There, and only
 /// there, [`noise`](Self::noise) has no effect.
+///
+/// ```
+/// use ddim_schedule::solvers::{Churn, Euler};
+/// let euler = Euler { churn: Churn { amount: 40.0, noise: 1.003, ..Churn::NONE }, ..Euler::default() };
+/// assert_eq!(euler.churn.max, f64::INFINITY);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Churn {
     /// `S_churn`: how much, shared out among all steps; 0 is none.
@@ -24,6 +30,10 @@ impl Churn {
     /// No churn.
     pub const NONE: Self = Self { amount: 0.0, min: 0.0, max: f64::INFINITY, noise: 1.0 };
 
+    /// The values that its options may have.
+    pub(super) const ALLOWED: &'static str =
+        "churn=0 or more, churn_min=0 or more, churn_max=0 or more or inf, churn_noise=0 or more";
+
     /// Its options, as the solvers that have them name them.
     pub(crate) fn options(&self) -> Vec<(&'static str, String)> {
         let values = [("churn", self.amount), ("churn_min", self.min), ("churn_max", self.max)];
@@ -36,7 +46,7 @@ impl Churn {
         let value: f64 = value.parse().ok().filter(|value| *value >= 0.0)?;
         match option {
             "churn" if value.is_finite() => self.amount = value,
-            "churn_min" => self.min = value,
+            "churn_min" if value.is_finite() => self.min = value,
             "churn_max" => self.max = value,
             "churn_noise" if value.is_finite() => self.noise = value,
             _ => return None,
@@ -64,5 +74,57 @@ impl Churn {
         }
         let (low, high) = (level.noise_level(), raised.noise_level());
         StepNoise::fixed(self.noise * (high * high - low * low).sqrt())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{BetaSchedule, Convention, Method, NoiseSchedule, Plan, Settings, Step, StepNoise, solvers};
+
+    fn steps(solver: &str) -> Vec<Step> {
+        let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000).unwrap();
+        let method = Method::Solver(solvers::parse(solver).unwrap().into());
+        let settings = Settings::new(Convention::Exact, method, 10);
+        Plan::new(&schedule, &settings).unwrap().steps().to_vec()
+    }
+
+    /// 2 shared by 10 steps is a fifth each, and `raised^2 - s^2 = 0.44 s^2`; 50 would be more than the largest
+    /// share, `sqrt(2) - 1`, by which `raised^2 = 2 s^2`. Noise levels near 0.1 are known to 1e-14.
+    #[test]
+    fn shares() {
+        let plain = steps("euler");
+        for (option, share, fresh) in [("churn=2", 1.2, 0.44_f64.sqrt()), ("churn=50", 2_f64.sqrt(), 1.0)] {
+            let churned = steps(&format!("euler:{option},churn_noise=1.5"));
+            for (churned, plain) in churned.iter().zip(&plain) {
+                assert!((churned.marginal.noise / (share * plain.marginal.noise) - 1.0).abs() < 1e-13);
+            }
+            for (churned, plain) in churned.iter().zip(&plain[1..]) {
+                let StepNoise::Fixed { sigma } = churned.noise else { panic!("noise for the step that follows") };
+                assert!((sigma / (1.5 * fresh * plain.marginal.noise) - 1.0).abs() < 1e-13);
+            }
+            assert_eq!(churned[9].noise, StepNoise::None, "no step follows");
+        }
+    }
+
+    #[test]
+    fn only_noise_levels_between_the_ends_are_raised() {
+        let (plain, churned) = (steps("heun"), steps("heun:churn=3,churn_min=1,churn_max=20"));
+        for (plain, churned) in plain.iter().zip(&churned).step_by(2) {
+            let raised = churned.marginal.noise > 1.01 * plain.marginal.noise;
+            assert_eq!(raised, (1.0..=20.0).contains(&plain.marginal.noise));
+        }
+        assert!(
+            plain.iter().any(|step| step.marginal.noise > 20.0) && plain.iter().any(|s| s.marginal.noise < 1.0)
+        );
+        assert_eq!(steps("euler:churn=3,churn_min=1e9"), steps("euler"));
+    }
+
+    #[test]
+    fn values_without_sense_are_refused() {
+        for option in ["churn=-1", "churn=inf", "churn_noise=nan", "churn_min=low", "churn_at=never", "order=2"] {
+            let error = solvers::parse(&format!("euler:{option}")).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("solver euler has no option {option}: it has churn=0 or more, ")));
+        }
+        assert!(solvers::parse("heun:churn_at=before").is_err(), "its noise comes before the call");
     }
 }

@@ -1,10 +1,17 @@
 //! Euler's method in the noise level (Karras et al. 2022, Algorithm 2 without its second half).
 
-use super::Churn;
+use super::choices::{put, refusal};
+use super::{Churn, Words};
 use crate::{Coordinates, Kept, Level, Path, Row, ScheduleError, Solver};
 
 /// `y + (noise_level' - noise_level) eps`: the same map as DDIM without noise, for a state that is
 /// `y = x0 + noise_level eps`.
+///
+/// ```
+/// use ddim_schedule::{Solver, solvers};
+/// assert_eq!(solvers::parse("euler:churn=40")?.options()[0], ("churn", "40".to_owned()));
+/// # Ok::<(), ddim_schedule::ScheduleError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Euler {
     /// Fresh noise before each step.
@@ -23,6 +30,10 @@ pub enum ChurnAt {
     After,
 }
 
+impl Words for ChurnAt {
+    const WORDS: &'static [(&'static str, Self)] = &[("before", Self::Before), ("after", Self::After)];
+}
+
 impl Default for Euler {
     fn default() -> Self {
         Self { churn: Churn::NONE, churn_at: ChurnAt::Before }
@@ -39,22 +50,17 @@ impl Solver for Euler {
     }
 
     fn options(&self) -> Vec<(&'static str, String)> {
-        let churn_at = if self.churn_at == ChurnAt::Before { "before" } else { "after" };
         let mut options = self.churn.options();
-        options.push(("churn_at", churn_at.to_owned()));
+        options.push(("churn_at", self.churn_at.word()));
         options
     }
 
     fn set(&mut self, option: &str, value: &str) -> Result<(), ScheduleError> {
-        match (option, value) {
-            ("churn_at", "before") => self.churn_at = ChurnAt::Before,
-            ("churn_at", "after") => self.churn_at = ChurnAt::After,
-            _ => {
-                let refusal = ScheduleError::solver_option(self, option, value);
-                self.churn.set(option, value).ok_or(refusal)?;
-            }
-        }
-        Ok(())
+        let done = match option {
+            "churn_at" => put(&mut self.churn_at, value),
+            _ => self.churn.set(option, value),
+        };
+        done.ok_or_else(|| refusal(self, option, value, &format!("{}, churn_at=before|after", Churn::ALLOWED)))
     }
 
     fn coordinates(&self) -> Coordinates {

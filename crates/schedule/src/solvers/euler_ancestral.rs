@@ -8,6 +8,11 @@ use crate::{Coordinates, Eta, Kept, Level, Path, Row, ScheduleError, Solver, Ste
 ///
 /// These are DDIM's steps with the same eta, for a state that is `y = x0 + noise_level eps`: at 1 the ancestral
 /// sampler of DDPM, at 0 Euler's method.
+///
+/// ```
+/// use ddim_schedule::{Eta, solvers::EulerAncestral};
+/// assert_eq!(EulerAncestral::default().eta, Eta::DDPM);
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct EulerAncestral {
     /// How much of the noise.

@@ -1,6 +1,7 @@
 //! Heun's method in the noise level, and EDM's stochastic sampler (Karras et al. 2022, Algorithms 1 and 2).
 
 use super::Churn;
+use super::choices::refusal;
 use super::euler::euler;
 use crate::{Coordinates, Kept, Path, Row, ScheduleError, Solver};
 
@@ -50,8 +51,8 @@ impl Solver for Heun {
     }
 
     fn set(&mut self, option: &str, value: &str) -> Result<(), ScheduleError> {
-        let refusal = ScheduleError::solver_option(self, option, value);
-        self.churn.set(option, value).ok_or(refusal)
+        let done = self.churn.set(option, value);
+        done.ok_or_else(|| refusal(self, option, value, Churn::ALLOWED))
     }
 
     fn coordinates(&self) -> Coordinates {
@@ -76,5 +77,42 @@ impl Solver for Heun {
             }
         }
         Ok(rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Convention, FinalAlphaBar, Method, NoiseSchedule, Plan, Prediction, Settings, Spacing};
+
+    /// From noise level 8 over 2 to 0 or, in two equal ratios more, to 1/2, where no eps is 0.
+    fn plan(final_alpha_bar: FinalAlphaBar) -> Plan {
+        let schedule = NoiseSchedule::of_noise_levels(0.5, 8.0, 5).unwrap();
+        let settings = Settings {
+            spacing: Spacing::Explicit(vec![4, 2]),
+            prediction: Prediction::Score,
+            final_alpha_bar,
+            ..Settings::new(Convention::Exact, Method::solver(Heun::default()), 2)
+        };
+        Plan::new(&schedule, &settings).unwrap()
+    }
+
+    /// `h = 2 - 8`, by hand: the predictor `y - 6 eps`, then `u - 3 eps' + 3 eps`.
+    #[test]
+    fn a_step_by_hand() {
+        let plan = plan(FinalAlphaBar::One);
+        let close =
+            |found: f64, expected: f64| assert!((found - expected).abs() < 1e-13, "{found}, not {expected}");
+        let [predictor, corrector, last] = plan.steps() else { panic!("3 calls for 2 steps") };
+        close(predictor.c_eps, -6.0);
+        close(corrector.c_eps, -3.0);
+        close(corrector.history[0], 3.0);
+        close(last.c_eps, -2.0);
+        assert_eq!([predictor.c_x, corrector.c_x, last.c_x], [1.0; 3]);
+    }
+
+    #[test]
+    fn an_end_with_noise_is_corrected_too() {
+        assert_eq!(plan(FinalAlphaBar::First).steps().len(), 4);
     }
 }

@@ -1,5 +1,6 @@
 //! DDIM that remembers its start.
 
+use super::choices::refusal;
 use super::ddim;
 use crate::{Coordinates, Eta, Kept, Level, Path, Row, ScheduleError, Solver};
 
@@ -54,8 +55,7 @@ impl Solver for Iddim {
     fn set(&mut self, option: &str, value: &str) -> Result<(), ScheduleError> {
         match (option, value.parse()) {
             ("mix", Ok(mix)) if (0.0..=1.0).contains(&mix) => self.mix = mix,
-            ("mix", _) => return Err(ScheduleError::solver_option(self, option, &format!("{value} (0 to 1)"))),
-            _ => return Err(ScheduleError::solver_option(self, option, value)),
+            _ => return Err(refusal(self, option, value, "mix=0 to 1")),
         }
         Ok(())
     }
@@ -77,5 +77,42 @@ impl Solver for Iddim {
             Row { c_x0, c_eps: (1.0 - self.mix) * ddim.c_eps, c_start, ..ddim }
         };
         Ok(path.levels().windows(2).map(row).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BetaSchedule, Convention, Method, NoiseSchedule, Plan, Settings, Step};
+
+    fn steps(method: Method) -> Vec<Step> {
+        let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000).unwrap();
+        Plan::new(&schedule, &Settings::new(Convention::Exact, method, 10)).unwrap().steps().to_vec()
+    }
+
+    #[test]
+    fn a_share_of_0_is_ddim() {
+        assert_eq!(steps(Method::solver(Iddim::new(0.0).unwrap())), steps(Method::Ddim { eta: Eta::DDIM }));
+    }
+
+    /// The formula, term by term, on three numbers.
+    #[test]
+    fn the_mixture() {
+        let (mix, x0, eps, start) = (0.3, 0.7, -1.1, 0.4);
+        let steps = steps(Method::solver(Iddim::new(mix).unwrap()));
+        let first = steps[0].alpha_bar;
+        for step in &steps {
+            let (signal, noise) = (step.alpha_bar_prev.sqrt(), (1.0 - step.alpha_bar_prev).sqrt());
+            let ddim = signal * x0 + noise * eps;
+            let from_start = signal * x0 + noise * (start - first.sqrt() * x0) / (1.0 - first).sqrt();
+            let ours = step.c_x0 * x0 + step.c_eps * eps + step.c_start * start;
+            assert!((ours - (1.0 - mix) * ddim - mix * from_start).abs() < 1e-15);
+        }
+    }
+
+    #[test]
+    fn shares_outside_the_unit_interval_are_refused() {
+        let error = Iddim::new(1.5).unwrap_err().to_string();
+        assert_eq!(error, "solver iddim has no option mix=1.5: it has mix=0 to 1");
     }
 }

@@ -3,9 +3,9 @@
 use super::adams;
 use crate::{Coordinates, Kept, Path, Row, ScheduleError, Solver};
 
-/// `y' = y + h (55 eps_0 - 59 eps_1 + 37 eps_2 - 9 eps_3)/24` and its lower orders for the first steps (Zhang & Chen
-/// 2023, section 4: PNDM without its Runge-Kutta steps; one call a step). The weights are those of equal steps,
-/// whatever the steps are; [`Lms`](super::Lms) has those of the true ones.
+/// `y' = y + h (55 eps_0 - 59 eps_1 + 37 eps_2 - 9 eps_3)/24` and its lower orders for the first steps (Zhang &
+/// Chen 2023: PNDM without its Runge-Kutta steps; one call a step). The weights are those of equal steps, whatever
+/// the steps are; [`Lms`](super::Lms) has those of the true ones.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ipndm {
     order: usize,

@@ -89,6 +89,11 @@ mod tests {
             assert!((beta_quantile(p, 0.5, 0.5) - arcsine).abs() < 1e-13);
             assert!((beta_quantile(p, 3.0, 1.0) - f64::cbrt(p)).abs() < 1e-13);
         }
+        let points = [(0.1, 0.6, 0.6, 0.03958440558878085), (0.75, 0.6, 0.6, 0.824319621347305)];
+        let points = points.into_iter().chain([(0.3, 2.5, 0.8, 0.6760513178954649)]);
+        for (p, alpha, beta, expected) in points.chain([(1e-3, 5.0, 40.0, 0.01746107048821378)]) {
+            assert!((beta_quantile(p, alpha, beta) - expected).abs() < 1e-14, "as scipy 1.17's");
+        }
         assert_eq!((beta_quantile(0.0, 0.6, 0.6), beta_quantile(1.0, 0.6, 0.6)), (0.0, 1.0));
     }
 }

@@ -10,6 +10,8 @@ mod marginals;
 mod noise_level_solvers;
 mod objective;
 mod pinned;
+mod pinned_noise_level;
+mod preconditioning;
 mod properties;
 mod refusals;
 mod scalar;
