@@ -1,7 +1,7 @@
 //! DEIS (Zhang & Chen 2023).
 
 use super::choices::{put, refusal};
-use super::exponential::{Exponential, nodes, quadrature};
+use super::exponential::{Exponential, check, nodes, quadrature};
 use super::{Ending, Equation, Order, Predicted, Words};
 use crate::{Coordinates, Kept, Path, Row, ScheduleError, Solver};
 
@@ -59,13 +59,14 @@ impl Solver for Deis {
     }
 
     fn rows(&self, path: &Path) -> Result<Vec<Row>, ScheduleError> {
+        check(self, path)?;
         let levels = path.levels();
         let row = |i: usize| {
             let (from, to) = (levels[i], levels[i + 1]);
             let clean = to.alpha_bar == 1.0;
             let order = if clean { 1 } else { self.ending.order(self.order, i, path.n_steps()) };
             let step = Exponential::new(Predicted::Eps, Equation::Ode, from, to);
-            let weights = quadrature(&nodes(levels, i, order), &step.moments(order));
+            let weights = quadrature(&nodes(from, &levels[i + 1 - order..=i]), &step.moments(order));
             step.row(Predicted::Eps, from, to, step.c_x, &weights)
         };
         Ok((0..path.n_steps()).map(row).collect())

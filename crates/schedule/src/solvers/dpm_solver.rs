@@ -1,7 +1,7 @@
 //! Multistep DPM-Solver and DPM-Solver++ (Lu et al. 2022a and 2022b), with and without noise.
 
 use super::choices::{put, refusal};
-use super::exponential::{Exponential, nodes, quadrature};
+use super::exponential::{Exponential, check, nodes, quadrature};
 use super::{Ending, Equation, Order, Predicted, Variant, Words};
 use crate::{Coordinates, Kept, Path, Row, ScheduleError, Solver};
 
@@ -64,6 +64,17 @@ impl DpmSolver {
         }
         self.ending.order(self.order, i, path.n_steps())
     }
+
+    /// The moments of a polynomial through so many calls. The published programs divide the curvature by 2 once
+    /// more than its Taylor term asks for, and whoever wants their pictures has to.
+    fn moments(&self, step: &Exponential, calls: usize) -> Vec<f64> {
+        let mut moments = self.variant.moments(step, calls);
+        match &mut moments[..] {
+            [_, _, curvature] if self.variant != Variant::Exact => *curvature /= 2.0,
+            _ => {}
+        }
+        moments
+    }
 }
 
 impl Solver for DpmSolver {
@@ -116,25 +127,15 @@ impl Solver for DpmSolver {
     }
 
     fn rows(&self, path: &Path) -> Result<Vec<Row>, ScheduleError> {
+        check(self, path)?;
         let levels = path.levels();
         let row = |i: usize| {
             let (from, to) = (levels[i], levels[i + 1]);
             let order = self.order(i, path);
             let step = Exponential::new(self.predicted, self.equation, from, to);
-            let weights = quadrature(&nodes(levels, i, order), &moments(&step, self.variant, order));
+            let weights = quadrature(&nodes(from, &levels[i + 1 - order..=i]), &self.moments(&step, order));
             step.row(self.predicted, from, to, step.c_x, &weights)
         };
         Ok((0..path.n_steps()).map(row).collect())
     }
-}
-
-/// The moments that a variant gives a polynomial through so many calls.
-fn moments(step: &Exponential, variant: Variant, calls: usize) -> Vec<f64> {
-    let mut moments = step.moments(calls);
-    match (variant, calls) {
-        (Variant::Midpoint, 2) => moments[1] = step.h / 2.0 * moments[0],
-        (Variant::Midpoint | Variant::Heun, 3) => moments[2] /= 2.0,
-        _ => {}
-    }
-    moments
 }

@@ -1,7 +1,7 @@
 //! UniPC (Zhao et al. 2023).
 
 use super::choices::{put, refusal};
-use super::exponential::{Exponential, nodes, quadrature};
+use super::exponential::{Exponential, check, nodes, one_call_older, quadrature, sum};
 use super::{Ending, Equation, Order, Predicted, Words};
 use crate::{Coordinates, Kept, Level, Path, Row, ScheduleError, Solver};
 
@@ -136,6 +136,7 @@ impl Solver for UniPc {
     }
 
     fn rows(&self, path: &Path) -> Result<Vec<Row>, ScheduleError> {
+        check(self, path)?;
         let row = |i: usize| {
             let (from, to) = (path.levels()[i], path.levels()[i + 1]);
             let step = self.step(from, to);
@@ -165,7 +166,7 @@ impl UniPc {
     fn predictor(&self, i: usize, path: &Path) -> Vec<f64> {
         let levels = path.levels();
         let step = self.step(levels[i], levels[i + 1]);
-        self.integrate(&step, &nodes(levels, i, self.order(i, path)))
+        self.integrate(&step, &nodes(levels[i], &levels[i + 1 - self.order(i, path)..=i]))
     }
 
     /// The weights of the calls from `i` back in what is added to the state before step `i` (UniC): the last step,
@@ -176,9 +177,8 @@ impl UniPc {
         };
         let levels = path.levels();
         let step = self.step(levels[last], levels[i]);
-        let before = nodes(levels, last, self.order(last, path));
-        let again = self.integrate(&step, &[&[step.h], &before[..]].concat());
-        sum(1.0, &again, -1.0, &[&[0.0], &self.integrate(&step, &before)[..]].concat())
+        let again = self.integrate(&step, &nodes(levels[last], &levels[i - self.order(last, path)..=i]));
+        sum(1.0, &again, -1.0, &one_call_older(&self.predictor(last, path)))
     }
 
     /// The weights of predictions at these nodes in the integral of a step.
@@ -193,10 +193,4 @@ impl UniPc {
         }
         quadrature(nodes, &moments)
     }
-}
-
-/// `a x + b y`, where the shorter list goes on with zeros.
-fn sum(a: f64, x: &[f64], b: f64, y: &[f64]) -> Vec<f64> {
-    let at = |list: &[f64], i: usize| list.get(i).copied().unwrap_or(0.0);
-    (0..x.len().max(y.len())).map(|i| a * at(x, i) + b * at(y, i)).collect()
 }
