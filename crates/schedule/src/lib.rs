@@ -124,6 +124,9 @@
 //! * Karras et al., *Elucidating the Design Space of Diffusion-Based Generative Models*, 2022: noise levels, churn.
 //! * Lu et al., *DPM-Solver* and *DPM-Solver++*, 2022; Zhao et al., *UniPC*, 2023: solvers in log-SNR.
 //! * Lin et al., *Common Diffusion Noise Schedules and Sample Steps are Flawed*, 2023: zero terminal SNR.
+//! * Lu et al., *DPM-Solver*, 2022 ("2022a"), and *DPM-Solver++*, 2022 ("2022b"): solvers in log-SNR.
+//! * Zhang, Chen, *Fast Sampling of Diffusion Models with Exponential Integrator*, 2023: DEIS.
+//! * Zhao et al., *UniPC: A Unified Predictor-Corrector Framework*, 2023.
 
 mod beta;
 mod convention;

@@ -39,8 +39,6 @@ pub(crate) use ddim::{ddim, sigma_hat_step};
 pub(crate) use ddpm::ddpm;
 pub(crate) use inversion::inversion;
 
-use choices::Words;
-
 use crate::{ScheduleError, Solver};
 
 /// Every solver, with its usual options.

@@ -73,9 +73,8 @@ impl Variant {
     /// The moments of a polynomial through so many calls.
     pub(super) fn moments(self, step: &Exponential, calls: usize) -> Vec<f64> {
         let mut moments = step.moments(calls);
-        match (self, &mut moments[..]) {
-            (Self::Midpoint, [whole, slope]) => *slope = step.h / 2.0 * *whole,
-            _ => {}
+        if let (Self::Midpoint, [whole, slope]) = (self, &mut moments[..]) {
+            *slope = step.h / 2.0 * *whole;
         }
         moments
     }
@@ -94,8 +93,8 @@ impl Ending {
     /// Runs of at least this many steps keep their order in diffusers' DPM-Solver and DEIS.
     const LONG: usize = 15;
 
-    /// The order of step `i` of `n` in diffusers' DPM-Solver and DEIS: no more than there are calls, and lowered at
-    /// the end of a short run.
+    /// The order of step `i` of `n` in diffusers' DPM-Solver and DEIS: no more than there are calls, and lowered
+    /// at the end of a short run.
     pub(super) fn order(self, order: Order, i: usize, n: usize) -> usize {
         let left = if self == Self::Lowered && n < Self::LONG { n - i } else { usize::MAX };
         order.number().min(i + 1).min(left)

@@ -1,8 +1,8 @@
 //! Exponential integrators: what DPM-Solver, UniPC and DEIS have in common.
 //!
 //! In `lambda = log(signal/noise)` the reverse equation is linear in the state but for the prediction `m` (x0 or
-//! eps), so that a step of length `h` is exact up to an integral over `m` (Lu et al. 2022a, Proposition 3.1, and 2022b,
-//! Proposition 4.1; MATH.md derives it):
+//! eps), so that a step of length `h` is exact up to an integral over `m` (Lu et al. 2022a, Proposition 3.1, and
+//! 2022b, Proposition 4.1; MATH.md derives it):
 //!
 //! ```text
 //! x' = c_x x + scale int_0^growth e^(v - growth) m dv + sigma z,    v = growth (lambda - lambda_from)/h
@@ -131,16 +131,16 @@ pub(super) fn check(solver: &dyn Solver, path: &Path) -> Result<(), ScheduleErro
         Some(level) => Err(ScheduleError::Solver {
             solver: solver.name(),
             problem: format!(
-                "at time {} alpha_bar rounds to 1 and log-SNR is infinite: use a schedule whose lowest noise level \
-                 is above 1e-7",
+                "at time {} alpha_bar rounds to 1 and log-SNR is infinite: use a schedule whose lowest noise \
+                 level is above 1e-7",
                 level.time
             ),
         }),
     }
 }
 
-/// `phi_k(z) = sum_j z^j/(j + k)!`, which is `(phi_{k-1}(z) - 1/(k-1)!)/z` (Hochbruck & Ostermann 2010, section 2).
-/// Near 0 that difference would lose its digits.
+/// `phi_k(z) = sum_j z^j/(j + k)!`, which is `(phi_{k-1}(z) - 1/(k-1)!)/z` (Hochbruck & Ostermann 2010, section
+/// 2). Near 0 that difference would lose its digits.
 fn phi(k: usize, z: f64) -> f64 {
     if z.abs() < 1.0 {
         let mut term = 1.0 / factorial(k);
@@ -160,6 +160,16 @@ fn phi(k: usize, z: f64) -> f64 {
 
 fn factorial(k: usize) -> f64 {
     (1..=k).map(|i| i as f64).product()
+}
+
+/// The rows from noise level 4 over 2 and 1 to the picture: h is ln 2 in all steps but the last.
+#[cfg(test)]
+pub(super) fn rows_of_halving_noise(solver: &dyn Solver) -> Vec<Row> {
+    use crate::{Convention, NoiseSchedule, Settings};
+    let schedule = NoiseSchedule::of_noise_levels(1.0, 4.0, 3).expect("rising noise levels");
+    let settings = Settings::new(Convention::Exact, crate::Method::SigmaHat, 3);
+    let path = Path::new(&schedule, &settings).expect("three levels");
+    solver.rows(&path).expect("rows")
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! UniPC (Zhao et al. 2023).
 
-use super::choices::{put, refusal};
+use super::choices::{Words, put, refusal};
 use super::exponential::{Exponential, check, nodes, one_call_older, quadrature, sum};
-use super::{Ending, Equation, Order, Predicted, Words};
+use super::{Ending, Equation, Order, Predicted};
 use crate::{Coordinates, Kept, Level, Path, Row, ScheduleError, Solver};
 
 /// A multistep predictor, whose every state is corrected, once the network has been called on it, by the step that
@@ -192,5 +192,31 @@ impl UniPc {
             *slope = step.h * b / 2.0;
         }
         quadrature(nodes, &moments)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::exponential::rows_of_halving_noise;
+    use super::*;
+
+    /// Order 1 from noise level 4 to 2 and on to 1, e^-h = 1/2: the first step is `signal' B x0_before` with
+    /// B = 1 - e^-h = 1/2 (bh2), its correction adds `signal' B/2 (x0 - x0_before)`, and the next step starts from
+    /// there.
+    #[test]
+    fn a_correction_of_order_1() {
+        let mut solver = UniPc { order: Order::One, ..UniPc::default() };
+        let (at, to) = (0.2_f64.sqrt(), 0.5_f64.sqrt());
+        let c_x = (0.5_f64 / 0.8).sqrt();
+        let row = &rows_of_halving_noise(&solver)[1];
+        assert!((row.c_x - c_x).abs() < 1e-14);
+        assert!((row.c_x0 - (to / 2.0 + c_x * at / 4.0)).abs() < 1e-14, "{row:?}");
+        assert!((row.history[0] + c_x * at / 4.0).abs() < 1e-14, "{row:?}");
+        solver.variant = StepFunction::Bh1; // B = h
+        let row = &rows_of_halving_noise(&solver)[1];
+        assert!((row.history[0] + c_x * at * 2.0_f64.ln() / 2.0).abs() < 1e-14, "{row:?}");
+        solver.corrector = Corrector::NotAfter(vec![0]);
+        let row = &rows_of_halving_noise(&solver)[1];
+        assert!((row.c_x0 - to / 2.0).abs() < 1e-14 && row.history.is_empty(), "{row:?}");
     }
 }

@@ -5,6 +5,7 @@ mod gaussian;
 mod golden;
 mod golden_noise_level;
 mod golden_solvers;
+mod lambda_properties;
 mod lambda_solvers;
 mod marginals;
 mod noise_level_solvers;
