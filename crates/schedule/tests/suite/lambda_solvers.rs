@@ -8,26 +8,23 @@ use crate::pinned::{dummy_network, dummy_start};
 use crate::scalar::run;
 use crate::trajectories::{check_float64_end, check_folder, play};
 
-/// Runs that wait for the quantile of the beta distribution.
-const PENDING: [&str; 1] = ["dpmsolverpp_beta_sigmas_10steps"];
-
 /// Two runs in float64 differ in the order of operations. At timestep 0 of these schedules `1 - alpha_bar` is 1e-4
 /// and keeps 12 digits, and so does log-SNR there.
 const ROUNDING: f64 = 1e-12;
 
 #[test]
 fn dpm_solver() {
-    assert_eq!(check_folder("trajectories/dpmsolvermultistep", &PENDING, ROUNDING), 27);
+    assert_eq!(check_folder("trajectories/dpmsolvermultistep", ROUNDING), 28);
 }
 
 #[test]
 fn unipc() {
-    assert_eq!(check_folder("trajectories/unipcmultistep", &PENDING, ROUNDING), 9);
+    assert_eq!(check_folder("trajectories/unipcmultistep", ROUNDING), 9);
 }
 
 #[test]
 fn deis() {
-    assert_eq!(check_folder("trajectories/deismultistep", &PENDING, ROUNDING), 5);
+    assert_eq!(check_folder("trajectories/deismultistep", ROUNDING), 5);
 }
 
 /// Settings that the trajectories leave out, the singlestep methods among them. Their file holds what the runs
