@@ -1,6 +1,7 @@
 //! The plan against published numbers, and against closed forms.
 
 mod conventions;
+mod convergence;
 mod gaussian;
 mod golden;
 mod golden_noise_level;
@@ -10,9 +11,12 @@ mod lambda_solvers;
 mod marginals;
 mod noise_level_solvers;
 mod objective;
+mod oracle;
 mod pinned;
+mod problem;
 mod properties;
 mod refusals;
 mod scalar;
+mod stochastic;
 mod tables;
 mod trajectories;
