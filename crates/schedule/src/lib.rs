@@ -126,6 +126,9 @@
 //! * Liu et al., *Pseudo Numerical Methods for Diffusion Models on Manifolds*, 2022: PNDM.
 //! * Zhang, Chen, *Fast Sampling of Diffusion Models with Exponential Integrator*, 2023: iPNDM, DEIS.
 //! * Lin et al., *Common Diffusion Noise Schedules and Sample Steps are Flawed*, 2023: zero terminal SNR.
+//! * Lu et al., *DPM-Solver*, 2022 ("2022a"), and *DPM-Solver++*, 2022 ("2022b"): solvers in log-SNR.
+//! * Zhang, Chen, *Fast Sampling of Diffusion Models with Exponential Integrator*, 2023: DEIS.
+//! * Zhao et al., *UniPC: A Unified Predictor-Corrector Framework*, 2023.
 
 mod beta;
 mod convention;

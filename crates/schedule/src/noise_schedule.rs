@@ -107,7 +107,7 @@ impl NoiseSchedule {
             return Err(ScheduleError::Limit {
                 what: "the lowest log-SNR (lambda_min)",
                 value: lambda_min,
-                allowed: "at most that of timestep 0; -5.1 is usual for cosine schedules, -inf allows all timesteps",
+                allowed: "at most that of timestep 0; -5.1 is usual for cosine schedules, -inf allows all",
             });
         }
         Ok(Self { betas: self.betas[..kept].to_vec(), alpha_bars: self.alpha_bars[..kept].to_vec() })

@@ -22,8 +22,8 @@ pub struct Settings {
     pub spacing: Spacing,
     /// How many, and so how many network calls.
     pub n_steps: usize,
-    /// The lowest log-SNR, `log(signal/noise)`, of a timestep that may be chosen; minus infinity allows all. Cosine
-    /// schedules end so close to pure noise that solvers in log-SNR start better at -5.1 (diffusers'
+    /// The lowest log-SNR, `log(signal/noise)`, of a timestep that may be chosen; minus infinity allows all.
+    /// Cosine schedules end so close to pure noise that solvers in log-SNR start better at -5.1 (diffusers'
     /// `lambda_min_clipped`, and like there spacings in the noise level do not look at it).
     pub lambda_min: f64,
     /// What is done with the predicted x0.

@@ -7,6 +7,7 @@ mod ddim;
 mod ddpm;
 mod deis;
 mod dpm2;
+mod dpm_singlestep;
 mod dpm_solver;
 mod euler;
 mod euler_ancestral;
@@ -22,6 +23,7 @@ mod unipc;
 pub use choices::{Ending, Equation, Order, Predicted, Variant};
 pub use churn::Churn;
 pub use deis::Deis;
+pub use dpm_singlestep::DpmSinglestep;
 pub use dpm_solver::{DpmSolver, LastStep};
 pub use dpm2::Dpm2;
 pub use euler::{ChurnAt, Euler};
@@ -36,8 +38,6 @@ pub use unipc::{Corrector, StepFunction, UniPc};
 pub(crate) use ddim::{ddim, sigma_hat_step};
 pub(crate) use ddpm::ddpm;
 pub(crate) use inversion::inversion;
-
-use choices::Words;
 
 use crate::{ScheduleError, Solver};
 
@@ -58,6 +58,8 @@ pub fn all() -> Vec<Box<dyn Solver>> {
         Box::new(DpmSolver::new(Predicted::Eps, Equation::Ode)),
         Box::new(DpmSolver::new(Predicted::X0, Equation::Sde)),
         Box::new(DpmSolver::new(Predicted::Eps, Equation::Sde)),
+        Box::new(DpmSinglestep::new(Predicted::X0)),
+        Box::new(DpmSinglestep::new(Predicted::Eps)),
         Box::new(UniPc::default()),
         Box::new(Deis::default()),
     ]

@@ -1,5 +1,6 @@
 //! What the solvers in log-SNR let one choose, and the words for it.
 
+use super::exponential::Exponential;
 use crate::{Kept, ScheduleError, Solver};
 
 /// The prediction that a step works with.
@@ -63,9 +64,20 @@ pub enum Variant {
     Midpoint,
     /// With its own integral (diffusers' `heun`).
     Heun,
-    /// As heun, and at order 3 the curvature with its own integral too. The published multistep programs give it
-    /// half of that, which leaves an error of the third power of the step's length.
+    /// As heun, and in the multistep method of order 3 the curvature with its own integral too: the published
+    /// programs give it half of that, which leaves order 2.
     Exact,
+}
+
+impl Variant {
+    /// The moments of a polynomial through so many calls.
+    pub(super) fn moments(self, step: &Exponential, calls: usize) -> Vec<f64> {
+        let mut moments = step.moments(calls);
+        if let (Self::Midpoint, [whole, slope]) = (self, &mut moments[..]) {
+            *slope = step.h / 2.0 * *whole;
+        }
+        moments
+    }
 }
 
 /// What happens to the order at the end of a run.
@@ -81,8 +93,8 @@ impl Ending {
     /// Runs of at least this many steps keep their order in diffusers' DPM-Solver and DEIS.
     const LONG: usize = 15;
 
-    /// The order of step `i` of `n` in diffusers' DPM-Solver and DEIS: no more than there are calls, and lowered at
-    /// the end of a short run.
+    /// The order of step `i` of `n` in diffusers' DPM-Solver and DEIS: no more than there are calls, and lowered
+    /// at the end of a short run.
     pub(super) fn order(self, order: Order, i: usize, n: usize) -> usize {
         let left = if self == Self::Lowered && n < Self::LONG { n - i } else { usize::MAX };
         order.number().min(i + 1).min(left)

@@ -1,8 +1,8 @@
 //! DEIS (Zhang & Chen 2023).
 
-use super::choices::{put, refusal};
-use super::exponential::{Exponential, nodes, quadrature};
-use super::{Ending, Equation, Order, Predicted, Words};
+use super::choices::{Words, put, refusal};
+use super::exponential::{Exponential, check, nodes, quadrature};
+use super::{Ending, Equation, Order, Predicted};
 use crate::{Coordinates, Kept, Path, Row, ScheduleError, Solver};
 
 /// The log-rho multistep method: the polynomial in lambda through the eps of the last calls is integrated as it
@@ -59,15 +59,37 @@ impl Solver for Deis {
     }
 
     fn rows(&self, path: &Path) -> Result<Vec<Row>, ScheduleError> {
+        check(self, path)?;
         let levels = path.levels();
         let row = |i: usize| {
             let (from, to) = (levels[i], levels[i + 1]);
             let clean = to.alpha_bar == 1.0;
             let order = if clean { 1 } else { self.ending.order(self.order, i, path.n_steps()) };
             let step = Exponential::new(Predicted::Eps, Equation::Ode, from, to);
-            let weights = quadrature(&nodes(levels, i, order), &step.moments(order));
+            let weights = quadrature(&nodes(from, &levels[i + 1 - order..=i]), &step.moments(order));
             step.row(Predicted::Eps, from, to, step.c_x, &weights)
         };
         Ok((0..path.n_steps()).map(row).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::exponential::rows_of_halving_noise;
+    use super::*;
+
+    /// From rho 2 to 1, with calls at 2 and 4: `x'/signal' = x/signal + c_1 eps + c_2 eps_before`, where c_1 is
+    /// the integral of `log(rho/4)/log(2/4)` and c_2 that of `log(rho/2)/log(4/2)`.
+    #[test]
+    fn the_second_step() {
+        let row = &rows_of_halving_noise(&Deis::default())[1];
+        let integral = |rho: f64, other: f64| rho * ((rho / other).ln() - 1.0);
+        let ln2 = 2.0_f64.ln();
+        let latest = (integral(1.0, 4.0) - integral(2.0, 4.0)) / -ln2;
+        let before = (integral(1.0, 2.0) - integral(2.0, 2.0)) / ln2;
+        let signal = 0.5_f64.sqrt();
+        assert!((row.c_eps - signal * latest).abs() < 1e-14, "{row:?}");
+        assert!((row.history[0] - signal * before).abs() < 1e-14, "{row:?}");
+        assert!((row.c_x - signal / 0.2_f64.sqrt()).abs() < 1e-14, "{row:?}");
     }
 }

@@ -1,8 +1,8 @@
 //! Exponential integrators: what DPM-Solver, UniPC and DEIS have in common.
 //!
 //! In `lambda = log(signal/noise)` the reverse equation is linear in the state but for the prediction `m` (x0 or
-//! eps), so that a step of length `h` is exact up to an integral over `m` (Lu et al. 2022a, Proposition 3.1, and 2022b,
-//! Proposition 4.1; MATH.md derives it):
+//! eps), so that a step of length `h` is exact up to an integral over `m` (Lu et al. 2022a, Proposition 3.1, and
+//! 2022b, Proposition 4.1; MATH.md derives it):
 //!
 //! ```text
 //! x' = c_x x + scale int_0^growth e^(v - growth) m dv + sigma z,    v = growth (lambda - lambda_from)/h
@@ -11,7 +11,7 @@
 //! A method says how `m` goes on between the calls, and that is all that it says.
 
 use super::{Equation, Predicted};
-use crate::{Level, Row, StepNoise};
+use crate::{Level, Path, Row, ScheduleError, Solver, StepNoise};
 
 /// One step of the exact solution, whose integral is left open.
 pub(super) struct Exponential {
@@ -107,13 +107,40 @@ pub(super) fn quadrature(nodes: &[f64], moments: &[f64]) -> Vec<f64> {
     nodes.iter().enumerate().map(weight).collect()
 }
 
-/// Where the last `n` calls were, seen from the call at `levels[i]`: lambda less its lambda, the latest first.
-pub(super) fn nodes(levels: &[Level], i: usize, n: usize) -> Vec<f64> {
-    (0..n).map(|back| levels[i - back].lambda() - levels[i].lambda()).collect()
+/// Where the calls at these levels were, seen from `origin`: lambda less its lambda, the latest first.
+pub(super) fn nodes(origin: Level, calls: &[Level]) -> Vec<f64> {
+    calls.iter().rev().map(|call| call.lambda() - origin.lambda()).collect()
 }
 
-/// `phi_k(z) = sum_j z^j/(j + k)!`, which is `(phi_{k-1}(z) - 1/(k-1)!)/z` (Hochbruck & Ostermann 2010, section 2).
-/// Near 0 that difference would lose its digits.
+/// The same weights, seen from the next call.
+pub(super) fn one_call_older(weights: &[f64]) -> Vec<f64> {
+    [&[0.0], weights].concat()
+}
+
+/// `a x + b y`, where the shorter list goes on with zeros.
+pub(super) fn sum(a: f64, x: &[f64], b: f64, y: &[f64]) -> Vec<f64> {
+    let at = |list: &[f64], i: usize| list.get(i).copied().unwrap_or(0.0);
+    (0..x.len().max(y.len())).map(|i| a * at(x, i) + b * at(y, i)).collect()
+}
+
+/// Refuses levels at which lambda is infinite, before the end of the path.
+pub(super) fn check(solver: &dyn Solver, path: &Path) -> Result<(), ScheduleError> {
+    let clean = |level: &&Level| level.alpha_bar == 1.0;
+    match path.levels()[..path.n_steps()].iter().find(clean) {
+        None => Ok(()),
+        Some(level) => Err(ScheduleError::Solver {
+            solver: solver.name(),
+            problem: format!(
+                "at time {} alpha_bar rounds to 1 and log-SNR is infinite: use a schedule whose lowest noise \
+                 level is above 1e-7",
+                level.time
+            ),
+        }),
+    }
+}
+
+/// `phi_k(z) = sum_j z^j/(j + k)!`, which is `(phi_{k-1}(z) - 1/(k-1)!)/z` (Hochbruck & Ostermann 2010, section
+/// 2). Near 0 that difference would lose its digits.
 fn phi(k: usize, z: f64) -> f64 {
     if z.abs() < 1.0 {
         let mut term = 1.0 / factorial(k);
@@ -133,6 +160,16 @@ fn phi(k: usize, z: f64) -> f64 {
 
 fn factorial(k: usize) -> f64 {
     (1..=k).map(|i| i as f64).product()
+}
+
+/// The rows from noise level 4 over 2 and 1 to the picture: h is ln 2 in all steps but the last.
+#[cfg(test)]
+pub(super) fn rows_of_halving_noise(solver: &dyn Solver) -> Vec<Row> {
+    use crate::{Convention, NoiseSchedule, Settings};
+    let schedule = NoiseSchedule::of_noise_levels(1.0, 4.0, 3).expect("rising noise levels");
+    let settings = Settings::new(Convention::Exact, crate::Method::SigmaHat, 3);
+    let path = Path::new(&schedule, &settings).expect("three levels");
+    solver.rows(&path).expect("rows")
 }
 
 #[cfg(test)]
@@ -204,6 +241,11 @@ mod tests {
             let expected = if predicted == Predicted::X0 { (0.0, 1.0) } else { (1.25, -0.75) };
             assert_eq!((step.c_x, step.constant, step.sigma), (expected.0, expected.1, 0.0));
         }
+    }
+
+    #[test]
+    fn sums_of_unequal_lists() {
+        assert_eq!(sum(2.0, &[1.0, 2.0], -1.0, &[0.0, 1.0, 5.0]), [2.0, 3.0, -5.0]);
     }
 
     /// Simpson's rule, from the moments of 1 on [0, 2].

@@ -1,8 +1,8 @@
 //! UniPC (Zhao et al. 2023).
 
-use super::choices::{put, refusal};
-use super::exponential::{Exponential, nodes, quadrature};
-use super::{Ending, Equation, Order, Predicted, Words};
+use super::choices::{Words, put, refusal};
+use super::exponential::{Exponential, check, nodes, one_call_older, quadrature, sum};
+use super::{Ending, Equation, Order, Predicted};
 use crate::{Coordinates, Kept, Level, Path, Row, ScheduleError, Solver};
 
 /// A multistep predictor, whose every state is corrected, once the network has been called on it, by the step that
@@ -136,6 +136,7 @@ impl Solver for UniPc {
     }
 
     fn rows(&self, path: &Path) -> Result<Vec<Row>, ScheduleError> {
+        check(self, path)?;
         let row = |i: usize| {
             let (from, to) = (path.levels()[i], path.levels()[i + 1]);
             let step = self.step(from, to);
@@ -165,7 +166,7 @@ impl UniPc {
     fn predictor(&self, i: usize, path: &Path) -> Vec<f64> {
         let levels = path.levels();
         let step = self.step(levels[i], levels[i + 1]);
-        self.integrate(&step, &nodes(levels, i, self.order(i, path)))
+        self.integrate(&step, &nodes(levels[i], &levels[i + 1 - self.order(i, path)..=i]))
     }
 
     /// The weights of the calls from `i` back in what is added to the state before step `i` (UniC): the last step,
@@ -176,9 +177,8 @@ impl UniPc {
         };
         let levels = path.levels();
         let step = self.step(levels[last], levels[i]);
-        let before = nodes(levels, last, self.order(last, path));
-        let again = self.integrate(&step, &[&[step.h], &before[..]].concat());
-        sum(1.0, &again, -1.0, &[&[0.0], &self.integrate(&step, &before)[..]].concat())
+        let again = self.integrate(&step, &nodes(levels[last], &levels[i - self.order(last, path)..=i]));
+        sum(1.0, &again, -1.0, &one_call_older(&self.predictor(last, path)))
     }
 
     /// The weights of predictions at these nodes in the integral of a step.
@@ -195,8 +195,28 @@ impl UniPc {
     }
 }
 
-/// `a x + b y`, where the shorter list goes on with zeros.
-fn sum(a: f64, x: &[f64], b: f64, y: &[f64]) -> Vec<f64> {
-    let at = |list: &[f64], i: usize| list.get(i).copied().unwrap_or(0.0);
-    (0..x.len().max(y.len())).map(|i| a * at(x, i) + b * at(y, i)).collect()
+#[cfg(test)]
+mod tests {
+    use super::super::exponential::rows_of_halving_noise;
+    use super::*;
+
+    /// Order 1 from noise level 4 to 2 and on to 1, e^-h = 1/2: the first step is `signal' B x0_before` with
+    /// B = 1 - e^-h = 1/2 (bh2), its correction adds `signal' B/2 (x0 - x0_before)`, and the next step starts from
+    /// there.
+    #[test]
+    fn a_correction_of_order_1() {
+        let mut solver = UniPc { order: Order::One, ..UniPc::default() };
+        let (at, to) = (0.2_f64.sqrt(), 0.5_f64.sqrt());
+        let c_x = (0.5_f64 / 0.8).sqrt();
+        let row = &rows_of_halving_noise(&solver)[1];
+        assert!((row.c_x - c_x).abs() < 1e-14);
+        assert!((row.c_x0 - (to / 2.0 + c_x * at / 4.0)).abs() < 1e-14, "{row:?}");
+        assert!((row.history[0] + c_x * at / 4.0).abs() < 1e-14, "{row:?}");
+        solver.variant = StepFunction::Bh1; // B = h
+        let row = &rows_of_halving_noise(&solver)[1];
+        assert!((row.history[0] + c_x * at * 2.0_f64.ln() / 2.0).abs() < 1e-14, "{row:?}");
+        solver.corrector = Corrector::NotAfter(vec![0]);
+        let row = &rows_of_halving_noise(&solver)[1];
+        assert!((row.c_x0 - to / 2.0).abs() < 1e-14 && row.history.is_empty(), "{row:?}");
+    }
 }

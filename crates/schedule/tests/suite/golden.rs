@@ -86,9 +86,7 @@ pub(crate) fn settings(golden: &Value) -> Settings {
     let method = match golden["scheduler"].as_str() {
         Some("DDIMScheduler") => Method::Ddim { eta: Eta::new(float(arguments, "eta", 0.0)).unwrap() },
         Some("DDPMScheduler") => Method::Ddpm { variance: variance(config) },
-        Some("DPMSolverMultistepScheduler" | "UniPCMultistepScheduler" | "DEISMultistepScheduler") => {
-            return golden_solvers::settings(golden);
-        }
+        Some(class) if golden_solvers::CLASSES.contains(&class) => return golden_solvers::settings(golden),
         other => panic!("scheduler {other:?}"),
     };
     let (spacing, n_steps) = if golden["custom_timesteps"].is_array() {

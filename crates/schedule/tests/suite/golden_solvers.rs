@@ -5,6 +5,14 @@ use serde_json::Value;
 
 use crate::golden::{count, counts, flag, float, limit, prediction, word};
 
+/// The schedulers that they configure.
+pub(crate) const CLASSES: [&str; 4] = [
+    "DPMSolverMultistepScheduler",
+    "DPMSolverSinglestepScheduler",
+    "UniPCMultistepScheduler",
+    "DEISMultistepScheduler",
+];
+
 /// The settings of a whole golden run.
 pub(crate) fn settings(golden: &Value) -> Settings {
     let config = &golden["config"];
@@ -40,6 +48,10 @@ fn method(class: &str, config: &Value) -> Method {
             let name = word(config, "algorithm_type", "dpmsolver++").replace("dpmsolver", "dpm");
             let euler = flag(config, "euler_at_final", false);
             format!("{name}:order={order},variant={variant},lower_order_final={ending},euler_at_final={euler}")
+        }
+        "DPMSolverSinglestepScheduler" => {
+            let name = word(config, "algorithm_type", "dpmsolver++").replace("dpmsolver", "dpm");
+            format!("{name}-single:order={order},variant={variant},lower_order_final={ending}")
         }
         "UniPCMultistepScheduler" => {
             let predicts = if flag(config, "predict_x0", true) { "x0" } else { "eps" };

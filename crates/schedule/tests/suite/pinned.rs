@@ -7,17 +7,21 @@ use ddim_schedule::{Prediction, Settings};
 
 use crate::scalar::{Output, run};
 
+pub(crate) fn dummy_start() -> Vec<f64> {
+    (0..768).map(|i| f64::from(i) / 768.0).collect()
+}
+
+pub(crate) fn dummy_network(x: &[f64], t: f64) -> Output {
+    Output { prediction: x.iter().map(|x| x * t / (t + 1.0)).collect(), spread: vec![] }
+}
+
 /// The sum of absolute values after 10 steps without noise.
 fn sum_after_ten_steps(beta_start: f64, change: impl FnOnce(Settings) -> Settings) -> f64 {
     let betas = BetaSchedule::Linear { start: beta_start, end: 0.02 };
     let schedule = NoiseSchedule::new(&betas, 1000).unwrap();
     let settings = Settings::new(Convention::Diffusers, Method::Ddim { eta: Eta::DDIM }, 10);
     let plan = Plan::new(&schedule, &change(settings)).unwrap();
-    let start = (0..768).map(|i| f64::from(i) / 768.0).collect();
-    let run = run(&plan, start, 4, &[], |x, t| Output {
-        prediction: x.iter().map(|x| x * t / (t + 1.0)).collect(),
-        spread: vec![],
-    });
+    let run = run(&plan, dummy_start(), 4, &[], dummy_network);
     run.x[10].iter().map(|v| v.abs()).sum()
 }
 
