@@ -1,9 +1,9 @@
 //! What diffusers' solver classes are here: their options read, and their habits of spacing and ending.
 
-use ddim_schedule::Times;
 use ddim_schedule::{
     Coordinates, EpsSource, FinalAlphaBar, Method, Prediction, Settings, Solver, Spacing, X0Limit, solvers,
 };
+use ddim_schedule::{Predecessor, Times};
 use serde_json::{Map, Value};
 
 use crate::error::SchedulerConfigError as Error;
@@ -60,11 +60,13 @@ impl SchedulerConfig {
         };
         let spacing = options.sigma_spacing()?.or(self.solver_spacing(family)).unwrap_or(settings.spacing);
         let times = if family == Family::LogSnr { self.times(&spacing) } else { settings.times };
+        let predecessor = if family == Family::Pndm { Predecessor::Stride } else { settings.predecessor };
         let lambda_min = options.number("lambda_min_clipped", settings.lambda_min)?;
         Ok(Settings {
             spacing,
             times,
             lambda_min,
+            predecessor,
             limit,
             final_alpha_bar: end,
             eps_source: EpsSource::Rederived,
@@ -169,14 +171,22 @@ impl Options<'_> {
                 flag("lower_order_final", true)?,
                 flag("euler_at_final", false)?,
             ),
-            "DPMSolverSinglestepScheduler" => format!("{}-single:order={order}", self.algorithm()?),
+            "DPMSolverSinglestepScheduler" => format!(
+                "{}-single:order={order},variant={},lower_order_final={}",
+                self.algorithm()?,
+                self.variant("midpoint", &["midpoint", "heun"])?,
+                flag("lower_order_final", false)?,
+            ),
             "UniPCMultistepScheduler" => format!(
-                "unipc:order={order},variant={},predicts={}{}",
+                "unipc:order={order},variant={},predicts={},lower_order_final={}{}",
                 self.variant("bh2", &["bh1", "bh2"])?,
                 if flag("predict_x0", true)? { "x0" } else { "eps" },
+                flag("lower_order_final", true)?,
                 self.without_corrector()?,
             ),
-            "DEISMultistepScheduler" => format!("deis:order={order}"),
+            "DEISMultistepScheduler" => {
+                format!("deis:order={order},lower_order_final={}", flag("lower_order_final", true)?)
+            }
             "EulerDiscreteScheduler" | "EDMEulerScheduler" => "euler".to_owned(),
             "EulerAncestralDiscreteScheduler" => "euler-a".to_owned(),
             "HeunDiscreteScheduler" => "heun".to_owned(),

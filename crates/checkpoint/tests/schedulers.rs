@@ -33,6 +33,7 @@ fn the_defaults_are_those_of_diffusers() {
         last_noise: LastNoise::UnlessTimestepZero,
         convention: Convention::Diffusers,
         times: Times::Real,
+        lambda_min: f64::NEG_INFINITY,
         direction: Direction::Decode,
         strength: 1.0,
     };

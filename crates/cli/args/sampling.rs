@@ -163,7 +163,9 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_name = "ETA", allow_negative_numbers = true)]
     pub(crate) eta: Option<EtaChoice>,
 
-    #[arg(long, value_name = "NAME", help = solver_help())]
+    /// The method, with its options as in dpm++:order=3; --help lists them all [default: ddim, or the method that
+    /// --scheduler-config names]
+    #[arg(long, value_name = "NAME", long_help = every_solver())]
     pub(crate) solver: Option<Method>,
 
     /// How the steps are spread: over the training timesteps (uniform, quad, leading, trailing, linspace, ddimN, or
@@ -194,16 +196,20 @@ pub(crate) struct PlanArgs {
 }
 
 /// Help for `--solver`, with every solver there is.
-fn solver_help() -> String {
-    let mut text = "The method; options follow a colon, as in euler:churn=40 [default: ddim, or the method that \
-                    --scheduler-config names]\n- ddim: Song et al. 2020, takes --eta\n- ddpm: ancestral sampling, Ho \
-                    et al. 2020"
-        .to_owned();
+fn every_solver() -> String {
+    let mut text =
+        "The method; options follow a colon, as in dpm++:order=3,variant=heun [default: ddim, or the method \
+                    that --scheduler-config names]\n\
+                    - ddim: Song et al. 2020, takes --eta\n\
+                    - ddpm: ancestral sampling, Ho et al. 2020"
+            .to_owned();
     for solver in solvers::all() {
+        text.push_str(&format!("\n- {}: {}", solver.name(), solver.about()));
         let options: Vec<String> =
             solver.options().iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let options = if options.is_empty() { String::new() } else { format!("; {}", options.join(",")) };
-        text.push_str(&format!("\n- {}: {}{options}", solver.name(), solver.about()));
+        if !options.is_empty() {
+            text.push_str(&format!("; {}", options.join(", ")));
+        }
     }
     text
 }

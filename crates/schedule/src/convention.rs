@@ -66,7 +66,13 @@ impl Convention {
         let clip = X0Limit::Clip { range: 1.0 };
         match (self, &exact.method) {
             // Where next to nothing of the picture is left, a network's error is multiplied by the noise level.
-            (Self::Exact, Method::Solver(_)) => Settings { lambda_min: SOLVERS_LAMBDA_MIN, ..exact },
+            (Self::Exact, Method::Solver(solver)) => {
+                let spacing = match solver.coordinates() {
+                    Coordinates::Preserving => Spacing::LogSnr,
+                    Coordinates::Exploding => Spacing::Karras { rho: 7.0 },
+                };
+                Settings { spacing, lambda_min: SOLVERS_LAMBDA_MIN, ..exact }
+            }
             (Self::Exact, _) => exact,
             (Self::Diffusers, Method::Solver(solver)) => match solver.coordinates() {
                 Coordinates::Preserving => {

@@ -230,6 +230,20 @@ pub enum ScheduleError {
         time: f64,
     },
 
+    /// A solver that looks back at more calls than there are.
+    #[error(
+        "solver {solver} looks at {calls} calls in a step, and the run has {n_steps} steps: take at least {calls}, or \
+         a lower order, as in {solver}:order={n_steps}"
+    )]
+    History {
+        /// The solver's name.
+        solver: &'static str,
+        /// How many calls a step looks at.
+        calls: usize,
+        /// The steps of the run.
+        n_steps: usize,
+    },
+
     /// A solver on levels for which it has no coefficients.
     #[error("solver {solver}: {problem}")]
     Solver {

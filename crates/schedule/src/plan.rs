@@ -204,6 +204,10 @@ fn rows(path: &Path, settings: &Settings) -> Result<(Vec<Row>, Coordinates, Kept
             if noisiest.alpha_bar == 0.0 {
                 return Err(ScheduleError::InfiniteNoise { solver: solver.name(), time: noisiest.time });
             }
+            let (calls, n_steps) = (solver.min_steps(), path.n_steps());
+            if calls > n_steps {
+                return Err(ScheduleError::History { solver: solver.name(), calls, n_steps });
+            }
             return Ok((solver.rows(path)?, solver.coordinates(), solver.keeps()));
         }
         (Direction::Decode, method) => one_step_rows(path, settings, method),

@@ -31,6 +31,11 @@ pub trait Solver: fmt::Debug + Send + Sync {
     /// What it remembers of earlier calls.
     fn keeps(&self) -> Kept;
 
+    /// The fewest steps that it can be asked for: as many as there are calls that a step looks at.
+    fn min_steps(&self) -> usize {
+        1
+    }
+
     /// The rows, in order of use, one for each call of the network.
     ///
     /// # Errors

@@ -79,12 +79,14 @@ impl Churn {
 
 #[cfg(test)]
 mod tests {
-    use crate::{BetaSchedule, Convention, Method, NoiseSchedule, Plan, Settings, Step, StepNoise, solvers};
+    use crate::{
+        BetaSchedule, Convention, Method, NoiseSchedule, Plan, Settings, Spacing, Step, StepNoise, solvers,
+    };
 
     fn steps(solver: &str) -> Vec<Step> {
         let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000).unwrap();
         let method = Method::Solver(solvers::parse(solver).unwrap().into());
-        let settings = Settings::new(Convention::Exact, method, 10);
+        let settings = Settings { spacing: Spacing::Uniform, ..Settings::new(Convention::Exact, method, 10) };
         Plan::new(&schedule, &settings).unwrap().steps().to_vec()
     }
 

@@ -1,7 +1,7 @@
 //! DEIS (Zhang & Chen 2023).
 
 use super::choices::{Words, put, refusal};
-use super::exponential::{Exponential, check, nodes, quadrature};
+use super::exponential::{Exponential, nodes, quadrature};
 use super::{Ending, Equation, Order, Predicted};
 use crate::{Coordinates, Kept, Path, Row, ScheduleError, Solver};
 
@@ -58,8 +58,11 @@ impl Solver for Deis {
         Kept::Eps
     }
 
+    fn min_steps(&self) -> usize {
+        self.order.number()
+    }
+
     fn rows(&self, path: &Path) -> Result<Vec<Row>, ScheduleError> {
-        check(self, path)?;
         let levels = path.levels();
         let row = |i: usize| {
             let (from, to) = (levels[i], levels[i + 1]);

@@ -1,7 +1,7 @@
 //! Singlestep DPM-Solver and DPM-Solver++ (Lu et al. 2022a and 2022b), over the levels of the path.
 
 use super::choices::{Words, put, refusal};
-use super::exponential::{Exponential, check, nodes, one_call_older, quadrature, sum};
+use super::exponential::{Exponential, nodes, one_call_older, quadrature, sum};
 use super::{Ending, Equation, Order, Predicted, Variant};
 use crate::{Coordinates, Kept, Level, Path, Row, ScheduleError, Solver};
 
@@ -130,8 +130,11 @@ impl Solver for DpmSinglestep {
         self.predicted.kept()
     }
 
+    fn min_steps(&self) -> usize {
+        self.order.number()
+    }
+
     fn rows(&self, path: &Path) -> Result<Vec<Row>, ScheduleError> {
-        check(self, path)?;
         let mut rows = Vec::new();
         for order in self.orders(path) {
             let first = rows.len();

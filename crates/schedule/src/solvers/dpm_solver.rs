@@ -1,7 +1,7 @@
 //! Multistep DPM-Solver and DPM-Solver++ (Lu et al. 2022a and 2022b), with and without noise.
 
 use super::choices::{Words, put, refusal};
-use super::exponential::{Exponential, check, nodes, quadrature};
+use super::exponential::{Exponential, nodes, quadrature};
 use super::{Ending, Equation, Order, Predicted, Variant};
 use crate::{Coordinates, Kept, Path, Row, ScheduleError, Solver};
 
@@ -128,8 +128,11 @@ impl Solver for DpmSolver {
         self.predicted.kept()
     }
 
+    fn min_steps(&self) -> usize {
+        self.order.number()
+    }
+
     fn rows(&self, path: &Path) -> Result<Vec<Row>, ScheduleError> {
-        check(self, path)?;
         let levels = path.levels();
         let row = |i: usize| {
             let (from, to) = (levels[i], levels[i + 1]);

@@ -1,7 +1,8 @@
 //! Euler's method in the noise level (Karras et al. 2022, Algorithm 2 without its second half).
 
+use super::Churn;
+use super::choices::Words;
 use super::choices::{put, refusal};
-use super::{Churn, Words};
 use crate::{Coordinates, Kept, Level, Path, Row, ScheduleError, Solver};
 
 /// `y + (noise_level' - noise_level) eps`: the same map as DDIM without noise, for a state that is

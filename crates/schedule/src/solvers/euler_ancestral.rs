@@ -68,7 +68,7 @@ impl Solver for EulerAncestral {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{BetaSchedule, Convention, Method, NoiseSchedule, Plan, Settings};
+    use crate::{BetaSchedule, Convention, Method, NoiseSchedule, Plan, Settings, Spacing};
 
     /// `y = x/signal`: the coefficients of a step in x0, eps and z are DDIM's, divided by the signal where the
     /// step ends. In f64, with coefficients of up to 160.
@@ -76,7 +76,9 @@ mod tests {
     fn the_steps_are_those_of_ddim() {
         let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000).unwrap();
         for eta in [0.0, 0.3, 1.0].map(|eta| Eta::new(eta).unwrap()) {
-            let plan = |method| Plan::new(&schedule, &Settings::new(Convention::Exact, method, 12)).unwrap();
+            let settings =
+                |method| Settings { spacing: Spacing::Uniform, ..Settings::new(Convention::Exact, method, 12) };
+            let plan = |method| Plan::new(&schedule, &settings(method)).unwrap();
             let ddim = plan(Method::Ddim { eta });
             let ancestral = plan(Method::solver(EulerAncestral { eta }));
             for (ddim, ancestral) in ddim.steps().iter().zip(ancestral.steps()) {

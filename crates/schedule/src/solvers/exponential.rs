@@ -11,7 +11,7 @@
 //! A method says how `m` goes on between the calls, and that is all that it says.
 
 use super::{Equation, Predicted};
-use crate::{Level, Path, Row, ScheduleError, Solver, StepNoise};
+use crate::{Level, Row, StepNoise};
 
 /// One step of the exact solution, whose integral is left open.
 pub(super) struct Exponential {
@@ -123,22 +123,6 @@ pub(super) fn sum(a: f64, x: &[f64], b: f64, y: &[f64]) -> Vec<f64> {
     (0..x.len().max(y.len())).map(|i| a * at(x, i) + b * at(y, i)).collect()
 }
 
-/// Refuses levels at which lambda is infinite, before the end of the path.
-pub(super) fn check(solver: &dyn Solver, path: &Path) -> Result<(), ScheduleError> {
-    let clean = |level: &&Level| level.alpha_bar == 1.0;
-    match path.levels()[..path.n_steps()].iter().find(clean) {
-        None => Ok(()),
-        Some(level) => Err(ScheduleError::Solver {
-            solver: solver.name(),
-            problem: format!(
-                "at time {} alpha_bar rounds to 1 and log-SNR is infinite: use a schedule whose lowest noise \
-                 level is above 1e-7",
-                level.time
-            ),
-        }),
-    }
-}
-
 /// `phi_k(z) = sum_j z^j/(j + k)!`, which is `(phi_{k-1}(z) - 1/(k-1)!)/z` (Hochbruck & Ostermann 2010, section
 /// 2). Near 0 that difference would lose its digits.
 fn phi(k: usize, z: f64) -> f64 {
@@ -164,11 +148,11 @@ fn factorial(k: usize) -> f64 {
 
 /// The rows from noise level 4 over 2 and 1 to the picture: h is ln 2 in all steps but the last.
 #[cfg(test)]
-pub(super) fn rows_of_halving_noise(solver: &dyn Solver) -> Vec<Row> {
+pub(super) fn rows_of_halving_noise(solver: &dyn crate::Solver) -> Vec<Row> {
     use crate::{Convention, NoiseSchedule, Settings};
     let schedule = NoiseSchedule::of_noise_levels(1.0, 4.0, 3).expect("rising noise levels");
     let settings = Settings::new(Convention::Exact, crate::Method::SigmaHat, 3);
-    let path = Path::new(&schedule, &settings).expect("three levels");
+    let path = crate::Path::new(&schedule, &settings).expect("three levels");
     solver.rows(&path).expect("rows")
 }
 

@@ -83,11 +83,12 @@ impl Solver for Iddim {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{BetaSchedule, Convention, Method, NoiseSchedule, Plan, Settings, Step};
+    use crate::{BetaSchedule, Convention, Method, NoiseSchedule, Plan, Settings, Spacing, Step};
 
     fn steps(method: Method) -> Vec<Step> {
         let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000).unwrap();
-        Plan::new(&schedule, &Settings::new(Convention::Exact, method, 10)).unwrap().steps().to_vec()
+        let settings = Settings { spacing: Spacing::Uniform, ..Settings::new(Convention::Exact, method, 10) };
+        Plan::new(&schedule, &settings).unwrap().steps().to_vec()
     }
 
     #[test]

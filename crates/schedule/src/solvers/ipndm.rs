@@ -60,6 +60,10 @@ impl Solver for Ipndm {
         Kept::Eps
     }
 
+    fn min_steps(&self) -> usize {
+        self.order
+    }
+
     fn rows(&self, path: &Path) -> Result<Vec<Row>, ScheduleError> {
         let row = |i: usize| {
             let (from, to) = (path.levels()[i], path.levels()[i + 1]);

@@ -62,6 +62,10 @@ impl Solver for Lms {
         Kept::Eps
     }
 
+    fn min_steps(&self) -> usize {
+        self.order
+    }
+
     fn rows(&self, path: &Path) -> Result<Vec<Row>, ScheduleError> {
         let noise_levels: Vec<f64> = path.levels().iter().map(|level| level.noise_level()).collect();
         let row = |i: usize| {

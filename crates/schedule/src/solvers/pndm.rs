@@ -1,7 +1,8 @@
 //! Pseudo numerical methods on DDIM's step (Liu et al. 2022).
 
+use super::adams;
+use super::choices::Words;
 use super::choices::{put, refusal};
-use super::{Words, adams};
 use crate::{Coordinates, Kept, Level, Path, Predecessor, Row, ScheduleError, Solver};
 
 /// DDIM's step with an eps that is averaged over calls, by Adams and Bashforth's weights for equal steps: all of

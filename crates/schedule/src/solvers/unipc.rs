@@ -1,7 +1,7 @@
 //! UniPC (Zhao et al. 2023).
 
 use super::choices::{Words, put, refusal};
-use super::exponential::{Exponential, check, nodes, one_call_older, quadrature, sum};
+use super::exponential::{Exponential, nodes, one_call_older, quadrature, sum};
 use super::{Ending, Equation, Order, Predicted};
 use crate::{Coordinates, Kept, Level, Path, Row, ScheduleError, Solver};
 
@@ -135,8 +135,11 @@ impl Solver for UniPc {
         self.predicted.kept()
     }
 
+    fn min_steps(&self) -> usize {
+        self.order.number()
+    }
+
     fn rows(&self, path: &Path) -> Result<Vec<Row>, ScheduleError> {
-        check(self, path)?;
         let row = |i: usize| {
             let (from, to) = (path.levels()[i], path.levels()[i + 1]);
             let step = self.step(from, to);

@@ -29,17 +29,21 @@ fn every_solver() -> Vec<String> {
     texts
 }
 
+fn min_steps(solver: &str) -> usize {
+    solvers::parse(solver).unwrap().min_steps()
+}
+
 fn method(solver: &str) -> Method {
     Method::Solver(solvers::parse(solver).unwrap().into())
 }
 
 /// Where all pictures are one, x0 and eps do not change along the way, and every solver ends at that picture: with
-/// one step, with fewer steps than it could look back to, and with many.
+/// as few steps as it can have, and with many.
 #[test]
 fn a_network_that_knows_the_picture_draws_it() {
     let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000).unwrap();
     for text in every_solver() {
-        for n_steps in [1, 2, 3, 4, 7, 16] {
+        for n_steps in [1, 2, 3, 4, 7, 16].into_iter().filter(|n_steps| *n_steps >= min_steps(&text)) {
             // With noise and eps large steps leave far more noise than a level has, and only x0 itself is right.
             let first = (!text.starts_with("sde-dpm:")).then_some(FinalAlphaBar::First);
             for end in [FinalAlphaBar::One].into_iter().chain(first) {
@@ -69,7 +73,7 @@ fn a_network_that_knows_the_picture_draws_it() {
 fn histories_are_no_longer_than_the_past() {
     let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000).unwrap();
     for text in every_solver() {
-        for n_steps in 1..=20 {
+        for n_steps in min_steps(&text)..=20 {
             let plan = Plan::new(&schedule, &Settings::new(Convention::Exact, method(&text), n_steps)).unwrap();
             for (i, step) in plan.steps().iter().enumerate() {
                 assert!(step.history.len() <= i && step.history.len() <= 3, "{text}, {n_steps} steps, {i}");
@@ -200,20 +204,23 @@ fn refused_options() {
     }
 }
 
-/// Where log-SNR is infinite there is no coefficient: at the noisy end, and at a clean level that is not the end.
+/// Where log-SNR is infinite there is no coefficient; nor for a past that is longer than the run.
 #[test]
 fn refused_levels() {
-    let zero_snr = NoiseSchedule::new(&BetaSchedule::DDPM, 1000).unwrap().rescaled_to_zero_snr();
-    let clean = NoiseSchedule::of_noise_levels(1e-9, 1.0, 10).unwrap();
+    let ddpm = NoiseSchedule::new(&BetaSchedule::DDPM, 1000).unwrap();
+    let zero_snr = ddpm.clone().rescaled_to_zero_snr();
     for text in every_solver() {
         let settings = Settings {
             prediction: ddim_schedule::Prediction::V,
+            spacing: Spacing::Uniform,
+            lambda_min: f64::NEG_INFINITY,
             ..Settings::new(Convention::Exact, method(&text), 10)
         };
         let error = Plan::new(&zero_snr, &settings).unwrap_err();
         assert!(matches!(error, ScheduleError::InfiniteNoise { .. }), "{error}");
-        let error = Plan::new(&clean, &settings).unwrap_err();
-        assert!(matches!(error, ScheduleError::Solver { .. }), "{error}");
+        let settings = Settings { n_steps: min_steps(&text) - 1, ..settings };
+        let error = Plan::new(&ddpm, &settings).unwrap_err();
+        assert!(matches!(error, ScheduleError::History { .. } | ScheduleError::StepCount { .. }), "{error}");
     }
 }
 
