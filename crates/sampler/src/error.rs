@@ -33,4 +33,21 @@ pub enum SampleError {
         /// Channels that the plan needs at least.
         needed: usize,
     },
+    /// Corrections that make no sense.
+    #[error(
+        "{steps} Langevin steps at a signal-to-noise ratio of {snr}: use 1 to 1023 steps and a ratio above 0, such \
+         as 0.16, and at most 1"
+    )]
+    Langevin {
+        /// Corrections before a step.
+        steps: usize,
+        /// Signal-to-noise ratio of each.
+        snr: f64,
+    },
+    /// A plan that cannot be corrected on the way.
+    #[error(
+        "this solver looks back at states that a Langevin correction would move away from: correct a solver that \
+         calls the network once a step and remembers nothing, such as ddim, ddpm or euler"
+    )]
+    RemembersThePast,
 }

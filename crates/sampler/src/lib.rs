@@ -6,9 +6,11 @@
 //! device is: results live where their inputs live.
 //!
 //! * [`sample`] is the loop, [`Observation`] what it shows, [`Outcome`] how it ends.
+//! * [`sample_corrected`] is the loop with Langevin corrections between its steps.
 //! * [`PictureNoise`] gives each picture a stream of its own; [`GivenNoise`] repeats somebody else's run.
 //! * [`guide`] is classifier-free guidance, for use inside the function given to the loop.
 
+mod corrector;
 mod error;
 mod guidance;
 mod health;
@@ -17,10 +19,13 @@ mod noise;
 mod normals;
 mod sample;
 mod step;
+mod uniforms;
 mod update;
 
+pub use corrector::{Langevin, sample_corrected};
 pub use error::SampleError;
 pub use guidance::guide;
 pub use noise::{GivenNoise, Noise, PictureNoise};
 pub use normals::fill_normals;
 pub use sample::{Call, Observation, Outcome, sample};
+pub use uniforms::{fill_signs, fill_uniforms};

@@ -3,7 +3,10 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
-use crate::fill_normals;
+use crate::{fill_normals, fill_signs, fill_uniforms};
+
+/// The first stream of the noise of Langevin corrections: above those of all steps, and below 2^31.
+const LANGEVIN: u32 = 1 << 30;
 
 /// The standard normal numbers of a batch of pictures.
 ///
@@ -15,9 +18,20 @@ pub trait Noise {
 
     /// The noise added at step `index`, counted from 0 at the noisy end.
     fn step(&mut self, index: usize, shape: [usize; 4], device: &Device) -> Tensor<4>;
+
+    /// The noise of the `correction`-th Langevin correction before step `index`, both counted from 0; only
+    /// [`sample_corrected`](crate::sample_corrected) asks for it.
+    ///
+    /// # Panics
+    ///
+    /// Unless a kind of noise says otherwise: it has none for corrections.
+    fn langevin(&mut self, index: usize, correction: usize, _: [usize; 4], _: &Device) -> Tensor<4> {
+        panic!("this noise has none for correction {correction} before step {index}: draw without corrections")
+    }
 }
 
-/// A stream of its own for every picture: picture `k` of a seed gets the same numbers in any batch, on any
+/// A stream of its own for every picture (0 is the initial noise, `k + 1` that of step `k`, and from 2^30 on come
+/// those of Langevin corrections): picture `k` of a seed gets the same numbers in any batch, on any
 /// number of threads and after any restart.
 ///
 /// ```
@@ -43,12 +57,33 @@ impl PictureNoise {
         Self { streams: streams.into_iter().collect() }
     }
 
+    /// Numbers that are uniform in `[0, 1)`, see [`fill_uniforms`]; `stream` is of the caller's choice, and should
+    /// not be one of a run with the same seed.
+    pub fn uniforms(&self, stream: u32, shape: [usize; 4], device: &Device) -> Tensor<4> {
+        self.fill(fill_uniforms, stream, shape, device)
+    }
+
+    /// Signs, see [`fill_signs`]; for `stream` see [`uniforms`](Self::uniforms).
+    pub fn signs(&self, stream: u32, shape: [usize; 4], device: &Device) -> Tensor<4> {
+        self.fill(fill_signs, stream, shape, device)
+    }
+
     fn draw(&self, stream: u32, shape: [usize; 4], device: &Device) -> Tensor<4> {
+        self.fill(fill_normals, stream, shape, device)
+    }
+
+    fn fill(
+        &self,
+        fill: fn(u64, u64, u32, &mut [f32]),
+        stream: u32,
+        shape: [usize; 4],
+        device: &Device,
+    ) -> Tensor<4> {
         let [n, c, h, w] = shape;
         assert_eq!(n, self.streams.len(), "one noise stream for each picture of the batch");
         let mut values = vec![0.0f32; n * c * h * w];
         let pictures = values.par_chunks_mut(c * h * w).zip(&self.streams);
-        pictures.for_each(|(out, &(seed, picture))| fill_normals(seed, picture, stream, out));
+        pictures.for_each(|(out, &(seed, picture))| fill(seed, picture, stream, out));
         Tensor::from_data(TensorData::new(values, shape), device)
     }
 }
@@ -61,6 +96,16 @@ impl Noise for PictureNoise {
     fn step(&mut self, index: usize, shape: [usize; 4], device: &Device) -> Tensor<4> {
         self.draw(index as u32 + 1, shape, device)
     }
+
+    fn langevin(&mut self, index: usize, correction: usize, shape: [usize; 4], device: &Device) -> Tensor<4> {
+        self.draw(langevin_stream(index, correction), shape, device)
+    }
+}
+
+/// Streams of 2^20 steps of 2^10 corrections: more than a plan has steps, and as many as [`Langevin`](crate::Langevin)
+/// allows.
+fn langevin_stream(index: usize, correction: usize) -> u32 {
+    LANGEVIN + ((index as u32) << 10 | correction as u32)
 }
 
 /// Noise given by the caller, to repeat a run of another implementation.

@@ -5,7 +5,7 @@
 //! roots are used, which IEEE 754 rounds the same everywhere: every machine draws the same bits.
 
 /// Numbers drawn at once: enough independent lanes for the compiler to vectorise every loop below.
-const LANES: usize = 16;
+pub(crate) const LANES: usize = 16;
 
 /// Fills `out` with the standard normal numbers of one picture at one step.
 ///
@@ -37,7 +37,7 @@ pub fn fill_normals(seed: u64, picture: u64, stream: u32, out: &mut [f32]) {
 }
 
 /// The four outputs of `LANES` consecutive counters, output by output.
-fn philox_lanes(seed: u64, picture: u64, stream: u32, first_block: u32) -> [[u32; LANES]; 4] {
+pub(crate) fn philox_lanes(seed: u64, picture: u64, stream: u32, first_block: u32) -> [[u32; LANES]; 4] {
     let mut key = [seed as u32, (seed >> 32) as u32];
     let mut c0: [u32; LANES] = std::array::from_fn(|lane| first_block.wrapping_add(lane as u32));
     let mut c1 = [stream; LANES];

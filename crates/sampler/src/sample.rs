@@ -113,6 +113,6 @@ pub fn sample(
 }
 
 /// The network's input; scale 1 costs nothing.
-fn scaled(x: Tensor<4>, scale: f64) -> Tensor<4> {
+pub(crate) fn scaled(x: Tensor<4>, scale: f64) -> Tensor<4> {
     if scale == 1.0 { x } else { x * scale }
 }

@@ -1,0 +1,134 @@
+//! Predictor and corrector: Langevin steps between the steps of a plan.
+
+use std::ops::ControlFlow;
+
+use burn::tensor::Tensor;
+use ddim_schedule::{Kept, Plan, Step, StepNoise};
+
+use crate::health::Health;
+use crate::sample::{Call, Observation, Outcome, scaled};
+use crate::step::{Added, Stepped, advance};
+use crate::update::Update;
+use crate::{Noise, SampleError};
+
+/// Langevin corrections (Song et al. 2021, "Score-based generative modeling through stochastic differential
+/// equations", Algorithm 4): at one noise level, `x + e score + sqrt(2 e) z` with
+/// `e = 2 (snr |z| / |score|)^2`.
+///
+/// The paper averages the two norms over the batch. Here each picture has its own, so that it does not depend on
+/// what else is in its batch. Algorithm 5's factor `1 - beta` belongs to the training steps between two levels, of
+/// which a short plan skips most, and is left out; then a correction is the same in all coordinates (MATH.md).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Langevin {
+    steps: usize,
+    snr: f64,
+}
+
+impl Langevin {
+    /// `steps` corrections, each a network call, at the start of every step of a plan but the first.
+    ///
+    /// # Errors
+    ///
+    /// [`SampleError::Langevin`] for none or more than 1023 steps, and for a ratio that is not in (0, 1].
+    ///
+    /// ```
+    /// use ddim_sampler::Langevin;
+    /// assert_eq!(Langevin::new(2, 0.16)?.calls(10), 10 + 2 * 9);
+    /// assert!(Langevin::new(1, 0.0).unwrap_err().to_string().contains("above 0, such as 0.16"));
+    /// # Ok::<(), ddim_sampler::SampleError>(())
+    /// ```
+    pub fn new(steps: usize, snr: f64) -> Result<Self, SampleError> {
+        let allowed = (1..1024).contains(&steps) && snr > 0.0 && snr <= 1.0;
+        if allowed { Ok(Self { steps, snr }) } else { Err(SampleError::Langevin { steps, snr }) }
+    }
+
+    /// Corrections before a step.
+    pub fn steps(&self) -> usize {
+        self.steps
+    }
+
+    /// The signal-to-noise ratio `r`: how long a correction is.
+    pub fn snr(&self) -> f64 {
+        self.snr
+    }
+
+    /// The network calls of a plan of `n_steps` steps, its own included.
+    pub fn calls(&self, n_steps: usize) -> usize {
+        n_steps + self.steps * n_steps.saturating_sub(1)
+    }
+
+    /// Whether a plan can be corrected: only if no step looks back.
+    ///
+    /// # Errors
+    ///
+    /// [`SampleError::RemembersThePast`] if one does.
+    pub fn check(&self, plan: &Plan) -> Result<(), SampleError> {
+        let looks_back = plan.kept() != Kept::Nothing || plan.steps().iter().any(|step| step.c_start != 0.0);
+        if looks_back { Err(SampleError::RemembersThePast) } else { Ok(()) }
+    }
+}
+
+/// [`sample`](crate::sample) with corrections: the plan's steps are the predictor, and where each has arrived
+/// Langevin steps correct the distribution, except at the clean end, where there is no score. A corrected run calls
+/// the network [`Langevin::calls`] times.
+///
+/// # Errors
+///
+/// As [`sample`](crate::sample), and [`SampleError::RemembersThePast`].
+pub fn sample_corrected(
+    plan: &Plan,
+    langevin: Langevin,
+    mut x: Tensor<4>,
+    mut network: impl FnMut(Tensor<4>, Call) -> Tensor<4>,
+    noise: &mut dyn Noise,
+    mut observe: impl FnMut(&Observation) -> ControlFlow<()>,
+) -> Result<Outcome, SampleError> {
+    langevin.check(plan)?;
+    let (shape, device) = (x.dims(), x.device());
+    let n_steps = plan.steps().len();
+    let mut health = Health::new(plan);
+    for (index, step) in plan.steps().iter().enumerate() {
+        let mut call =
+            |x: &Tensor<4>| network(scaled(x.clone(), step.input_scale), Call { index, time: step.time });
+        let corrections = if index == 0 { 0 } else { langevin.steps };
+        let eps = Update::new(plan, &eps_alone(step));
+        for correction in 0..corrections {
+            let out = call(&x);
+            let Stepped { next: eps, verdict, .. } = advance(&eps, x.clone(), out, Added::default())?;
+            health.record(index, verdict)?;
+            x = corrected(x, eps, noise.langevin(index, correction, shape, &device), step, langevin.snr);
+        }
+        let out = call(&x);
+        let z = (step.noise != StepNoise::None).then(|| noise.step(index, shape, &device));
+        let added = Added { noise: z, history: None };
+        let Stepped { next, x0, verdict, .. } = advance(&Update::new(plan, step), x, out, added)?;
+        health.record(index, verdict)?;
+        x = next;
+        let seen = observe(&Observation { index, n_steps, x: &x, x0: &x0 });
+        if seen.is_break() && index + 1 < n_steps {
+            return Ok(Outcome::Stopped { x, steps_taken: index + 1 });
+        }
+    }
+    health.finish()?;
+    Ok(Outcome::Finished(x))
+}
+
+/// The step whose result is its eps, limited and rederived as the plan says.
+fn eps_alone(step: &Step) -> Step {
+    Step { c_x: 0.0, c_x0: 0.0, c_eps: 1.0, noise: StepNoise::None, ..step.clone() }
+}
+
+/// One Langevin step. With `score = -eps / noise` and `e` as in [`Langevin`], `e score` is
+/// `-2 (snr |z| / |eps|)^2 noise eps`.
+fn corrected(x: Tensor<4>, eps: Tensor<4>, z: Tensor<4>, step: &Step, snr: f64) -> Tensor<4> {
+    let noise = step.marginal.noise;
+    let ratio = norms(z.clone()) / norms(eps.clone()) * snr;
+    let drift = eps * (ratio.clone().square() * (-2.0 * noise));
+    x + drift + z * (ratio * (2.0 * noise))
+}
+
+/// The Euclidean norm of each picture, `[n, 1, 1, 1]`.
+fn norms(x: Tensor<4>) -> Tensor<4> {
+    let [n, c, h, w] = x.dims();
+    x.square().reshape([n, c * h * w]).sum_dim(1).sqrt().reshape([n, 1, 1, 1])
+}
