@@ -162,7 +162,7 @@ pub use method::{Method, Variance};
 pub use noise_schedule::NoiseSchedule;
 pub use path::Path;
 pub use plan::Plan;
-pub use prediction::{Prediction, PredictionCoefficients};
+pub use prediction::{Prediction, PredictionCoefficients, View};
 pub use rounding::PixelRounding;
 pub use settings::{Direction, FinalAlphaBar, LastNoise, Predecessor, Settings, Times};
 pub use sigma::{beta_between, posterior_variance, sigma, sigma_hat};

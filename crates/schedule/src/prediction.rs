@@ -27,13 +27,13 @@ pub enum Prediction {
 
 /// A call of the network at some level: what it is given, and what its output stands for.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct View {
+pub struct View {
     /// The time it is told.
-    pub(crate) time: f64,
+    pub time: f64,
     /// What the state is multiplied with before the network sees it.
-    pub(crate) input_scale: f64,
+    pub input_scale: f64,
     /// (x0, eps) from the state and the output.
-    pub(crate) coefficients: PredictionCoefficients,
+    pub coefficients: PredictionCoefficients,
 }
 
 impl Prediction {
@@ -55,7 +55,13 @@ impl Prediction {
     }
 
     /// The call at a level, for a state in these coordinates.
-    pub(crate) fn view(self, level: Level, coordinates: Coordinates) -> View {
+    ///
+    /// ```
+    /// use ddim_schedule::{Coordinates, Level, Prediction};
+    /// let view = Prediction::V.view(Level { time: 500.0, alpha_bar: 0.2 }, Coordinates::Exploding);
+    /// assert_eq!((view.time, view.input_scale), (500.0, 0.2_f64.sqrt()));
+    /// ```
+    pub fn view(self, level: Level, coordinates: Coordinates) -> View {
         let (signal, noise, noise_level) = (level.signal(), level.noise(), level.noise_level());
         let preserving = |[x0_from_x, x0_from_out, eps_from_x, eps_from_out]: [f64; 4]| {
             let coefficients = PredictionCoefficients { x0_from_x, x0_from_out, eps_from_x, eps_from_out };

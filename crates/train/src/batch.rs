@@ -1,10 +1,10 @@
 //! From pictures to what the network is shown and what it should say.
 
 use crate::draw::{Draws, Purpose};
-use crate::{Flip, Recipe};
+use crate::{Flip, Objective, Recipe};
 use burn::tensor::{Device, Tensor, TensorData};
 use ddim_data::ImageSet;
-use ddim_sampler::fill_normals;
+use ddim_sampler::{fill_normals, fill_signs};
 use ddim_schedule::{Marginal, NoiseSchedule, Prediction};
 use std::ops::Range;
 
@@ -13,10 +13,13 @@ use std::ops::Range;
 pub(crate) struct Batch {
     /// Noisy pictures \[n, c, h, w\].
     pub(crate) x_t: Vec<f32>,
-    /// What the network should say, of the same shape.
+    /// What the network should say, of the same shape; under the implicit objective the directions along which its
+    /// slope is taken.
     pub(crate) target: Vec<f32>,
     /// The timestep of each picture.
     pub(crate) times: Vec<f64>,
+    /// `alpha_bar` of each picture.
+    pub(crate) alpha_bars: Vec<f64>,
     /// The class of each picture; empty without classes.
     pub(crate) labels: Vec<usize>,
     /// \[c, h, w\].
@@ -24,7 +27,7 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// The noisy pictures and the targets as tensors.
+    /// The noisy pictures, and the targets or directions, as tensors.
     pub(crate) fn tensors(&self, device: &Device) -> (Tensor<4>, Tensor<4>) {
         let [c, h, w] = self.shape;
         let tensor = |values: &Vec<f32>| {
@@ -39,6 +42,7 @@ pub(crate) struct Batches<'a> {
     set: &'a ImageSet,
     schedule: NoiseSchedule,
     prediction: Prediction,
+    objective: Objective,
     draws: Draws,
     noise_seed: u64,
     batch_size: usize,
@@ -60,6 +64,7 @@ impl<'a> Batches<'a> {
             set,
             schedule,
             prediction,
+            objective: recipe.objective,
             draws,
             noise_seed: draws.bits(Purpose::Noise, 0),
             batch_size: recipe.batch_size,
@@ -90,10 +95,16 @@ impl<'a> Batches<'a> {
         let x0 = self.clean(picture, position);
         let mut eps = vec![0.0; x0.len()];
         fill_normals(self.noise_seed, position, 0, &mut eps);
-        let q = Marginal::new(self.schedule.alpha_bar(timestep));
+        let alpha_bar = self.schedule.alpha_bar(timestep);
+        batch.alpha_bars.push(alpha_bar);
+        let q = Marginal::new(alpha_bar);
         let (signal, noise) = (q.signal as f32, q.noise as f32);
         batch.x_t.extend(x0.iter().zip(&eps).map(|(x0, eps)| signal * x0 + noise * eps));
         match self.prediction {
+            _ if self.objective == Objective::Implicit => {
+                fill_signs(self.noise_seed, position, 1, &mut eps);
+                batch.target.extend(eps);
+            }
             Prediction::Epsilon => batch.target.extend(eps),
             Prediction::X0 => batch.target.extend(x0),
             Prediction::V => batch.target.extend(x0.iter().zip(&eps).map(|(x0, eps)| signal * eps - noise * x0)),

@@ -9,6 +9,7 @@ mod draw;
 mod error;
 mod event;
 mod log;
+mod objective;
 mod optimizer;
 mod preview;
 mod recipe;
@@ -22,5 +23,6 @@ mod testing;
 
 pub use error::{RecipeError, TrainError};
 pub use event::TrainEvent;
+pub use objective::Objective;
 pub use recipe::{Decay, Flip, Recipe};
 pub use run::{Trained, train};

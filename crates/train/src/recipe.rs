@@ -2,7 +2,7 @@
 
 mod check;
 
-use crate::RecipeError;
+use crate::{Objective, RecipeError};
 use ddim_checkpoint::SchedulerConfig;
 use ddim_data::Alpha;
 use ddim_unet::UNet2DConfig;
@@ -45,6 +45,9 @@ pub struct Recipe {
     /// Mirror images of the pictures.
     #[serde(default)]
     pub flip: Flip,
+    /// What is minimised.
+    #[serde(default)]
+    pub objective: Objective,
     /// Optimiser steps.
     pub steps: u64,
     /// Pictures a step.

@@ -2,6 +2,7 @@
 
 use crate::batch::Batches;
 use crate::log::Log;
+use crate::objective::Loss;
 use crate::optimizer::{Optimizer, norm};
 use crate::shards::Shards;
 use crate::state::State;
@@ -37,7 +38,8 @@ pub enum Trained {
 /// Trains a network on pictures, or goes on with a run that lies in `out`.
 ///
 /// The network learns to say which noise was added to a picture (Ho et al. 2020, arXiv:2006.11239, algorithm 1 and
-/// Eq. 14), or, as the recipe's scheduler says, the picture or v.
+/// Eq. 14), or, as the recipe's scheduler says, the picture or v; under [`Objective::Implicit`](crate::Objective) it
+/// learns the same without being told the noise.
 ///
 /// | file in `out` | |
 /// |---|---|
@@ -69,7 +71,8 @@ pub fn train(
     let scheduler = recipe.scheduler()?;
     let schedule = scheduler.noise_schedule().map_err(RecipeError::from)?;
     let batches = Batches::new(recipe, &set, schedule, scheduler.prediction());
-    let shards = Shards::new(run.unet.clone(), device, recipe.shards, recipe.batch_size / recipe.shards)?;
+    let loss = Loss { objective: recipe.objective, prediction: scheduler.prediction() };
+    let shards = Shards::new(run.unet.clone(), loss, device, recipe.shards, recipe.batch_size / recipe.shards)?;
 
     let mut flow = observe(&TrainEvent::Started { step: run.state.optimizer.step, steps: recipe.steps });
     if run.state.optimizer.step == recipe.steps {

@@ -2,6 +2,7 @@
 
 use crate::TrainError;
 use crate::batch::{Batch, Batches};
+use crate::objective::Loss;
 use crate::weights;
 use burn::tensor::Device;
 use ddim_unet::{Labels, UNet2D};
@@ -10,6 +11,7 @@ use rayon::ThreadPool;
 /// Computes gradients; made once a run.
 pub(crate) struct Shards {
     unet: UNet2D,
+    loss: Loss,
     /// With autodiff.
     device: Device,
     /// A pool of one thread for each shard: what runs in it is not split further, which costs nothing in handing work
@@ -20,18 +22,25 @@ pub(crate) struct Shards {
 
 impl Shards {
     /// `rows` is the size of a shard.
-    pub(crate) fn new(unet: UNet2D, device: &Device, shards: usize, rows: usize) -> Result<Self, TrainError> {
+    pub(crate) fn new(
+        unet: UNet2D,
+        loss: Loss,
+        device: &Device,
+        shards: usize,
+        rows: usize,
+    ) -> Result<Self, TrainError> {
         let pool = |_| rayon::ThreadPoolBuilder::new().num_threads(1).build();
         let pools = (0..shards).map(pool).collect::<Result<_, _>>();
         let pools = pools.map_err(|error| TrainError::Threads { shards, reason: error.to_string() })?;
-        Ok(Shards { unet, device: device.clone().autodiff(), pools, rows })
+        Ok(Shards { unet, loss, device: device.clone().autodiff(), pools, rows })
     }
 
     /// The loss of a step, and its gradient at these weights.
     pub(crate) fn gradient(&self, batches: &Batches, step: u64, weights: &[f32]) -> (f64, Vec<f32>) {
         let shard = |index: usize| {
             let batch = batches.rows(step, index * self.rows..(index + 1) * self.rows);
-            gradient(&weights::replaced(self.unet.clone(), weights, &self.device), &batch, &self.device)
+            let unet = weights::replaced(self.unet.clone(), weights, &self.device);
+            gradient(&unet, self.loss, &batch, &self.device)
         };
         let results: Vec<_> = std::thread::scope(|scope| {
             let shard = &shard;
@@ -48,12 +57,12 @@ impl Shards {
     }
 }
 
-/// The mean squared error over a batch and its gradient: Ho et al. 2020 (arXiv:2006.11239), Eq. 14.
-fn gradient(unet: &UNet2D, batch: &Batch, device: &Device) -> (f64, Vec<f32>) {
+/// The loss over a batch and its gradient.
+fn gradient(unet: &UNet2D, loss: Loss, batch: &Batch, device: &Device) -> (f64, Vec<f32>) {
     let labels = if batch.labels.is_empty() { Labels::None } else { Labels::Index(&batch.labels) };
     let conditioning = unet.condition(&batch.times, &labels, device);
     let (x_t, target) = batch.tensors(device);
-    let loss = (unet.forward(x_t, &conditioning) - target).square().mean();
+    let loss = loss.of(|x| unet.forward(x, &conditioning), x_t, target, &batch.alpha_bars);
     let gradients = loss.backward();
     (f64::from(loss.into_scalar::<f32>()), weights::gradient(unet, gradients))
 }
@@ -90,7 +99,8 @@ mod tests {
         let batches = Batches::new(&recipe, &set, schedule, scheduler.prediction());
         let (unet, first) = initialised(&recipe, &device).expect("fine");
         let weights = at.map_or(first, <[f32]>::to_vec);
-        let shards = Shards::new(unet, &device, shards, recipe.batch_size / shards).expect("threads");
+        let loss = Loss { objective: recipe.objective, prediction: scheduler.prediction() };
+        let shards = Shards::new(unet, loss, &device, shards, recipe.batch_size / shards).expect("threads");
         let (loss, gradient) = shards.gradient(&batches, 1, &weights);
         (loss, gradient, weights)
     }

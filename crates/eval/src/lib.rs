@@ -1,0 +1,24 @@
+//! How good a model is, in numbers.
+//!
+//! A diffusion network is a score: at every noise level it knows the gradient of the logarithm of the density of
+//! noisy pictures, `score = -eps / sqrt(1 - alpha_bar)`. Along the probability flow, the differential equation whose
+//! steps DDIM takes, that is enough to compute the density of a picture itself.
+//!
+//! * [`log_density`] follows a batch of pictures to the noise and adds up the trace of the Jacobian on the way.
+//! * [`velocity_of`] turns a network, whatever it predicts, into the right side of the flow; closed-form scores are
+//!   functions like any other.
+//! * [`dequantised`] and [`BitsPerDim`] lead from 8-bit pictures to bits per dimension.
+//!
+//! Everything is derived in MATH.md. Results live on the device of the pictures; nothing is printed or read.
+
+mod bits;
+mod error;
+mod flow;
+mod likelihood;
+mod trace;
+
+pub use bits::{BitsPerDim, dequantised};
+pub use error::EvalError;
+pub use flow::{Grid, velocity_of};
+pub use likelihood::{LogDensity, log_density};
+pub use trace::Trace;

@@ -1,0 +1,87 @@
+//! The trace of a Jacobian, through the network by automatic differentiation.
+
+use burn::tensor::{Tensor, TensorData};
+use ddim_sampler::PictureNoise;
+
+use crate::EvalError;
+
+/// How the trace of a Jacobian is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trace {
+    /// Entry by entry: as many calls as a picture has values.
+    Exact,
+    /// The mean of `z^T J z` over vectors `z` of random signs (Hutchinson 1990): right on average, and with less
+    /// spread than with any other independent `z`.
+    Hutchinson {
+        /// How many vectors, each a call; each gives an estimate of its own.
+        probes: usize,
+    },
+}
+
+impl Trace {
+    pub(crate) fn check(self) -> Result<(), EvalError> {
+        if self == (Self::Hutchinson { probes: 0 }) { Err(EvalError::Probes) } else { Ok(()) }
+    }
+
+    /// How many estimates it gives.
+    pub(crate) fn estimates(self) -> usize {
+        match self {
+            Self::Exact => 1,
+            Self::Hutchinson { probes } => probes,
+        }
+    }
+
+    /// How often it calls the function, for pictures of so many values.
+    pub(crate) fn calls(self, dims: usize) -> usize {
+        match self {
+            Self::Exact => dims,
+            Self::Hutchinson { probes } => probes,
+        }
+    }
+
+    /// `f(x)`, and for each picture (outer) the estimates (inner) of the trace of its Jacobian. A `stage` has signs of
+    /// its own.
+    pub(crate) fn of(
+        self,
+        f: &mut impl FnMut(Tensor<4>) -> Tensor<4>,
+        x: &Tensor<4>,
+        signs: &PictureNoise,
+        stage: usize,
+    ) -> (Tensor<4>, Vec<Vec<f64>>) {
+        let shape = x.dims();
+        let dims: usize = shape[1..].iter().product();
+        let mut value = None;
+        let mut traces = vec![vec![0.0; self.estimates()]; shape[0]];
+        for call in 0..self.calls(dims) {
+            let (direction, estimate) = match self {
+                Self::Exact => (unit(call, shape, x), 0),
+                // Stream 0 is that of the dequantisation.
+                Self::Hutchinson { probes } => {
+                    (signs.signs((1 + stage * probes + call) as u32, shape, &x.device()), call)
+                }
+            };
+            let (f_x, products) = slope_along(f, x, direction);
+            value.get_or_insert(f_x);
+            traces.iter_mut().zip(products).for_each(|(of_picture, product)| of_picture[estimate] += product);
+        }
+        (value.expect("at least one call"), traces)
+    }
+}
+
+/// `f(x)` and `z^T J z` of each picture, the Jacobian's row from one backward pass.
+fn slope_along(f: &mut impl FnMut(Tensor<4>) -> Tensor<4>, x: &Tensor<4>, z: Tensor<4>) -> (Tensor<4>, Vec<f64>) {
+    let x = x.clone().autodiff().require_grad();
+    let value = f(x.clone());
+    let mut gradients = (value.clone() * z.clone()).sum().backward();
+    let row = x.grad_remove(&mut gradients).expect("the function depends on the picture");
+    let [n, c, h, w] = z.dims();
+    let products = (row * z).reshape([n, c * h * w]).sum_dim(1);
+    (value.inner(), products.into_data().iter::<f64>().collect())
+}
+
+/// The same unit vector for every picture.
+fn unit(index: usize, shape: [usize; 4], x: &Tensor<4>) -> Tensor<4> {
+    let dims: usize = shape[1..].iter().product();
+    let values = (0..shape[0] * dims).map(|i| if i % dims == index { 1.0f32 } else { 0.0 });
+    Tensor::from_data(TensorData::new(values.collect::<Vec<_>>(), shape), &x.device())
+}
