@@ -146,15 +146,21 @@ fn checkpoint_does_not_sample() {
 }
 
 #[test]
+fn eval_knows_tensors_schedules_and_the_sampler() {
+    assert_eq!(dependencies("eval"), ["burn", "ddim-sampler", "ddim-schedule", "thiserror"]);
+    assert_code_absent("crates/eval/src", &["std::fs", "File::"]);
+}
+
+#[test]
 fn libraries_choose_no_device() {
-    for library in ["unet", "sampler", "data", "train"] {
+    for library in ["unet", "sampler", "data", "train", "eval"] {
         assert_code_absent(&format!("crates/{library}/src"), &DEVICE_CONSTRUCTORS);
     }
 }
 
 #[test]
 fn only_the_command_line_prints_and_parses_arguments() {
-    for library in ["schedule", "unet", "sampler", "kernels", "checkpoint", "data", "train", "ddim"] {
+    for library in ["schedule", "unet", "sampler", "kernels", "checkpoint", "data", "train", "eval", "ddim"] {
         assert_code_absent(&format!("crates/{library}/src"), &PRINTING);
         assert_no_dependency(library, |name| matches!(name, "clap" | "indicatif" | "tracing-subscriber"));
     }
@@ -168,7 +174,7 @@ fn the_command_line_holds_no_formula() {
 
 #[test]
 fn randomness_is_an_argument() {
-    for library in ["unet", "sampler", "ddim", "checkpoint"] {
+    for library in ["unet", "sampler", "ddim", "checkpoint", "eval"] {
         assert_code_absent(
             &format!("crates/{library}/src"),
             &[".seed(", "thread_rng", "from_entropy", "SystemTime"],

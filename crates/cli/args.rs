@@ -1,10 +1,13 @@
 //! What can be typed: every command, option and help text. Values are checked here as far as that needs no file.
 
+mod corrections;
+mod evaluation;
 mod sampling;
 mod training;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
+pub(crate) use self::evaluation::{EvalArgs, FlowArgs};
 pub(crate) use self::sampling::{EtaChoice, ModelArgs, OutputArgs, PlanArgs, SampleArgs, ScheduleArgs};
 pub(crate) use self::training::TrainArgs;
 use crate::device::DeviceChoice;
@@ -44,6 +47,9 @@ pub(crate) enum Command {
     /// Train a model on a set of images
     #[command(after_long_help = training::EXAMPLES)]
     Train(TrainArgs),
+    /// Measure a model: bits per dimension of pictures
+    #[command(after_long_help = evaluation::EXAMPLES)]
+    Eval(EvalArgs),
     /// Print a completion script for a shell
     #[command(after_long_help = "Examples:\n  \
         ddim completions bash > ~/.local/share/bash-completion/completions/ddim\n  \

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use anyhow::{Context, bail};
 use burn::tensor::Tensor;
 use ddim::Batch;
-use ddim_sampler::{GivenNoise, Noise, Observation, Outcome, PictureNoise};
+use ddim_sampler::{GivenNoise, Langevin, Noise, Observation, Outcome, PictureNoise};
 use ddim_schedule::PixelRounding;
 use serde_json::Value;
 
@@ -34,6 +34,8 @@ pub(crate) struct Job<'a> {
     pub(crate) labels: Vec<usize>,
     /// How strongly the class is followed.
     guidance: f64,
+    /// Langevin corrections between the steps.
+    langevin: Option<Langevin>,
     /// Channels, height, width.
     pub(crate) shape: [usize; 3],
     /// Pictures drawn at once.
@@ -56,6 +58,7 @@ impl<'a> Job<'a> {
         let plan = plan::resolve(&args.plan, &model.training)?;
         let noise = args.noise.as_ref().map(|file| NoiseFile::read(file, &plan.plan, shape)).transpose()?;
         model.inner.check_plan(&plan.plan)?;
+        let langevin = langevin(args, &plan)?;
         let classes = Classes::of(&model.inner);
         let in_turn = classes.in_turn(&args.class)?;
         let draws = draws(args, noise.as_ref(), in_turn.len().max(1))?;
@@ -70,6 +73,7 @@ impl<'a> Job<'a> {
             noise: noise.as_ref().map(|noise| noise.name.as_str()),
             classes: &names,
             guidance: args.guidance,
+            langevin,
             shape,
             batch_size: args.batch_size,
             device: &device.name,
@@ -81,6 +85,7 @@ impl<'a> Job<'a> {
             device,
             labels: in_turn.iter().copied().cycle().take(draws.len()).collect(),
             guidance: args.guidance,
+            langevin,
             shape,
             batch_size: args.batch_size,
             columns: columns(draws.len(), in_turn.len()),
@@ -94,6 +99,12 @@ impl<'a> Job<'a> {
     /// How many pictures the run has.
     pub(crate) fn pictures(&self) -> usize {
         self.streams.len()
+    }
+
+    /// Network calls for a picture.
+    pub(crate) fn calls(&self) -> usize {
+        let steps = self.plan.plan.steps().len();
+        self.langevin.map_or(steps, |langevin| langevin.calls(steps))
     }
 
     /// From numbers to 8 bits.
@@ -117,7 +128,11 @@ impl<'a> Job<'a> {
             guidance: self.guidance,
             padded_to: self.model.inner.padding(self.batch_size),
         };
-        let outcome = self.model.inner.draw(&self.plan.plan, batch, self.noise_of(pictures).as_mut(), observe);
+        let (model, plan, mut noise) = (&self.model.inner, &self.plan.plan, self.noise_of(pictures));
+        let outcome = match self.langevin {
+            None => model.draw(plan, batch, noise.as_mut(), observe),
+            Some(langevin) => model.draw_corrected(plan, langevin, batch, noise.as_mut(), observe),
+        };
         outcome.map_err(|error| error.in_batch(|place| pictures[place]))
     }
 
@@ -137,6 +152,13 @@ impl<'a> Job<'a> {
             }
         }
     }
+}
+
+/// The corrections asked for, if the plan can be corrected.
+fn langevin(args: &SampleArgs, plan: &ResolvedPlan) -> anyhow::Result<Option<Langevin>> {
+    let langevin = args.corrections.langevin().context("--corrector-steps and --corrector-snr")?;
+    langevin.map_or(Ok(()), |langevin| langevin.check(&plan.plan)).context("--corrector-steps")?;
+    Ok(langevin)
 }
 
 /// Which pictures are drawn; a noise file says how many itself.

@@ -8,6 +8,7 @@ mod classes;
 mod completions;
 mod device;
 mod devices;
+mod eval;
 mod files;
 mod fingerprint;
 mod inspect;
@@ -64,6 +65,7 @@ fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Inspect(args) => inspect::run(&args),
         Command::Devices(args) => devices::run(&args),
         Command::Train(args) => train::run(&args),
+        Command::Eval(args) => eval::run(&args),
         Command::Completions(args) => completions::run(&args),
     }
 }
@@ -83,7 +85,7 @@ fn log_to_stderr(verbosity: &Verbosity) {
 }
 
 /// The error and its causes in one line; a cause that its effect already quotes is not said twice.
-fn chain(error: &anyhow::Error) -> String {
+pub(crate) fn chain(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).fold(String::new(), |said, cause| match said.as_str() {
         "" => cause,
         _ if said.contains(&cause) => said,

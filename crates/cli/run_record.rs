@@ -1,6 +1,7 @@
 //! `run.json`: what was drawn and how; enough to draw the same pictures again.
 
 use anyhow::{Context, bail};
+use ddim_sampler::Langevin;
 use serde_json::{Map, Value, json};
 
 use crate::device;
@@ -30,6 +31,8 @@ pub(crate) struct RunRecord<'a> {
     pub(crate) classes: &'a [String],
     /// Weight of the class.
     pub(crate) guidance: f64,
+    /// Langevin corrections.
+    pub(crate) langevin: Option<Langevin>,
     /// Channels, height, width.
     pub(crate) shape: [usize; 3],
     /// Pictures drawn at once.
@@ -64,6 +67,9 @@ impl RunRecord<'_> {
         };
         set("classes", json!(self.classes));
         set("guidance", json!(self.guidance));
+        if let Some(langevin) = self.langevin {
+            set("corrector", json!({ "steps": langevin.steps(), "snr": langevin.snr() }));
+        }
         set("shape", json!(self.shape));
         set("plan", self.plan.summary());
         set("scheduler", self.scheduler.clone());

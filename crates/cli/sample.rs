@@ -112,7 +112,7 @@ fn method(job: &Job<'_>) -> String {
         Method::Ddim { eta } => format!(", eta {}", eta.value()),
         _ => String::new(),
     };
-    let (steps, calls) = (settings.n_steps, job.plan.plan.steps().len());
+    let (steps, calls) = (settings.n_steps, job.calls());
     let calls = if calls == steps { String::new() } else { format!(" ({calls} network calls)") };
     format!("{name}{eta}, {steps} steps{calls}, spacing {}, convention {}", settings.spacing, settings.convention)
 }

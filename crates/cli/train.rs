@@ -21,6 +21,7 @@ use crate::{Ending, device, progress};
 pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<Ending> {
     let interrupt = Interrupt::install()?;
     let recipe = read_recipe(&args.recipe)?;
+    let recipe = Recipe { objective: args.objective.unwrap_or(recipe.objective), ..recipe };
     let images = ddim_data::open(&args.data).context("--data")?;
     let device = device::choose(args.device.device)?;
     tracing::info!("device: {}", device.description);

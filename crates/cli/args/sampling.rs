@@ -7,6 +7,7 @@ use clap::Args;
 use ddim_schedule::{Convention, Eta, Method, Spacing, solvers};
 
 use super::DeviceArgs;
+use super::corrections::CorrectionArgs;
 use crate::device::Precision;
 use crate::seeds::SeedList;
 
@@ -21,6 +22,7 @@ Examples:
   ddim sample --seeds 0-63,100 --out evaluate.npz      arr_0 uint8 [n,h,w,c], arr_1 labels
   ddim sample --animate steps.gif                      how the pictures came to be
   ddim sample --model path/to/ddpm-cifar10 --solver ddpm --steps 1000
+  ddim sample --steps 20 --corrector-steps 1           Langevin corrections: 39 network calls
   ddim sample --noise start.safetensors --out raw.safetensors --trajectory
 
 The same command draws the same pictures, whatever --batch-size: bit for bit on the CPU.
@@ -42,6 +44,9 @@ pub(crate) struct SampleArgs {
 
     #[command(flatten)]
     pub(crate) plan: PlanArgs,
+
+    #[command(flatten)]
+    pub(crate) corrections: CorrectionArgs,
 
     /// How many pictures [default: 16, or a few more so that every class comes equally often; with --noise as many
     /// as the file holds]
@@ -235,7 +240,7 @@ impl FromStr for EtaChoice {
     }
 }
 
-fn at_least_one(text: &str) -> Result<usize, String> {
+pub(super) fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) => Err("at least 1 is needed".to_owned()),
         Ok(number) => Ok(number),

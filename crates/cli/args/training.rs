@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use ddim_train::Objective;
 
 use super::DeviceArgs;
 
@@ -27,6 +28,11 @@ pub(crate) struct TrainArgs {
     /// What to train and how: network, noise schedule, learning rate, steps, as JSON
     #[arg(long, value_name = "FILE")]
     pub(crate) recipe: PathBuf,
+
+    /// What is minimised, in place of the recipe's: denoising (the network is told the noise) or implicit (it is not;
+    /// twice the network calls)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) objective: Option<Objective>,
 
     /// The folder for checkpoints, the loss curve, sample grids and the finished model
     #[arg(long, short, value_name = "FOLDER")]

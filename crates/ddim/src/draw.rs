@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use burn::tensor::Tensor;
-use ddim_sampler::{Call, Noise, Observation, Outcome, SampleError, guide};
+use ddim_sampler::{Call, Langevin, Noise, Observation, Outcome, SampleError, guide, sample_corrected};
 use ddim_schedule::Plan;
 use ddim_unet::{TimeEmbeddingType, UNet2DConfig};
 
@@ -42,16 +42,46 @@ impl Model {
         noise: &mut dyn Noise,
         observe: impl FnMut(&Observation) -> ControlFlow<()>,
     ) -> Result<Outcome, Error> {
+        self.run(plan, batch, |x, network| ddim_sampler::sample(plan, x, network, noise, observe))
+    }
+
+    /// [`draw`](Self::draw) with Langevin corrections between the steps.
+    ///
+    /// # Errors
+    ///
+    /// As [`draw`](Self::draw); also [`Error::Sample`] for a plan that looks back.
+    ///
+    /// # Panics
+    ///
+    /// As [`draw`](Self::draw), and if `noise` has none for corrections.
+    pub fn draw_corrected(
+        &self,
+        plan: &Plan,
+        langevin: Langevin,
+        batch: Batch,
+        noise: &mut dyn Noise,
+        observe: impl FnMut(&Observation) -> ControlFlow<()>,
+    ) -> Result<Outcome, Error> {
+        self.run(plan, batch, |x, network| sample_corrected(plan, langevin, x, network, noise, observe))
+    }
+
+    /// Gives a loop its start and its network.
+    fn run(
+        &self,
+        plan: &Plan,
+        batch: Batch,
+        sample: impl FnOnce(Tensor<4>, &mut dyn FnMut(Tensor<4>, Call) -> Tensor<4>) -> Result<Outcome, SampleError>,
+    ) -> Result<Outcome, Error> {
         self.check_plan(plan)?;
         self.check_guidance(batch.guidance)?;
         self.check_start(batch.x.dims())?;
-        self.check_labels(&batch)?;
+        self.check_labels(&batch.labels, batch.x.dims()[0])?;
         let [n, ..] = batch.x.dims();
         let rows = n.max(batch.padded_to);
         let labels = self.network_labels(&batch, rows);
         let unet = &self.checkpoint().unet;
         let mut conditions = Conditions::new(unet, self.device(), plan, &labels);
-        let network = |x: Tensor<4>, call: Call| {
+        let mut network = |x: Tensor<4>, call: Call| {
             let conditioning = conditions.step(call.index);
             let x = padded(x, rows);
             let out = if batch.guidance == 1.0 {
@@ -61,8 +91,7 @@ impl Model {
             };
             if rows == n { out } else { out.slice([0..n]) }
         };
-        let run: Result<Outcome, SampleError> = ddim_sampler::sample(plan, batch.x, network, noise, observe);
-        Ok(run?)
+        Ok(sample(batch.x, &mut network)?)
     }
 
     /// The [`Batch::padded_to`] that gives a picture the same bits in every batch of at most `batch_size`: that
@@ -77,11 +106,17 @@ impl Model {
     ///
     /// [`Error::Time`], which names the first that it has none for.
     pub fn check_plan(&self, plan: &Plan) -> Result<(), Error> {
+        plan.steps().iter().try_for_each(|step| self.check_time(step.time))
+    }
+
+    /// Whether the network has an embedding for this time.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Time`] if it has none.
+    pub fn check_time(&self, time: f64) -> Result<(), Error> {
         let config = self.checkpoint().unet.config();
-        match plan.steps().iter().find(|step| !embeds(config, step.time)) {
-            None => Ok(()),
-            Some(step) => Err(Error::Time { time: step.time, allowed: embedded_times(config) }),
-        }
+        if embeds(config, time) { Ok(()) } else { Err(Error::Time { time, allowed: embedded_times(config) }) }
     }
 
     /// Whether the model can be guided with this scale.
@@ -100,7 +135,7 @@ impl Model {
         }
     }
 
-    fn check_start(&self, found: [usize; 4]) -> Result<(), Error> {
+    pub(crate) fn check_start(&self, found: [usize; 4]) -> Result<(), Error> {
         let config = self.checkpoint().unet.config();
         let [n, channels, height, width] = found;
         if n == 0 || channels != config.in_channels {
@@ -109,10 +144,10 @@ impl Model {
         Ok(config.check_size(height, width)?)
     }
 
-    fn check_labels(&self, batch: &Batch) -> Result<(), Error> {
-        let (found, pictures) = (batch.labels.len(), batch.x.dims()[0]);
+    pub(crate) fn check_labels(&self, labels: &[usize], pictures: usize) -> Result<(), Error> {
+        let found = labels.len();
         let classes = self.class_labels().len();
-        match batch.labels.iter().find(|label| **label >= self.label_count()) {
+        match labels.iter().find(|label| **label >= self.label_count()) {
             Some(_) if classes == 0 => Err(Error::NoClasses),
             Some(&class) => Err(Error::Class { class, classes }),
             None if self.label_count() > 0 && found != pictures => Err(Error::LabelCount { found, pictures }),

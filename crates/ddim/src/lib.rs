@@ -32,6 +32,7 @@ pub mod device;
 mod draw;
 mod error;
 mod model;
+mod network;
 mod options;
 mod pictures;
 mod plan_json;

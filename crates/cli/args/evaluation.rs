@@ -1,0 +1,72 @@
+//! Options of `ddim eval`.
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args};
+
+use super::sampling::at_least_one;
+use super::{DeviceArgs, ModelArgs};
+
+/// Shown under `ddim eval --help`.
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  ddim eval --likelihood t10k-images-idx3-ubyte.gz --num 64
+  ddim eval --likelihood pictures.npz --probes 4 --steps 64 --json
+  ddim eval --likelihood tiny.npz --model path/to/tiny --exact
+
+Bits per dimension bound from above what it takes to store a picture with the model's help.";
+
+/// Options of `ddim eval`: what to measure, and of what.
+#[derive(Args, Debug)]
+#[command(group = ArgGroup::new("measure").required(true).multiple(true))]
+pub(crate) struct EvalArgs {
+    /// Bits per dimension of these pictures: image sets as `ddim train` takes them, or picture files
+    #[arg(long, value_name = "IMAGES", num_args = 1.., group = "measure", help_heading = "What to measure")]
+    pub(crate) likelihood: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) flow: FlowArgs,
+
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+
+    /// Pictures of each set at most, from its beginning
+    #[arg(long, short, value_name = "N", default_value_t = 64, value_parser = at_least_one)]
+    pub(crate) num: usize,
+
+    /// Seed of everything random
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    pub(crate) seed: u64,
+
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+
+    /// Pictures computed at once; fewer need less memory
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = at_least_one, help_heading = "Device")]
+    pub(crate) batch_size: usize,
+
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// How a likelihood is computed.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Likelihood")]
+pub(crate) struct FlowArgs {
+    /// Steps from the picture to the noise, of four network calls a probe each
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = at_least_one)]
+    pub(crate) steps: usize,
+
+    /// Random vectors that estimate a trace; two or more tell how much of the error is theirs
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = at_least_one, conflicts_with = "exact")]
+    pub(crate) probes: usize,
+
+    /// Compute traces entry by entry: as many network calls as a picture has values, for tiny models
+    #[arg(long)]
+    pub(crate) exact: bool,
+
+    /// Do not tell the model which class a picture has
+    #[arg(long)]
+    pub(crate) any_class: bool,
+}
