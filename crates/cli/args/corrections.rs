@@ -5,7 +5,7 @@ use ddim_sampler::{Langevin, SampleError};
 
 /// Langevin corrections.
 #[derive(Args, Clone, Copy, Debug)]
-#[command(next_help_heading = "Method")]
+#[command(next_help_heading = "Corrector")]
 pub(crate) struct CorrectionArgs {
     /// Langevin steps after each step of the method but the last, a network call each (Song et al. 2021)
     #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "noise")]

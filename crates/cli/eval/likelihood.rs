@@ -145,10 +145,13 @@ impl Measured {
         let error = bits.standard_error.map_or(String::new(), |error| format!(" +- {error:.4}"));
         let probes =
             bits.probe_error.map_or(String::new(), |error| format!(", {error:.4} of the error from probes"));
+        let pictures = match self.pictures() {
+            1 => "1 picture".to_owned(),
+            count => format!("{count} pictures"),
+        };
         format!(
-            "{:.4}{error} bits/dim  ({} pictures{probes})\n{} network calls a picture, each with its gradient\n",
+            "{:.4}{error} bits/dim  ({pictures}{probes})\n{} network calls a picture, each with its gradient\n",
             bits.mean,
-            self.pictures(),
             self.calls()
         )
     }
