@@ -28,3 +28,33 @@ impl Model {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ddim_sampler::{Noise, PictureNoise};
+
+    use super::*;
+    use crate::device;
+
+    /// The slope along random signs, by automatic differentiation and by the difference of two calls `2 h` apart. With
+    /// h = 0.01 what is neglected is of the order h^2, and rounding of f32 gives some 1e-6 sqrt(d)/2h = 1e-3.
+    #[test]
+    fn its_slope_is_that_of_its_values() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/goldens/models/classes_scale_shift");
+        let model = Model::load(folder, &device::cpu()).expect("it is in the repository");
+        let [c, h, w] = model.shape().expect("a size");
+        let (shape, labels, step) = ([2, c, h, w], [0, 3], 0.01);
+        let network = model.network(shape, &labels).expect("two pictures, two labels");
+        let mut noise = PictureNoise::new(0, 0..2);
+        let x = noise.initial(shape, model.device());
+        let z = noise.signs(9, shape, model.device());
+        let weights = noise.signs(10, shape, model.device());
+        let leaf = x.clone().autodiff().require_grad();
+        let gradients = (network(leaf.clone(), 400.5) * weights.clone()).sum().backward();
+        let slope: f32 = (leaf.grad(&gradients).expect("it depends on x") * z.clone()).sum().into_scalar();
+        let at = |distance: f64| (network(x.clone() + z.clone() * distance, 400.5) * weights.clone()).sum();
+        let difference: f32 = ((at(step) - at(-step)) / (2.0 * step)).into_scalar();
+        assert!((slope - difference).abs() < 0.01 * slope.abs().max(1.0), "{slope} and {difference}");
+        assert!(model.network(shape, &[0]).is_err() && model.network([2, c + 1, h, w], &labels).is_err());
+    }
+}
