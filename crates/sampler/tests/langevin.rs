@@ -120,10 +120,10 @@ fn corrections_mend_a_coarse_predictor() {
 fn corrections_do_not_depend_on_coordinates() {
     let langevin = Some(Langevin::new(2, 0.2).expect("in range"));
     let shape = [3, 1, 16, 16];
-    let euler = Plan::new(
-        &schedule(),
-        &Settings::new(Convention::Exact, Method::Solver(solvers::parse("euler").expect("known").into()), 10),
-    );
+    let ddim = Settings::new(Convention::Exact, Method::Ddim { eta: Eta::DDIM }, 10);
+    // The same path: a solver's own settings may choose another.
+    let method = Method::Solver(solvers::parse("euler").expect("known").into());
+    let euler = Plan::new(&schedule(), &Settings { method, ..ddim });
     let (preserving, _) = run(&plan(Method::Ddim { eta: Eta::DDIM }, 10), langevin, shape);
     let (exploding, _) = run(&euler.expect("a plan"), langevin, shape);
     let difference: f32 = (preserving - exploding).abs().max().into_scalar();
