@@ -7,12 +7,14 @@
 //!
 //! * [`sample`] is the loop, [`Observation`] what it shows, [`Outcome`] how it ends.
 //! * [`PictureNoise`] gives each picture a stream of its own; [`GivenNoise`] repeats somebody else's run.
-//! * [`guide`] is classifier-free guidance, for use inside the function given to the loop.
+//! * [`Guidance`] is classifier-free guidance, for use inside the function given to the loop.
+//! * [`noised`] and [`Known`] begin with pictures: image-to-image and inpainting.
 
 mod error;
 mod guidance;
 mod health;
 mod history;
+mod known;
 mod noise;
 mod normals;
 mod sample;
@@ -20,7 +22,8 @@ mod step;
 mod update;
 
 pub use error::SampleError;
-pub use guidance::guide;
+pub use guidance::{Guidance, GuidanceInterval, guide, rescale};
+pub use known::{Known, noised};
 pub use noise::{GivenNoise, Noise, PictureNoise};
 pub use normals::fill_normals;
-pub use sample::{Call, Observation, Outcome, sample};
+pub use sample::{Call, Observation, Outcome, sample, sample_edited};

@@ -15,7 +15,14 @@ pub trait Noise {
 
     /// The noise added at step `index`, counted from 0 at the noisy end.
     fn step(&mut self, index: usize, shape: [usize; 4], device: &Device) -> Tensor<4>;
+
+    /// The noise of a known part of the pictures after step `index`, for [`Known`](crate::Known).
+    fn known(&mut self, index: usize, shape: [usize; 4], device: &Device) -> Tensor<4>;
 }
+
+/// The streams of a picture are 0 for the start and `k + 1` for step `k`. Those of known parts are as many from here
+/// on, half of all there are: no plan has 2^31 steps, so that no number is used twice.
+const KNOWN_STREAMS: u32 = 1 << 31;
 
 /// A stream of its own for every picture: picture `k` of a seed gets the same numbers in any batch, on any
 /// number of threads and after any restart.
@@ -61,6 +68,10 @@ impl Noise for PictureNoise {
     fn step(&mut self, index: usize, shape: [usize; 4], device: &Device) -> Tensor<4> {
         self.draw(index as u32 + 1, shape, device)
     }
+
+    fn known(&mut self, index: usize, shape: [usize; 4], device: &Device) -> Tensor<4> {
+        self.draw(KNOWN_STREAMS + index as u32, shape, device)
+    }
 }
 
 /// Noise given by the caller, to repeat a run of another implementation.
@@ -86,5 +97,12 @@ impl Noise for GivenNoise {
         let noise = noise.unwrap_or_else(|| panic!("no noise was given for step {index}"));
         assert_eq!(noise.dims(), shape, "the noise given for step {index} has another shape");
         noise.to_device(device)
+    }
+
+    /// # Panics
+    ///
+    /// Always: repeated runs have no known part.
+    fn known(&mut self, index: usize, _: [usize; 4], _: &Device) -> Tensor<4> {
+        panic!("no noise was given for a known part after step {index}: inpaint with PictureNoise")
     }
 }
