@@ -183,7 +183,8 @@ mod tests {
     fn a_jump_to_pure_noise_keeps_nothing() {
         let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000).unwrap().rescaled_to_zero_snr();
         let resampling = Resampling::Jumps { length: 1, times: 2 };
-        let settings = Settings { prediction: crate::Prediction::V, n_steps: 3, resampling, ..Settings::default() };
+        let settings =
+            Settings { prediction: crate::Prediction::V, n_steps: 3, resampling, ..Settings::default() };
         let plan = Plan::new(&schedule, &settings).unwrap();
         let first = &plan.steps()[0];
         assert_eq!((first.c_x, first.c_x0, first.c_eps), (0.0, 0.0, 0.0));
