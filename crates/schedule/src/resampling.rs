@@ -29,11 +29,20 @@ pub enum Resampling {
 }
 
 impl Resampling {
-    /// What the paper uses throughout.
-    pub const REPAINT: Self = Self::Jumps { length: 10, times: 10 };
-
     /// The most that `times` can be: a mistyped number should not fill the memory.
     pub const MOST_TIMES: usize = 1000;
+
+    /// The paper's choice for a run of this many steps: ten times, and jumps over a 25th of the run, 10 steps of its 250.
+    /// Longer jumps stop short of the answer.
+    ///
+    /// ```
+    /// use ddim_schedule::Resampling;
+    /// assert_eq!(Resampling::repaint(20), Resampling::Jumps { length: 1, times: 10 });
+    /// assert_eq!(Resampling::repaint(250), Resampling::Jumps { length: 10, times: 10 });
+    /// ```
+    pub fn repaint(n_steps: usize) -> Self {
+        Self::Jumps { length: (n_steps / 25).max(1), times: 10 }
+    }
 
     /// The table of a run that jumps back. A step and the jump after it are one row: both are linear, and their
     /// noises are independent, so that `sigma^2` is the sum of what the jump leaves of the step's and its own.
