@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use burn::tensor::{Device, Tensor, TensorData};
 use ddim::Start;
+use ddim_schedule::PixelRounding;
 
 use crate::args::{EditArgs, PlanArgs, SampleArgs};
 use crate::fingerprint::fingerprint;
@@ -38,12 +39,17 @@ impl Beginning {
     ///
     /// # Errors
     /// When no picture can be used, or the mask cannot.
-    pub(crate) fn read(args: &EditArgs, shape: [usize; 3], device: &Device) -> anyhow::Result<Self> {
+    pub(crate) fn read(
+        args: &EditArgs,
+        shape: [usize; 3],
+        rounding: PixelRounding,
+        device: &Device,
+    ) -> anyhow::Result<Self> {
         let (mut names, mut slots) = (Vec::new(), Vec::new());
         for path in &args.init {
             let files = pictures::files(path).context("--init")?;
             let first = slots.len();
-            slots.extend(files.iter().flat_map(|file| read_slots(file, shape)));
+            slots.extend(files.iter().flat_map(|file| read_slots(file, shape, rounding)));
             names.push(name(path, &slots[first..]));
         }
         let unreadable: Vec<&String> = slots.iter().filter_map(Slot::problem).collect();
@@ -123,8 +129,8 @@ pub(crate) fn plan_args(args: &SampleArgs) -> anyhow::Result<PlanArgs> {
     Ok(plan)
 }
 
-fn read_slots(file: &Path, shape: [usize; 3]) -> Vec<Slot> {
-    match pictures::read(file, shape) {
+fn read_slots(file: &Path, shape: [usize; 3], rounding: PixelRounding) -> Vec<Slot> {
+    match pictures::read(file, shape, rounding) {
         Ok(pictures) => pictures.into_iter().map(Slot::Read).collect(),
         Err(error) => vec![Slot::Unreadable(format!("{error:#}"))],
     }

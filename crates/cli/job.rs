@@ -60,7 +60,8 @@ impl<'a> Job<'a> {
         model.inner.check_plan(&plan.plan)?;
         let classes = Classes::of(&model.inner);
         let in_turn = classes.in_turn(&args.class)?;
-        let beginning = Beginning::read(&args.edit, shape, &device.device)?;
+        let beginning =
+            Beginning::read(&args.edit, shape, plan.plan.convention().pixel_rounding(), &device.device)?;
         let draws = draws(args, noise.as_ref(), beginning.several(), in_turn.len().max(1))?;
         let guidance = guidance(args)?;
         model.inner.check_guidance(&guidance).with_context(|| format!("--guidance {}", args.guidance))?;

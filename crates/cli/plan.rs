@@ -81,8 +81,13 @@ fn blamed(error: ScheduleError, args: &PlanArgs) -> anyhow::Error {
             | ScheduleError::TimestepRange { .. }
             | ScheduleError::TimestepOrder { .. }
     );
+    let options = match error {
+        ScheduleError::Strength { .. } => Some("--strength"),
+        ScheduleError::Resampling { .. } => Some("--jump-length and --resample"),
+        _ => is_about_steps.then(|| step_options(args)),
+    };
     let error = anyhow::Error::new(error);
-    if is_about_steps { error.context(step_options(args)) } else { error }
+    options.into_iter().fold(error, anyhow::Error::context)
 }
 
 /// The options that choose the timesteps.
