@@ -23,11 +23,11 @@ pub(crate) struct Beginning {
     pub(crate) names: Vec<String>,
     /// The mask, likewise.
     pub(crate) mask: Option<String>,
-    slots: Vec<Slot>,
+    /// By place among the pictures used in turn: what is wrong with the file, if anything is.
+    problems: Vec<Option<String>>,
 }
 
-/// The place of a picture among those that are used in turn.
-#[derive(Debug)]
+/// One of the pictures that are used in turn.
 enum Slot {
     Read(Vec<f32>),
     /// What is wrong with the file.
@@ -69,17 +69,18 @@ impl Beginning {
                 Start::Inpainting { pictures, mask }
             }
         };
-        Ok(Self { start, names, mask: mask.map(|(name, _)| name), slots })
+        let problems = slots.iter().map(|slot| slot.problem().cloned()).collect();
+        Ok(Self { start, names, mask: mask.map(|(name, _)| name), problems })
     }
 
     /// How many pictures were given to begin with, if more than one.
     pub(crate) fn several(&self) -> Option<usize> {
-        Some(self.slots.len()).filter(|count| *count > 1)
+        Some(self.problems.len()).filter(|count| *count > 1)
     }
 
     /// Whether the picture that the run's picture of this index begins with could be read.
     pub(crate) fn can_begin(&self, index: usize) -> bool {
-        self.slots.is_empty() || self.slots[index % self.slots.len()].problem().is_none()
+        self.problems.is_empty() || self.problems[index % self.problems.len()].is_none()
     }
 
     /// An error if any picture could not be read, for the end of the run.
@@ -87,12 +88,12 @@ impl Beginning {
     /// # Errors
     /// Names the first.
     pub(crate) fn complete(&self) -> anyhow::Result<()> {
-        let unreadable: Vec<&String> = self.slots.iter().filter_map(Slot::problem).collect();
+        let unreadable: Vec<&String> = self.problems.iter().flatten().collect();
         match unreadable.split_first() {
             None => Ok(()),
             Some((first, others)) => {
                 let more = if others.is_empty() { String::new() } else { format!(" (and {} more)", others.len()) };
-                let (bad, all) = (unreadable.len(), self.slots.len());
+                let (bad, all) = (unreadable.len(), self.problems.len());
                 bail!("{bad} of {all} pictures given with --init could not be used: {first}{more}")
             }
         }

@@ -56,7 +56,7 @@ impl Guidance {
 
     /// The guided prediction of `halves`, `[2n, c, h, w]`: what the network gives for the batch with its labels and
     /// then without. Only the first `channels` are a prediction of the picture. A learned variance behind them is
-    /// the conditional one's (as in Nichol et al. 2021, GLIDE): a line through two variances leaves their range.
+    /// the conditional one's (as in OpenAI's code of GLIDE): a line through two variances leaves their range.
     ///
     /// # Panics
     ///
@@ -114,7 +114,7 @@ pub fn guide(halves: Tensor<4>, scale: f64) -> Tensor<4> {
 }
 
 /// `phi guided std(conditional)/std(guided) + (1 - phi) guided`, with the standard deviation of each picture: it takes
-/// back the contrast that guidance adds (Lin et al. 2023, Eq. 15 and 16). Like diffusers' `rescale_noise_cfg` it acts
+/// back the contrast that guidance adds (Lin et al. 2023, section 3.4). Like diffusers' `rescale_noise_cfg` it acts
 /// on what the network predicts, be that eps, v or x0. A prediction without any contrast is left as it is.
 pub fn rescale(guided: Tensor<4>, conditional: Tensor<4>, phi: f64) -> Tensor<4> {
     if phi == 0.0 {

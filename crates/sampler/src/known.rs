@@ -22,7 +22,7 @@ pub fn noised(picture: Tensor<4>, at: Marginal, z: Tensor<4>) -> Tensor<4> {
 /// Pictures of which a part stays as it is, for inpainting.
 ///
 /// After every step the known part is replaced by the known picture with the noise of the level that was reached
-/// (Song et al. 2021, appendix I.2; Lugmayr et al. 2022, Eq. 8), and after the last by the picture itself. A plan
+/// (Song et al. 2021, *Score-Based Generative Modeling*, appendix I.2; Lugmayr et al. 2022, Algorithm 1), and after the last by the picture itself. A plan
 /// with [`Resampling`](ddim_schedule::Resampling) makes this RePaint.
 #[derive(Clone, Debug)]
 pub struct Known {

@@ -70,7 +70,7 @@ impl Moments {
         Self { mean: [self.mean[0], p.sqrt() * SEEN], variance: [self.variance[0], 1.0 - p], covariance: 0.0 }
     }
 
-    /// RePaint's Eq. 2: noise from `p` up to `a`.
+    /// The last line of RePaint's Algorithm 1: noise from `p` up to `a`.
     fn up(self, p: f64, a: f64) -> Self {
         let ratio = a / p;
         Self {

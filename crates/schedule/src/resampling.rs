@@ -85,7 +85,7 @@ fn order(n_steps: usize, length: usize, times: usize) -> Vec<usize> {
 
 /// The step that leads to where `down` starts, and from there back up to where `up` starts:
 /// `x_up = s x_down + n z` with `s` the ratio of their signals and `n^2` what is missing of the noise
-/// (RePaint, Eq. 2, for several steps at once).
+/// (the last line of RePaint's Algorithm 1, for several steps at once).
 fn renoised(step: &Step, down: &Step, up: &Step, solver: &'static str) -> Result<Step, ScheduleError> {
     let (Marginal { signal, noise, .. }, above) = (down.marginal, up.marginal);
     let scale = above.signal / signal;
