@@ -105,8 +105,10 @@ fn expected(eta: f64, n_steps: usize, length: usize, times: usize) -> (f64, f64)
     (x.mean[0], x.variance[0])
 }
 
+/// Every method on the levels that DDIM has.
 fn settings(method: Method, n_steps: usize, resampling: Resampling) -> Settings {
-    Settings { resampling, ..Settings::new(Convention::Exact, method, n_steps) }
+    let ddim = Settings::new(Convention::Exact, Method::Ddim { eta: Eta::DDIM }, n_steps);
+    Settings { method, resampling, ..ddim }
 }
 
 /// Mean and variance of the repainted pixel over many pictures; the known one must be what it was.
