@@ -1,12 +1,14 @@
 //! What can be typed: every command, option and help text. Values are checked here as far as that needs no file.
 
 mod corrections;
+mod editing;
 mod evaluation;
 mod sampling;
 mod training;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
+pub(crate) use self::editing::{EditArgs, InpaintChoice};
 pub(crate) use self::evaluation::{EvalArgs, FlowArgs};
 pub(crate) use self::sampling::{EtaChoice, ModelArgs, OutputArgs, PlanArgs, SampleArgs, ScheduleArgs};
 pub(crate) use self::training::TrainArgs;

@@ -5,13 +5,14 @@ use std::ops::ControlFlow;
 use anyhow::{Context, bail};
 use burn::tensor::Tensor;
 use ddim::Batch;
-use ddim_sampler::{GivenNoise, Langevin, Noise, Observation, Outcome, PictureNoise};
+use ddim_sampler::{GivenNoise, Guidance, Langevin, Noise, Observation, Outcome, PictureNoise};
 use ddim_schedule::PixelRounding;
 use serde_json::Value;
 
 use crate::args::SampleArgs;
 use crate::classes::Classes;
 use crate::device::Chosen;
+use crate::editing::{self, Beginning};
 use crate::model::Model;
 use crate::noise::NoiseFile;
 use crate::plan::{self, ResolvedPlan};
@@ -33,7 +34,7 @@ pub(crate) struct Job<'a> {
     /// The class of each picture; empty for a model without classes.
     pub(crate) labels: Vec<usize>,
     /// How strongly the class is followed.
-    guidance: f64,
+    guidance: Guidance,
     /// Langevin corrections between the steps.
     langevin: Option<Langevin>,
     /// Channels, height, width.
@@ -46,6 +47,7 @@ pub(crate) struct Job<'a> {
     pub(crate) run: Value,
     streams: Vec<Stream>,
     noise: Option<NoiseFile>,
+    beginning: Beginning,
 }
 
 impl<'a> Job<'a> {
@@ -55,14 +57,17 @@ impl<'a> Job<'a> {
     /// When options contradict each other, the model or the noise file.
     pub(crate) fn new(args: &SampleArgs, model: &'a Model, device: &'a Chosen) -> anyhow::Result<Self> {
         let shape = model.inner.shape().with_context(|| model.name.clone())?;
-        let plan = plan::resolve(&args.plan, &model.training)?;
+        let plan = plan::resolve(&editing::plan_args(args)?, &model.training)?;
         let noise = args.noise.as_ref().map(|file| NoiseFile::read(file, &plan.plan, shape)).transpose()?;
         model.inner.check_plan(&plan.plan)?;
         let langevin = langevin(args, &plan)?;
         let classes = Classes::of(&model.inner);
         let in_turn = classes.in_turn(&args.class)?;
-        let draws = draws(args, noise.as_ref(), in_turn.len().max(1))?;
-        model.inner.check_guidance(args.guidance).with_context(|| format!("--guidance {}", args.guidance))?;
+        let beginning =
+            Beginning::read(&args.edit, shape, plan.plan.convention().pixel_rounding(), &device.device)?;
+        let draws = draws(args, noise.as_ref(), beginning.several(), in_turn.len().max(1))?;
+        let guidance = guidance(args)?;
+        model.inner.check_guidance(&guidance).with_context(|| format!("--guidance {}", args.guidance))?;
         let names: Vec<String> = in_turn.iter().map(|class| classes.name(*class)).collect();
         let run = RunRecord {
             model: &model.name,
@@ -72,8 +77,9 @@ impl<'a> Job<'a> {
             draws: &draws,
             noise: noise.as_ref().map(|noise| noise.name.as_str()),
             classes: &names,
-            guidance: args.guidance,
+            guidance: &guidance,
             langevin,
+            beginning: &beginning,
             shape,
             batch_size: args.batch_size,
             device: &device.name,
@@ -84,7 +90,7 @@ impl<'a> Job<'a> {
             model,
             device,
             labels: in_turn.iter().copied().cycle().take(draws.len()).collect(),
-            guidance: args.guidance,
+            guidance,
             langevin,
             shape,
             batch_size: args.batch_size,
@@ -93,6 +99,7 @@ impl<'a> Job<'a> {
             streams: draws.streams(),
             plan,
             noise,
+            beginning,
         })
     }
 
@@ -128,19 +135,34 @@ impl<'a> Job<'a> {
             guidance: self.guidance,
             padded_to: self.model.inner.padding(self.batch_size),
         };
+        let known = self.beginning.start.known(pictures, &self.device.device);
         let (model, plan, mut noise) = (&self.model.inner, &self.plan.plan, self.noise_of(pictures));
         let outcome = match self.langevin {
-            None => model.draw(plan, batch, noise.as_mut(), observe),
+            None => model.draw_around(plan, batch, known.as_ref(), noise.as_mut(), observe),
             Some(langevin) => model.draw_corrected(plan, langevin, batch, noise.as_mut(), observe),
         };
         outcome.map_err(|error| error.in_batch(|place| pictures[place]))
     }
 
-    /// The noise that these pictures start from.
+    /// The noise, or the noisy pictures, that these pictures start from.
     pub(crate) fn start(&self, pictures: &[usize]) -> Tensor<4> {
         let [channels, height, width] = self.shape;
-        self.noise_of(pictures).initial([pictures.len(), channels, height, width], &self.device.device)
-            * self.plan.plan.start_scale()
+        let shape = [pictures.len(), channels, height, width];
+        let z = self.noise_of(pictures).initial(shape, &self.device.device);
+        self.beginning.start.state(&self.plan.plan, pictures, z)
+    }
+
+    /// Those of the pictures that can be drawn: all whose `--init` picture could be read.
+    pub(crate) fn drawable(&self, pictures: &[usize]) -> Vec<usize> {
+        pictures.iter().copied().filter(|picture| self.beginning.can_begin(*picture)).collect()
+    }
+
+    /// An error if some could not.
+    ///
+    /// # Errors
+    /// Names what is wrong with the first.
+    pub(crate) fn complete(&self) -> anyhow::Result<()> {
+        self.beginning.complete()
     }
 
     fn noise_of(&self, pictures: &[usize]) -> Box<dyn Noise> {
@@ -157,12 +179,33 @@ impl<'a> Job<'a> {
 /// The corrections asked for, if the plan can be corrected.
 fn langevin(args: &SampleArgs, plan: &ResolvedPlan) -> anyhow::Result<Option<Langevin>> {
     let langevin = args.corrections.langevin().context("--corrector-steps and --corrector-snr")?;
+    if langevin.is_some() && args.edit.mask.is_some() {
+        bail!("--corrector-steps and --mask: a run around a known part cannot be corrected; leave one of them out");
+    }
     langevin.map_or(Ok(()), |langevin| langevin.check(&plan.plan)).context("--corrector-steps")?;
     Ok(langevin)
 }
 
-/// Which pictures are drawn; a noise file says how many itself.
-fn draws(args: &SampleArgs, noise: Option<&NoiseFile>, classes: usize) -> anyhow::Result<Draws> {
+/// How the run is guided.
+fn guidance(args: &SampleArgs) -> anyhow::Result<Guidance> {
+    let guidance = Guidance {
+        scale: args.guidance,
+        interval: args.guidance_interval.unwrap_or_default(),
+        rescale: args.guidance_rescale,
+    };
+    if guidance.is_off() && guidance != Guidance::OFF {
+        bail!("--guidance-interval and --guidance-rescale change what --guidance does, and at 1 it does nothing");
+    }
+    Ok(guidance)
+}
+
+/// Which pictures are drawn; a noise file and several pictures to begin with say how many themselves.
+fn draws(
+    args: &SampleArgs,
+    noise: Option<&NoiseFile>,
+    beginnings: Option<usize>,
+    classes: usize,
+) -> anyhow::Result<Draws> {
     let in_file = noise.map(NoiseFile::pictures);
     if let (Some(num), Some(in_file)) = (args.num, in_file)
         && num > in_file
@@ -174,7 +217,7 @@ fn draws(args: &SampleArgs, noise: Option<&NoiseFile>, classes: usize) -> anyhow
     let usual = DEFAULT_NUM.next_multiple_of(classes);
     Ok(match &args.seeds {
         Some(list) => Draws::Seeds(list.clone()),
-        None => Draws::OneSeed { seed: args.seed, num: args.num.or(in_file).unwrap_or(usual) },
+        None => Draws::OneSeed { seed: args.seed, num: args.num.or(in_file).or(beginnings).unwrap_or(usual) },
     })
 }
 

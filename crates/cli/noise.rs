@@ -103,7 +103,11 @@ fn step_noise(tensors: &SafeTensors<'_>, plan: &Plan, shape: [usize; 4]) -> anyh
     }
 }
 
-fn floats(tensors: &SafeTensors<'_>, name: &str) -> anyhow::Result<(Vec<usize>, Vec<f32>)> {
+/// A tensor's shape and its values in f32.
+///
+/// # Errors
+/// When it is missing or of another type.
+pub(crate) fn floats(tensors: &SafeTensors<'_>, name: &str) -> anyhow::Result<(Vec<usize>, Vec<f32>)> {
     let tensor = tensors.tensor(name).with_context(|| format!("there is no tensor {name}"))?;
     let values = match tensor.dtype() {
         Dtype::F32 => words(tensor.data()).map(f32::from_le_bytes).collect(),

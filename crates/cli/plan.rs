@@ -3,11 +3,11 @@
 use anyhow::bail;
 use ddim_checkpoint::{SchedulerClass, SchedulerConfig};
 use ddim_schedule::{
-    Convention, EpsSource, Method, NoiseSchedule, Plan, ScheduleError, Settings, Spacing, X0Limit,
+    Convention, EpsSource, Method, NoiseSchedule, Plan, Resampling, ScheduleError, Settings, Spacing, X0Limit,
 };
 use serde_json::Value;
 
-use crate::args::{EtaChoice, PlanArgs};
+use crate::args::{EtaChoice, InpaintChoice, PlanArgs};
 
 /// The number of steps when nothing says otherwise.
 const DEFAULT_STEPS: usize = 20;
@@ -81,8 +81,13 @@ fn blamed(error: ScheduleError, args: &PlanArgs) -> anyhow::Error {
             | ScheduleError::TimestepRange { .. }
             | ScheduleError::TimestepOrder { .. }
     );
+    let options = match error {
+        ScheduleError::Strength { .. } => Some("--strength"),
+        ScheduleError::Resampling { .. } => Some("--jump-length and --resample"),
+        _ => is_about_steps.then(|| step_options(args)),
+    };
     let error = anyhow::Error::new(error);
-    if is_about_steps { error.context(step_options(args)) } else { error }
+    options.into_iter().fold(error, anyhow::Error::context)
 }
 
 /// The options that choose the timesteps.
@@ -114,7 +119,27 @@ fn settings(args: &PlanArgs, training: &Training) -> anyhow::Result<Settings> {
     if args.rederive_eps {
         settings.eps_source = EpsSource::Rederived;
     }
+    if let Some(strength) = args.strength {
+        settings.strength = strength;
+    }
+    settings.resampling = resampling(args, n_steps)?;
     Ok(settings)
+}
+
+/// How often the steps are taken.
+fn resampling(args: &PlanArgs, n_steps: usize) -> anyhow::Result<Resampling> {
+    match (args.inpaint, Resampling::repaint(n_steps)) {
+        (Some(InpaintChoice::Repaint), Resampling::Jumps { length, times }) => Ok(Resampling::Jumps {
+            length: args.jump_length.unwrap_or(length),
+            times: args.resample.unwrap_or(times),
+        }),
+        _ if args.jump_length.is_some() || args.resample.is_some() => {
+            bail!(
+                "--jump-length and --resample belong to --inpaint repaint; leave them out with --inpaint replace"
+            )
+        }
+        _ => Ok(Resampling::Once),
+    }
 }
 
 /// The method asked for.

@@ -1,10 +1,11 @@
 //! `run.json`: what was drawn and how; enough to draw the same pictures again.
 
 use anyhow::{Context, bail};
-use ddim_sampler::Langevin;
+use ddim_sampler::{Guidance, GuidanceInterval, Langevin};
 use serde_json::{Map, Value, json};
 
 use crate::device;
+use crate::editing::Beginning;
 use crate::plan::ResolvedPlan;
 use crate::seeds::Draws;
 
@@ -29,10 +30,12 @@ pub(crate) struct RunRecord<'a> {
     pub(crate) noise: Option<&'a str>,
     /// The classes used in turn, by name where they have one.
     pub(crate) classes: &'a [String],
-    /// Weight of the class.
-    pub(crate) guidance: f64,
+    /// How the class is followed.
+    pub(crate) guidance: &'a Guidance,
     /// Langevin corrections.
     pub(crate) langevin: Option<Langevin>,
+    /// What the run begins with besides noise.
+    pub(crate) beginning: &'a Beginning,
     /// Channels, height, width.
     pub(crate) shape: [usize; 3],
     /// Pictures drawn at once.
@@ -66,9 +69,23 @@ impl RunRecord<'_> {
             }
         };
         set("classes", json!(self.classes));
-        set("guidance", json!(self.guidance));
+        set("guidance", json!(self.guidance.scale));
+        if !self.guidance.is_off() {
+            let steps = self.plan.plan.steps();
+            set("guided_steps", json!(steps.iter().filter(|step| self.guidance.acts_at(step)).count()));
+            set("guidance_rescale", json!(self.guidance.rescale));
+        }
+        if let GuidanceInterval::NoiseLevels { above, up_to } = self.guidance.interval {
+            set("guidance_interval", json!([above, level(up_to)]));
+        }
         if let Some(langevin) = self.langevin {
             set("corrector", json!({ "steps": langevin.steps(), "snr": langevin.snr() }));
+        }
+        if !self.beginning.names.is_empty() {
+            set("init", json!(self.beginning.names));
+        }
+        if let Some(mask) = &self.beginning.mask {
+            set("mask", json!(mask));
         }
         set("shape", json!(self.shape));
         set("plan", self.plan.summary());
@@ -78,6 +95,11 @@ impl RunRecord<'_> {
         set("precision", json!(self.precision));
         Value::Object(run)
     }
+}
+
+/// A noise level; JSON has no infinite numbers.
+fn level(level: f64) -> Value {
+    if level.is_finite() { json!(level) } else { json!("inf") }
 }
 
 /// Checks that the pictures of an earlier run (`before`) are those that this run (`now`) would draw.

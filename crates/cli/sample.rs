@@ -34,11 +34,12 @@ pub(crate) fn run(args: SampleArgs) -> anyhow::Result<Ending> {
     let (mut sink, missing) = Sink::open(&args.output, &job)?;
     tracing::info!("device: {}", device.description);
     tracing::info!("method: {}", method(&job));
-    let ending = draw_all(&job, &missing, &mut sink, &interrupt)?;
+    let ending = draw_all(&job, &job.drawable(&missing), &mut sink, &interrupt)?;
     let written = sink.finish()?;
     report(&args, &job, &written, started)?;
-    if ending == Ending::Interrupted {
-        tracing::warn!("{}", written.how_to_go_on());
+    match ending {
+        Ending::Interrupted => tracing::warn!("{}", written.how_to_go_on()),
+        Ending::Done => job.complete()?,
     }
     Ok(ending)
 }

@@ -7,7 +7,7 @@ use ddim_schedule::{
     BetaSchedule, Convention, EpsSource, Eta, FinalAlphaBar, LastNoise, Method, NoiseSchedule, Predecessor,
     Prediction, Settings, Spacing, Variance, X0Limit,
 };
-use ddim_schedule::{Direction, Times};
+use ddim_schedule::{Direction, Resampling, Times};
 
 fn read(text: &str) -> SchedulerConfig {
     SchedulerConfig::from_json(text).expect("a valid configuration")
@@ -36,6 +36,7 @@ fn the_defaults_are_those_of_diffusers() {
         lambda_min: f64::NEG_INFINITY,
         direction: Direction::Decode,
         strength: 1.0,
+        resampling: Resampling::Once,
     };
     assert_eq!(ddim.settings(20).expect("settings"), expected);
 

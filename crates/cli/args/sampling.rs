@@ -4,10 +4,12 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
+use ddim_sampler::GuidanceInterval;
 use ddim_schedule::{Convention, Eta, Method, Spacing, solvers};
 
 use super::DeviceArgs;
 use super::corrections::CorrectionArgs;
+use super::editing::{EditArgs, InpaintChoice, interval, share};
 use crate::device::Precision;
 use crate::seeds::SeedList;
 
@@ -23,6 +25,8 @@ Examples:
   ddim sample --animate steps.gif                      how the pictures came to be
   ddim sample --model path/to/ddpm-cifar10 --solver ddpm --steps 1000
   ddim sample --steps 20 --corrector-steps 1           Langevin corrections: 39 network calls
+  ddim sample --init shoe.png --strength 0.6 --class sneaker
+  ddim sample --init shoe.png --mask heel.png --inpaint repaint --class sneaker
   ddim sample --noise start.safetensors --out raw.safetensors --trajectory
 
 The same command draws the same pictures, whatever --batch-size: bit for bit on the CPU.
@@ -49,7 +53,7 @@ pub(crate) struct SampleArgs {
     pub(crate) corrections: CorrectionArgs,
 
     /// How many pictures [default: 16, or a few more so that every class comes equally often; with --noise as many
-    /// as the file holds]
+    /// as the file holds, with several --init as many as they are]
     #[arg(long, short, value_name = "N", value_parser = at_least_one, help_heading = "Pictures")]
     pub(crate) num: Option<usize>,
 
@@ -70,10 +74,22 @@ pub(crate) struct SampleArgs {
         allow_negative_numbers = true, help_heading = "Pictures")]
     pub(crate) guidance: f64,
 
+    /// Guide only steps that start at these noise levels, sqrt((1 - alpha_bar)/alpha_bar): above LOW, up to HIGH; the
+    /// others need half the time
+    #[arg(long, value_name = "LOW,HIGH", value_parser = interval, help_heading = "Pictures")]
+    pub(crate) guidance_interval: Option<GuidanceInterval>,
+
+    /// How much of the contrast that guidance adds is taken back, from 0 to 1
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share, help_heading = "Pictures")]
+    pub(crate) guidance_rescale: f64,
+
     /// Take the noise from a safetensors file: `initial_noise` [n,c,h,w], and for stochastic methods
     /// `step_noise` [k,n,c,h,w] with `step_noise_used_at_step` [k]
     #[arg(long, value_name = "FILE", conflicts_with_all = ["seed", "seeds"], help_heading = "Pictures")]
     pub(crate) noise: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) edit: EditArgs,
 
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
@@ -198,6 +214,23 @@ pub(crate) struct PlanArgs {
     /// Recompute the predicted noise from the clipped prediction of the picture
     #[arg(long)]
     pub(crate) rederive_eps: bool,
+
+    /// The share of the steps that are taken, the last ones: how much of the --init pictures is changed, above 0 to 1
+    /// [default: 0.6 with --init, 1 with --mask]
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub(crate) strength: Option<f64>,
+
+    /// How a part of a picture is repainted [default: replace]
+    #[arg(long, value_name = "METHOD", value_enum)]
+    pub(crate) inpaint: Option<InpaintChoice>,
+
+    /// How many steps repaint jumps back; it has to go with how many there are [default: one in 25]
+    #[arg(long, value_name = "N", value_parser = at_least_one, requires = "inpaint")]
+    pub(crate) jump_length: Option<usize>,
+
+    /// How often repaint takes each step [default: 10]
+    #[arg(long, value_name = "TIMES", value_parser = at_least_one, requires = "inpaint")]
+    pub(crate) resample: Option<usize>,
 }
 
 /// Help for `--solver`, with every solver there is.

@@ -39,8 +39,8 @@ impl<'a> Conditions<'a> {
         }
     }
 
-    /// The rows of step `index`: one for the whole batch if all pictures have the same label.
-    pub(crate) fn step(&mut self, index: usize) -> Conditioning {
+    /// The rows of step `index` for the first `pictures` of the batch: one for all if there is but one label.
+    pub(crate) fn step(&mut self, index: usize, pictures: usize) -> Conditioning {
         let first = index / WINDOW * WINDOW;
         let window = match self.window.take() {
             Some((start, window)) if start == first => window,
@@ -51,7 +51,8 @@ impl<'a> Conditions<'a> {
             window.rows(row..row + 1)
         } else {
             let steps = self.steps_from(first);
-            let rows: Vec<usize> = self.places.iter().map(|place| place * steps + row).collect();
+            let places = &self.places[..pictures];
+            let rows: Vec<usize> = places.iter().map(|place| place * steps + row).collect();
             window.select(&rows)
         };
         self.window = Some((first, window));

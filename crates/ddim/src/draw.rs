@@ -3,7 +3,10 @@
 use std::ops::ControlFlow;
 
 use burn::tensor::Tensor;
-use ddim_sampler::{Call, Langevin, Noise, Observation, Outcome, SampleError, guide, sample_corrected};
+use ddim_sampler::{
+    Call, Guidance, GuidanceInterval, Known, Langevin, Noise, Observation, Outcome, SampleError, sample_corrected,
+    sample_edited,
+};
 use ddim_schedule::Plan;
 use ddim_unet::{TimeEmbeddingType, UNet2DConfig};
 
@@ -17,8 +20,8 @@ pub struct Batch {
     pub x: Tensor<4>,
     /// One label a picture; empty for a model without classes.
     pub labels: Vec<usize>,
-    /// Classifier-free guidance scale; 1 is none.
-    pub guidance: f64,
+    /// Classifier-free guidance.
+    pub guidance: Guidance,
     /// The network always sees this many pictures, filled up with repeats: see [`Model::padding`].
     pub padded_to: usize,
 }
@@ -29,8 +32,8 @@ impl Model {
     /// # Errors
     ///
     /// [`Error::BatchShape`], [`Error::Network`], [`Error::LabelCount`], [`Error::Class`], [`Error::NoClasses`],
-    /// [`Error::NoGuidance`], [`Error::GuidanceScale`] or [`Error::Time`] for what the model cannot do, and
-    /// [`Error::Sample`] if the run fails.
+    /// [`Error::NoGuidance`], [`Error::GuidanceScale`], [`Error::GuidanceInterval`], [`Error::GuidanceRescale`] or
+    /// [`Error::Time`] for what the model cannot do, and [`Error::Sample`] if the run fails.
     ///
     /// # Panics
     ///
@@ -42,7 +45,31 @@ impl Model {
         noise: &mut dyn Noise,
         observe: impl FnMut(&Observation) -> ControlFlow<()>,
     ) -> Result<Outcome, Error> {
-        self.run(plan, batch, |x, network| ddim_sampler::sample(plan, x, network, noise, observe))
+        self.draw_around(plan, batch, None, noise, observe)
+    }
+
+    /// The same around a known part of the pictures, which is put back after every step.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`draw`](Self::draw).
+    ///
+    /// # Panics
+    ///
+    /// As [`draw`](Self::draw) does, and if `noise` has none for a known part.
+    pub fn draw_around(
+        &self,
+        plan: &Plan,
+        batch: Batch,
+        known: Option<&Known>,
+        noise: &mut dyn Noise,
+        observe: impl FnMut(&Observation) -> ControlFlow<()>,
+    ) -> Result<Outcome, Error> {
+        let edit = |index, x, noise: &mut dyn Noise| match known {
+            Some(known) => known.put_back(plan, index, x, noise),
+            None => x,
+        };
+        self.run(plan, batch, |x, network| sample_edited(plan, x, network, noise, edit, observe))
     }
 
     /// [`draw`](Self::draw) with Langevin corrections between the steps.
@@ -73,21 +100,22 @@ impl Model {
         sample: impl FnOnce(Tensor<4>, &mut dyn FnMut(Tensor<4>, Call) -> Tensor<4>) -> Result<Outcome, SampleError>,
     ) -> Result<Outcome, Error> {
         self.check_plan(plan)?;
-        self.check_guidance(batch.guidance)?;
+        self.check_guidance(&batch.guidance)?;
         self.check_start(batch.x.dims())?;
         self.check_labels(&batch.labels, batch.x.dims()[0])?;
-        let [n, ..] = batch.x.dims();
+        let [n, channels, ..] = batch.x.dims();
         let rows = n.max(batch.padded_to);
         let labels = self.network_labels(&batch, rows);
         let unet = &self.checkpoint().unet;
         let mut conditions = Conditions::new(unet, self.device(), plan, &labels);
         let mut network = |x: Tensor<4>, call: Call| {
-            let conditioning = conditions.step(call.index);
             let x = padded(x, rows);
-            let out = if batch.guidance == 1.0 {
-                unet.forward(x, &conditioning)
+            let out = if batch.guidance.acts_at(&plan.steps()[call.index]) {
+                let halves =
+                    unet.forward(Tensor::cat(vec![x.clone(), x], 0), &conditions.step(call.index, 2 * rows));
+                batch.guidance.guided(halves, channels)
             } else {
-                guide(unet.forward(Tensor::cat(vec![x.clone(), x], 0), &conditioning), batch.guidance)
+                unet.forward(x, &conditions.step(call.index, rows))
             };
             if rows == n { out } else { out.slice([0..n]) }
         };
@@ -119,18 +147,26 @@ impl Model {
         if embeds(config, time) { Ok(()) } else { Err(Error::Time { time, allowed: embedded_times(config) }) }
     }
 
-    /// Whether the model can be guided with this scale.
+    /// Whether the model can be guided like this.
     ///
     /// # Errors
     ///
-    /// [`Error::GuidanceScale`] for one that is not finite; [`Error::NoGuidance`] for one that is not 1, if the
-    /// model has no label that means none.
-    pub fn check_guidance(&self, scale: f64) -> Result<(), Error> {
+    /// [`Error::GuidanceScale`] for a scale that is not finite, [`Error::GuidanceRescale`] for a share outside of
+    /// [0, 1], [`Error::GuidanceInterval`] for one without levels; [`Error::NoGuidance`] if the model has no label that
+    /// means none.
+    pub fn check_guidance(&self, guidance: &Guidance) -> Result<(), Error> {
+        let Guidance { scale, interval, rescale } = *guidance;
         if !scale.is_finite() {
             return Err(Error::GuidanceScale(scale));
         }
-        match self.null_class() {
-            None if scale != 1.0 => Err(Error::NoGuidance),
+        if !(0.0..=1.0).contains(&rescale) {
+            return Err(Error::GuidanceRescale(rescale));
+        }
+        match interval {
+            GuidanceInterval::NoiseLevels { above, up_to } if !(above >= 0.0 && above < up_to) => {
+                Err(Error::GuidanceInterval { above, up_to })
+            }
+            _ if !guidance.is_off() && self.null_class().is_none() => Err(Error::NoGuidance),
             _ => Ok(()),
         }
     }
@@ -161,7 +197,7 @@ impl Model {
         if let Some(&last) = labels.last() {
             labels.resize(rows, last);
         }
-        if let (true, Some(null)) = (batch.guidance != 1.0, self.null_class()) {
+        if let (false, Some(null)) = (batch.guidance.is_off(), self.null_class()) {
             labels.resize(2 * rows, null);
         }
         labels

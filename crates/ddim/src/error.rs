@@ -86,6 +86,44 @@ pub enum Error {
         "the model was not trained for guidance (its ddim.json names no null_class): use scale 1, which is none"
     )]
     NoGuidance,
+    /// A share of a prediction that is none.
+    #[error("guidance rescale {0} is not a share: use 0 (off) to 1, such as 0.7")]
+    GuidanceRescale(f64),
+    /// An interval without noise levels.
+    #[error(
+        "guidance above noise level {above} and up to {up_to} guides nothing: the first must be at least 0, and the \
+         second larger"
+    )]
+    GuidanceInterval {
+        /// The lower end.
+        above: f64,
+        /// The upper end.
+        up_to: f64,
+    },
+    /// A part of a run from noise.
+    #[error("strength {strength} without pictures to change: give some as the start, or use strength 1")]
+    NothingToChange {
+        /// The strength asked for.
+        strength: f64,
+    },
+    /// Pictures to begin with that are not of the model's size.
+    #[error("pictures of shape {found:?} cannot begin a run: it needs [m, {}, {}, {}], m at least 1", needed[0], needed[1], needed[2])]
+    StartShape {
+        /// Their shape.
+        found: [usize; 4],
+        /// Channels, height and width of the model's pictures.
+        needed: [usize; 3],
+    },
+    /// A mask that is not of the pictures' size.
+    #[error("a mask of shape {found:?} does not fit the pictures: it must be [1, 1, {height}, {width}]")]
+    MaskShape {
+        /// Its shape.
+        found: [usize; 4],
+        /// Height of the pictures.
+        height: usize,
+        /// Width of the pictures.
+        width: usize,
+    },
     /// A guidance scale that is not a number.
     #[error("guidance scale {0} is not finite: use a number such as 1 (off) or 3")]
     GuidanceScale(f64),

@@ -19,7 +19,7 @@
 //!    follows. [`Model::plan`] compiles one from [`Options`]; `ddim-schedule` compiles any other.
 //! 3. **Drawing** is walking down that table. [`Model::sample`] does it for any number of pictures;
 //!    [`Model::sample_with`] shows every step and can be stopped; [`Model::draw`] takes one batch with a plan,
-//!    a starting point and noise of the caller's own.
+//!    a starting point and noise of the caller's own. [`Start`] makes it image-to-image or inpainting.
 //! 4. **Noise** belongs to a picture: picture `k` of a seed is the same in any batch, on any number of
 //!    threads, after any restart. Nothing here is global, and one [`Model`] serves several threads at once.
 //! 5. **Your own network** needs no [`Model`]: [`sampler::sample`] runs a plan with any function from a noisy
@@ -37,6 +37,7 @@ mod options;
 mod pictures;
 mod plan_json;
 mod settings;
+mod start;
 #[cfg(test)]
 mod tests;
 
@@ -52,6 +53,7 @@ pub use options::Options;
 pub use pictures::Pictures;
 pub use plan_json::{plan_json, settings_json};
 pub use settings::settings;
+pub use start::Start;
 
 /// Compiles the README's example.
 #[cfg(doctest)]

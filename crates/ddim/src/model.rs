@@ -6,9 +6,9 @@ use std::path::Path;
 use burn::tensor::{Device, Tensor};
 use ddim_checkpoint::Checkpoint;
 use ddim_sampler::{Noise, Observation, Outcome, PictureNoise};
-use ddim_schedule::{Convention, NoiseSchedule, Plan};
+use ddim_schedule::{Convention, NoiseSchedule, Plan, Settings};
 
-use crate::{Batch, Error, Options, Pictures, settings};
+use crate::{Batch, Error, Options, Pictures, Start, settings};
 
 /// A trained model on a device, ready to draw.
 ///
@@ -135,13 +135,19 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// [`Error::Schedule`] for steps, a spacing or an eta that cannot be had; [`Error::Time`] for a timestep that
-    /// the network has no embedding for.
+    /// [`Error::Schedule`] for steps, a spacing, an eta, a strength or a resampling that cannot be had;
+    /// [`Error::NothingToChange`] for a part of a run from noise; [`Error::Time`] for a timestep that the network has
+    /// no embedding for.
     pub fn plan(&self, options: &Options) -> Result<Plan, Error> {
         let convention = options.convention.unwrap_or(self.convention());
         let scheduler = &self.checkpoint.scheduler;
+        if let (Start::Noise, true) = (&options.start, options.strength < 1.0) {
+            return Err(Error::NothingToChange { strength: options.strength });
+        }
         let settings =
             settings(scheduler, convention, options.method.clone(), options.steps, options.spacing.clone())?;
+        let (strength, resampling) = (options.strength, options.resampling);
+        let settings = Settings { strength, resampling, ..settings };
         let plan = Plan::new(&self.schedule, &settings)?;
         self.check_plan(&plan)?;
         Ok(plan)
@@ -168,23 +174,26 @@ impl Model {
     ) -> Result<Pictures, Error> {
         let plan = self.plan(options)?;
         let [c, h, w] = self.shape()?;
+        options.start.check([c, h, w])?;
         if options.batch_size == 0 {
             return Err(Error::BatchSize);
         }
         let mut finished = Vec::new();
         for first_picture in (0..options.count).step_by(options.batch_size) {
             let pictures = first_picture..options.count.min(first_picture.saturating_add(options.batch_size));
-            let n = pictures.len();
+            let indices: Vec<usize> = pictures.clone().collect();
             let mut noise = PictureNoise::new(options.seed, pictures.clone().map(|k| k as u64));
+            let z = noise.initial([indices.len(), c, h, w], &self.device);
             let batch = Batch {
-                x: noise.initial([n, c, h, w], &self.device) * plan.start_scale(),
+                x: options.start.state(&plan, &indices, z),
                 labels: self.labels(&options.classes, pictures),
                 guidance: options.guidance,
                 padded_to: self.padding(options.batch_size),
             };
             let observe =
                 |step: &Observation| observe(&Progress { first_picture, count: options.count, step: *step });
-            let outcome = self.draw(&plan, batch, &mut noise, observe);
+            let known = options.start.known(&indices, &self.device);
+            let outcome = self.draw_around(&plan, batch, known.as_ref(), &mut noise, observe);
             match outcome.map_err(|error| error.in_batch(|place| first_picture + place))? {
                 Outcome::Finished(x) => finished.push(x),
                 Outcome::Stopped { .. } => return Err(Error::Stopped { pictures: first_picture }),

@@ -1,6 +1,8 @@
 //! What to draw.
 
-use crate::schedule::{Convention, Eta, Method, Spacing};
+use crate::Start;
+use crate::sampler::Guidance;
+use crate::schedule::{Convention, Eta, Method, Resampling, Spacing};
 
 /// What to draw, and how. The defaults are one picture, DDIM in 20 steps, eta 0.
 ///
@@ -11,7 +13,7 @@ use crate::schedule::{Convention, Eta, Method, Spacing};
 /// let half_way = ddim::Options { method: Method::Ddim { eta: Eta::new(0.5)? }, ..options };
 /// # Ok::<(), ddim::schedule::ScheduleError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// Steps a picture, 1 to the model's training steps; most methods call the network once a step.
     pub steps: usize,
@@ -23,8 +25,15 @@ pub struct Options {
     pub seed: u64,
     /// Classes, used in turn. Empty: all of the model's classes in turn.
     pub classes: Vec<usize>,
-    /// Classifier-free guidance scale; 1 is none.
-    pub guidance: f64,
+    /// Classifier-free guidance: `3.0.into()` is that scale in every step.
+    pub guidance: Guidance,
+    /// What the pictures begin with.
+    pub start: Start,
+    /// How much of a picture given as the start is changed: the share of the steps that are taken, the last ones.
+    /// 1 for a start from noise.
+    pub strength: f64,
+    /// How often the steps are taken, for inpainting.
+    pub resampling: Resampling,
     /// Pictures drawn at once.
     pub batch_size: usize,
     /// How timesteps are chosen; none leaves it to the convention.
@@ -41,7 +50,10 @@ impl Default for Options {
             count: 1,
             seed: 0,
             classes: Vec::new(),
-            guidance: 1.0,
+            guidance: Guidance::OFF,
+            start: Start::Noise,
+            strength: 1.0,
+            resampling: Resampling::Once,
             batch_size: 16,
             spacing: None,
             convention: None,

@@ -1,8 +1,8 @@
 //! A plan as JSON: everything that a program in another language needs to run the method.
 
 use ddim_schedule::{
-    Direction, EpsSource, FinalAlphaBar, Kept, LastNoise, Method, Plan, Predecessor, Step, StepNoise, Variance,
-    X0Limit,
+    Direction, EpsSource, FinalAlphaBar, Kept, LastNoise, Method, Plan, Predecessor, Resampling, Step, StepNoise,
+    Variance, X0Limit,
 };
 use serde_json::{Map, Value, json};
 
@@ -145,10 +145,11 @@ fn settings(plan: &Plan) -> Map<String, Value> {
             LastNoise::UnlessTimestepZero => "unless_timestep_zero",
         },
     });
-    match fields {
-        Value::Object(fields) => fields,
-        _ => unreachable!("an object was written above"),
+    let Value::Object(mut fields) = fields else { unreachable!("an object was written above") };
+    if let Resampling::Jumps { length, times } = settings.resampling {
+        fields.insert("resampling".to_owned(), json!({ "jump_length": length, "times": times }));
     }
+    fields
 }
 
 /// Eta and variance of a method, null where it has none.

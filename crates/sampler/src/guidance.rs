@@ -1,6 +1,100 @@
 //! Classifier-free guidance.
 
 use burn::tensor::Tensor;
+use ddim_schedule::{Level, Step};
+
+/// How strongly a run follows its labels.
+///
+/// ```
+/// use ddim_sampler::{Guidance, GuidanceInterval};
+/// let interval = GuidanceInterval::NoiseLevels { above: 0.2, up_to: 5.0 };
+/// let guidance = Guidance { interval, rescale: 0.7, ..Guidance::from(3.0) };
+/// assert!(!guidance.is_off() && Guidance::OFF.is_off());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Guidance {
+    /// The scale of [`guide`]; 1 is none.
+    pub scale: f64,
+    /// The steps that are guided.
+    pub interval: GuidanceInterval,
+    /// How much of the guided prediction is replaced by its twin with the conditional one's contrast, from 0 to 1:
+    /// the phi of [`rescale`].
+    pub rescale: f64,
+}
+
+/// The steps of a run that are guided.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum GuidanceInterval {
+    /// All.
+    #[default]
+    Always,
+    /// Those that start at a noise level `sqrt((1 - alpha_bar)/alpha_bar)` in this interval: the sigma of
+    /// Kynkaanniemi et al. 2024, whose best intervals leave out both the noisiest and the cleanest steps. The others
+    /// follow the label without guidance and need half the computation.
+    NoiseLevels {
+        /// The level that is too low, from 0 on.
+        above: f64,
+        /// The highest level; it may be infinite.
+        up_to: f64,
+    },
+}
+
+impl Guidance {
+    /// None: the model as it is.
+    pub const OFF: Self = Self { scale: 1.0, interval: GuidanceInterval::Always, rescale: 0.0 };
+
+    /// Whether no step is guided.
+    pub fn is_off(&self) -> bool {
+        self.scale == 1.0
+    }
+
+    /// Whether this step is guided, and so needs the prediction without a label.
+    pub fn acts_at(&self, step: &Step) -> bool {
+        let level = Level { time: step.time, alpha_bar: step.alpha_bar }.noise_level();
+        !self.is_off() && self.interval.contains(level)
+    }
+
+    /// The guided prediction of `halves`, `[2n, c, h, w]`: what the network gives for the batch with its labels and
+    /// then without. Only the first `channels` are a prediction of the picture. A learned variance behind them is
+    /// the conditional one's (as in OpenAI's code of GLIDE): a line through two variances leaves their range.
+    ///
+    /// # Panics
+    ///
+    /// If the batch is odd.
+    pub fn guided(&self, halves: Tensor<4>, channels: usize) -> Tensor<4> {
+        let [n2, all, ..] = halves.dims();
+        let predicted = halves.clone().narrow(1, 0, channels);
+        let conditional = predicted.clone().slice([0..n2 / 2]);
+        let guided = rescale(guide(predicted, self.scale), conditional, self.rescale);
+        if all == channels {
+            return guided;
+        }
+        let variance = halves.slice([0..n2 / 2]).narrow(1, channels, all - channels);
+        Tensor::cat(vec![guided, variance], 1)
+    }
+}
+
+impl GuidanceInterval {
+    fn contains(self, noise_level: f64) -> bool {
+        match self {
+            Self::Always => true,
+            Self::NoiseLevels { above, up_to } => above < noise_level && noise_level <= up_to,
+        }
+    }
+}
+
+impl Default for Guidance {
+    fn default() -> Self {
+        Self::OFF
+    }
+}
+
+/// Guidance of this scale in every step.
+impl From<f64> for Guidance {
+    fn from(scale: f64) -> Self {
+        Self { scale, ..Self::OFF }
+    }
+}
 
 /// The guided prediction of Ho & Salimans 2022, `unconditional + scale (conditional - unconditional)`.
 ///
@@ -19,10 +113,30 @@ pub fn guide(halves: Tensor<4>, scale: f64) -> Tensor<4> {
     unconditional.clone() + (conditional - unconditional) * scale
 }
 
+/// `phi guided std(conditional)/std(guided) + (1 - phi) guided`, with the standard deviation of each picture: it takes
+/// back the contrast that guidance adds (Lin et al. 2023, section 3.4). Like diffusers' `rescale_noise_cfg` it acts
+/// on what the network predicts, be that eps, v or x0. A prediction without any contrast is left as it is.
+pub fn rescale(guided: Tensor<4>, conditional: Tensor<4>, phi: f64) -> Tensor<4> {
+    if phi == 0.0 {
+        return guided;
+    }
+    let variance = |x: Tensor<4>| {
+        let [n, c, h, w] = x.dims();
+        let x = x.reshape([n, c * h * w]);
+        let centred = x.clone() - x.mean_dim(1);
+        (centred.clone() * centred).mean_dim(1).reshape([n, 1, 1, 1])
+    };
+    let found = variance(guided.clone());
+    let ratio = (variance(conditional) / found.clone()).sqrt().mask_fill(found.equal_elem(0.0), 1.0);
+    guided * (ratio * phi + (1.0 - phi))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Noise, PictureNoise};
     use burn::tensor::{Device, Tolerance};
+    use ddim_schedule::{BetaSchedule, NoiseSchedule, Plan, Settings};
 
     #[test]
     fn scale_goes_through_both_predictions() {
@@ -32,5 +146,63 @@ mod tests {
             let guided = guide(halves.clone(), scale).into_data();
             guided.assert_approx_eq::<f32>(&[[[[expected]]]].into(), Tolerance::default());
         }
+    }
+
+    /// diffusers 0.42.1, `rescale_noise_cfg`, on the numbers below: the mean moves with the contrast.
+    #[test]
+    fn rescaling_is_that_of_diffusers() {
+        let device = Device::flex();
+        let guided = Tensor::<4>::from_data([[[[1.0f32, 2.0, 3.0, 6.0]]], [[[0.0, -1.0, 1.0, 0.5]]]], &device);
+        let conditional =
+            Tensor::<4>::from_data([[[[1.0f32, 1.5, 2.0, 3.5]]], [[[0.5, -0.5, 2.0, 0.25]]]], &device);
+        let rescaled = rescale(guided, conditional, 0.7).into_data();
+        rescaled.assert_approx_eq::<f32>(&RESCALED.into(), Tolerance::default());
+    }
+
+    const RESCALED: [[[[f32; 4]; 1]; 1]; 2] =
+        [[[[0.65, 1.3, 1.95, 3.9]]], [[[0.0, -1.159_360_2, 1.159_360_2, 0.579_680_1]]]];
+
+    #[test]
+    fn a_whole_rescale_has_the_contrast_of_the_conditional_prediction() {
+        let device = Device::flex();
+        let halves = PictureNoise::new(3, 0..4).initial([4, 3, 8, 8], &device);
+        let (guided, conditional) = (guide(halves.clone(), 5.0), halves.slice([0..2]));
+        let spread = |x: Tensor<4>| x.reshape([2, 3 * 64]).var(1).sqrt().into_data();
+        let rescaled = rescale(guided.clone(), conditional.clone(), 1.0);
+        spread(rescaled).assert_approx_eq::<f32>(&spread(conditional.clone()), Tolerance::default());
+        assert_eq!(rescale(guided.clone(), conditional, 0.0).into_data(), guided.into_data());
+    }
+
+    #[test]
+    fn no_contrast_is_no_division_by_zero() {
+        let flat = || Tensor::<4>::full([1, 1, 2, 2], 0.5, &Device::flex());
+        assert_eq!(rescale(flat(), flat(), 1.0).into_data(), flat().into_data());
+    }
+
+    #[test]
+    fn a_learned_variance_is_not_guided() {
+        let halves = PictureNoise::new(3, 0..4).initial([4, 6, 2, 2], &Device::flex());
+        let guided = Guidance::from(4.0).guided(halves.clone(), 3);
+        let conditional = halves.clone().slice([0..2]);
+        assert_eq!(guided.clone().narrow(1, 3, 3).into_data(), conditional.narrow(1, 3, 3).into_data());
+        assert_eq!(guided.narrow(1, 0, 3).into_data(), guide(halves.narrow(1, 0, 3), 4.0).into_data());
+    }
+
+    #[test]
+    fn an_interval_is_open_below_and_closed_above() {
+        let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000).unwrap();
+        let plan = Plan::new(&schedule, &Settings { n_steps: 4, ..Settings::default() }).unwrap();
+        let levels: Vec<f64> = plan.steps().iter().map(|step| (1.0 / step.alpha_bar - 1.0).sqrt()).collect();
+        let acting = |above, up_to| {
+            let interval = GuidanceInterval::NoiseLevels { above, up_to };
+            let guidance = Guidance { interval, ..Guidance::from(2.0) };
+            plan.steps().iter().map(|step| guidance.acts_at(step)).collect::<Vec<_>>()
+        };
+        // A hair above each level, since a square root may round.
+        let [a, _, c, d] = levels[..] else { panic!("four steps") };
+        assert_eq!(acting(d * 1.0001, a * 1.0001), [true, true, true, false]);
+        assert_eq!(acting(c * 1.0001, f64::INFINITY), [true, true, false, false]);
+        assert_eq!(acting(0.0, f64::INFINITY), [true; 4]);
+        assert!(!Guidance::OFF.acts_at(&plan.steps()[0]));
     }
 }

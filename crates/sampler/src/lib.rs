@@ -8,13 +8,15 @@
 //! * [`sample`] is the loop, [`Observation`] what it shows, [`Outcome`] how it ends.
 //! * [`sample_corrected`] is the loop with Langevin corrections between its steps.
 //! * [`PictureNoise`] gives each picture a stream of its own; [`GivenNoise`] repeats somebody else's run.
-//! * [`guide`] is classifier-free guidance, for use inside the function given to the loop.
+//! * [`Guidance`] is classifier-free guidance, for use inside the function given to the loop.
+//! * [`noised`] and [`Known`] begin with pictures: image-to-image and inpainting.
 
 mod corrector;
 mod error;
 mod guidance;
 mod health;
 mod history;
+mod known;
 mod noise;
 mod normals;
 mod sample;
@@ -24,8 +26,9 @@ mod update;
 
 pub use corrector::{Langevin, sample_corrected};
 pub use error::SampleError;
-pub use guidance::guide;
+pub use guidance::{Guidance, GuidanceInterval, guide, rescale};
+pub use known::{Known, noised};
 pub use noise::{GivenNoise, Noise, PictureNoise};
 pub use normals::fill_normals;
-pub use sample::{Call, Observation, Outcome, sample};
+pub use sample::{Call, Observation, Outcome, sample, sample_edited};
 pub use uniforms::{fill_signs, fill_uniforms};

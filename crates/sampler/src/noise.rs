@@ -28,10 +28,17 @@ pub trait Noise {
     fn langevin(&mut self, index: usize, correction: usize, _: [usize; 4], _: &Device) -> Tensor<4> {
         panic!("this noise has none for correction {correction} before step {index}: draw without corrections")
     }
+
+    /// The noise of a known part of the pictures after step `index`, for [`Known`](crate::Known).
+    fn known(&mut self, index: usize, shape: [usize; 4], device: &Device) -> Tensor<4>;
 }
 
-/// A stream of its own for every picture (0 is the initial noise, `k + 1` that of step `k`, and from 2^30 on come
-/// those of Langevin corrections): picture `k` of a seed gets the same numbers in any batch, on any
+/// The streams of known parts, half of all there are: no plan has 2^31 steps, so that no number is used twice.
+const KNOWN_STREAMS: u32 = 1 << 31;
+
+/// A stream of its own for every picture (0 is the initial noise, `k + 1` that of step `k`, from 2^30 on come those of
+/// Langevin corrections and from 2^31 on those of known parts): picture `k` of a seed gets the same numbers in any
+/// batch, on any
 /// number of threads and after any restart.
 ///
 /// ```
@@ -100,6 +107,10 @@ impl Noise for PictureNoise {
     fn langevin(&mut self, index: usize, correction: usize, shape: [usize; 4], device: &Device) -> Tensor<4> {
         self.draw(langevin_stream(index, correction), shape, device)
     }
+
+    fn known(&mut self, index: usize, shape: [usize; 4], device: &Device) -> Tensor<4> {
+        self.draw(KNOWN_STREAMS + index as u32, shape, device)
+    }
 }
 
 /// Streams of 2^20 steps of 2^10 corrections: more than a plan has steps, and as many as [`Langevin`](crate::Langevin)
@@ -131,5 +142,12 @@ impl Noise for GivenNoise {
         let noise = noise.unwrap_or_else(|| panic!("no noise was given for step {index}"));
         assert_eq!(noise.dims(), shape, "the noise given for step {index} has another shape");
         noise.to_device(device)
+    }
+
+    /// # Panics
+    ///
+    /// Always: repeated runs have no known part.
+    fn known(&mut self, index: usize, _: [usize; 4], _: &Device) -> Tensor<4> {
+        panic!("no noise was given for a known part after step {index}: inpaint with PictureNoise")
     }
 }

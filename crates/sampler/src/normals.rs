@@ -9,7 +9,8 @@ pub(crate) const LANES: usize = 16;
 
 /// Fills `out` with the standard normal numbers of one picture at one step.
 ///
-/// `stream` is 0 for the initial noise and `k + 1` for the noise of step `k`. A longer `out` begins with
+/// `stream` is 0 for the initial noise, `k + 1` for the noise of step `k`, and `2^31 + k` for that of a known part
+/// after step `k`. A longer `out` begins with
 /// the numbers of a shorter one.
 ///
 /// Philox is that of Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3", with `seed` as

@@ -86,9 +86,26 @@ pub enum Outcome {
 /// ```
 pub fn sample(
     plan: &Plan,
+    x: Tensor<4>,
+    network: impl FnMut(Tensor<4>, Call) -> Tensor<4>,
+    noise: &mut dyn Noise,
+    observe: impl FnMut(&Observation) -> ControlFlow<()>,
+) -> Result<Outcome, SampleError> {
+    sample_edited(plan, x, network, noise, |_, x, _| x, observe)
+}
+
+/// The same with a hand on the state: after every step `edit` gets the step's index, the state and the noise of the
+/// run, and gives the state to go on with. [`Known::put_back`](crate::Known::put_back) is one such edit.
+///
+/// # Errors
+///
+/// Those of [`sample`].
+pub fn sample_edited(
+    plan: &Plan,
     mut x: Tensor<4>,
     mut network: impl FnMut(Tensor<4>, Call) -> Tensor<4>,
     noise: &mut dyn Noise,
+    mut edit: impl FnMut(usize, Tensor<4>, &mut dyn Noise) -> Tensor<4>,
     mut observe: impl FnMut(&Observation) -> ControlFlow<()>,
 ) -> Result<Outcome, SampleError> {
     let (shape, device) = (x.dims(), x.device());
@@ -102,7 +119,7 @@ pub fn sample(
         let Stepped { next, x0, kept, verdict } = advance(&Update::new(plan, step), x, out, added)?;
         health.record(index, verdict)?;
         history.keep(kept);
-        x = next;
+        x = edit(index, next, noise);
         let seen = observe(&Observation { index, n_steps, x: &x, x0: &x0 });
         if seen.is_break() && index + 1 < n_steps {
             return Ok(Outcome::Stopped { x, steps_taken: index + 1 });

@@ -156,9 +156,10 @@ fn check_channels(noise: StepNoise, x: [usize; 4], out: [usize; 4]) -> Result<()
     if allowed { Ok(()) } else { Err(SampleError::Channels { found, picture, needed }) }
 }
 
-/// The weighted sum of tensors, left to right; a weight of 0 costs nothing.
+/// The weighted sum of tensors, left to right; a weight of 0 costs nothing. All are 0 where a run jumps back to pure
+/// noise.
 fn sum<const N: usize>(terms: [(f64, &Tensor<4>); N]) -> Tensor<4> {
-    weighted_sum(terms).expect("a step depends on something")
+    weighted_sum(terms).unwrap_or_else(|| terms[0].1.zeros_like())
 }
 
 /// The same of any terms; `None` if all weights are 0.

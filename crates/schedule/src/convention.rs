@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::{Coordinates, Direction, EpsSource, FinalAlphaBar, LastNoise, Method, PixelRounding, Predecessor};
-use crate::{Prediction, ScheduleError, Settings, Spacing, Times, X0Limit};
+use crate::{Prediction, Resampling, ScheduleError, Settings, Spacing, Times, X0Limit};
 
 /// A named set of choices. Published code agrees on the formulas and differs in everything around them:
 /// spacing, clipping, the last `alpha_bar`, rounding to 8 bits. A convention fixes all of it at once.
@@ -61,6 +61,7 @@ impl Convention {
             times: Times::Real,
             direction: Direction::Decode,
             strength: 1.0,
+            resampling: Resampling::Once,
             convention: self,
         };
         let clip = X0Limit::Clip { range: 1.0 };

@@ -4,7 +4,7 @@ use std::fmt;
 
 use thiserror::Error;
 
-use crate::{NoiseSchedule, Solver, Timestep};
+use crate::{NoiseSchedule, Resampling, Solver, Timestep};
 
 /// Why a schedule, a spacing or a plan was refused. Every message names the value, what is allowed,
 /// and the nearest request that would work.
@@ -215,6 +215,49 @@ pub enum ScheduleError {
         strength: f64,
         /// The steps of the whole run.
         n_steps: usize,
+    },
+
+    /// Jumps that the run has no room for.
+    #[error(
+        "jumps of {length} steps, {times} times, in a run of {n_steps} steps: the length must be from 1 to {} and \
+         the times from 1 to at most {}", .n_steps.saturating_sub(1), Resampling::MOST_TIMES
+    )]
+    Resampling {
+        /// The length asked for.
+        length: usize,
+        /// The times asked for.
+        times: usize,
+        /// The steps of the run.
+        n_steps: usize,
+    },
+
+    /// A jump back for a method that remembers what lies behind it.
+    #[error(
+        "solver {solver} looks back at earlier calls, which mean nothing after a jump (RePaint): use a one-step \
+         solver such as ddim, ddpm or euler, or inpaint by replacement"
+    )]
+    ResamplingHistory {
+        /// The solver's name.
+        solver: &'static str,
+    },
+
+    /// A jump back for a step whose noise only the network knows.
+    #[error(
+        "a jump back (RePaint) needs noise of a known size, and this method has a learned variance: use solver ddim \
+         with eta 1, which is the same without it"
+    )]
+    ResamplingLearned,
+
+    /// A jump to a level that is not noisier.
+    #[error(
+        "the steps of solver {solver} do not become less noisy from timestep {time} on, so that there is no noise to \
+         jump back with (RePaint): use solver ddim or fewer steps"
+    )]
+    ResamplingUpwards {
+        /// The method's name.
+        solver: &'static str,
+        /// The time of the level that the jump should reach.
+        time: f64,
     },
 
     /// A solver that divides by a noise level that is infinite.

@@ -63,6 +63,7 @@ impl Plan {
         let start = coordinates.marginal(rows[0].from);
         let start_scale = start_scale(settings, coordinates, rows[0].from);
         let steps = rows.into_iter().map(|row| Step::new(row, settings.prediction, coordinates)).collect();
+        let steps = settings.resampling.apply(steps, settings.method.name())?;
         Ok(Self { steps, kept, start, start_scale, settings: settings.clone() })
     }
 

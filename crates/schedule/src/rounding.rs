@@ -14,6 +14,19 @@ pub enum PixelRounding {
 }
 
 impl PixelRounding {
+    /// The number that a level stands for, `level/127.5 - 1`, as networks are trained with it; where f32 would fall just
+    /// short of the level, the next one up, so that [`to_u8`](Self::to_u8) gives the level back.
+    ///
+    /// ```
+    /// use ddim_schedule::PixelRounding::{HalfEven, OpenAi};
+    /// assert_eq!((HalfEven.to_value(0), HalfEven.to_value(255)), (-1.0, 1.0));
+    /// assert_eq!(OpenAi.to_u8(OpenAi.to_value(10)), 10);
+    /// ```
+    pub fn to_value(self, level: u8) -> f32 {
+        let value = (f64::from(level) / 127.5 - 1.0) as f32;
+        if self.to_u8(value) < level { value.next_up() } else { value }
+    }
+
     /// One value. What is not a number becomes 0.
     ///
     /// ```
@@ -35,6 +48,21 @@ impl PixelRounding {
 #[cfg(test)]
 mod tests {
     use super::PixelRounding::{HalfEven, HalfUp, Nvlabs, OpenAi};
+
+    #[test]
+    fn every_level_comes_back() {
+        for rounding in [HalfEven, HalfUp, OpenAi, Nvlabs] {
+            for level in 0..=255 {
+                let value = rounding.to_value(level);
+                assert_eq!(rounding.to_u8(value), level, "{rounding:?}");
+                // Half a unit in the last place for the cast and a whole one up.
+                assert!(
+                    (f64::from(value) - (f64::from(level) / 127.5 - 1.0)).abs() < 1e-7,
+                    "{rounding:?} {level}"
+                );
+            }
+        }
+    }
 
     #[test]
     fn ends_saturate() {

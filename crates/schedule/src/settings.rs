@@ -1,6 +1,6 @@
 //! Everything a plan depends on besides the noise schedule.
 
-use crate::{Convention, EpsSource, Eta, Method, Prediction, ScheduleError, Spacing, X0Limit};
+use crate::{Convention, EpsSource, Eta, Method, Prediction, Resampling, ScheduleError, Spacing, X0Limit};
 
 /// What to compile into a [`Plan`](crate::Plan). Start from a convention and change what differs.
 ///
@@ -43,6 +43,8 @@ pub struct Settings {
     /// The share of the steps that are taken, the last ones: 1 for a whole run from noise, less for a run that
     /// starts from a noisy picture.
     pub strength: f64,
+    /// How often it goes over its steps.
+    pub resampling: Resampling,
     /// Whose choices these are; it also decides how pictures are rounded to 8 bits.
     pub convention: Convention,
 }
