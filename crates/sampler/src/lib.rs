@@ -8,6 +8,7 @@
 //! * [`sample`] is the loop, [`Observation`] what it shows, [`Outcome`] how it ends.
 //! * [`sample_corrected`] is the loop with Langevin corrections between its steps.
 //! * [`PictureNoise`] gives each picture a stream of its own; [`GivenNoise`] repeats somebody else's run.
+//! * [`slerp`] walks from one noise to another.
 //! * [`guide`] is classifier-free guidance, for use inside the function given to the loop.
 
 mod corrector;
@@ -18,6 +19,7 @@ mod history;
 mod noise;
 mod normals;
 mod sample;
+mod slerp;
 mod step;
 mod uniforms;
 mod update;
@@ -28,4 +30,5 @@ pub use guidance::guide;
 pub use noise::{GivenNoise, Noise, PictureNoise};
 pub use normals::fill_normals;
 pub use sample::{Call, Observation, Outcome, sample};
+pub use slerp::slerp;
 pub use uniforms::{fill_signs, fill_uniforms};
