@@ -13,7 +13,7 @@ use crate::args::SampleArgs;
 use crate::classes::Classes;
 use crate::device::Chosen;
 use crate::model::Model;
-use crate::noise::NoiseFile;
+use crate::noise::Given;
 use crate::plan::{self, ResolvedPlan};
 use crate::run_record::RunRecord;
 use crate::seeds::{Draws, Stream};
@@ -45,7 +45,7 @@ pub(crate) struct Job<'a> {
     /// What is written beside or into the pictures.
     pub(crate) run: Value,
     streams: Vec<Stream>,
-    noise: Option<NoiseFile>,
+    given: Option<Given>,
 }
 
 impl<'a> Job<'a> {
@@ -56,12 +56,27 @@ impl<'a> Job<'a> {
     pub(crate) fn new(args: &SampleArgs, model: &'a Model, device: &'a Chosen) -> anyhow::Result<Self> {
         let shape = model.inner.shape().with_context(|| model.name.clone())?;
         let plan = plan::resolve(&args.plan, &model.training)?;
-        let noise = args.noise.as_ref().map(|file| NoiseFile::read(file, &plan.plan, shape)).transpose()?;
+        let given = args.noise.as_ref().map(|file| Given::read("--noise ", file, &plan.plan, shape)).transpose()?;
+        Self::with_plan(args, model, device, plan, given)
+    }
+
+    /// The same with a plan of the caller's own, from what is given instead of `--noise`.
+    ///
+    /// # Errors
+    /// When options contradict each other or the model.
+    pub(crate) fn with_plan(
+        args: &SampleArgs,
+        model: &'a Model,
+        device: &'a Chosen,
+        plan: ResolvedPlan,
+        given: Option<Given>,
+    ) -> anyhow::Result<Self> {
+        let shape = model.inner.shape().with_context(|| model.name.clone())?;
         model.inner.check_plan(&plan.plan)?;
         let langevin = langevin(args, &plan)?;
         let classes = Classes::of(&model.inner);
         let in_turn = classes.in_turn(&args.class)?;
-        let draws = draws(args, noise.as_ref(), in_turn.len().max(1))?;
+        let draws = draws(args, given.as_ref(), in_turn.len().max(1))?;
         model.inner.check_guidance(args.guidance).with_context(|| format!("--guidance {}", args.guidance))?;
         let names: Vec<String> = in_turn.iter().map(|class| classes.name(*class)).collect();
         let run = RunRecord {
@@ -70,7 +85,7 @@ impl<'a> Job<'a> {
             scheduler: &serde_json::from_str(&model.training.scheduler.to_json())?,
             plan: &plan,
             draws: &draws,
-            noise: noise.as_ref().map(|noise| noise.name.as_str()),
+            given: given.as_ref().map(|given| &given.record),
             classes: &names,
             guidance: args.guidance,
             langevin,
@@ -92,7 +107,7 @@ impl<'a> Job<'a> {
             run,
             streams: draws.streams(),
             plan,
-            noise,
+            given,
         })
     }
 
@@ -144,8 +159,8 @@ impl<'a> Job<'a> {
     }
 
     fn noise_of(&self, pictures: &[usize]) -> Box<dyn Noise> {
-        match &self.noise {
-            Some(file) => Box::<GivenNoise>::new(file.of(pictures, &self.device.device)),
+        match &self.given {
+            Some(given) => Box::<GivenNoise>::new(given.of(pictures, &self.device.device)),
             None => {
                 let streams = pictures.iter().map(|picture| self.streams[*picture]);
                 Box::new(PictureNoise::from_streams(streams.map(|stream| (stream.seed, stream.picture))))
@@ -162,8 +177,8 @@ fn langevin(args: &SampleArgs, plan: &ResolvedPlan) -> anyhow::Result<Option<Lan
 }
 
 /// Which pictures are drawn; a noise file says how many itself.
-fn draws(args: &SampleArgs, noise: Option<&NoiseFile>, classes: usize) -> anyhow::Result<Draws> {
-    let in_file = noise.map(NoiseFile::pictures);
+fn draws(args: &SampleArgs, given: Option<&Given>, classes: usize) -> anyhow::Result<Draws> {
+    let in_file = given.map(Given::pictures);
     if let (Some(num), Some(in_file)) = (args.num, in_file)
         && num > in_file
     {

@@ -6,18 +6,23 @@
 mod args;
 mod classes;
 mod completions;
+mod decode;
 mod device;
 mod devices;
+mod encode;
 mod eval;
 mod files;
 mod fingerprint;
+mod images;
 mod inspect;
+mod interpolate;
 mod job;
 mod model;
 mod noise;
 mod output;
 mod plan;
 mod progress;
+mod reconstruct;
 mod run_record;
 mod sample;
 mod schedule;
@@ -61,6 +66,10 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> anyhow::Result<Ending> {
     match cli.command {
         Command::Sample(args) => sample::run(*args),
+        Command::Encode(args) => encode::run(*args),
+        Command::Decode(args) => decode::run(*args),
+        Command::Reconstruct(args) => reconstruct::run(&args),
+        Command::Interpolate(args) => interpolate::run(*args),
         Command::Schedule(args) => schedule::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Devices(args) => devices::run(&args),
