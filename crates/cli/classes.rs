@@ -52,7 +52,9 @@ impl Classes {
         match self.any {
             _ if self.is_empty() || !typed.is_empty() => Ok(typed.to_vec()),
             Some(any) => Ok(vec![any.to_string()]),
-            None => bail!("this model has no label for any class: give the class with --class; it has {}", self.list()),
+            None => {
+                bail!("this model has no label for any class: give the class with --class; it has {}", self.list())
+            }
         }
     }
 
@@ -85,7 +87,12 @@ mod tests {
     use super::*;
 
     fn classes(names: &[&str], labels: &[usize], label_count: usize) -> Classes {
-        Classes { names: names.iter().map(ToString::to_string).collect(), labels: labels.to_vec(), label_count, any: None }
+        Classes {
+            names: names.iter().map(ToString::to_string).collect(),
+            labels: labels.to_vec(),
+            label_count,
+            any: None,
+        }
     }
 
     fn typed(words: &[&str]) -> Vec<String> {

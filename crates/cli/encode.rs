@@ -31,12 +31,14 @@ pub(crate) fn run(args: EncodeArgs) -> anyhow::Result<Ending> {
     let plan = plan::both_ways(&args.trip.plan(), &model.training)?.encode();
     let typed = Classes::of(&model.inner).typed_or_any(&args.class)?;
     let images = Images::read(&args.pictures, model.inner.shape().with_context(|| model.name.clone())?)?;
-    let like_sample =
-        SampleArgs { class: images.classes(typed), batch_size: args.computing.batch_size, ..SampleArgs::default() };
+    let like_sample = SampleArgs {
+        class: images.classes(typed),
+        batch_size: args.computing.batch_size,
+        ..SampleArgs::default()
+    };
     let given = Given::of_values(("pictures", json!(images.names())), images.values().to_vec(), images.shape());
     let job = Job::with_plan(&like_sample, &model, &device, plan, Some(given))?;
-    let output =
-        OutputArgs { out: Some(args.out), force: args.force, json: args.json, ..OutputArgs::default() };
+    let output = OutputArgs { out: Some(args.out), force: args.force, json: args.json, ..OutputArgs::default() };
     let ending = sample::draw(&job, &output, &interrupt, started)?;
     images.check_complete()?;
     Ok(ending)

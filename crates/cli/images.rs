@@ -1,12 +1,13 @@
 //! Pictures in, for the commands that start from some. One that cannot be used does not lose the others.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use burn::tensor::{Device, Tensor, TensorData};
 use ddim_data::{ImageSet, Picture, Size};
 
-use crate::args::PictureArgs;
+use crate::args::{ColourArgs, PictureArgs};
 
 /// Pictures of the model's shape, as numbers.
 #[derive(Clone, Debug)]
@@ -32,10 +33,9 @@ pub(crate) enum Colour {
     Converted,
 }
 
-impl Colour {
-    /// What `--convert` means.
-    pub(crate) fn from_convert(convert: bool) -> Self {
-        if convert { Self::Converted } else { Self::AsItIs }
+impl From<ColourArgs> for Colour {
+    fn from(args: ColourArgs) -> Self {
+        if args.convert { Self::Converted } else { Self::AsItIs }
     }
 }
 
@@ -51,7 +51,7 @@ impl Images {
     /// # Errors
     /// When none is left.
     pub(crate) fn read(args: &PictureArgs, shape: [usize; 3]) -> anyhow::Result<Self> {
-        let mut images = Self::none(shape, Colour::from_convert(args.colour.convert));
+        let mut images = Self::none(shape, args.colour.into());
         let most = args.num.unwrap_or(usize::MAX);
         for path in &args.pictures {
             if images.named < most {
@@ -98,7 +98,7 @@ impl Images {
     }
 
     /// Some of them, on a device.
-    pub(crate) fn tensor(&self, pictures: std::ops::Range<usize>, device: &Device) -> Tensor<4> {
+    pub(crate) fn tensor(&self, pictures: Range<usize>, device: &Device) -> Tensor<4> {
         let one: usize = self.shape.iter().product();
         let [_, channels, height, width] = self.shape();
         let values = self.values[pictures.start * one..pictures.end * one].to_vec();
@@ -204,7 +204,6 @@ mod tests {
     use ddim_data::encode_png;
 
     use super::*;
-    use crate::args::ColourArgs;
 
     fn write(folder: &Path, name: &str, side: usize, channels: usize) -> PathBuf {
         let pixels = vec![255; side * side * channels];

@@ -56,7 +56,8 @@ impl<'a> Job<'a> {
     pub(crate) fn new(args: &SampleArgs, model: &'a Model, device: &'a Chosen) -> anyhow::Result<Self> {
         let shape = model.inner.shape().with_context(|| model.name.clone())?;
         let plan = plan::resolve(&args.plan, &model.training)?;
-        let given = args.noise.as_ref().map(|file| Given::read("--noise ", file, &plan.plan, shape)).transpose()?;
+        let given =
+            args.noise.as_ref().map(|file| Given::read("--noise ", file, &plan.plan, shape)).transpose()?;
         Self::with_plan(args, model, device, plan, given)
     }
 

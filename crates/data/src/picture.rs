@@ -120,14 +120,18 @@ mod tests {
         let values = picture.to_values();
         let expected = [-1.0, -0.2, -0.6, -1.0, 1.0, -1.0];
         // 51/127.5 and 102/127.5 are rounded to f32.
-        assert!(values.iter().zip(expected).all(|(value, expected)| (value - expected).abs() < 1e-7), "{values:?}");
+        assert!(
+            values.iter().zip(expected).all(|(value, expected)| (value - expected).abs() < 1e-7),
+            "{values:?}"
+        );
         let to_u8 = |value: f32| ((value + 1.0) * 127.5).round() as u8;
         assert_eq!(Picture::from_values(&values, [3, 1, 2], to_u8), picture);
     }
 
     #[test]
     fn channels_are_converted_only_as_far_as_pictures_go() {
-        let pixel = |pixels: &[u8]| Picture { width: 1, height: 1, channels: pixels.len(), pixels: pixels.to_vec() };
+        let pixel =
+            |pixels: &[u8]| Picture { width: 1, height: 1, channels: pixels.len(), pixels: pixels.to_vec() };
         let converted = |from: &[u8], channels| pixel(from).with_channels(channels).map(|picture| picture.pixels);
         assert_eq!(converted(&[255, 0, 0], 1), Some(vec![54])); // 0.2126 * 255 = 54.2
         assert_eq!(converted(&[77; 3], 1), Some(vec![77]));
