@@ -62,7 +62,7 @@ fn points(ends: &EndArgs) -> anyhow::Result<Vec<NoisePoint>> {
             }
         };
     if points.len() != needed {
-        bail!("{option}: {needed} are needed, {} were given", points.len());
+        bail!("{option}: {needed} are needed, and not {}", points.len());
     }
     Ok(points)
 }
@@ -127,6 +127,6 @@ mod tests {
         let corners = Some((1..=4).map(seed).collect());
         assert_eq!(points(&EndArgs { corners, ..none.clone() }).expect("four").len(), 4);
         let error = points(&EndArgs { seeds: Some(vec![1, 2, 3]), ..none }).expect_err("three").to_string();
-        assert_eq!(error, "--seeds: 2 are needed, 3 were given");
+        assert_eq!(error, "--seeds: 2 are needed, and not 3");
     }
 }

@@ -210,6 +210,9 @@ impl Pairs {
         if out.extension().is_some_and(|ending| ending == "png") && !out.is_dir() {
             bail!("--out {}: name a folder, one PNG a picture is written", out.display());
         }
+        if !args.force && out.join("run.json").exists() {
+            bail!("{} already holds pictures; choose another --out, or replace them with --force", out.display());
+        }
         let [_, shape @ ..] = images.shape();
         output::check_channels(shape[0])?;
         let mode = if args.force { OpenMode::Replace } else { OpenMode::New };

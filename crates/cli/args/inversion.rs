@@ -251,8 +251,8 @@ pub(crate) struct InterpolateArgs {
     pub(crate) count: usize,
 
     /// How many pictures along a side of the grid, both corners included
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = at_least_two, requires = "corners",
-        help_heading = "Pictures")]
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = at_least_two,
+        conflicts_with_all = ["seeds", "from", "to"], help_heading = "Pictures")]
     pub(crate) grid: usize,
 
     /// The class of all pictures, by name or number [default: the model's label for any class]
