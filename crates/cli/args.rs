@@ -3,6 +3,7 @@
 mod corrections;
 mod editing;
 mod evaluation;
+mod inversion;
 mod sampling;
 mod training;
 
@@ -10,6 +11,9 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 pub(crate) use self::editing::{EditArgs, InpaintChoice};
 pub(crate) use self::evaluation::{EvalArgs, FlowArgs};
+pub(crate) use self::inversion::{
+    ColourArgs, DecodeArgs, EncodeArgs, EndArgs, InterpolateArgs, NoisePoint, PictureArgs, ReconstructArgs,
+};
 pub(crate) use self::sampling::{EtaChoice, ModelArgs, OutputArgs, PlanArgs, SampleArgs, ScheduleArgs};
 pub(crate) use self::training::TrainArgs;
 use crate::device::DeviceChoice;
@@ -39,6 +43,18 @@ pub(crate) enum Command {
     /// Draw pictures with a model
     #[command(after_long_help = sampling::SAMPLE_EXAMPLES)]
     Sample(Box<SampleArgs>),
+    /// Take pictures to the noise that they would be drawn from
+    #[command(after_long_help = inversion::ENCODE_EXAMPLES)]
+    Encode(Box<EncodeArgs>),
+    /// Draw the pictures back from what `encode` has written
+    #[command(after_long_help = inversion::DECODE_EXAMPLES)]
+    Decode(Box<DecodeArgs>),
+    /// Encode and decode pictures, and say how far they come back, for one number of steps after the other
+    #[command(after_long_help = inversion::RECONSTRUCT_EXAMPLES)]
+    Reconstruct(Box<ReconstructArgs>),
+    /// Draw the pictures between two pictures, or between four
+    #[command(after_long_help = inversion::INTERPOLATE_EXAMPLES)]
+    Interpolate(Box<InterpolateArgs>),
     /// Show the timesteps and coefficients that a run would use; needs no model and no GPU
     #[command(after_long_help = sampling::SCHEDULE_EXAMPLES)]
     Schedule(ScheduleArgs),

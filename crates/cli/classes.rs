@@ -10,12 +10,19 @@ pub(crate) struct Classes {
     labels: Vec<usize>,
     /// How many labels there are, that for "any" included.
     label_count: usize,
+    /// The label that means any class.
+    any: Option<usize>,
 }
 
 impl Classes {
     /// The classes of a network with a table of them; none for other networks.
     pub(crate) fn of(model: &ddim::Model) -> Self {
-        Self { names: model.classes().to_vec(), labels: model.class_labels(), label_count: model.label_count() }
+        Self {
+            names: model.classes().to_vec(),
+            labels: model.class_labels(),
+            label_count: model.label_count(),
+            any: model.null_class(),
+        }
     }
 
     /// Whether the model tells classes apart.
@@ -35,6 +42,20 @@ impl Classes {
             return Ok(self.labels.clone());
         }
         typed.iter().map(|text| self.find(text.trim())).collect()
+    }
+
+    /// What is typed for pictures whose classes nobody has said: those typed, else the label that means any class.
+    ///
+    /// # Errors
+    /// Where there are classes, but none typed and no such label.
+    pub(crate) fn typed_or_any(&self, typed: &[String]) -> anyhow::Result<Vec<String>> {
+        match self.any {
+            _ if self.is_empty() || !typed.is_empty() => Ok(typed.to_vec()),
+            Some(any) => Ok(vec![any.to_string()]),
+            None => {
+                bail!("this model has no label for any class: give the class with --class; it has {}", self.list())
+            }
+        }
     }
 
     /// The name of a class, or its number where it has none.
@@ -66,7 +87,12 @@ mod tests {
     use super::*;
 
     fn classes(names: &[&str], labels: &[usize], label_count: usize) -> Classes {
-        Classes { names: names.iter().map(ToString::to_string).collect(), labels: labels.to_vec(), label_count }
+        Classes {
+            names: names.iter().map(ToString::to_string).collect(),
+            labels: labels.to_vec(),
+            label_count,
+            any: None,
+        }
     }
 
     fn typed(words: &[&str]) -> Vec<String> {
@@ -86,6 +112,18 @@ mod tests {
         assert_eq!(named.to_string(), "--class wombat: the model has no such class; it has 0 coat, 1 bag");
         let numbered = classes(&[], &[0, 1, 2, 3, 4], 5).in_turn(&typed(&["5"])).expect_err("unknown");
         assert_eq!(numbered.to_string(), "--class 5: the model has no such class; it has the classes 0 to 4");
+    }
+
+    #[test]
+    fn pictures_of_unknown_class_are_of_any() {
+        let without = classes(&["coat", "bag"], &[0, 1], 2);
+        let with = Classes { label_count: 3, any: Some(2), ..without.clone() };
+        assert_eq!(with.typed_or_any(&[]).expect("any"), ["2"]);
+        assert_eq!(with.in_turn(&with.typed_or_any(&[]).expect("any")).expect("a label"), [2]);
+        assert_eq!(with.typed_or_any(&typed(&["bag"])).expect("typed"), ["bag"]);
+        let refused = without.typed_or_any(&[]).expect_err("no such label");
+        assert!(refused.to_string().ends_with("give the class with --class; it has 0 coat, 1 bag"), "{refused}");
+        assert!(classes(&[], &[], 0).typed_or_any(&[]).expect("no classes").is_empty());
     }
 
     #[test]

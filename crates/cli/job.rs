@@ -14,7 +14,7 @@ use crate::classes::Classes;
 use crate::device::Chosen;
 use crate::editing::{self, Beginning};
 use crate::model::Model;
-use crate::noise::NoiseFile;
+use crate::noise::Given;
 use crate::plan::{self, ResolvedPlan};
 use crate::run_record::RunRecord;
 use crate::seeds::{Draws, Stream};
@@ -46,7 +46,7 @@ pub(crate) struct Job<'a> {
     /// What is written beside or into the pictures.
     pub(crate) run: Value,
     streams: Vec<Stream>,
-    noise: Option<NoiseFile>,
+    given: Option<Given>,
     beginning: Beginning,
 }
 
@@ -58,14 +58,30 @@ impl<'a> Job<'a> {
     pub(crate) fn new(args: &SampleArgs, model: &'a Model, device: &'a Chosen) -> anyhow::Result<Self> {
         let shape = model.inner.shape().with_context(|| model.name.clone())?;
         let plan = plan::resolve(&editing::plan_args(args)?, &model.training)?;
-        let noise = args.noise.as_ref().map(|file| NoiseFile::read(file, &plan.plan, shape)).transpose()?;
+        let given =
+            args.noise.as_ref().map(|file| Given::read("--noise ", file, &plan.plan, shape)).transpose()?;
+        Self::with_plan(args, model, device, plan, given)
+    }
+
+    /// The same with a plan of the caller's own, from what is given instead of `--noise`.
+    ///
+    /// # Errors
+    /// When options contradict each other or the model.
+    pub(crate) fn with_plan(
+        args: &SampleArgs,
+        model: &'a Model,
+        device: &'a Chosen,
+        plan: ResolvedPlan,
+        given: Option<Given>,
+    ) -> anyhow::Result<Self> {
+        let shape = model.inner.shape().with_context(|| model.name.clone())?;
         model.inner.check_plan(&plan.plan)?;
         let langevin = langevin(args, &plan)?;
         let classes = Classes::of(&model.inner);
         let in_turn = classes.in_turn(&args.class)?;
         let beginning =
             Beginning::read(&args.edit, shape, plan.plan.convention().pixel_rounding(), &device.device)?;
-        let draws = draws(args, noise.as_ref(), beginning.several(), in_turn.len().max(1))?;
+        let draws = draws(args, given.as_ref(), beginning.several(), in_turn.len().max(1))?;
         let guidance = guidance(args)?;
         model.inner.check_guidance(&guidance).with_context(|| format!("--guidance {}", args.guidance))?;
         let names: Vec<String> = in_turn.iter().map(|class| classes.name(*class)).collect();
@@ -75,7 +91,7 @@ impl<'a> Job<'a> {
             scheduler: &serde_json::from_str(&model.training.scheduler.to_json())?,
             plan: &plan,
             draws: &draws,
-            noise: noise.as_ref().map(|noise| noise.name.as_str()),
+            given: given.as_ref().map(|given| &given.record),
             classes: &names,
             guidance: &guidance,
             langevin,
@@ -98,7 +114,7 @@ impl<'a> Job<'a> {
             run,
             streams: draws.streams(),
             plan,
-            noise,
+            given,
             beginning,
         })
     }
@@ -166,8 +182,8 @@ impl<'a> Job<'a> {
     }
 
     fn noise_of(&self, pictures: &[usize]) -> Box<dyn Noise> {
-        match &self.noise {
-            Some(file) => Box::<GivenNoise>::new(file.of(pictures, &self.device.device)),
+        match &self.given {
+            Some(given) => Box::<GivenNoise>::new(given.of(pictures, &self.device.device)),
             None => {
                 let streams = pictures.iter().map(|picture| self.streams[*picture]);
                 Box::new(PictureNoise::from_streams(streams.map(|stream| (stream.seed, stream.picture))))
@@ -180,7 +196,9 @@ impl<'a> Job<'a> {
 fn langevin(args: &SampleArgs, plan: &ResolvedPlan) -> anyhow::Result<Option<Langevin>> {
     let langevin = args.corrections.langevin().context("--corrector-steps and --corrector-snr")?;
     if langevin.is_some() && args.edit.mask.is_some() {
-        bail!("--corrector-steps and --mask: a run around a known part cannot be corrected; leave one of them out");
+        bail!(
+            "--corrector-steps and --mask: a run around a known part cannot be corrected; leave one of them out"
+        );
     }
     langevin.map_or(Ok(()), |langevin| langevin.check(&plan.plan)).context("--corrector-steps")?;
     Ok(langevin)
@@ -202,11 +220,11 @@ fn guidance(args: &SampleArgs) -> anyhow::Result<Guidance> {
 /// Which pictures are drawn; a noise file and several pictures to begin with say how many themselves.
 fn draws(
     args: &SampleArgs,
-    noise: Option<&NoiseFile>,
+    given: Option<&Given>,
     beginnings: Option<usize>,
     classes: usize,
 ) -> anyhow::Result<Draws> {
-    let in_file = noise.map(NoiseFile::pictures);
+    let in_file = given.map(Given::pictures);
     if let (Some(num), Some(in_file)) = (args.num, in_file)
         && num > in_file
     {

@@ -6,13 +6,17 @@
 mod args;
 mod classes;
 mod completions;
+mod decode;
 mod device;
 mod devices;
 mod editing;
+mod encode;
 mod eval;
 mod files;
 mod fingerprint;
+mod images;
 mod inspect;
+mod interpolate;
 mod job;
 mod model;
 mod noise;
@@ -20,6 +24,7 @@ mod output;
 mod pictures;
 mod plan;
 mod progress;
+mod reconstruct;
 mod run_record;
 mod sample;
 mod schedule;
@@ -63,6 +68,10 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> anyhow::Result<Ending> {
     match cli.command {
         Command::Sample(args) => sample::run(*args),
+        Command::Encode(args) => encode::run(*args),
+        Command::Decode(args) => decode::run(*args),
+        Command::Reconstruct(args) => reconstruct::run(&args),
+        Command::Interpolate(args) => interpolate::run(*args),
         Command::Schedule(args) => schedule::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Devices(args) => devices::run(&args),

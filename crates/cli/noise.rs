@@ -1,4 +1,5 @@
-//! `--noise FILE`: the noise of another implementation's run, to repeat it number by number.
+//! What a run starts from where that is given: pictures, noise between noises, or `--noise FILE`, the noise of another
+//! implementation's run, to repeat it number by number.
 
 use std::fs;
 use std::path::Path;
@@ -8,36 +9,45 @@ use burn::tensor::{Device, Tensor, TensorData};
 use ddim_sampler::GivenNoise;
 use ddim_schedule::{Plan, StepNoise};
 use safetensors::{Dtype, SafeTensors};
+use serde_json::{Value, json};
 
 use crate::fingerprint::fingerprint;
 
-const INITIAL: &str = "initial_noise";
+/// The tensor that a run starts from.
+pub(crate) const INITIAL: &str = "initial_noise";
 const STEPS: &str = "step_noise";
 const USED_AT: &str = "step_noise_used_at_step";
 
-/// The noise of `n` pictures.
+/// The starts of `n` pictures, and noise for their steps.
 #[derive(Clone, Debug)]
-pub(crate) struct NoiseFile {
-    /// The file with a number that changes with its content.
-    pub(crate) name: String,
+pub(crate) struct Given {
+    /// The field of the run's record that says what it is.
+    pub(crate) record: (&'static str, Value),
     shape: [usize; 4],
     initial: Vec<f32>,
     /// By step: the noise of all pictures.
     steps: Vec<Option<Vec<f32>>>,
 }
 
-impl NoiseFile {
-    /// Reads the noise of a run with this plan, for pictures of this shape (channels, height, width).
+impl Given {
+    /// Reads the noise of a run with this plan, for pictures of this shape (channels, height, width). `option` is what
+    /// was typed before the file.
     ///
     /// # Errors
     /// When the file cannot be read, is of another shape, or lacks the noise of a step that needs it.
-    pub(crate) fn read(path: &Path, plan: &Plan, shape: [usize; 3]) -> anyhow::Result<Self> {
-        let file = format!("--noise {}", path.display());
+    pub(crate) fn read(option: &str, path: &Path, plan: &Plan, shape: [usize; 3]) -> anyhow::Result<Self> {
+        let file = format!("{option}{}", path.display());
         let bytes = fs::read(path).with_context(|| file.clone())?;
         let tensors =
             SafeTensors::deserialize(&bytes).with_context(|| format!("{file}: not a safetensors file"))?;
         let noise = Self::from_tensors(&tensors, plan, shape).with_context(|| file)?;
-        Ok(Self { name: format!("{} ({})", path.display(), fingerprint(&bytes)), ..noise })
+        let name = format!("{} ({})", path.display(), fingerprint(&bytes));
+        Ok(Self { record: ("noise", json!(name)), ..noise })
+    }
+
+    /// These numbers, [n,c,h,w], for a run whose steps add no noise.
+    pub(crate) fn of_values(record: (&'static str, Value), initial: Vec<f32>, shape: [usize; 4]) -> Self {
+        Self { record, shape, initial, steps: Vec::new() }
     }
 
     /// How many pictures it is for.
@@ -69,7 +79,7 @@ impl NoiseFile {
         }
         let shape = [*pictures, channels, height, width];
         let steps = step_noise(tensors, plan, shape)?;
-        Ok(Self { name: String::new(), shape, initial, steps })
+        Ok(Self { record: ("noise", Value::Null), shape, initial, steps })
     }
 }
 
@@ -165,8 +175,8 @@ mod tests {
         file
     }
 
-    fn read(used_at: &[i64], eta: Eta, shape: [usize; 3]) -> anyhow::Result<NoiseFile> {
-        NoiseFile::read(file(used_at).path(), &plan(eta), shape)
+    fn read(used_at: &[i64], eta: Eta, shape: [usize; 3]) -> anyhow::Result<Given> {
+        Given::read("", file(used_at).path(), &plan(eta), shape)
     }
 
     #[test]
@@ -193,7 +203,7 @@ mod tests {
         let tensors = [(INITIAL, view(&[1, 1, 1, 1], &initial)), (STEPS, view(&[], &one)), (USED_AT, used_at)];
         let file = tempfile::NamedTempFile::new().expect("a file");
         fs::write(file.path(), safetensors::serialize(tensors, None).expect("encodes")).expect("writable");
-        let error = NoiseFile::read(file.path(), &plan(Eta::DDPM), [1, 1, 1]).expect_err("refused");
+        let error = Given::read("", file.path(), &plan(Eta::DDPM), [1, 1, 1]).expect_err("refused");
         assert!(format!("{error:#}").contains("step_noise is []; with 1 entries"), "{error:#}");
     }
 
@@ -201,7 +211,7 @@ mod tests {
     fn a_file_of_something_else_is_an_error() {
         let file = tempfile::NamedTempFile::new().expect("a file");
         fs::write(file.path(), "not tensors").expect("writable");
-        let error = NoiseFile::read(file.path(), &plan(Eta::DDIM), [1, 1, 1]).expect_err("refused");
+        let error = Given::read("", file.path(), &plan(Eta::DDIM), [1, 1, 1]).expect_err("refused");
         assert!(format!("{error:#}").contains("not a safetensors file"));
     }
 }

@@ -14,6 +14,7 @@ pub(crate) use self::animation::Animation;
 pub(crate) use self::collected::{Captions, Collected, FileKind};
 pub(crate) use self::folder::{Folder, OpenMode};
 pub(crate) use self::preview::half_blocks;
+pub(crate) use self::tensors::RUN_KEY;
 
 /// What `--out` asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]

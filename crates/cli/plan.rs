@@ -1,6 +1,7 @@
 //! From what was typed and what the model was trained with to the plan of the run.
 
 use anyhow::bail;
+use ddim::RoundTrip;
 use ddim_checkpoint::{SchedulerClass, SchedulerConfig};
 use ddim_schedule::{
     Convention, EpsSource, Method, NoiseSchedule, Plan, Resampling, ScheduleError, Settings, Spacing, X0Limit,
@@ -40,6 +41,26 @@ pub(crate) struct ResolvedPlan {
     timesteps: Vec<f64>,
 }
 
+/// The plans from pictures to noise and back.
+#[derive(Clone, Debug)]
+pub(crate) struct BothWays {
+    /// The plans.
+    pub(crate) trip: RoundTrip,
+    schedule: NoiseSchedule,
+}
+
+impl BothWays {
+    /// From pictures to noise.
+    pub(crate) fn encode(&self) -> ResolvedPlan {
+        resolved(self.trip.encode().clone(), &self.schedule)
+    }
+
+    /// From noise to pictures.
+    pub(crate) fn decode(&self) -> ResolvedPlan {
+        resolved(self.trip.decode().clone(), &self.schedule)
+    }
+}
+
 impl ResolvedPlan {
     /// The timesteps, in order of use.
     pub(crate) fn timesteps(&self) -> &[f64] {
@@ -63,6 +84,16 @@ pub(crate) fn resolve(args: &PlanArgs, training: &Training) -> anyhow::Result<Re
     let settings = settings(args, training)?;
     let plan = Plan::new(&schedule, &settings).map_err(|error| blamed(error, args))?;
     Ok(resolved(plan, &schedule))
+}
+
+/// Makes the plans of both directions, in which nothing is clipped.
+///
+/// # Errors
+/// When options contradict each other, the library refuses them, or the method runs one way only.
+pub(crate) fn both_ways(args: &PlanArgs, training: &Training) -> anyhow::Result<BothWays> {
+    let schedule = training.scheduler.noise_schedule()?;
+    let trip = RoundTrip::new(&schedule, &settings(args, training)?).map_err(|error| blamed(error, args))?;
+    Ok(BothWays { trip, schedule })
 }
 
 fn resolved(plan: Plan, schedule: &NoiseSchedule) -> ResolvedPlan {

@@ -24,10 +24,10 @@ pub(crate) struct RunRecord<'a> {
     pub(crate) scheduler: &'a Value,
     /// The method.
     pub(crate) plan: &'a ResolvedPlan,
-    /// Which noise is drawn; `None` where a file gives it.
+    /// Which noise is drawn, unless it is given.
     pub(crate) draws: &'a Draws,
-    /// The file of noise, with a number that changes with its content.
-    pub(crate) noise: Option<&'a str>,
+    /// What the pictures start from where that is given, under its name.
+    pub(crate) given: Option<&'a (&'static str, Value)>,
     /// The classes used in turn, by name where they have one.
     pub(crate) classes: &'a [String],
     /// How the class is followed.
@@ -54,10 +54,10 @@ impl RunRecord<'_> {
         set("program", json!(format!("ddim {}", env!("CARGO_PKG_VERSION"))));
         set("model", json!(self.model));
         set("weights", json!(self.weights));
-        match (self.noise, self.draws) {
-            (Some(noise), draws) => {
+        match (self.given, self.draws) {
+            (Some((name, given)), draws) => {
                 set("num", json!(draws.len()));
-                set("noise", json!(noise))
+                set(name, given.clone())
             }
             (None, Draws::OneSeed { seed, num }) => {
                 set("num", json!(num));

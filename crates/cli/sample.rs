@@ -14,7 +14,7 @@ use serde_json::json;
 
 use self::sink::{Drawn, Sink, Written};
 use crate::Ending;
-use crate::args::SampleArgs;
+use crate::args::{OutputArgs, SampleArgs};
 use crate::job::Job;
 use crate::model::Model;
 use crate::signals::Interrupt;
@@ -30,13 +30,25 @@ pub(crate) fn run(args: SampleArgs) -> anyhow::Result<Ending> {
     let interrupt = Interrupt::install()?;
     let device = device::choose(args.device.device)?;
     let model = Model::load(&args.model, &device.device)?;
-    let job = Job::new(&args, &model, &device)?;
-    let (mut sink, missing) = Sink::open(&args.output, &job)?;
-    tracing::info!("device: {}", device.description);
-    tracing::info!("method: {}", method(&job));
-    let ending = draw_all(&job, &job.drawable(&missing), &mut sink, &interrupt)?;
+    draw(&Job::new(&args, &model, &device)?, &args.output, &interrupt, started)
+}
+
+/// Runs a job of a command that has `started` then, and says where its pictures are.
+///
+/// # Errors
+/// When the output is refused, or a picture cannot be drawn or written.
+pub(crate) fn draw(
+    job: &Job<'_>,
+    output: &OutputArgs,
+    interrupt: &Interrupt,
+    started: Instant,
+) -> anyhow::Result<Ending> {
+    let (mut sink, missing) = Sink::open(output, job)?;
+    tracing::info!("device: {}", job.device.description);
+    tracing::info!("method: {}", method(job));
+    let ending = draw_all(job, &job.drawable(&missing), &mut sink, interrupt)?;
     let written = sink.finish()?;
-    report(&args, &job, &written, started)?;
+    report(output, job, &written, started)?;
     match ending {
         Ending::Interrupted => tracing::warn!("{}", written.how_to_go_on()),
         Ending::Done => job.complete()?,
@@ -119,9 +131,9 @@ fn method(job: &Job<'_>) -> String {
 }
 
 /// Prints what was written where.
-fn report(args: &SampleArgs, job: &Job<'_>, written: &Written, started: Instant) -> anyhow::Result<()> {
+fn report(output: &OutputArgs, job: &Job<'_>, written: &Written, started: Instant) -> anyhow::Result<()> {
     let mut text = String::new();
-    if args.output.json {
+    if output.json {
         let json = json!({
             "out": written.out,
             "animation": written.animation,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::Args;
+use clap::{Args, FromArgMatches};
 use ddim_sampler::GuidanceInterval;
 use ddim_schedule::{Convention, Eta, Method, Spacing, solvers};
 
@@ -106,8 +106,16 @@ pub(crate) struct SampleArgs {
     pub(crate) output: OutputArgs,
 }
 
+impl Default for SampleArgs {
+    /// What `ddim sample` means without options.
+    fn default() -> Self {
+        let nothing_typed = Self::augment_args(clap::Command::new("sample")).get_matches_from(["sample"]);
+        Self::from_arg_matches(&nothing_typed).expect("every option can be left out")
+    }
+}
+
 /// Where the pictures go.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct OutputArgs {
     /// A folder (one PNG a picture, named by its index, and run.json) or a file: a grid .png, .npz or
@@ -172,7 +180,7 @@ pub(crate) struct ModelArgs {
 }
 
 /// The method: which steps, and what is done in each.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Method")]
 pub(crate) struct PlanArgs {
     /// How many steps a picture takes; ddim and most solvers call the network once a step [default: 20]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ddim_data::{Picture, encode_npz, encode_png, grid};
-use ddim_schedule::PixelRounding;
+use ddim_schedule::{Direction, PixelRounding};
 
 use super::tensors::{self, RawRun};
 use crate::files::{Existing, Staged};
@@ -44,6 +44,8 @@ pub(crate) struct Captions<'a> {
     pub(crate) labels: &'a [usize],
     /// Pictures in a row of the grid.
     pub(crate) columns: usize,
+    /// Whether the run ends at pictures or at noise.
+    pub(crate) direction: Direction,
 }
 
 impl Collected {
@@ -95,6 +97,12 @@ impl Collected {
     }
 
     fn raw<'a>(&'a self, captions: &Captions<'a>) -> RawRun<'a> {
-        RawRun { shape: captions.shape, finals: &self.finals, timesteps: captions.timesteps, states: &self.states }
+        RawRun {
+            shape: captions.shape,
+            finals: &self.finals,
+            direction: captions.direction,
+            timesteps: captions.timesteps,
+            states: &self.states,
+        }
     }
 }

@@ -3,11 +3,14 @@
 use std::collections::HashMap;
 
 use anyhow::Context;
+use ddim_schedule::Direction;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
+use crate::noise;
+
 /// Metadata key of the run's JSON: the same word as in a PNG's text chunk.
-const RUN_KEY: &str = "ddim";
+pub(crate) const RUN_KEY: &str = "ddim";
 
 /// Raw results of a run, all pictures in order.
 #[derive(Debug)]
@@ -16,13 +19,15 @@ pub(crate) struct RawRun<'a> {
     pub(crate) shape: [usize; 3],
     /// The last state of every picture, unclipped.
     pub(crate) finals: &'a [f32],
+    /// Whether that is a picture or noise.
+    pub(crate) direction: Direction,
     /// The timesteps, in order of use.
     pub(crate) timesteps: &'a [f64],
     /// Every state from the noise to the last; empty without `--trajectory`.
     pub(crate) states: &'a [Vec<f32>],
 }
 
-/// The bytes of a safetensors file: `final` [n,c,h,w], `timesteps` [k], and `x` [k+1,n,c,h,w] where kept.
+/// The bytes of a safetensors file: `final` [n,c,h,w], called `initial_noise` where the run ends at noise, `timesteps` [k], and `x` [k+1,n,c,h,w] where kept.
 ///
 /// # Errors
 /// When the file cannot be encoded.
@@ -32,8 +37,12 @@ pub(crate) fn encode(raw: &RawRun<'_>, run: &str) -> anyhow::Result<Vec<u8>> {
     let finals = little_endian(raw.finals);
     let states: Vec<u8> = raw.states.iter().flat_map(|state| little_endian(state)).collect();
     let (times_type, timesteps) = timesteps(raw.timesteps);
+    let name = match raw.direction {
+        Direction::Decode => "final",
+        Direction::Encode => noise::INITIAL,
+    };
     let mut tensors = vec![
-        ("final", TensorView::new(Dtype::F32, vec![pictures, channels, height, width], &finals)?),
+        (name, TensorView::new(Dtype::F32, vec![pictures, channels, height, width], &finals)?),
         ("timesteps", TensorView::new(times_type, vec![raw.timesteps.len()], &timesteps)?),
     ];
     if !raw.states.is_empty() {
@@ -66,7 +75,13 @@ mod tests {
     #[test]
     fn holds_finals_timesteps_states_and_the_run() {
         let states = [vec![3.0, 4.0], vec![1.5, 2.5]];
-        let raw = RawRun { shape: [1, 1, 1], finals: &[1.5, 2.5], timesteps: &[999.0], states: &states };
+        let raw = RawRun {
+            shape: [1, 1, 1],
+            finals: &[1.5, 2.5],
+            direction: Direction::Decode,
+            timesteps: &[999.0],
+            states: &states,
+        };
         let bytes = encode(&raw, r#"{"steps":1}"#).expect("encodes");
         let read = SafeTensors::deserialize(&bytes).expect("decodes");
         assert_eq!(read.tensor("final").expect("there").shape(), [2, 1, 1, 1]);
@@ -75,5 +90,21 @@ mod tests {
         assert_eq!(read.tensor("x").expect("there").shape(), [2, 2, 1, 1, 1]);
         let (_, header) = SafeTensors::read_metadata(&bytes).expect("a header");
         assert_eq!(header.metadata().as_ref().expect("metadata")["ddim"], r#"{"steps":1}"#);
+    }
+
+    /// Under the name by which `--noise` reads it.
+    #[test]
+    fn noise_is_called_noise() {
+        let raw = RawRun {
+            shape: [1, 1, 1],
+            finals: &[1.5],
+            direction: Direction::Encode,
+            timesteps: &[0.0],
+            states: &[],
+        };
+        let bytes = encode(&raw, "{}").expect("encodes");
+        let read = SafeTensors::deserialize(&bytes).expect("decodes");
+        assert_eq!(read.tensor("initial_noise").expect("there").shape(), [1, 1, 1, 1]);
+        assert!(read.tensor("final").is_err());
     }
 }

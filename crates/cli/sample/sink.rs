@@ -165,6 +165,7 @@ impl<'a> Sink<'a> {
             timesteps: job.plan.timesteps(),
             labels: &job.labels,
             columns: job.columns,
+            direction: job.plan.plan.settings().direction,
         };
         let out = match self.place {
             Place::Folder(folder, path) => {

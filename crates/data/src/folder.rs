@@ -4,6 +4,30 @@ use crate::image_set::{ImageSet, checked_bytes};
 use crate::{DataError, Picture, Size};
 use std::path::{Path, PathBuf};
 
+/// The picture files in a folder and in its sub-folders, which hold the classes of an image set; hidden files and files
+/// of other kinds left out. None of them is opened.
+///
+/// # Errors
+/// A folder that cannot be read.
+pub fn picture_files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let mut files = Vec::new();
+    for path in entries(folder)? {
+        if path.is_dir() {
+            files.extend(entries(&path)?.into_iter().filter(|path| is_picture_file(path)));
+        } else if is_picture_file(&path) {
+            files.push(path);
+        }
+    }
+    Ok(files)
+}
+
+/// Whether this is a file, and its name that of a picture.
+pub fn is_picture_file(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    path.is_file()
+        && ["png", "jpg", "jpeg", "gif", "webp", "bmp"].contains(&extension.to_ascii_lowercase().as_str())
+}
+
 /// What lies in a folder, in order of the names, hidden files left out.
 pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     let mut paths = Vec::new();
@@ -50,7 +74,7 @@ impl Pictures {
     /// Adds those of the files that are pictures, and counts them.
     fn append(&mut self, files: &[PathBuf]) -> Result<usize, DataError> {
         let mut count = 0;
-        for file in files.iter().filter(|file| is_picture(file)) {
+        for file in files.iter().filter(|file| is_picture_file(file)) {
             let Picture { width, height, channels, pixels } = Picture::read(file)?;
             let shape = [height, width, channels];
             match &self.first {
@@ -83,10 +107,4 @@ impl Pictures {
             None => Err(DataError::UnknownFormat { path: folder.to_owned() }),
         }
     }
-}
-
-fn is_picture(path: &Path) -> bool {
-    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    path.is_file()
-        && ["png", "jpg", "jpeg", "gif", "webp", "bmp"].contains(&extension.to_ascii_lowercase().as_str())
 }

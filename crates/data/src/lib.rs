@@ -23,6 +23,7 @@ mod whole;
 
 pub use self::animation::{AnimationFormat, encode_animation};
 pub use self::error::{DataError, Size};
+pub use self::folder::{is_picture_file, picture_files};
 pub use self::grid::grid;
 pub use self::image_set::{Alpha, ImageSet, MAX_BYTES, open};
 pub use self::npz::encode_npz;

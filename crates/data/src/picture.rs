@@ -52,6 +52,30 @@ impl Picture {
         Ok(Self { width, height, channels, pixels })
     }
 
+    /// The pixels as numbers, \[channels, height, width\], -1 black, 1 white: what networks are trained on.
+    pub fn to_values(&self) -> Vec<f32> {
+        let plane = self.pixels.chunks_exact(self.channels);
+        let channel = |channel: usize| plane.clone().map(move |pixel| f32::from(pixel[channel]) / 127.5 - 1.0);
+        (0..self.channels).flat_map(channel).collect()
+    }
+
+    /// The picture with this number of channels, 1, 3 or 4: colour becomes grey by its luma (ITU-R BT.709), grey becomes
+    /// colour, transparency is laid over white, and what has none becomes opaque. `None` for another number.
+    pub fn with_channels(self, channels: usize) -> Option<Self> {
+        if channels == self.channels {
+            return Some(self);
+        }
+        let (width, height) = (self.width, self.height);
+        let colours = (0..width * height).map(|at| self.rgb(at % width, at / width));
+        let pixels = match channels {
+            1 => colours.map(luma).collect(),
+            3 => colours.flatten().collect(),
+            4 => colours.flat_map(|[r, g, b]| [r, g, b, 255]).collect(),
+            _ => return None,
+        };
+        Some(Self { width, height, channels, pixels })
+    }
+
     /// Red, green and blue of a pixel, over white where the picture has transparency.
     ///
     /// # Panics
@@ -65,6 +89,12 @@ impl Picture {
             _ => panic!("pictures of {} channels have no colour", self.channels),
         }
     }
+}
+
+/// The weights of ITU-R BT.709, item 3.2, to the nearest level. They sum to 1, so grey stays as it is.
+fn luma([r, g, b]: [u8; 3]) -> u8 {
+    let [r, g, b] = [r, g, b].map(u32::from);
+    ((2126 * r + 7152 * g + 722 * b + 5000) / 10000) as u8
 }
 
 fn over_white(value: u8, alpha: u8) -> u8 {
@@ -82,5 +112,33 @@ mod tests {
         let values = [-1.0, 1.0, 1.0, -1.0, -1.0, -1.0]; // red, green, blue planes of two pixels
         let picture = Picture::from_values(&values, [3, 1, 2], |value| if value > 0.0 { 255 } else { 0 });
         assert_eq!(picture.pixels, [0, 255, 0, 255, 0, 0]);
+    }
+
+    #[test]
+    fn values_are_what_pictures_are_made_of() {
+        let picture = Picture { width: 2, height: 1, channels: 3, pixels: vec![0, 51, 255, 102, 0, 0] };
+        let values = picture.to_values();
+        let expected = [-1.0, -0.2, -0.6, -1.0, 1.0, -1.0];
+        // 51/127.5 and 102/127.5 are rounded to f32.
+        assert!(
+            values.iter().zip(expected).all(|(value, expected)| (value - expected).abs() < 1e-7),
+            "{values:?}"
+        );
+        let to_u8 = |value: f32| ((value + 1.0) * 127.5).round() as u8;
+        assert_eq!(Picture::from_values(&values, [3, 1, 2], to_u8), picture);
+    }
+
+    #[test]
+    fn channels_are_converted_only_as_far_as_pictures_go() {
+        let pixel =
+            |pixels: &[u8]| Picture { width: 1, height: 1, channels: pixels.len(), pixels: pixels.to_vec() };
+        let converted = |from: &[u8], channels| pixel(from).with_channels(channels).map(|picture| picture.pixels);
+        assert_eq!(converted(&[255, 0, 0], 1), Some(vec![54])); // 0.2126 * 255 = 54.2
+        assert_eq!(converted(&[77; 3], 1), Some(vec![77]));
+        assert_eq!(converted(&[9], 3), Some(vec![9; 3]));
+        assert_eq!(converted(&[9, 8, 7, 0], 3), Some(vec![255; 3]));
+        assert_eq!(converted(&[9, 8, 7], 4), Some(vec![9, 8, 7, 255]));
+        assert_eq!(converted(&[9], 1), Some(vec![9]));
+        assert_eq!(converted(&[9], 2), None);
     }
 }

@@ -8,7 +8,7 @@
 use std::ops::ControlFlow;
 
 use burn::tensor::Tensor;
-use ddim::sampler::{Noise, Outcome, PictureNoise};
+use ddim::sampler::{Guidance, Noise, Outcome, PictureNoise};
 use ddim::schedule::{Plan, solvers};
 use ddim::{Batch, Model, Options, Pictures, device};
 use image::{GrayImage, imageops};
@@ -62,7 +62,7 @@ fn draw(model: &Model, plan: &Plan) -> Result<Tensor<4>> {
     let [c, h, w] = model.shape()?;
     let mut noise = PictureNoise::new(0, [3]);
     let x = noise.initial([1, c, h, w], model.device()) * plan.start_scale();
-    let batch = Batch { x, labels: vec![CLASS], guidance: 1.0, padded_to: 0 };
+    let batch = Batch { x, labels: vec![CLASS], guidance: Guidance::OFF, padded_to: 0 };
     match model.draw(plan, batch, &mut noise, |_| ControlFlow::Continue(()))? {
         Outcome::Finished(x) => Ok(x),
         Outcome::Stopped { .. } => unreachable!("the observer stops nothing"),

@@ -10,7 +10,7 @@
 //! # Ok::<(), ddim::Error>(())
 //! ```
 //!
-//! # The book in five pages
+//! # The book in six pages
 //!
 //! 1. **A model** is a network, the noise schedule it was trained with, and a card with its class names.
 //!    [`Model::load`] reads a folder in the diffusers layout, [`Model::embedded`] one compiled into the
@@ -22,7 +22,9 @@
 //!    a starting point and noise of the caller's own. [`Start`] makes it image-to-image or inpainting.
 //! 4. **Noise** belongs to a picture: picture `k` of a seed is the same in any batch, on any number of
 //!    threads, after any restart. Nothing here is global, and one [`Model`] serves several threads at once.
-//! 5. **Your own network** needs no [`Model`]: [`sampler::sample`] runs a plan with any function from a noisy
+//! 5. **Both ways.** Without noise a run can be turned round: [`Model::encode`] takes pictures to the noise they
+//!    would be drawn from, and [`slerp_line`] and [`slerp_grid`] walk between noises.
+//! 6. **Your own network** needs no [`Model`]: [`sampler::sample`] runs a plan with any function from a noisy
 //!    picture and a time to a prediction.
 //!
 //! The crates behind this one are re-exported as [`schedule`], [`sampler`], [`unet`] and [`checkpoint`].
@@ -31,6 +33,8 @@ mod conditions;
 pub mod device;
 mod draw;
 mod error;
+mod interpolate;
+mod inversion;
 mod model;
 mod network;
 mod options;
@@ -48,6 +52,8 @@ pub use ddim_unet as unet;
 
 pub use draw::Batch;
 pub use error::Error;
+pub use interpolate::{slerp_grid, slerp_line};
+pub use inversion::{ErrorSummary, RoundTrip, squared_errors};
 pub use model::{Model, Progress};
 pub use options::Options;
 pub use pictures::Pictures;

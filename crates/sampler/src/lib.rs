@@ -8,6 +8,7 @@
 //! * [`sample`] is the loop, [`Observation`] what it shows, [`Outcome`] how it ends.
 //! * [`sample_corrected`] is the loop with Langevin corrections between its steps.
 //! * [`PictureNoise`] gives each picture a stream of its own; [`GivenNoise`] repeats somebody else's run.
+//! * [`slerp`] walks from one noise to another.
 //! * [`Guidance`] is classifier-free guidance, for use inside the function given to the loop.
 //! * [`noised`] and [`Known`] begin with pictures: image-to-image and inpainting.
 
@@ -20,6 +21,7 @@ mod known;
 mod noise;
 mod normals;
 mod sample;
+mod slerp;
 mod step;
 mod uniforms;
 mod update;
@@ -31,4 +33,5 @@ pub use known::{Known, noised};
 pub use noise::{GivenNoise, Noise, PictureNoise};
 pub use normals::fill_normals;
 pub use sample::{Call, Observation, Outcome, sample, sample_edited};
+pub use slerp::slerp;
 pub use uniforms::{fill_signs, fill_uniforms};

@@ -7,13 +7,13 @@ use super::ddim;
 /// The steps of [`ddim`] without noise, clean to noisy, over the levels of the path.
 ///
 /// With true predecessors each step evaluates the network where the state is, and the first, from the picture
-/// itself, at timestep 0. Where the network predicts x0 it says nothing of the eps of a picture without noise:
-/// there the picture is taken to be at the level of timestep 0. Under [`Predecessor::Stride`] the network is told
+/// itself, at timestep 0. Where the network predicts x0, in whatever way, it says nothing of the eps of a picture
+/// without noise: there the picture is taken to be at the level of timestep 0. Under [`Predecessor::Stride`] the network is told
 /// the timestep that a step leads *to*, as diffusers does.
 pub(crate) fn inversion(path: &Path, settings: &Settings) -> Vec<Row> {
     let mut levels: Vec<Level> = path.levels().iter().rev().copied().collect();
     let with_eps = |level: Level| match settings.prediction {
-        Prediction::X0 if level.alpha_bar == 1.0 => path.cleanest(),
+        Prediction::X0 | Prediction::Edm { .. } | Prediction::Score if level.alpha_bar == 1.0 => path.cleanest(),
         _ => level,
     };
     match settings.predecessor {

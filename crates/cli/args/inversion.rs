@@ -1,0 +1,350 @@
+//! Options of the commands that run both ways: `ddim encode`, `decode`, `reconstruct` and `interpolate`.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::Args;
+use ddim_schedule::{Convention, Eta, Method, Spacing};
+
+use super::sampling::at_least_one;
+use super::{DeviceArgs, EtaChoice, ModelArgs, OutputArgs, PlanArgs};
+
+/// Shown under `ddim encode --help`.
+pub(super) const ENCODE_EXAMPLES: &str = "\
+Examples:
+  ddim encode coat.png --steps 100 --out coat.safetensors
+  ddim encode pictures --out latents.safetensors        all pictures of a folder and its sub-folders
+  ddim encode train-images-idx3-ubyte.gz --num 100 --out latents.safetensors
+  ddim decode latents.safetensors                       and back
+  ddim sample --noise latents.safetensors --class bag   the same noise, drawn as something else
+
+Writes `initial_noise` [n,c,h,w], of variance about 1; the metadata hold the names of the pictures and how they were
+encoded. Nothing is clipped, and no step adds noise. A picture that cannot be used is named on stderr, the others are
+encoded, and the exit code is 1.";
+
+/// Shown under `ddim decode --help`.
+pub(super) const DECODE_EXAMPLES: &str = "\
+Examples:
+  ddim decode latents.safetensors                      a grid, in samples.png
+  ddim decode latents.safetensors --out pictures       one PNG a picture
+  ddim decode latents.safetensors --class bag          as another class than it was encoded with
+
+Model, steps, spacing, convention and classes are those the file was encoded with, unless they are typed.";
+
+/// Shown under `ddim reconstruct --help`.
+pub(super) const RECONSTRUCT_EXAMPLES: &str = "\
+Examples:
+  ddim reconstruct coat.png bag.png
+  ddim reconstruct train-images-idx3-ubyte.gz --num 64 --steps 10,20,50,100,200
+  ddim reconstruct pictures --steps 20 --out compared  each picture beside its reconstructions
+
+The error is the mean squared difference of a picture's numbers, in units in which they go from 0 to 1, as in Table 2 of
+the DDIM paper (Song et al. 2020); `+-` is the standard error of its mean over the pictures.";
+
+/// Shown under `ddim interpolate --help`.
+pub(super) const INTERPOLATE_EXAMPLES: &str = "\
+Examples:
+  ddim interpolate --seeds 1,2 --class sneaker
+  ddim interpolate --from coat.png --to dress.png --count 7 --steps 100
+  ddim interpolate --corners 1,2,3,4 --grid 8 --out grid.png
+  ddim interpolate --corners a.png,b.png,c.png,d.png --out pictures
+
+The noises between two are on the arc from one to the other (spherical interpolation: Song et al. 2020, appendix D.5).
+A grid is filled row by row: the corners are top left, top right, bottom left, bottom right.";
+
+/// Pictures to read.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct PictureArgs {
+    /// Picture files, folders of them, IDX files (.gz or not), .npz files or CIFAR-10 binary files, in the size of the
+    /// model's pictures
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) pictures: Vec<PathBuf>,
+
+    /// Take the first N pictures only
+    #[arg(long, short, value_name = "N", value_parser = at_least_one, help_heading = "Pictures")]
+    pub(crate) num: Option<usize>,
+
+    #[command(flatten)]
+    pub(crate) colour: ColourArgs,
+}
+
+/// What is done about pictures of another colour type than the model's.
+#[derive(Args, Clone, Copy, Debug)]
+#[command(next_help_heading = "Pictures")]
+pub(crate) struct ColourArgs {
+    /// Turn colour into grey or grey into colour, as the model needs it, and lay transparent pictures over white
+    #[arg(long)]
+    pub(crate) convert: bool,
+}
+
+/// The levels that both directions visit.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Method")]
+pub(crate) struct TripArgs {
+    /// Steps each way [default: 20]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub(crate) steps: Option<usize>,
+
+    /// The timesteps themselves, noisy to clean, as in 999,666,333
+    #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with = "spacing")]
+    pub(crate) timesteps: Option<Vec<usize>>,
+
+    #[command(flatten)]
+    pub(crate) habits: HabitArgs,
+}
+
+/// How levels are chosen, whatever their number.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Method")]
+pub(crate) struct HabitArgs {
+    /// How the steps are spread: see `ddim sample --help` [default: the convention's]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) spacing: Option<Spacing>,
+
+    /// Whose habits of spacing and rounding to follow: exact, diffusers, ermongroup, openai; nothing is clipped
+    /// [default: what the model was made for]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) convention: Option<Convention>,
+
+    /// Accepted for the sake of `--eta 0`; any other is refused with the reason.
+    #[arg(long, hide = true, value_name = "ETA", allow_negative_numbers = true)]
+    pub(crate) eta: Option<EtaChoice>,
+}
+
+impl HabitArgs {
+    /// The same as options of `ddim sample`.
+    pub(crate) fn plan(&self, steps: Option<usize>) -> PlanArgs {
+        PlanArgs {
+            steps,
+            eta: self.eta,
+            solver: Some(Method::Ddim { eta: Eta::DDIM }),
+            spacing: self.spacing.clone(),
+            convention: self.convention,
+            ..PlanArgs::default()
+        }
+    }
+}
+
+impl TripArgs {
+    /// The same as options of `ddim sample`.
+    pub(crate) fn plan(&self) -> PlanArgs {
+        PlanArgs { timesteps: self.timesteps.clone(), ..self.habits.plan(self.steps) }
+    }
+}
+
+/// Options of `ddim encode`.
+#[derive(Args, Debug)]
+pub(crate) struct EncodeArgs {
+    #[command(flatten)]
+    pub(crate) pictures: PictureArgs,
+
+    /// Classes by name or number, used in turn [default: the model's label for any class]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Pictures")]
+    pub(crate) class: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+
+    #[command(flatten)]
+    pub(crate) trip: TripArgs,
+
+    #[command(flatten)]
+    pub(crate) computing: ComputingArgs,
+
+    /// The file of noise: a .safetensors
+    #[arg(long, short, value_name = "FILE", help_heading = "Output")]
+    pub(crate) out: PathBuf,
+
+    /// Replace a file that exists
+    #[arg(long, help_heading = "Output")]
+    pub(crate) force: bool,
+
+    /// Print what was done as JSON
+    #[arg(long, help_heading = "Output")]
+    pub(crate) json: bool,
+}
+
+/// Where a run computes, and how much at once.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Device")]
+pub(crate) struct ComputingArgs {
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+
+    /// Pictures computed at once; fewer need less memory
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = at_least_one)]
+    pub(crate) batch_size: usize,
+}
+
+/// Options of `ddim decode`.
+#[derive(Args, Debug)]
+pub(crate) struct DecodeArgs {
+    /// What `ddim encode` has written, or any .safetensors with `initial_noise` [n,c,h,w]
+    #[arg(value_name = "FILE")]
+    pub(crate) latents: PathBuf,
+
+    /// Classes by name or number, used in turn [default: those the file was encoded with]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Pictures")]
+    pub(crate) class: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+
+    #[command(flatten)]
+    pub(crate) trip: TripArgs,
+
+    #[command(flatten)]
+    pub(crate) computing: ComputingArgs,
+
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// Options of `ddim reconstruct`.
+#[derive(Args, Debug)]
+pub(crate) struct ReconstructArgs {
+    #[command(flatten)]
+    pub(crate) pictures: PictureArgs,
+
+    /// Classes by name or number, used in turn [default: the model's label for any class]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Pictures")]
+    pub(crate) class: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+
+    /// Numbers of steps each way, one after the other
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = at_least_one,
+        default_value = "10,20,50,100", help_heading = "Method")]
+    pub(crate) steps: Vec<usize>,
+
+    #[command(flatten)]
+    pub(crate) habits: HabitArgs,
+
+    #[command(flatten)]
+    pub(crate) computing: ComputingArgs,
+
+    /// A folder for one PNG a picture: the picture, and beside it its reconstruction from each number of steps
+    #[arg(long, short, value_name = "FOLDER", help_heading = "Output")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// Replace the pictures of a folder
+    #[arg(long, requires = "out", help_heading = "Output")]
+    pub(crate) force: bool,
+
+    /// Print the table as JSON, at the end
+    #[arg(long, help_heading = "Output")]
+    pub(crate) json: bool,
+}
+
+/// Options of `ddim interpolate`.
+#[derive(Args, Debug)]
+pub(crate) struct InterpolateArgs {
+    #[command(flatten)]
+    pub(crate) ends: EndArgs,
+
+    /// How many pictures from one end to the other, both included
+    #[arg(long, value_name = "N", default_value_t = 11, value_parser = at_least_two, conflicts_with = "corners",
+        help_heading = "Pictures")]
+    pub(crate) count: usize,
+
+    /// How many pictures along a side of the grid, both corners included
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = at_least_two,
+        conflicts_with_all = ["seeds", "from", "to"], help_heading = "Pictures")]
+    pub(crate) grid: usize,
+
+    /// The class of all pictures, by name or number [default: the model's label for any class]
+    #[arg(long, value_name = "CLASS", help_heading = "Pictures")]
+    pub(crate) class: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) colour: ColourArgs,
+
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+
+    #[command(flatten)]
+    pub(crate) trip: TripArgs,
+
+    #[command(flatten)]
+    pub(crate) computing: ComputingArgs,
+
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// Between what is interpolated.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Pictures")]
+#[group(required = true, multiple = true)]
+pub(crate) struct EndArgs {
+    /// Two seeds: from the first one's noise to the second one's
+    #[arg(long, value_name = "A,B", value_delimiter = ',', conflicts_with_all = ["from", "to", "corners"])]
+    pub(crate) seeds: Option<Vec<u64>>,
+
+    /// The picture to start from, which is encoded first
+    #[arg(long, value_name = "FILE", requires = "to")]
+    pub(crate) from: Option<PathBuf>,
+
+    /// The picture to end with
+    #[arg(long, value_name = "FILE", requires = "from")]
+    pub(crate) to: Option<PathBuf>,
+
+    /// Four seeds or picture files: the corners of a grid
+    #[arg(long, value_name = "A,B,C,D", value_delimiter = ',', conflicts_with_all = ["from", "to"])]
+    pub(crate) corners: Option<Vec<NoisePoint>>,
+}
+
+/// A point to interpolate from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum NoisePoint {
+    /// The noise of this seed's first picture.
+    Seed(u64),
+    /// What this picture is encoded to.
+    Picture(PathBuf),
+}
+
+impl FromStr for NoisePoint {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(text.parse().map_or_else(|_| Self::Picture(text.into()), Self::Seed))
+    }
+}
+
+impl fmt::Display for NoisePoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Seed(seed) => write!(f, "seed {seed}"),
+            Self::Picture(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+fn at_least_two(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number @ 2..) => Ok(number),
+        _ => Err("not a whole number from 2 on: both ends are among the pictures".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_a_seed_and_the_rest_are_files() {
+        let point = |text: &str| text.parse::<NoisePoint>().expect("infallible");
+        assert_eq!(point("12"), NoisePoint::Seed(12));
+        assert_eq!(point("12.png"), NoisePoint::Picture("12.png".into()));
+        assert_eq!(point("-1"), NoisePoint::Picture("-1".into()));
+    }
+
+    #[test]
+    fn an_interpolation_has_both_ends() {
+        assert_eq!(at_least_two("2"), Ok(2));
+        assert!(at_least_two("1").is_err() && at_least_two("x").is_err());
+    }
+}

@@ -1,0 +1,45 @@
+//! `ddim encode`: from pictures to the noise that they would be drawn from.
+
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+use serde_json::json;
+
+use crate::Ending;
+use crate::args::{EncodeArgs, OutputArgs, SampleArgs};
+use crate::classes::Classes;
+use crate::images::Images;
+use crate::job::Job;
+use crate::model::Model;
+use crate::noise::Given;
+use crate::output::{Destination, FileKind};
+use crate::signals::Interrupt;
+use crate::{device, plan, sample};
+
+/// Encodes the pictures that can be used: the run of `ddim sample`, upwards.
+///
+/// # Errors
+/// When an option, the model or a file is refused, nothing can be encoded, or, at the end, a picture was left out.
+pub(crate) fn run(args: EncodeArgs) -> anyhow::Result<Ending> {
+    let started = Instant::now();
+    if !matches!(Destination::new(Some(&args.out), false)?, Destination::File(_, FileKind::Tensors)) {
+        bail!("--out {}: noise is no picture; end the name in .safetensors", args.out.display());
+    }
+    let interrupt = Interrupt::install()?;
+    let device = device::choose(args.computing.device.device)?;
+    let model = Model::load(&args.model, &device.device)?;
+    let plan = plan::both_ways(&args.trip.plan(), &model.training)?.encode();
+    let typed = Classes::of(&model.inner).typed_or_any(&args.class)?;
+    let images = Images::read(&args.pictures, model.inner.shape().with_context(|| model.name.clone())?)?;
+    let like_sample = SampleArgs {
+        class: images.classes(typed),
+        batch_size: args.computing.batch_size,
+        ..SampleArgs::default()
+    };
+    let given = Given::of_values(("pictures", json!(images.names())), images.values().to_vec(), images.shape());
+    let job = Job::with_plan(&like_sample, &model, &device, plan, Some(given))?;
+    let output = OutputArgs { out: Some(args.out), force: args.force, json: args.json, ..OutputArgs::default() };
+    let ending = sample::draw(&job, &output, &interrupt, started)?;
+    images.check_complete()?;
+    Ok(ending)
+}

@@ -1,0 +1,132 @@
+//! `ddim interpolate`: the pictures between two, or between four.
+
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+use burn::tensor::Tensor;
+use ddim::{Batch, slerp_grid, slerp_line};
+use ddim_sampler::{Guidance, Noise, PictureNoise};
+use serde_json::{Value, json};
+
+use crate::Ending;
+use crate::args::{EndArgs, InterpolateArgs, NoisePoint, SampleArgs};
+use crate::classes::Classes;
+use crate::fingerprint::fingerprint;
+use crate::images::{Colour, Images};
+use crate::job::Job;
+use crate::model::Model;
+use crate::noise::Given;
+use crate::plan::BothWays;
+use crate::signals::Interrupt;
+use crate::{device, plan, sample};
+
+/// The most pictures in a row of a line.
+const WIDEST: usize = 20;
+
+/// Draws the pictures: the run of `ddim sample`, from noises between noises.
+///
+/// # Errors
+/// When an option, the model or a file is refused, or a picture cannot be drawn or written.
+pub(crate) fn run(args: InterpolateArgs) -> anyhow::Result<Ending> {
+    let started = Instant::now();
+    let points = points(&args.ends)?;
+    let interrupt = Interrupt::install()?;
+    let device = device::choose(args.computing.device.device)?;
+    let model = Model::load(&args.model, &device.device)?;
+    let both = plan::both_ways(&args.trip.plan(), &model.training)?;
+    let classes = Classes::of(&model.inner);
+    let typed = classes.typed_or_any(args.class.as_slice())?;
+    let label = classes.in_turn(&typed)?.first().copied();
+    let shape = model.inner.shape().with_context(|| model.name.clone())?;
+    let colour = Colour::from(args.colour);
+    let ends = points.iter().map(|point| End::find(point, colour, shape, &model, &both, label));
+    let ends = ends.collect::<anyhow::Result<Vec<End>>>()?;
+    let (noise, columns) = between(&ends, &args);
+    let like_sample = SampleArgs { class: typed, batch_size: args.computing.batch_size, ..SampleArgs::default() };
+    let ends: Vec<Value> = ends.into_iter().map(|end| end.record).collect();
+    let record = ("interpolation", json!({ "between": ends, "columns": columns }));
+    let given = Given::of_values(record, noise.to_data().iter::<f32>().collect(), noise.dims());
+    let mut job = Job::with_plan(&like_sample, &model, &device, both.decode(), Some(given))?;
+    job.columns = columns;
+    sample::draw(&job, &args.output, &interrupt, started)
+}
+
+/// Two points or four.
+fn points(ends: &EndArgs) -> anyhow::Result<Vec<NoisePoint>> {
+    let (option, needed, points): (_, _, Vec<NoisePoint>) =
+        match (&ends.seeds, &ends.from, &ends.to, &ends.corners) {
+            (Some(seeds), ..) => ("--seeds", 2, seeds.iter().copied().map(NoisePoint::Seed).collect()),
+            (_, _, _, Some(corners)) => ("--corners", 4, corners.clone()),
+            (_, from, to, _) => {
+                ("--from and --to", 2, from.iter().chain(to).cloned().map(NoisePoint::Picture).collect())
+            }
+        };
+    if points.len() != needed {
+        bail!("{option}: {needed} are needed, and not {}", points.len());
+    }
+    Ok(points)
+}
+
+/// The noise of one point.
+#[derive(Debug)]
+struct End {
+    /// [1, c, h, w]
+    noise: Tensor<4>,
+    /// What the run's record says of it.
+    record: Value,
+}
+
+impl End {
+    fn find(
+        point: &NoisePoint,
+        colour: Colour,
+        shape: [usize; 3],
+        model: &Model,
+        both: &BothWays,
+        label: Option<usize>,
+    ) -> anyhow::Result<Self> {
+        let [channels, height, width] = shape;
+        let device = model.inner.device();
+        let path = match point {
+            NoisePoint::Seed(seed) => {
+                let noise = PictureNoise::new(*seed, [0]).initial([1, channels, height, width], device);
+                return Ok(Self { noise, record: json!(point.to_string()) });
+            }
+            NoisePoint::Picture(path) => path,
+        };
+        let image = Images::read_file(path, colour, shape)?;
+        let x = image.tensor(0..1, device);
+        let batch = Batch { x, labels: label.into_iter().collect(), guidance: Guidance::OFF, padded_to: 0 };
+        let noise = model.inner.encode(&both.trip, batch).with_context(|| point.to_string())?;
+        let bytes: Vec<u8> = image.values().iter().flat_map(|value| value.to_le_bytes()).collect();
+        Ok(Self { noise, record: json!(format!("{point} ({})", fingerprint(&bytes))) })
+    }
+}
+
+/// All noises, row by row, and how many a row has.
+fn between(ends: &[End], args: &InterpolateArgs) -> (Tensor<4>, usize) {
+    match ends {
+        [a, b] => (slerp_line(&a.noise, &b.noise, args.count), args.count.min(WIDEST)),
+        [a, b, c, d] => (slerp_grid(&[a, b, c, d].map(|end| end.noise.clone()), args.grid), args.grid),
+        _ => unreachable!("their number was checked"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_ends_make_a_line_and_four_a_grid() {
+        let none = EndArgs { seeds: None, from: None, to: None, corners: None };
+        let seed = NoisePoint::Seed;
+        let two = points(&EndArgs { seeds: Some(vec![1, 2]), ..none.clone() }).expect("two");
+        assert_eq!(two, [seed(1), seed(2)]);
+        let (from, to) = (Some("a.png".into()), Some("b.png".into()));
+        assert_eq!(points(&EndArgs { from, to, ..none.clone() }).expect("two").len(), 2);
+        let corners = Some((1..=4).map(seed).collect());
+        assert_eq!(points(&EndArgs { corners, ..none.clone() }).expect("four").len(), 4);
+        let error = points(&EndArgs { seeds: Some(vec![1, 2, 3]), ..none }).expect_err("three").to_string();
+        assert_eq!(error, "--seeds: 2 are needed, and not 3");
+    }
+}
