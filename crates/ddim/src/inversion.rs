@@ -91,7 +91,7 @@ impl Model {
     /// let trip = model.round_trip(&Options { steps: 10, ..Options::default() })?;
     /// # let [c, h, w] = model.shape()?;
     /// # let pictures = PictureNoise::new(0, [0]).initial([1, c, h, w], model.device()) * 0.3;
-    /// let batch = |x| Batch { x, labels: vec![], guidance: 1.0, padded_to: 0 };
+    /// let batch = |x| Batch { x, labels: vec![], guidance: 1.0.into(), padded_to: 0 };
     /// let latents = model.encode(&trip, batch(pictures.clone()))?;
     /// let again = model.decode(&trip, batch(latents))?;
     /// assert!(squared_errors(&pictures, &again)[0] < 1e-2);

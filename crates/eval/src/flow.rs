@@ -60,7 +60,7 @@ impl Grid {
     ///
     /// let grid = Grid::new(&NoiseSchedule::new(&BetaSchedule::DDPM, 1000)?, 2)?;
     /// let times: Vec<f64> = grid.levels().iter().map(|level| level.time.round()).collect();
-    /// assert_eq!(times, [0.0, 42.0, 183.0, 435.0, 999.0]);
+    /// assert_eq!(times, [0.0, 7.0, 39.0, 162.0, 999.0]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn new(schedule: &NoiseSchedule, steps: usize) -> Result<Self, EvalError> {
