@@ -148,9 +148,11 @@ impl Error {
     /// Names the picture of the run where the error named its place in the batch; `index` turns one into the other.
     pub fn in_batch(self, index: impl FnOnce(usize) -> usize) -> Self {
         match self {
-            Self::Sample(source @ SampleError::NotFinite { picture, .. }) => {
-                Self::Picture { picture: index(picture), source }
-            }
+            Self::Sample(
+                source @ (SampleError::NotFinite { picture, .. }
+                | SampleError::NotFiniteFlow { picture, .. }
+                | SampleError::Tolerance { picture, .. }),
+            ) => Self::Picture { picture: index(picture), source },
             other => other,
         }
     }

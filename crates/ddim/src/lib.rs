@@ -29,6 +29,7 @@
 //!
 //! The crates behind this one are re-exported as [`schedule`], [`sampler`], [`unet`] and [`checkpoint`].
 
+mod adaptive;
 mod conditions;
 pub mod device;
 mod draw;
@@ -50,6 +51,7 @@ pub use ddim_sampler as sampler;
 pub use ddim_schedule as schedule;
 pub use ddim_unet as unet;
 
+pub use adaptive::{ADAPTIVE_PAIR, AdaptivePictures};
 pub use draw::Batch;
 pub use error::Error;
 pub use interpolate::{slerp_grid, slerp_line};

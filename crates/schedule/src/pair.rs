@@ -185,6 +185,14 @@ impl StepControl {
         self.step
     }
 
+    /// Fits the next step into the way that is left: a step that would leave a crumb goes all the way.
+    pub fn fit(&mut self, left: f64) -> f64 {
+        if self.step > 0.99 * left {
+            self.step = left;
+        }
+        self.step
+    }
+
     /// Judges a step by its error in units of the tolerance, and chooses the next.
     pub fn judge(&mut self, error: f64) -> Verdict {
         let [least, most] = Self::FACTORS;
