@@ -153,6 +153,7 @@ pub mod solvers;
 mod spacing;
 mod step;
 mod tau;
+mod tuning;
 
 pub use beta::BetaSchedule;
 pub use convention::Convention;
@@ -176,6 +177,7 @@ pub use solver::{Coordinates, Kept, Row, Solver};
 pub use spacing::Spacing;
 pub use step::{Step, StepNoise};
 pub use tau::Tau;
+pub use tuning::{Tuned, cheapest_path, descend};
 
 /// A training timestep, counted from 0 at the clean end: the number a network was trained with.
 pub type Timestep = usize;
