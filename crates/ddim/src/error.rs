@@ -136,6 +136,9 @@ pub enum Error {
     /// The batch size must be at least 1.
     #[error("batch size 0 draws nothing: use at least 1")]
     BatchSize,
+    /// There is nothing to tune, or nothing to tune it with.
+    #[error("nothing can be tuned: {0}")]
+    Untunable(&'static str),
     /// The observer stopped the run.
     #[error("stopped after {pictures} finished pictures")]
     Stopped {

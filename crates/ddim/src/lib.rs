@@ -45,6 +45,7 @@ mod settings;
 mod start;
 #[cfg(test)]
 mod tests;
+mod tune;
 
 pub use ddim_checkpoint as checkpoint;
 pub use ddim_sampler as sampler;
@@ -62,6 +63,7 @@ pub use pictures::Pictures;
 pub use plan_json::{plan_json, settings_json};
 pub use settings::settings;
 pub use start::Start;
+pub use tune::{Distance, MeasuredOn, Measures, TuneOptions, TuneProgress, TuneStage, Tuning};
 
 /// Compiles the README's example.
 #[cfg(doctest)]
