@@ -3,7 +3,9 @@
 use std::ops::ControlFlow;
 
 use burn::tensor::Tensor;
-use ddim_sampler::{AdaptiveObservation, AdaptiveOutcome, Effort, Noise, PictureCall, PictureNoise, guide};
+use ddim_sampler::{
+    AdaptiveObservation, AdaptiveOutcome, Effort, GuidanceInterval, Noise, PictureCall, PictureNoise,
+};
 use ddim_schedule::{EmbeddedPair, Flow, Tolerance};
 use ddim_unet::{Conditioning, Labels, TimeEmbeddingType};
 
@@ -53,7 +55,7 @@ impl Model {
         }
     }
 
-    /// Draws pictures to a tolerance. Of the options, steps, method and spacing are not used.
+    /// Draws pictures to a tolerance, from noise. Of the options, those that choose or change steps are not used.
     ///
     /// Picture `k` is the same in any batch, as in [`sample`](Self::sample): its steps depend on nothing but itself.
     ///
@@ -104,7 +106,7 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// As [`draw`](Self::draw).
+    /// As [`draw`](Self::draw), and [`Error::SteadyGuidance`] for guidance in an interval.
     pub fn draw_adaptive(
         &self,
         flow: &Flow,
@@ -115,7 +117,11 @@ impl Model {
         self.check_flow(flow)?;
         self.check_batch(&batch)?;
         let unet = &self.checkpoint().unet;
-        let null = self.null_class().filter(|_| batch.guidance != 1.0);
+        if batch.guidance.interval != GuidanceInterval::Always {
+            return Err(Error::SteadyGuidance);
+        }
+        let null = self.null_class().filter(|_| !batch.guidance.is_off());
+        let channels = batch.x.dims()[1];
         let network = |x: Tensor<4>, asked: &[PictureCall]| {
             let n = asked.len();
             let rows = n.max(batch.padded_to);
@@ -134,7 +140,10 @@ impl Model {
             let (x, conditioning) = (padded(x, rows), Conditioning::cat(&conditions));
             let out = match null {
                 None => unet.forward(x, &conditioning),
-                Some(_) => guide(unet.forward(Tensor::cat(vec![x.clone(), x], 0), &conditioning), batch.guidance),
+                Some(_) => {
+                    let halves = unet.forward(Tensor::cat(vec![x.clone(), x], 0), &conditioning);
+                    batch.guidance.guided(halves, channels)
+                }
             };
             if rows == n { out } else { out.slice([0..n]) }
         };

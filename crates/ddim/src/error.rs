@@ -136,6 +136,12 @@ pub enum Error {
     /// The batch size must be at least 1.
     #[error("batch size 0 draws nothing: use at least 1")]
     BatchSize,
+    /// Guidance that begins or ends on the way, in a run to a tolerance.
+    #[error(
+        "guidance in an interval of noise levels makes the equation jump, which steps to a tolerance cannot follow: \
+         guide always, or use a method with a plan"
+    )]
+    SteadyGuidance,
     /// There is nothing to tune, or nothing to tune it with.
     #[error("nothing can be tuned: {0}")]
     Untunable(&'static str),

@@ -254,8 +254,10 @@ impl Model {
                 offer(self.whole(&plan, n_steps), mean(&squares));
                 fixed.push((spacing, squares));
             }
-            if let Some(tau) = local.cheapest(n_steps, self.schedule().train_steps()) {
-                let plan = self.tuning_plan(&method, Spacing::Explicit(tau.as_slice().to_vec()), n_steps)?;
+            let cheapest = local.cheapest(n_steps, self.schedule().train_steps());
+            if let Some(tau) = cheapest
+                && let Ok(plan) = self.tuning_plan(&method, Spacing::Explicit(tau.as_slice().to_vec()), n_steps)
+            {
                 let Some(squares) = judge.squares(&plan, pictures)? else { return Ok(None) };
                 offer(Some(tau), mean(&squares));
             }

@@ -3,7 +3,7 @@
 use std::ops::{ControlFlow, Range};
 
 use burn::tensor::Tensor;
-use ddim_sampler::{AdaptiveOutcome, Noise, Outcome, PictureNoise};
+use ddim_sampler::{AdaptiveOutcome, Guidance, Noise, Outcome, PictureNoise};
 use ddim_schedule::{Plan, Spacing};
 
 use super::grid::LocalErrors;
@@ -137,7 +137,7 @@ impl<'a, O: FnMut(&TuneProgress) -> ControlFlow<()>> Judge<'a, O> {
     }
 
     fn batch(&self, x: Tensor<4>, labels: Vec<usize>) -> Batch {
-        Batch { x, labels, guidance: 1.0, padded_to: self.model.padding(self.options.batch_size) }
+        Batch { x, labels, guidance: Guidance::OFF, padded_to: self.model.padding(self.options.batch_size) }
     }
 
     fn spend(&mut self, calls: usize) -> ControlFlow<()> {
