@@ -20,8 +20,8 @@ use crate::tuned::Home;
 use crate::{Ending, device, progress};
 
 /// What the numbers in the file are.
-const MEASURE: &str = "root mean square difference to the solution of the probability-flow ODE from the same noise, \
-                       over the values of pictures in [0, 1]";
+const MEASURE: &str = "for each picture the root mean square difference to the solution of the probability-flow ODE \
+                       from the same noise, over its values in [0, 1]; of these the mean";
 
 /// Tunes, and says where the result is and how good.
 ///
@@ -150,7 +150,7 @@ fn name(method: &Method) -> String {
 
 fn distance(found: &Distance) -> Value {
     // Not a number where it is not known: null.
-    json!({ "rms": found.rms, "standard_error": found.standard_error })
+    json!({ "mean": found.mean, "standard_error": found.standard_error })
 }
 
 fn report(args: &TuneArgs, tunings: &[Tuning], file: &TunedSteps, out: &Path) -> anyhow::Result<()> {
@@ -184,13 +184,13 @@ fn table(tuning: &Tuning) -> String {
         measures.pictures,
         list.join(","),
         "spacing",
-        "rms",
+        "distance",
         "std. error"
     );
     let mut row = |name: &str, found: &Distance| {
         let error =
             if found.standard_error.is_nan() { "-".to_owned() } else { format!("{:.5}", found.standard_error) };
-        text.push_str(&format!("  {name:<16}{:>10.5}{error:>12}\n", found.rms));
+        text.push_str(&format!("  {name:<16}{:>10.5}{error:>12}\n", found.mean));
     };
     row("tuned", &measures.tuned);
     for (spacing, found) in &measures.fixed {

@@ -70,8 +70,8 @@ pub struct Measures {
     pub tuned: Distance,
     /// With each spacing that has this number of steps, the best first.
     pub fixed: Vec<(Spacing, Distance)>,
-    /// How much better the tuned list is than the best of them, in standard errors of the difference of the squared
-    /// distances, picture by picture.
+    /// How much better the tuned list is than the best of them, in standard errors of the difference, picture by
+    /// picture; NaN for the pictures of the search.
     pub lead: f64,
 }
 
@@ -84,12 +84,14 @@ pub enum MeasuredOn {
     Searched,
 }
 
-/// A root mean square difference of pictures in [0, 1], over all their values.
+/// How far pictures are from the solution: for each the root mean square difference over its values in [0, 1], and
+/// of these the mean. (A root of the mean over all pictures would be the distance of the few that became another
+/// picture.)
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Distance {
-    /// The root of the mean.
-    pub rms: f64,
-    /// Its standard error, from the spread of the pictures' mean squares.
+    /// The mean over the pictures.
+    pub mean: f64,
+    /// Its standard error, from the spread of the pictures; NaN for a single one.
     pub standard_error: f64,
 }
 
@@ -218,6 +220,8 @@ impl Model {
             let mut plans = Vec::new();
             for spacing in FIXED.map(|name| name.parse::<Spacing>().expect("it is a spacing")) {
                 match self.tuning_plan(method, spacing.clone(), n_steps) {
+                    // Some are the same list under two names.
+                    Ok(plan) if plans.iter().any(|(_, other): &(_, Plan)| other.steps() == plan.steps()) => {}
                     Ok(plan) => plans.push((spacing, plan)),
                     Err(error) if spacing == Spacing::Uniform => refusal = error,
                     Err(_) => {}
@@ -250,16 +254,16 @@ impl Model {
                 }
             };
             for (spacing, plan) in plans {
-                let Some(squares) = judge.squares(&plan, pictures)? else { return Ok(None) };
-                offer(self.whole(&plan, n_steps), mean(&squares));
-                fixed.push((spacing, squares));
+                let Some(distances) = judge.distances(&plan, pictures)? else { return Ok(None) };
+                offer(self.whole(&plan, n_steps), mean(&distances));
+                fixed.push((spacing, distances));
             }
             let cheapest = local.cheapest(n_steps, self.schedule().train_steps());
             if let Some(tau) = cheapest
                 && let Ok(plan) = self.tuning_plan(&method, Spacing::Explicit(tau.as_slice().to_vec()), n_steps)
             {
-                let Some(squares) = judge.squares(&plan, pictures)? else { return Ok(None) };
-                offer(Some(tau), mean(&squares));
+                let Some(distances) = judge.distances(&plan, pictures)? else { return Ok(None) };
+                offer(Some(tau), mean(&distances));
             }
             let best = best.expect("uniform has whole timesteps");
             if start.as_ref().is_none_or(|(_, found, _)| best.cost < found.cost) {
@@ -276,8 +280,8 @@ impl Model {
                 // A list that the method cannot take is no candidate.
                 Err(_) => return ControlFlow::Continue(f64::INFINITY),
             };
-            match judge.squares(&plan, pictures) {
-                Ok(Some(squares)) => ControlFlow::Continue(judge.offer(mean(&squares))),
+            match judge.distances(&plan, pictures) {
+                Ok(Some(distances)) => ControlFlow::Continue(judge.offer(mean(&distances))),
                 Ok(None) => ControlFlow::Break(()),
                 Err(error) => {
                     failure = Some(error);
@@ -291,7 +295,7 @@ impl Model {
         if let Some(failure) = failure {
             return Err(failure);
         }
-        let tuned = judge::distance_of_mean(found.cost);
+        let tuned = Distance { mean: found.cost, standard_error: f64::NAN };
         let measures = Measures::of(MeasuredOn::Searched, None, tuned, fixed);
         Ok(Some(Tuning { method, tau: found.tau, tried, measures }))
     }
@@ -313,12 +317,12 @@ impl Model {
     ) -> Result<Option<Measures>, Error> {
         let list = Spacing::Explicit(tuning.tau.as_slice().to_vec());
         let plan = self.tuning_plan(&tuning.method, list, tuning.tau.len())?;
-        let Some(tuned) = judge.squares(&plan, pictures)? else { return Ok(None) };
+        let Some(tuned) = judge.distances(&plan, pictures)? else { return Ok(None) };
         let mut fixed = Vec::new();
         for (spacing, _) in &tuning.measures.fixed {
             let plan = self.tuning_plan(&tuning.method, spacing.clone(), tuning.tau.len())?;
-            let Some(squares) = judge.squares(&plan, pictures)? else { return Ok(None) };
-            fixed.push((spacing.clone(), squares));
+            let Some(distances) = judge.distances(&plan, pictures)? else { return Ok(None) };
+            fixed.push((spacing.clone(), distances));
         }
         Ok(Some(Measures::of(MeasuredOn::HeldOut, Some(&tuned), judge::distance(&tuned), fixed)))
     }

@@ -46,11 +46,10 @@ impl<'a, O: FnMut(&TuneProgress) -> ControlFlow<()>> Judge<'a, O> {
         self.seen = TuneProgress { stage, best: None, ..self.seen };
     }
 
-    /// Notes a mean square of the search, and hands it on.
-    pub(super) fn offer(&mut self, mean_square: f64) -> f64 {
-        let rms = mean_square.sqrt();
-        self.seen.best = Some(self.seen.best.map_or(rms, |best| best.min(rms)));
-        mean_square
+    /// Notes a distance of the search, and hands it on.
+    pub(super) fn offer(&mut self, distance: f64) -> f64 {
+        self.seen.best = Some(self.seen.best.map_or(distance, |best| best.min(distance)));
+        distance
     }
 
     /// Solves the equation for these pictures; nothing if the observer breaks.
@@ -102,18 +101,20 @@ impl<'a, O: FnMut(&TuneProgress) -> ControlFlow<()>> Judge<'a, O> {
         Ok(Some(errors))
     }
 
-    /// For each picture the mean square of its difference to the solution, in units of [0, 1]; nothing if the
+    /// For each picture the root mean square of its difference to the solution, in units of [0, 1]; nothing if the
     /// observer breaks.
-    pub(super) fn squares(&mut self, plan: &Plan, pictures: &Reference) -> Result<Option<Vec<f64>>, Error> {
-        let mut squares = Vec::new();
+    pub(super) fn distances(&mut self, plan: &Plan, pictures: &Reference) -> Result<Option<Vec<f64>>, Error> {
+        let mut distances = Vec::new();
         for solved in &pictures.batches {
             let Some(drawn) = self.draw(plan, solved, |_, _| {})? else { return Ok(None) };
             let [n, c, h, w] = drawn.dims();
             let half = (drawn - solved.solution.clone()) * 0.5;
             let of_batch = (half.clone() * half).reshape([n, c * h * w]).mean_dim(1);
-            squares.extend(of_batch.into_data().convert::<f32>().iter::<f32>().map(f64::from));
+            distances.extend(
+                of_batch.into_data().convert::<f32>().iter::<f32>().map(|square| f64::from(square).sqrt()),
+            );
         }
-        Ok(Some(squares))
+        Ok(Some(distances))
     }
 
     fn draw(
@@ -149,38 +150,32 @@ impl<'a, O: FnMut(&TuneProgress) -> ControlFlow<()>> Judge<'a, O> {
 }
 
 impl Measures {
-    /// From mean squares, picture by picture where they are known.
+    /// From the distances of each picture, where they are known.
     pub(super) fn of(
         on: MeasuredOn,
-        tuned_squares: Option<&[f64]>,
+        tuned_distances: Option<&[f64]>,
         tuned: Distance,
         fixed: Vec<(Spacing, Vec<f64>)>,
     ) -> Self {
         let best = fixed.iter().min_by(|a, b| mean(&a.1).total_cmp(&mean(&b.1)));
-        let lead = match (tuned_squares, best) {
+        let lead = match (tuned_distances, best) {
             (Some(tuned), Some((_, best))) => {
                 let leads: Vec<f64> = best.iter().zip(tuned).map(|(best, tuned)| best - tuned).collect();
                 mean(&leads) / error_of_mean(&leads)
             }
             _ => f64::NAN,
         };
-        let pictures = fixed.first().map_or(0, |(_, squares)| squares.len());
+        let pictures = fixed.first().map_or(0, |(_, distances)| distances.len());
         let mut fixed: Vec<(Spacing, Distance)> =
-            fixed.into_iter().map(|(spacing, squares)| (spacing, distance(&squares))).collect();
-        fixed.sort_by(|a, b| a.1.rms.total_cmp(&b.1.rms));
+            fixed.into_iter().map(|(spacing, distances)| (spacing, distance(&distances))).collect();
+        fixed.sort_by(|a, b| a.1.mean.total_cmp(&b.1.mean));
         Self { on, pictures, tuned, fixed, lead }
     }
 }
 
-/// The root of the mean, and its error by the derivative of the root.
-pub(super) fn distance(squares: &[f64]) -> Distance {
-    let rms = mean(squares).sqrt();
-    Distance { rms, standard_error: error_of_mean(squares) / (2.0 * rms) }
-}
-
-/// Of a mean whose spread is not known.
-pub(super) fn distance_of_mean(mean_square: f64) -> Distance {
-    Distance { rms: mean_square.sqrt(), standard_error: f64::NAN }
+/// The mean, and how well it is known.
+pub(super) fn distance(distances: &[f64]) -> Distance {
+    Distance { mean: mean(distances), standard_error: error_of_mean(distances) }
 }
 
 fn error_of_mean(values: &[f64]) -> f64 {
@@ -193,12 +188,12 @@ fn error_of_mean(values: &[f64]) -> f64 {
 mod tests {
     use super::*;
 
-    /// By hand: the mean is 4, the variance of the values 4, that of the mean 4/3; the root is 2.
+    /// By hand: the variance of the values is 4, that of their mean 4/3.
     #[test]
     fn a_distance_has_the_error_of_its_mean() {
         let found = distance(&[2.0, 4.0, 6.0]);
-        assert_eq!(found.rms, 2.0);
-        assert!((found.standard_error - (4.0_f64 / 3.0).sqrt() / 4.0).abs() < 1e-15, "{found:?}");
+        assert_eq!(found.mean, 4.0);
+        assert!((found.standard_error - (4.0_f64 / 3.0).sqrt()).abs() < 1e-15, "{found:?}");
     }
 
     #[test]
