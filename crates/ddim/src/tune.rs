@@ -2,6 +2,8 @@
 
 mod grid;
 mod judge;
+#[cfg(test)]
+mod tests;
 
 use std::ops::ControlFlow;
 
