@@ -201,7 +201,7 @@ pub(crate) struct PlanArgs {
     pub(crate) solver: Option<SolverChoice>,
 
     /// How the steps are spread: over the training timesteps (uniform, quad, leading, trailing, linspace, ddimN, or
-    /// sections as in 10,5,5) over the noise levels (karras, logsnr, beta), or as
+    /// sections as in 10,5,5), over the noise levels (karras, logsnr, beta), or as
     /// `ddim tune` found best (tuned, tuned:FILE) [default: the convention's]
     #[arg(long, value_name = "NAME")]
     pub(crate) spacing: Option<SpacingChoice>,

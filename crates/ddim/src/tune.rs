@@ -2,15 +2,16 @@
 
 mod grid;
 mod judge;
+mod search;
 #[cfg(test)]
 mod tests;
 
 use std::ops::ControlFlow;
 
-use ddim_schedule::{Method, Plan, ScheduleError, Spacing, Tau, Timestep, Tolerance, Tuned, descend};
+use ddim_schedule::{Method, Spacing, Tau, Tolerance};
 
-use self::judge::{Judge, Reference};
-use crate::{Error, Model, settings};
+use self::judge::Judge;
+use crate::{Error, Model};
 
 /// How to tune.
 #[derive(Clone, Debug, PartialEq)]
@@ -130,23 +131,6 @@ pub enum TuneStage {
     },
 }
 
-/// The spacings that a tuned list has to beat.
-const FIXED: [&str; 13] = [
-    "uniform",
-    "quad",
-    "leading",
-    "leading+1",
-    "trailing",
-    "linspace",
-    "linspace-open",
-    "leading-open",
-    "karras",
-    "logsnr",
-    "beta",
-    "ermon-uniform",
-    "ermon-quad",
-];
-
 impl Model {
     /// Finds, for each number of steps, the method and timesteps that come closest to the solution of the
     /// probability-flow ODE of this model, under its own convention and without guidance.
@@ -193,140 +177,6 @@ impl Model {
             }
         }
         Ok(found)
-    }
-
-    /// The plan of a method with timesteps chosen in this way, if it has one call a step and no noise.
-    fn tuning_plan(&self, method: &Method, spacing: Spacing, n_steps: usize) -> Result<Plan, Error> {
-        let scheduler = &self.checkpoint().scheduler;
-        let settings = settings(scheduler, self.convention(), method.clone(), n_steps, Some(spacing))?;
-        let plan = Plan::new(self.schedule(), &settings)?;
-        self.check_plan(&plan)?;
-        match plan.steps().len() == n_steps && !plan.is_stochastic() {
-            true => Ok(plan),
-            false => Err(Error::Untunable(
-                "only methods without noise that call the network once a step can be tuned: use ddim, dpm++, ipndm, \
-                 unipc or another such",
-            )),
-        }
-    }
-
-    /// Every method with every published spacing of this length.
-    fn candidates(
-        &self,
-        options: &TuneOptions,
-        n_steps: usize,
-    ) -> Result<Vec<(Method, Vec<(Spacing, Plan)>)>, Error> {
-        let mut refusal = Error::Untunable("there is no method to choose from: name at least one");
-        let mut candidates = Vec::new();
-        for method in &options.methods {
-            let mut plans = Vec::new();
-            for spacing in FIXED.map(|name| name.parse::<Spacing>().expect("it is a spacing")) {
-                match self.tuning_plan(method, spacing.clone(), n_steps) {
-                    // Some are the same list under two names.
-                    Ok(plan) if plans.iter().any(|(_, other): &(_, Plan)| other.steps() == plan.steps()) => {}
-                    Ok(plan) => plans.push((spacing, plan)),
-                    Err(error) if spacing == Spacing::Uniform => refusal = error,
-                    Err(_) => {}
-                }
-            }
-            if plans.iter().any(|(spacing, _)| *spacing == Spacing::Uniform) {
-                candidates.push((method.clone(), plans));
-            }
-        }
-        if candidates.is_empty() { Err(refusal) } else { Ok(candidates) }
-    }
-
-    /// The best method and list for the pictures of the search; nothing if it was stopped before it began.
-    fn search<O: FnMut(&TuneProgress) -> ControlFlow<()>>(
-        &self,
-        n_steps: usize,
-        options: &TuneOptions,
-        judge: &mut Judge<'_, O>,
-        pictures: &Reference,
-        local: &grid::LocalErrors,
-    ) -> Result<Option<Tuning>, Error> {
-        judge.stage(TuneStage::Comparing { n_steps });
-        let mut start: Option<(Method, Tuned, Vec<(Spacing, Vec<f64>)>)> = None;
-        for (method, plans) in self.candidates(options, n_steps)? {
-            let mut fixed = Vec::new();
-            let mut best: Option<Tuned> = None;
-            let mut offer = |tau: Option<Tau>, cost: f64| {
-                if let Some(tau) = tau.filter(|_| best.as_ref().is_none_or(|best| cost < best.cost)) {
-                    best = Some(Tuned { tau, cost });
-                }
-            };
-            for (spacing, plan) in plans {
-                let Some(distances) = judge.distances(&plan, pictures)? else { return Ok(None) };
-                offer(self.whole(&plan, n_steps), mean(&distances));
-                fixed.push((spacing, distances));
-            }
-            let cheapest = local.cheapest(n_steps, self.schedule().train_steps());
-            if let Some(tau) = cheapest
-                && let Ok(plan) = self.tuning_plan(&method, Spacing::Explicit(tau.as_slice().to_vec()), n_steps)
-            {
-                let Some(distances) = judge.distances(&plan, pictures)? else { return Ok(None) };
-                offer(Some(tau), mean(&distances));
-            }
-            let best = best.expect("uniform has whole timesteps");
-            if start.as_ref().is_none_or(|(_, found, _)| best.cost < found.cost) {
-                start = Some((method, best, fixed));
-            }
-        }
-        let (method, best, fixed) = start.expect("there is a candidate");
-        judge.stage(TuneStage::Searching { n_steps });
-        let (mut failure, mut tried) = (None, 0);
-        let mut cost = |list: &[Timestep]| {
-            tried += 1;
-            let plan = match self.tuning_plan(&method, Spacing::Explicit(list.to_vec()), n_steps) {
-                Ok(plan) => plan,
-                // A list that the method cannot take is no candidate.
-                Err(_) => return ControlFlow::Continue(f64::INFINITY),
-            };
-            match judge.distances(&plan, pictures) {
-                Ok(Some(distances)) => ControlFlow::Continue(judge.offer(mean(&distances))),
-                Ok(None) => ControlFlow::Break(()),
-                Err(error) => {
-                    failure = Some(error);
-                    ControlFlow::Break(())
-                }
-            }
-        };
-        let train_steps = self.schedule().train_steps();
-        // The distance of the start is measured anew where its times were not whole before.
-        let found = descend(best, train_steps, options.rounds, &mut cost);
-        if let Some(failure) = failure {
-            return Err(failure);
-        }
-        let tuned = Distance { mean: found.cost, standard_error: f64::NAN };
-        let measures = Measures::of(MeasuredOn::Searched, None, tuned, fixed);
-        Ok(Some(Tuning { method, tau: found.tau, tried, measures }))
-    }
-
-    /// The timesteps of a plan, if they are whole.
-    fn whole(&self, plan: &Plan, n_steps: usize) -> Option<Tau> {
-        let whole = plan.steps().iter().all(|step| step.time.fract() == 0.0);
-        let times = plan.steps().iter().map(|step| step.time as Timestep).collect();
-        let tau: Result<Tau, ScheduleError> = Tau::new(times, self.schedule().train_steps());
-        tau.ok().filter(|tau| whole && tau.len() == n_steps)
-    }
-
-    /// The tuned list and every published one on these pictures.
-    fn measures<O: FnMut(&TuneProgress) -> ControlFlow<()>>(
-        &self,
-        tuning: &Tuning,
-        judge: &mut Judge<'_, O>,
-        pictures: &Reference,
-    ) -> Result<Option<Measures>, Error> {
-        let list = Spacing::Explicit(tuning.tau.as_slice().to_vec());
-        let plan = self.tuning_plan(&tuning.method, list, tuning.tau.len())?;
-        let Some(tuned) = judge.distances(&plan, pictures)? else { return Ok(None) };
-        let mut fixed = Vec::new();
-        for (spacing, _) in &tuning.measures.fixed {
-            let plan = self.tuning_plan(&tuning.method, spacing.clone(), tuning.tau.len())?;
-            let Some(distances) = judge.distances(&plan, pictures)? else { return Ok(None) };
-            fixed.push((spacing.clone(), distances));
-        }
-        Ok(Some(Measures::of(MeasuredOn::HeldOut, Some(&tuned), judge::distance(&tuned), fixed)))
     }
 }
 
