@@ -6,6 +6,7 @@ mod evaluation;
 mod inversion;
 mod sampling;
 mod training;
+mod tuning;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
@@ -16,6 +17,7 @@ pub(crate) use self::inversion::{
 };
 pub(crate) use self::sampling::{EtaChoice, ModelArgs, OutputArgs, PlanArgs, SampleArgs, ScheduleArgs};
 pub(crate) use self::training::TrainArgs;
+pub(crate) use self::tuning::{SolverChoice, SpacingChoice, TuneArgs};
 use crate::device::DeviceChoice;
 
 /// Draws pictures with trained diffusion models: DDIM and DDPM, on any GPU and on a plain CPU.
@@ -68,6 +70,9 @@ pub(crate) enum Command {
     /// Measure a model: bits per dimension of pictures
     #[command(after_long_help = evaluation::EXAMPLES)]
     Eval(EvalArgs),
+    /// Find the timesteps and the method with which few steps of a model come closest to many
+    #[command(after_long_help = tuning::EXAMPLES)]
+    Tune(TuneArgs),
     /// Print a completion script for a shell
     #[command(after_long_help = "Examples:\n  \
         ddim completions bash > ~/.local/share/bash-completion/completions/ddim\n  \

@@ -100,6 +100,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::args::SpacingChoice;
 
     fn encoded() -> Encoded {
         let plan = json!({ "convention": "diffusers", "steps": 50, "spacing": "leading+1" });
@@ -109,7 +110,10 @@ mod tests {
     #[test]
     fn what_is_not_typed_is_the_files() {
         let plan = encoded().plan(PlanArgs::default()).expect("a plan");
-        assert_eq!((plan.steps, plan.spacing), (Some(50), Some(Spacing::Leading { offset: 1 })));
+        assert_eq!(
+            (plan.steps, plan.spacing),
+            (Some(50), Some(SpacingChoice::Named(Spacing::Leading { offset: 1 })))
+        );
         assert_eq!(plan.convention, Some(Convention::Diffusers));
         let typed = PlanArgs { steps: Some(10), ..PlanArgs::default() };
         assert_eq!(encoded().plan(typed).expect("a plan").steps, Some(10));

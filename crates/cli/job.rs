@@ -5,7 +5,10 @@ use std::ops::ControlFlow;
 use anyhow::{Context, bail};
 use burn::tensor::Tensor;
 use ddim::Batch;
-use ddim_sampler::{GivenNoise, Guidance, Langevin, Noise, Observation, Outcome, PictureNoise};
+use ddim_sampler::PictureNoise;
+use ddim_sampler::{
+    AdaptiveObservation, AdaptiveOutcome, GivenNoise, Guidance, Langevin, Noise, Observation, Outcome,
+};
 use ddim_schedule::PixelRounding;
 use serde_json::Value;
 
@@ -15,7 +18,7 @@ use crate::device::Chosen;
 use crate::editing::{self, Beginning};
 use crate::model::Model;
 use crate::noise::Given;
-use crate::plan::{self, ResolvedPlan};
+use crate::plan::{self, Adaptive, ResolvedPlan};
 use crate::run_record::RunRecord;
 use crate::seeds::{Draws, Stream};
 
@@ -57,7 +60,7 @@ impl<'a> Job<'a> {
     /// When options contradict each other, the model or the noise file.
     pub(crate) fn new(args: &SampleArgs, model: &'a Model, device: &'a Chosen) -> anyhow::Result<Self> {
         let shape = model.inner.shape().with_context(|| model.name.clone())?;
-        let plan = plan::resolve(&editing::plan_args(args)?, &model.training)?;
+        let plan = plan::resolve_any(&editing::plan_args(args)?, &model.training)?;
         let given =
             args.noise.as_ref().map(|file| Given::read("--noise ", file, &plan.plan, shape)).transpose()?;
         Self::with_plan(args, model, device, plan, given)
@@ -75,7 +78,13 @@ impl<'a> Job<'a> {
         given: Option<Given>,
     ) -> anyhow::Result<Self> {
         let shape = model.inner.shape().with_context(|| model.name.clone())?;
-        model.inner.check_plan(&plan.plan)?;
+        match &plan.adaptive {
+            None => model.inner.check_plan(&plan.plan)?,
+            Some(_) if !args.edit.init.is_empty() => {
+                bail!("--init needs the steps of a plan, which --solver adaptive has not: leave one of them out")
+            }
+            Some(adaptive) => model.inner.check_flow(&adaptive.flow)?,
+        }
         let langevin = langevin(args, &plan)?;
         let classes = Classes::of(&model.inner);
         let in_turn = classes.in_turn(&args.class)?;
@@ -145,12 +154,7 @@ impl<'a> Job<'a> {
         x: Tensor<4>,
         observe: impl FnMut(&Observation<'_>) -> ControlFlow<()>,
     ) -> Result<Outcome, ddim::Error> {
-        let batch = Batch {
-            x,
-            labels: pictures.iter().filter_map(|picture| self.labels.get(*picture).copied()).collect(),
-            guidance: self.guidance,
-            padded_to: self.model.inner.padding(self.batch_size),
-        };
+        let batch = self.batch(pictures, x);
         let known = self.beginning.start.known(pictures, &self.device.device);
         let (model, plan, mut noise) = (&self.model.inner, &self.plan.plan, self.noise_of(pictures));
         let outcome = match self.langevin {
@@ -158,6 +162,31 @@ impl<'a> Job<'a> {
             Some(langevin) => model.draw_corrected(plan, langevin, batch, noise.as_mut(), observe),
         };
         outcome.map_err(|error| error.in_batch(|place| pictures[place]))
+    }
+
+    /// The same for a run to a tolerance.
+    ///
+    /// # Errors
+    /// As [`draw`](Self::draw), and when no step is short enough for the tolerance.
+    pub(crate) fn draw_adaptive(
+        &self,
+        adaptive: &Adaptive,
+        pictures: &[usize],
+        x: Tensor<4>,
+        observe: impl FnMut(&AdaptiveObservation<'_>) -> ControlFlow<()>,
+    ) -> Result<AdaptiveOutcome, ddim::Error> {
+        let batch = self.batch(pictures, x);
+        let outcome = self.model.inner.draw_adaptive(&adaptive.flow, adaptive.tolerance, batch, observe);
+        outcome.map_err(|error| error.in_batch(|place| pictures[place]))
+    }
+
+    fn batch(&self, pictures: &[usize], x: Tensor<4>) -> Batch {
+        Batch {
+            x,
+            labels: pictures.iter().filter_map(|picture| self.labels.get(*picture).copied()).collect(),
+            guidance: self.guidance,
+            padded_to: self.model.inner.padding(self.batch_size),
+        }
     }
 
     /// The noise, or the noisy pictures, that these pictures start from.
@@ -195,6 +224,11 @@ impl<'a> Job<'a> {
 /// The corrections asked for, if the plan can be corrected.
 fn langevin(args: &SampleArgs, plan: &ResolvedPlan) -> anyhow::Result<Option<Langevin>> {
     let langevin = args.corrections.langevin().context("--corrector-steps and --corrector-snr")?;
+    if langevin.is_some() && plan.adaptive.is_some() {
+        bail!(
+            "--corrector-steps needs the levels of a plan, which --solver adaptive has not: leave one of them out"
+        );
+    }
     if langevin.is_some() && args.edit.mask.is_some() {
         bail!(
             "--corrector-steps and --mask: a run around a known part cannot be corrected; leave one of them out"

@@ -31,6 +31,8 @@ mod schedule;
 mod seeds;
 mod signals;
 mod train;
+mod tune;
+mod tuned;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -77,6 +79,7 @@ fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Devices(args) => devices::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Eval(args) => eval::run(&args),
+        Command::Tune(args) => tune::run(&args),
         Command::Completions(args) => completions::run(&args),
     }
 }

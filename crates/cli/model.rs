@@ -11,6 +11,7 @@ use ddim_schedule::Convention;
 use crate::args::ModelArgs;
 use crate::fingerprint::fingerprint;
 use crate::plan::{Meaning, Training};
+use crate::tuned::Home;
 
 /// A model, ready to draw.
 #[derive(Debug)]
@@ -45,7 +46,9 @@ impl Model {
             let file = ddim_checkpoint::inspect(folder)?.weight_file;
             fingerprint(&fs::read(&file).with_context(|| file.display().to_string())?)
         };
-        let training = training(request, checkpoint.scheduler.clone(), checkpoint.card.convention);
+        let home = home(&name);
+        let training = training(request, checkpoint.scheduler.clone(), checkpoint.card.convention, home);
+        let training = Training { weights: Some(weights.clone()), ..training };
         let inner = ddim::Model::from_checkpoint(checkpoint, device).with_context(|| described(args, &name))?;
         Ok(Self { name, weights, inner, training })
     }
@@ -57,10 +60,12 @@ impl Model {
 /// When there is no such model, or a file of it is broken.
 pub(crate) fn training_of(args: &ModelArgs) -> anyhow::Result<Training> {
     if let Some(file) = &args.scheduler_config {
-        return Ok(Training { scheduler: read_scheduler(file)?, meaning: Meaning::Request });
+        let home = args.model.as_deref().map_or(Home::Nowhere, home);
+        return Ok(Training { scheduler: read_scheduler(file)?, meaning: Meaning::Request, home, weights: None });
     }
-    let inspection = inspect(&name(args)?)?;
-    Ok(training(None, inspection.scheduler?, inspection.card.convention))
+    let name = name(args)?;
+    let inspection = inspect(&name)?;
+    Ok(training(None, inspection.scheduler?, inspection.card.convention, home(&name)))
 }
 
 /// What the model of that name holds.
@@ -75,12 +80,23 @@ pub(crate) fn inspect(name: &str) -> anyhow::Result<ddim_checkpoint::Inspection>
     })
 }
 
-fn training(request: Option<SchedulerConfig>, own: SchedulerConfig, convention: Option<Convention>) -> Training {
-    match request {
-        Some(scheduler) => Training { scheduler, meaning: Meaning::Request },
+fn training(
+    request: Option<SchedulerConfig>,
+    own: SchedulerConfig,
+    convention: Option<Convention>,
+    home: Home,
+) -> Training {
+    let (scheduler, meaning) = match request {
+        Some(scheduler) => (scheduler, Meaning::Request),
         // A folder that names no convention comes from diffusers.
-        None => Training { scheduler: own, meaning: Meaning::Betas(convention.unwrap_or(Convention::Diffusers)) },
-    }
+        None => (own, Meaning::Betas(convention.unwrap_or(Convention::Diffusers))),
+    };
+    Training { scheduler, meaning, home, weights: None }
+}
+
+/// Where the model of that name keeps what was tuned for it.
+fn home(name: &str) -> Home {
+    if is_embedded(name) { Home::Embedded(name.to_owned()) } else { Home::Folder(name.into()) }
 }
 
 fn name(args: &ModelArgs) -> anyhow::Result<String> {

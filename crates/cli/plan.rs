@@ -4,11 +4,13 @@ use anyhow::bail;
 use ddim::RoundTrip;
 use ddim_checkpoint::{SchedulerClass, SchedulerConfig};
 use ddim_schedule::{
-    Convention, EpsSource, Method, NoiseSchedule, Plan, Resampling, ScheduleError, Settings, Spacing, X0Limit,
+    Convention, EpsSource, Flow, Method, NoiseSchedule, Plan, Resampling, ScheduleError, Settings, Spacing,
+    Tolerance, X0Limit,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::args::{EtaChoice, InpaintChoice, PlanArgs};
+use crate::args::{EtaChoice, InpaintChoice, PlanArgs, SolverChoice, SpacingChoice};
+use crate::tuned::{self, Home};
 
 /// The number of steps when nothing says otherwise.
 const DEFAULT_STEPS: usize = 20;
@@ -20,6 +22,10 @@ pub(crate) struct Training {
     pub(crate) scheduler: SchedulerConfig,
     /// How pictures are meant to be drawn with it.
     pub(crate) meaning: Meaning,
+    /// Where its tuned steps are.
+    pub(crate) home: Home,
+    /// A number that changes with its weights, where they were read.
+    pub(crate) weights: Option<String>,
 }
 
 /// How a scheduler configuration is to be read.
@@ -38,6 +44,8 @@ pub(crate) struct ResolvedPlan {
     pub(crate) plan: Plan,
     /// The number of training steps.
     pub(crate) train_steps: usize,
+    /// For a run that has no plan but a tolerance; of the plan only the settings matter then.
+    pub(crate) adaptive: Option<Adaptive>,
     timesteps: Vec<f64>,
 }
 
@@ -61,6 +69,15 @@ impl BothWays {
     }
 }
 
+/// A run with steps as long as a tolerance allows.
+#[derive(Clone, Debug)]
+pub(crate) struct Adaptive {
+    /// The equation.
+    pub(crate) flow: Flow,
+    /// How exactly it is solved.
+    pub(crate) tolerance: Tolerance,
+}
+
 impl ResolvedPlan {
     /// The timesteps, in order of use.
     pub(crate) fn timesteps(&self) -> &[f64] {
@@ -70,6 +87,9 @@ impl ResolvedPlan {
     /// What decides the run, as JSON.
     pub(crate) fn summary(&self) -> Value {
         let mut summary = ddim::settings_json(&self.plan);
+        if let Some(adaptive) = &self.adaptive {
+            return adaptive_summary(summary, adaptive.tolerance);
+        }
         summary["timesteps"] = ddim::plan_json(&self.plan)["timesteps"].take();
         summary
     }
@@ -80,10 +100,22 @@ impl ResolvedPlan {
 /// # Errors
 /// When options contradict each other or the library refuses them.
 pub(crate) fn resolve(args: &PlanArgs, training: &Training) -> anyhow::Result<ResolvedPlan> {
+    let args = &planned(args, training)?;
     let schedule = training.scheduler.noise_schedule()?;
     let settings = settings(args, training)?;
     let plan = Plan::new(&schedule, &settings).map_err(|error| blamed(error, args))?;
     Ok(resolved(plan, &schedule))
+}
+
+/// The options with tuned timesteps in them, where those were asked for.
+///
+/// # Errors
+/// When they cannot be had, and when steps without a plan were asked for.
+fn planned(args: &PlanArgs, training: &Training) -> anyhow::Result<PlanArgs> {
+    if let Some(SolverChoice::Adaptive(_)) = args.solver {
+        bail!("--solver adaptive chooses its steps as it goes and has no plan; only `ddim sample` can use it");
+    }
+    tuned::resolved(args, &training.home, training.weights.as_deref(), DEFAULT_STEPS)
 }
 
 /// Makes the plans of both directions, in which nothing is clipped.
@@ -91,6 +123,7 @@ pub(crate) fn resolve(args: &PlanArgs, training: &Training) -> anyhow::Result<Re
 /// # Errors
 /// When options contradict each other, the library refuses them, or the method runs one way only.
 pub(crate) fn both_ways(args: &PlanArgs, training: &Training) -> anyhow::Result<BothWays> {
+    let args = &planned(args, training)?;
     let schedule = training.scheduler.noise_schedule()?;
     let trip = RoundTrip::new(&schedule, &settings(args, training)?).map_err(|error| blamed(error, args))?;
     Ok(BothWays { trip, schedule })
@@ -98,7 +131,49 @@ pub(crate) fn both_ways(args: &PlanArgs, training: &Training) -> anyhow::Result<
 
 fn resolved(plan: Plan, schedule: &NoiseSchedule) -> ResolvedPlan {
     let timesteps = plan.steps().iter().map(|step| step.time).collect();
-    ResolvedPlan { plan, train_steps: schedule.train_steps(), timesteps }
+    ResolvedPlan { plan, train_steps: schedule.train_steps(), adaptive: None, timesteps }
+}
+
+/// The same for a command that can also run to a tolerance.
+///
+/// # Errors
+/// As [`resolve`]; for a run to a tolerance also when a number of steps or their places are given.
+pub(crate) fn resolve_any(args: &PlanArgs, training: &Training) -> anyhow::Result<ResolvedPlan> {
+    let Some(SolverChoice::Adaptive(tolerance)) = args.solver else { return resolve(args, training) };
+    let given = [
+        (args.steps.is_some(), "--steps"),
+        (args.spacing.is_some(), "--spacing"),
+        (args.timesteps.is_some(), "--timesteps"),
+        (args.eta.is_some(), "--eta"),
+    ];
+    if let Some((_, option)) = given.into_iter().find(|(given, _)| *given) {
+        bail!(
+            "{option} has no meaning with --solver adaptive, which takes as many steps as its tolerance needs: leave \
+             it out, or set the tolerance as in --solver adaptive:rtol=1e-2,atol=1e-2"
+        );
+    }
+    let of_ddim = PlanArgs { solver: Some(SolverChoice::Planned("ddim".parse()?)), ..args.clone() };
+    let resolved = resolve(&of_ddim, training)?;
+    let flow = Flow::new(&training.scheduler.noise_schedule()?, resolved.plan.settings())?;
+    Ok(ResolvedPlan { adaptive: Some(Adaptive { flow, tolerance }), timesteps: Vec::new(), ..resolved })
+}
+
+/// What decides a run to a tolerance: the settings without those that belong to a plan.
+fn adaptive_summary(mut settings: Value, tolerance: Tolerance) -> Value {
+    if let Value::Object(fields) = &mut settings {
+        for of_plans in
+            ["eta", "variance", "steps", "calls", "strength", "keeps", "spacing", "predecessor", "last_noise"]
+        {
+            fields.shift_remove(of_plans);
+        }
+    }
+    settings["solver"] = "adaptive".into();
+    settings["solver_options"] = json!({
+        "pair": ddim::ADAPTIVE_PAIR.name,
+        "rtol": tolerance.relative(),
+        "atol": tolerance.absolute(),
+    });
+    settings
 }
 
 /// The error of a refused plan, with the options it came from where they decide it.
@@ -132,7 +207,12 @@ fn step_options(args: &PlanArgs) -> &'static str {
 }
 
 fn settings(args: &PlanArgs, training: &Training) -> anyhow::Result<Settings> {
-    let spacing = args.timesteps.clone().map(Spacing::Explicit).or_else(|| args.spacing.clone());
+    let named = match &args.spacing {
+        Some(SpacingChoice::Named(spacing)) => Some(spacing.clone()),
+        // Its list was put in the place of --timesteps.
+        Some(SpacingChoice::Tuned(_)) | None => None,
+    };
+    let spacing = args.timesteps.clone().map(Spacing::Explicit).or(named);
     let own_count = spacing.as_ref().and_then(Spacing::own_count);
     let n_steps = args.steps.or(own_count).unwrap_or(DEFAULT_STEPS);
     let convention = args.convention.unwrap_or(match training.meaning {
@@ -175,7 +255,11 @@ fn resampling(args: &PlanArgs, n_steps: usize) -> anyhow::Result<Resampling> {
 
 /// The method asked for.
 fn method(args: &PlanArgs, training: &Training) -> anyhow::Result<Method> {
-    let class_name = match (&args.solver, training.meaning) {
+    let asked = match &args.solver {
+        Some(SolverChoice::Planned(method)) => Some(method),
+        Some(SolverChoice::Adaptive(_)) | None => None,
+    };
+    let class_name = match (asked, training.meaning) {
         (Some(Method::Solver(solver)), _) if args.eta.is_none() => {
             return Ok(Method::Solver(solver.clone()));
         }
@@ -218,12 +302,16 @@ mod tests {
     }
 
     fn exact() -> Training {
-        Training { scheduler: SchedulerConfig::default(), meaning: Meaning::Betas(Convention::Exact) }
+        training(SchedulerConfig::default(), Meaning::Betas(Convention::Exact))
+    }
+
+    fn training(scheduler: SchedulerConfig, meaning: Meaning) -> Training {
+        Training { scheduler, meaning, home: Home::Nowhere, weights: None }
     }
 
     fn request(class_name: SchedulerClass) -> Training {
         let scheduler = SchedulerConfig { class_name, ..SchedulerConfig::default() };
-        Training { scheduler, meaning: Meaning::Request }
+        training(scheduler, Meaning::Request)
     }
 
     fn of(options: &str, training: &Training) -> Settings {

@@ -12,6 +12,8 @@ use crate::seeds::Draws;
 /// A field that may differ between two runs of the same pictures on a CPU.
 const FREE_ON_CPU: &str = "batch_size";
 const DEVICE: &str = "device";
+/// What a run has cost is not known before its end, and decides nothing.
+const CALLS: &str = "calls";
 
 /// Everything that decides what the pictures look like.
 #[derive(Clone, Copy, Debug)]
@@ -102,12 +104,22 @@ fn level(level: f64) -> Value {
     if level.is_finite() { json!(level) } else { json!("inf") }
 }
 
+/// The record with what its pictures have cost, where that was not known before.
+pub(crate) fn with_calls(run: &Value, calls: Value) -> Value {
+    let mut run = run.clone();
+    run[CALLS] = calls;
+    run
+}
+
 /// Checks that the pictures of an earlier run (`before`) are those that this run (`now`) would draw.
 ///
 /// # Errors
 /// Names the first field that differs, with both values.
 pub(crate) fn check_same(before: &str, now: &str) -> anyhow::Result<()> {
-    let before: Value = serde_json::from_str(before).context("its run.json is not JSON")?;
+    let mut before: Value = serde_json::from_str(before).context("its run.json is not JSON")?;
+    if let Some(fields) = before.as_object_mut() {
+        fields.shift_remove(CALLS);
+    }
     let now: Value = serde_json::from_str(now).expect("our own record is JSON");
     let free = if now[DEVICE] == device::CPU { FREE_ON_CPU } else { "" };
     if let Some((field, before, now)) = first_difference("", &before, &now, free) {

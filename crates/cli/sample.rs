@@ -7,16 +7,17 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use burn::tensor::Tensor;
-use ddim_sampler::{Observation, Outcome};
+use ddim_sampler::{AdaptiveOutcome, Effort, Observation, Outcome};
 use ddim_schedule::Method;
 use indicatif::ProgressBar;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use self::sink::{Drawn, Sink, Written};
 use crate::Ending;
 use crate::args::{OutputArgs, SampleArgs};
 use crate::job::Job;
 use crate::model::Model;
+use crate::plan::Adaptive;
 use crate::signals::Interrupt;
 use crate::{device, progress};
 
@@ -46,9 +47,11 @@ pub(crate) fn draw(
     let (mut sink, missing) = Sink::open(output, job)?;
     tracing::info!("device: {}", job.device.description);
     tracing::info!("method: {}", method(job));
-    let ending = draw_all(job, &job.drawable(&missing), &mut sink, interrupt)?;
-    let written = sink.finish()?;
-    report(output, job, &written, started)?;
+    let mut effort = Vec::new();
+    let ending = draw_all(job, &job.drawable(&missing), &mut sink, interrupt, &mut effort)?;
+    let calls = calls(job, &effort);
+    let written = sink.finish(calls.as_ref())?;
+    report(output, job, &written, calls, started)?;
     match ending {
         Ending::Interrupted => tracing::warn!("{}", written.how_to_go_on()),
         Ending::Done => job.complete()?,
@@ -62,10 +65,14 @@ fn draw_all(
     missing: &[usize],
     sink: &mut Sink<'_>,
     interrupt: &Interrupt,
+    effort: &mut Vec<Effort>,
 ) -> anyhow::Result<Ending> {
     let steps = missing.len() * job.plan.timesteps().len();
     let bar = progress::bar(steps as u64, "picture steps");
-    let ending = draw_batches(job, missing, sink, interrupt, &bar);
+    let ending = match &job.plan.adaptive {
+        None => draw_batches(job, missing, sink, interrupt, &bar),
+        Some(adaptive) => draw_adaptive(job, adaptive, missing, sink, interrupt, &bar, effort),
+    };
     bar.finish_and_clear();
     ending
 }
@@ -102,6 +109,52 @@ fn draw_batches(
     Ok(Ending::Done)
 }
 
+/// The same for a run to a tolerance; notes what each picture has cost.
+fn draw_adaptive(
+    job: &Job<'_>,
+    adaptive: &Adaptive,
+    missing: &[usize],
+    sink: &mut Sink<'_>,
+    interrupt: &Interrupt,
+    bar: &ProgressBar,
+    effort: &mut Vec<Effort>,
+) -> anyhow::Result<Ending> {
+    let percent = 100;
+    bar.set_length((missing.len() * percent) as u64);
+    for (batch, pictures) in missing.chunks(job.batch_size).enumerate() {
+        let outcome = job.draw_adaptive(adaptive, pictures, job.start(pictures), |seen| {
+            let before = (batch * job.batch_size * percent) as u64;
+            bar.set_position(before + (seen.progress * (pictures.len() * percent) as f64) as u64);
+            if interrupt.requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        match outcome? {
+            AdaptiveOutcome::Finished { pictures: x, effort: of_batch } => {
+                effort.extend(of_batch);
+                sink.add(pictures, &Drawn { finals: values(&x), ..Drawn::default() })?;
+            }
+            AdaptiveOutcome::Stopped { .. } => return Ok(Ending::Interrupted),
+        }
+        if interrupt.requested() && pictures.last() != missing.last() {
+            return Ok(Ending::Interrupted);
+        }
+    }
+    Ok(Ending::Done)
+}
+
+/// What the pictures of a run to a tolerance have cost; a plan says it beforehand.
+fn calls(job: &Job<'_>, effort: &[Effort]) -> Option<Value> {
+    job.plan.adaptive.as_ref()?;
+    let (n, calls) = (effort.len(), effort.iter().map(|effort| effort.calls));
+    let total: usize = calls.clone().sum();
+    let (least, most) = (calls.clone().min().unwrap_or(0), calls.max().unwrap_or(0));
+    let mean = if n == 0 { 0.0 } else { total as f64 / n as f64 };
+    let refused: usize = effort.iter().map(|effort| effort.refused).sum();
+    tracing::info!("network calls a picture: {mean:.1} (from {least} to {most}); {refused} steps were refused");
+    Some(
+        json!({ "pictures": n, "total": total, "mean": mean, "least": least, "most": most, "steps_refused": refused }),
+    )
+}
+
 /// Keeps of a step what the output asks for; reading numbers back makes a GPU wait, so nothing else is read.
 fn look(seen: &Observation<'_>, sink: &Sink<'_>, drawn: &mut Drawn) {
     if sink.keeps_states() {
@@ -120,6 +173,11 @@ fn values(tensor: &Tensor<4>) -> Vec<f32> {
 /// The method in one line, with the convention that decides everything around it.
 fn method(job: &Job<'_>) -> String {
     let settings = job.plan.plan.settings();
+    if let Some(Adaptive { tolerance, .. }) = &job.plan.adaptive {
+        let (relative, absolute) = (tolerance.relative(), tolerance.absolute());
+        let pair = ddim::ADAPTIVE_PAIR.name;
+        return format!("adaptive ({pair}), rtol {relative}, atol {absolute}, convention {}", settings.convention);
+    }
     let name = settings.method.name();
     let eta = match &settings.method {
         Method::Ddim { eta } => format!(", eta {}", eta.value()),
@@ -131,10 +189,16 @@ fn method(job: &Job<'_>) -> String {
 }
 
 /// Prints what was written where.
-fn report(output: &OutputArgs, job: &Job<'_>, written: &Written, started: Instant) -> anyhow::Result<()> {
+fn report(
+    output: &OutputArgs,
+    job: &Job<'_>,
+    written: &Written,
+    calls: Option<Value>,
+    started: Instant,
+) -> anyhow::Result<()> {
     let mut text = String::new();
     if output.json {
-        let json = json!({
+        let mut json = json!({
             "out": written.out,
             "animation": written.animation,
             "pictures": job.pictures(),
@@ -142,6 +206,9 @@ fn report(output: &OutputArgs, job: &Job<'_>, written: &Written, started: Instan
             "seconds": started.elapsed().as_secs_f64(),
             "run": job.run,
         });
+        if let Some(calls) = calls {
+            json["calls"] = calls;
+        }
         text.push_str(&format!("{json:#}\n"));
     } else {
         text.push_str(&written.preview);

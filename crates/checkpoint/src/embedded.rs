@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 
 use crate::error::CheckpointError;
-use crate::layout::{CARD, SCHEDULER_CONFIG, Text, UNET_CONFIG, WEIGHTS};
+use crate::layout::{CARD, SCHEDULER_CONFIG, TUNED, Text, UNET_CONFIG, WEIGHTS};
 use crate::weights::Weights;
-use crate::{Checkpoint, Inspection, read};
+use crate::{Checkpoint, Inspection, TunedSteps, read, tuned};
 
 /// A model folder, file by file, as it was when the program was compiled.
 struct Embedded {
@@ -15,6 +15,7 @@ struct Embedded {
     unet_config: &'static str,
     scheduler_config: &'static str,
     card: &'static str,
+    tuned: &'static str,
     weights: &'static [u8],
 }
 
@@ -27,6 +28,7 @@ macro_rules! embed {
             unet_config: include_str!(asset!($name, "/unet/config.json")),
             scheduler_config: include_str!(asset!($name, "/scheduler/scheduler_config.json")),
             card: include_str!(asset!($name, "/ddim.json")),
+            tuned: include_str!(asset!($name, "/tuned.json")),
             weights: include_bytes!(asset!($name, "/unet/diffusion_pytorch_model.safetensors")),
         }
     };
@@ -70,6 +72,15 @@ pub fn embedded(name: &str, device: &Device) -> Result<Checkpoint, CheckpointErr
 /// [`CheckpointError::NotEmbedded`] for any name that is not one of [`embedded_names`].
 pub fn embedded_weights(name: &str) -> Result<&'static [u8], CheckpointError> {
     Ok(find(name)?.weights)
+}
+
+/// What was tuned for the embedded model of that name.
+///
+/// # Errors
+/// [`CheckpointError::NotEmbedded`] for any name that is not one of [`embedded_names`].
+pub fn embedded_tuned(name: &str) -> Result<Option<TunedSteps>, CheckpointError> {
+    let model = find(name)?;
+    tuned::parsed(Some(model.text(TUNED, model.tuned)))
 }
 
 /// What the embedded model of that name holds.
@@ -129,6 +140,7 @@ mod tests {
             unet_config: include_str!(golden!("unet/config.json")),
             scheduler_config: include_str!(golden!("scheduler/scheduler_config.json")),
             card: r#"{"name": "Golden"}"#,
+            tuned: "{}",
             weights: include_bytes!(golden!("unet/diffusion_pytorch_model.safetensors")),
         };
         let device = Device::flex();
@@ -147,6 +159,7 @@ mod tests {
             let model = embedded(name, &Device::flex()).expect(name);
             assert!(!model.card.name.is_empty(), "{name} has no name on its card");
             assert!(inspect_embedded(name).expect(name).report.is_clean());
+            assert!(embedded_tuned(name).expect(name).is_some());
         }
     }
 }

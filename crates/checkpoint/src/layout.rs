@@ -9,6 +9,7 @@ use crate::error::CheckpointError;
 
 pub(crate) const MODEL_INDEX: &str = "model_index.json";
 pub(crate) const CARD: &str = "ddim.json";
+pub(crate) const TUNED: &str = "tuned.json";
 pub(crate) const UNET_CONFIG: &str = "unet/config.json";
 pub(crate) const SCHEDULER_CONFIG: &str = "scheduler/scheduler_config.json";
 pub(crate) const WEIGHTS: &str = "unet/diffusion_pytorch_model.safetensors";
@@ -64,6 +65,10 @@ impl Layout {
 
     pub(crate) fn card(&self) -> Result<Option<Text>, CheckpointError> {
         self.text_if_there(CARD, MAX_LISTS)
+    }
+
+    pub(crate) fn tuned(&self) -> Result<Option<Text>, CheckpointError> {
+        self.text_if_there(TUNED, MAX_LISTS)
     }
 
     pub(crate) fn unet_config(&self) -> Result<Text, CheckpointError> {

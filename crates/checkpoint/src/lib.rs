@@ -7,6 +7,7 @@
 //! unet/config.json                             the options of the network
 //! unet/diffusion_pytorch_model.safetensors     its weights, under diffusers' names
 //! scheduler/scheduler_config.json              the noise schedule
+//! tuned.json                                   timesteps tuned for it (ours; most models have none)
 //! ddim.json                                    name, class names, convention (ours; diffusers ignores it)
 //! ```
 //!
@@ -56,19 +57,21 @@ mod scheduler;
 mod scheduler_json;
 mod scheduler_names;
 mod scheduler_solver;
+mod tuned;
 mod weights;
 mod write;
 
 use ddim_unet::UNet2D;
 
 pub use card::Card;
-pub use embedded::{embedded, embedded_names, embedded_weights, inspect_embedded};
+pub use embedded::{embedded, embedded_names, embedded_tuned, embedded_weights, inspect_embedded};
 pub use error::{CheckpointError, SchedulerConfigError};
 pub use inspect::{Block, Inspection, inspect};
 pub use read::{load, load_with_scheduler};
 pub use report::{Misshapen, Report};
 pub use scheduler::SchedulerConfig;
 pub use scheduler_names::{BetaScheduleName, PredictionType, SchedulerClass, TimestepSpacing, VarianceType};
+pub use tuned::{TunedEntry, TunedSteps, tuned};
 pub use write::save;
 
 /// A model: a network, its noise schedule, and what it draws.

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::error::CheckpointError;
 use crate::fit::{self, Filled};
-use crate::layout::{self, CARD, MODEL_INDEX, SCHEDULER_CONFIG, UNET_CONFIG, WEIGHTS};
+use crate::layout::{self, CARD, MODEL_INDEX, SCHEDULER_CONFIG, TUNED, UNET_CONFIG, WEIGHTS};
 use crate::scheduler_names::SchedulerClass;
 use crate::{Checkpoint, DIFFUSERS_VERSION};
 
@@ -36,8 +36,9 @@ pub fn save(checkpoint: &Checkpoint, folder: &Path) -> Result<(), CheckpointErro
     result
 }
 
-/// What a saved model consists of; a folder with anything else in it is not replaced.
-const PARTS: [&str; 7] = [MODEL_INDEX, CARD, "unet", UNET_CONFIG, WEIGHTS, "scheduler", SCHEDULER_CONFIG];
+/// What a saved model consists of; a folder with anything else in it is not replaced. What was tuned for the weights
+/// before means nothing to new ones, and goes with them.
+const PARTS: [&str; 8] = [MODEL_INDEX, CARD, TUNED, "unet", UNET_CONFIG, WEIGHTS, "scheduler", SCHEDULER_CONFIG];
 
 fn refuse_to_lose(folder: &Path) -> Result<(), CheckpointError> {
     if !folder.exists() {

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
-use ddim_schedule::{Convention, Eta, Method, Spacing};
+use ddim_schedule::{Convention, Eta, Method};
 
 use super::sampling::at_least_one;
+use super::tuning::{SolverChoice, SpacingChoice};
 use super::{DeviceArgs, EtaChoice, ModelArgs, OutputArgs, PlanArgs};
 
 /// Shown under `ddim encode --help`.
@@ -101,7 +102,7 @@ pub(crate) struct TripArgs {
 pub(crate) struct HabitArgs {
     /// How the steps are spread: see `ddim sample --help` [default: the convention's]
     #[arg(long, value_name = "NAME")]
-    pub(crate) spacing: Option<Spacing>,
+    pub(crate) spacing: Option<SpacingChoice>,
 
     /// Whose habits of spacing and rounding to follow: exact, diffusers, ermongroup, openai; nothing is clipped
     /// [default: what the model was made for]
@@ -119,7 +120,7 @@ impl HabitArgs {
         PlanArgs {
             steps,
             eta: self.eta,
-            solver: Some(Method::Ddim { eta: Eta::DDIM }),
+            solver: Some(SolverChoice::Planned(Method::Ddim { eta: Eta::DDIM })),
             spacing: self.spacing.clone(),
             convention: self.convention,
             ..PlanArgs::default()

@@ -5,11 +5,12 @@ use std::str::FromStr;
 
 use clap::{Args, FromArgMatches};
 use ddim_sampler::GuidanceInterval;
-use ddim_schedule::{Convention, Eta, Method, Spacing, solvers};
+use ddim_schedule::{Convention, Eta, solvers};
 
 use super::DeviceArgs;
 use super::corrections::CorrectionArgs;
 use super::editing::{EditArgs, InpaintChoice, interval, share};
+use super::tuning::{SolverChoice, SpacingChoice};
 use crate::device::Precision;
 use crate::seeds::SeedList;
 
@@ -27,6 +28,8 @@ Examples:
   ddim sample --steps 20 --corrector-steps 1           Langevin corrections: 39 network calls
   ddim sample --init shoe.png --strength 0.6 --class sneaker
   ddim sample --init shoe.png --mask heel.png --inpaint repaint --class sneaker
+  ddim sample --spacing tuned --steps 5                the timesteps that suit the model best
+  ddim sample --solver adaptive                        as many as each picture needs
   ddim sample --noise start.safetensors --out raw.safetensors --trajectory
 
 The same command draws the same pictures, whatever --batch-size: bit for bit on the CPU.
@@ -195,12 +198,13 @@ pub(crate) struct PlanArgs {
     /// The method, with its options as in dpm++:order=3; --help lists them all [default: ddim, or the method that
     /// --scheduler-config names]
     #[arg(long, value_name = "NAME", long_help = every_solver())]
-    pub(crate) solver: Option<Method>,
+    pub(crate) solver: Option<SolverChoice>,
 
     /// How the steps are spread: over the training timesteps (uniform, quad, leading, trailing, linspace, ddimN, or
-    /// sections as in 10,5,5) or over the noise levels (karras, logsnr, beta) [default: the convention's]
+    /// sections as in 10,5,5), over the noise levels (karras, logsnr, beta), or as
+    /// `ddim tune` found best (tuned, tuned:FILE) [default: the convention's]
     #[arg(long, value_name = "NAME")]
-    pub(crate) spacing: Option<Spacing>,
+    pub(crate) spacing: Option<SpacingChoice>,
 
     /// The timesteps themselves, noisy to clean, as in 999,666,333
     #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with = "spacing")]
@@ -247,7 +251,8 @@ fn every_solver() -> String {
         "The method; options follow a colon, as in dpm++:order=3,variant=heun [default: ddim, or the method \
                     that --scheduler-config names]\n\
                     - ddim: Song et al. 2020, takes --eta\n\
-                    - ddpm: ancestral sampling, Ho et al. 2020"
+                    - ddpm: ancestral sampling, Ho et al. 2020\n\
+                    - adaptive: steps as long as a tolerance allows (sample only); rtol=0.001, atol=0.001"
             .to_owned();
     for solver in solvers::all() {
         text.push_str(&format!("\n- {}: {}", solver.name(), solver.about()));

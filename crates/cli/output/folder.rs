@@ -80,6 +80,14 @@ impl Folder {
             .with_context(|| format!("stopped at picture {index}; the finished ones stay, go on with --resume"))
     }
 
+    /// Writes what is known of the run only at its end.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn write_run(&self, run: &str) -> anyhow::Result<()> {
+        files::write_unsynced(&self.path.join(RUN), run.as_bytes())
+    }
+
     /// Writes `grid.png` from the pictures in the folder.
     ///
     /// # Errors

@@ -5,11 +5,13 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use ddim_data::Picture;
+use serde_json::Value;
 
 use crate::args::OutputArgs;
 use crate::files::Existing;
 use crate::job::Job;
 use crate::output::{self, Animation, Captions, Collected, Destination, FileKind, Folder, OpenMode, half_blocks};
+use crate::run_record;
 
 /// The most pictures shown in the terminal.
 const MOST_SHOWN: usize = 64;
@@ -151,11 +153,14 @@ impl<'a> Sink<'a> {
         Ok(())
     }
 
-    /// Writes what can be written only at the end.
+    /// Writes what can be written only at the end; `calls` is what the pictures have cost, where no plan tells.
     ///
     /// # Errors
     /// When a file cannot be written.
-    pub(super) fn finish(self) -> anyhow::Result<Written> {
+    pub(super) fn finish(mut self, calls: Option<&Value>) -> anyhow::Result<Written> {
+        if let Some(calls) = calls {
+            self.run = format!("{:#}\n", run_record::with_calls(&self.job.run, calls.clone()));
+        }
         let (job, pictures) = (self.job, self.job.pictures());
         let is_folder = matches!(self.place, Place::Folder(..));
         let captions = Captions {
@@ -169,6 +174,9 @@ impl<'a> Sink<'a> {
         };
         let out = match self.place {
             Place::Folder(folder, path) => {
+                if calls.is_some() {
+                    folder.write_run(&self.run)?;
+                }
                 if self.grid == Grid::Wanted && self.finished == pictures {
                     folder.write_grid(pictures, job.columns)?;
                 }
@@ -211,6 +219,11 @@ fn to_picture(job: &Job<'_>, values: &[f32]) -> Picture {
 fn check(args: &OutputArgs, destination: &Destination, job: &Job<'_>) -> anyhow::Result<()> {
     if args.trajectory && !matches!(destination, Destination::File(_, FileKind::Tensors)) {
         bail!("--trajectory needs --out FILE.safetensors, the only file that holds every state");
+    }
+    if job.plan.adaptive.is_some() && (args.trajectory || args.animate.is_some()) {
+        bail!(
+            "--trajectory and --animate need steps that all pictures share; leave them out with --solver adaptive"
+        );
     }
     if args.resume && !matches!(destination, Destination::Folder(_)) {
         bail!("--resume needs --out FOLDER; a single file is written at the end and cannot be resumed");

@@ -100,9 +100,7 @@ impl Model {
         sample: impl FnOnce(Tensor<4>, &mut dyn FnMut(Tensor<4>, Call) -> Tensor<4>) -> Result<Outcome, SampleError>,
     ) -> Result<Outcome, Error> {
         self.check_plan(plan)?;
-        self.check_guidance(&batch.guidance)?;
-        self.check_start(batch.x.dims())?;
-        self.check_labels(&batch.labels, batch.x.dims()[0])?;
+        self.check_batch(&batch)?;
         let [n, channels, ..] = batch.x.dims();
         let rows = n.max(batch.padded_to);
         let labels = self.network_labels(&batch, rows);
@@ -171,6 +169,13 @@ impl Model {
         }
     }
 
+    /// Whether this model can draw this batch.
+    pub(crate) fn check_batch(&self, batch: &Batch) -> Result<(), Error> {
+        self.check_guidance(&batch.guidance)?;
+        self.check_start(batch.x.dims())?;
+        self.check_labels(&batch.labels, batch.x.dims()[0])
+    }
+
     pub(crate) fn check_start(&self, found: [usize; 4]) -> Result<(), Error> {
         let config = self.checkpoint().unet.config();
         let [n, channels, height, width] = found;
@@ -225,7 +230,7 @@ fn learned_times(config: &UNet2DConfig) -> usize {
 }
 
 /// Fills a batch up to `rows` pictures with repeats of its first.
-fn padded(x: Tensor<4>, rows: usize) -> Tensor<4> {
+pub(crate) fn padded(x: Tensor<4>, rows: usize) -> Tensor<4> {
     let [n, c, h, w] = x.dims();
     if n == rows {
         return x;

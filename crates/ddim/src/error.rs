@@ -136,6 +136,15 @@ pub enum Error {
     /// The batch size must be at least 1.
     #[error("batch size 0 draws nothing: use at least 1")]
     BatchSize,
+    /// Guidance that begins or ends on the way, in a run to a tolerance.
+    #[error(
+        "guidance in an interval of noise levels makes the equation jump, which steps to a tolerance cannot follow: \
+         guide always, or use a method with a plan"
+    )]
+    SteadyGuidance,
+    /// There is nothing to tune, or nothing to tune it with.
+    #[error("nothing can be tuned: {0}")]
+    Untunable(&'static str),
     /// The observer stopped the run.
     #[error("stopped after {pictures} finished pictures")]
     Stopped {
@@ -148,9 +157,11 @@ impl Error {
     /// Names the picture of the run where the error named its place in the batch; `index` turns one into the other.
     pub fn in_batch(self, index: impl FnOnce(usize) -> usize) -> Self {
         match self {
-            Self::Sample(source @ SampleError::NotFinite { picture, .. }) => {
-                Self::Picture { picture: index(picture), source }
-            }
+            Self::Sample(
+                source @ (SampleError::NotFinite { picture, .. }
+                | SampleError::NotFiniteFlow { picture, .. }
+                | SampleError::Tolerance { picture, .. }),
+            ) => Self::Picture { picture: index(picture), source },
             other => other,
         }
     }

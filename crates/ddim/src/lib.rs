@@ -29,6 +29,7 @@
 //!
 //! The crates behind this one are re-exported as [`schedule`], [`sampler`], [`unet`] and [`checkpoint`].
 
+mod adaptive;
 mod conditions;
 pub mod device;
 mod draw;
@@ -44,12 +45,14 @@ mod settings;
 mod start;
 #[cfg(test)]
 mod tests;
+mod tune;
 
 pub use ddim_checkpoint as checkpoint;
 pub use ddim_sampler as sampler;
 pub use ddim_schedule as schedule;
 pub use ddim_unet as unet;
 
+pub use adaptive::{ADAPTIVE_PAIR, AdaptivePictures};
 pub use draw::Batch;
 pub use error::Error;
 pub use interpolate::{slerp_grid, slerp_line};
@@ -60,6 +63,7 @@ pub use pictures::Pictures;
 pub use plan_json::{plan_json, settings_json};
 pub use settings::settings;
 pub use start::Start;
+pub use tune::{Distance, MeasuredOn, Measures, TuneOptions, TuneProgress, TuneStage, Tuning};
 
 /// Compiles the README's example.
 #[cfg(doctest)]

@@ -206,7 +206,7 @@ impl Model {
     }
 
     /// The labels of these pictures: the classes asked for, or all of them, in turn.
-    fn labels(&self, asked_for: &[usize], pictures: Range<usize>) -> Vec<usize> {
+    pub(crate) fn labels(&self, asked_for: &[usize], pictures: Range<usize>) -> Vec<usize> {
         let all = self.class_labels();
         match if asked_for.is_empty() { all.as_slice() } else { asked_for } {
             [] => Vec::new(),

@@ -19,6 +19,33 @@ pub enum SampleError {
         /// The picture's place in its batch, counted from 0.
         picture: usize,
     },
+    /// The same in a run that chooses its steps as it goes.
+    #[error(
+        "picture {picture} of the batch is not finite near timestep {time}, after {calls} network calls; check the \
+         weights and any noise that was given, or draw in f32 if a shorter float was asked for"
+    )]
+    NotFiniteFlow {
+        /// Network calls made for the picture.
+        calls: usize,
+        /// The time where the step began.
+        time: f64,
+        /// The picture's place in its batch, counted from 0.
+        picture: usize,
+    },
+    /// No step is short enough for the tolerance.
+    #[error(
+        "picture {picture} of the batch cannot keep the tolerance near timestep {time}, however short the step \
+         (after {calls} network calls): the network is not smooth enough there, or is rounded to a shorter float; \
+         allow a larger tolerance"
+    )]
+    Tolerance {
+        /// Network calls made for the picture.
+        calls: usize,
+        /// The time where the step began.
+        time: f64,
+        /// The picture's place in its batch, counted from 0.
+        picture: usize,
+    },
     /// The network gives another number of channels than the plan's variance needs.
     #[error(
         "the network gives {found} channels for pictures of {picture} channels; this method needs {needed}, or \

@@ -8,10 +8,12 @@
 //! * [`sample`] is the loop, [`Observation`] what it shows, [`Outcome`] how it ends.
 //! * [`sample_corrected`] is the loop with Langevin corrections between its steps.
 //! * [`PictureNoise`] gives each picture a stream of its own; [`GivenNoise`] repeats somebody else's run.
+//! * [`sample_adaptive`] is the one other loop: it chooses its steps as it goes, to a tolerance.
 //! * [`slerp`] walks from one noise to another.
 //! * [`Guidance`] is classifier-free guidance, for use inside the function given to the loop.
 //! * [`noised`] and [`Known`] begin with pictures: image-to-image and inpainting.
 
+mod adaptive;
 mod corrector;
 mod error;
 mod guidance;
@@ -26,6 +28,7 @@ mod step;
 mod uniforms;
 mod update;
 
+pub use adaptive::{AdaptiveObservation, AdaptiveOutcome, Effort, PictureCall, sample_adaptive};
 pub use corrector::{Langevin, sample_corrected};
 pub use error::SampleError;
 pub use guidance::{Guidance, GuidanceInterval, guide, rescale};

@@ -142,11 +142,11 @@ fn split_variance(noise: StepNoise, out: Tensor<4>, channels: usize) -> (Tensor<
 
 /// A model with learned variance has its extra channels also in a step that draws no noise, or noise of a
 /// fixed variance.
-fn first_channels(out: Tensor<4>, channels: usize) -> Tensor<4> {
+pub(crate) fn first_channels(out: Tensor<4>, channels: usize) -> Tensor<4> {
     if out.dims()[1] == channels { out } else { out.narrow(1, 0, channels) }
 }
 
-fn check_channels(noise: StepNoise, x: [usize; 4], out: [usize; 4]) -> Result<(), SampleError> {
+pub(crate) fn check_channels(noise: StepNoise, x: [usize; 4], out: [usize; 4]) -> Result<(), SampleError> {
     let (picture, found) = (x[1], out[1]);
     let needed = match noise {
         StepNoise::None | StepNoise::Fixed { .. } => picture,
@@ -171,7 +171,7 @@ pub(crate) fn weighted_sum<'a>(terms: impl IntoIterator<Item = (f64, &'a Tensor<
 }
 
 /// Bounds the clean prediction.
-fn limited(x0: Tensor<4>, limit: X0Limit) -> Tensor<4> {
+pub(crate) fn limited(x0: Tensor<4>, limit: X0Limit) -> Tensor<4> {
     match limit {
         X0Limit::Free => x0,
         X0Limit::Clip { range } => x0.clamp(-range, range),

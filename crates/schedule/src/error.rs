@@ -4,7 +4,7 @@ use std::fmt;
 
 use thiserror::Error;
 
-use crate::{NoiseSchedule, Resampling, Solver, Timestep};
+use crate::{NoiseSchedule, Resampling, Solver, Timestep, Tolerance};
 
 /// Why a schedule, a spacing or a plan was refused. Every message names the value, what is allowed,
 /// and the nearest request that would work.
@@ -203,6 +203,19 @@ pub enum ScheduleError {
     EpsilonWithoutSignal {
         /// The timestep without signal.
         timestep: Timestep,
+    },
+
+    /// A tolerance that allows nothing or everything.
+    #[error(
+        "the {which} tolerance is {value}: it must be from {} to 1; the smaller, the more exact and the slower, \
+         0.001 is usual",
+        Tolerance::MIN
+    )]
+    Tolerance {
+        /// Relative or absolute.
+        which: &'static str,
+        /// The value asked for.
+        value: f64,
     },
 
     /// A run that takes none of its steps.

@@ -1,0 +1,91 @@
+//! `--spacing tuned`: the timesteps that `ddim tune` has found, in place of a published spacing.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use ddim_checkpoint::TunedSteps;
+use ddim_schedule::Method;
+
+use crate::args::{PlanArgs, SolverChoice, SpacingChoice};
+
+/// Where the tuned steps of a model are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Home {
+    /// Nowhere: only the noise is known (`--scheduler-config`).
+    Nowhere,
+    /// In the program.
+    Embedded(String),
+    /// In the model's folder.
+    Folder(PathBuf),
+}
+
+/// The options with the tuned timesteps and method in them, where those were asked for.
+///
+/// # Errors
+/// When there is nothing tuned for this number of steps, or it was tuned for other weights or another method.
+pub(crate) fn resolved(
+    args: &PlanArgs,
+    home: &Home,
+    weights: Option<&str>,
+    default_steps: usize,
+) -> anyhow::Result<PlanArgs> {
+    let Some(SpacingChoice::Tuned(file)) = &args.spacing else { return Ok(args.clone()) };
+    let (tuned, place) = read(file.as_deref(), home)?;
+    if let Some(weights) = weights.filter(|weights| !tuned.weights.is_empty() && **weights != tuned.weights) {
+        bail!(
+            "--spacing tuned: {place} was made for weights {}, and the model has {weights}: run `ddim tune` again",
+            tuned.weights
+        );
+    }
+    let steps = args.steps.unwrap_or(default_steps);
+    let Some(entry) = tuned.steps.get(&steps) else {
+        bail!(
+            "--spacing tuned: {place} has nothing for {steps} steps, only for {}: choose one of those, or run `ddim \
+             tune {}--steps {steps}`",
+            tuned.counts(),
+            command(home)
+        );
+    };
+    let method: Method = entry.solver.parse().with_context(|| place.clone())?;
+    match &args.solver {
+        Some(SolverChoice::Planned(asked)) if asked.name() != method.name() => bail!(
+            "--solver {}: the {steps} steps in {place} were tuned for {}; leave --solver out, or give the list \
+             itself with --timesteps",
+            asked.name(),
+            entry.solver
+        ),
+        _ => {}
+    }
+    let solver = args.solver.clone().or(Some(SolverChoice::Planned(method)));
+    let timesteps = Some(entry.timesteps.clone());
+    Ok(PlanArgs { solver, timesteps, spacing: None, steps: Some(steps), ..args.clone() })
+}
+
+/// The tuned steps, and where they are, for messages.
+fn read(file: Option<&Path>, home: &Home) -> anyhow::Result<(TunedSteps, String)> {
+    if let Some(file) = file {
+        let place = file.display().to_string();
+        let text = fs::read_to_string(file).with_context(|| format!("--spacing tuned:{place}"))?;
+        return Ok((TunedSteps::from_json(&text).map_err(anyhow::Error::msg).context(place.clone())?, place));
+    }
+    let (found, place) = match home {
+        Home::Nowhere => bail!(
+            "--spacing tuned: a model is needed, which --scheduler-config alone is not; name the file as in \
+             --spacing tuned:tuned.json"
+        ),
+        Home::Embedded(name) => (ddim_checkpoint::embedded_tuned(name)?, format!("the embedded model {name}")),
+        Home::Folder(folder) => (ddim_checkpoint::tuned(folder)?, folder.join("tuned.json").display().to_string()),
+    };
+    match found {
+        Some(tuned) => Ok((tuned, place)),
+        None => bail!("--spacing tuned: there is no {place}; run `ddim tune {}--steps 10` first", command(home)),
+    }
+}
+
+fn command(home: &Home) -> String {
+    match home {
+        Home::Folder(folder) => format!("--model {} ", folder.display()),
+        Home::Nowhere | Home::Embedded(_) => String::new(),
+    }
+}

@@ -1,0 +1,153 @@
+//! Pictures to a tolerance: the probability-flow ODE with steps chosen as it goes.
+
+use std::ops::ControlFlow;
+
+use burn::tensor::Tensor;
+use ddim_sampler::{
+    AdaptiveObservation, AdaptiveOutcome, Effort, GuidanceInterval, Noise, PictureCall, PictureNoise,
+};
+use ddim_schedule::{EmbeddedPair, Flow, Tolerance};
+use ddim_unet::{Conditioning, Labels, TimeEmbeddingType};
+
+use crate::draw::padded;
+use crate::{Batch, Error, Model, Options, Pictures, settings};
+
+/// The pair of [`Model::sample_adaptive`].
+pub const ADAPTIVE_PAIR: EmbeddedPair = EmbeddedPair::BOGACKI_SHAMPINE;
+
+/// Pictures, and what each has cost.
+#[derive(Clone, Debug)]
+pub struct AdaptivePictures {
+    /// The pictures.
+    pub pictures: Pictures,
+    /// Network calls and steps of each.
+    pub effort: Vec<Effort>,
+}
+
+impl Model {
+    /// The probability-flow ODE of this model under the options' convention; it takes no steps, spacing or method.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Schedule`] where the model predicts eps and has no signal at its last timestep; [`Error::Time`] for
+    /// a network that knows whole timesteps only.
+    pub fn flow(&self, options: &Options) -> Result<Flow, Error> {
+        let convention = options.convention.unwrap_or(self.convention());
+        let scheduler = &self.checkpoint().scheduler;
+        let settings = settings(scheduler, convention, options.method.clone(), options.steps, None)?;
+        let flow = Flow::new(self.schedule(), &settings)?;
+        self.check_flow(&flow)?;
+        Ok(flow)
+    }
+
+    /// Whether the network can be asked at any time of the flow.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Time`] for a network that knows whole timesteps only.
+    pub fn check_flow(&self, flow: &Flow) -> Result<(), Error> {
+        let config = self.checkpoint().unet.config();
+        self.check_time(flow.at(flow.start()).time)?;
+        self.check_time(flow.at(flow.end()).time)?;
+        match config.time_embedding_type {
+            TimeEmbeddingType::Learned => self.check_time(0.5),
+            _ => Ok(()),
+        }
+    }
+
+    /// Draws pictures to a tolerance, from noise. Of the options, those that choose or change steps are not used.
+    ///
+    /// Picture `k` is the same in any batch, as in [`sample`](Self::sample): its steps depend on nothing but itself.
+    ///
+    /// ```
+    /// use ddim::{Model, Options, device, schedule::Tolerance};
+    /// # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/goldens/models/classes_scale_shift");
+    /// let model = Model::load(folder, &device::cpu())?;
+    /// let drawn = model.sample_adaptive(&Options::default(), Tolerance::new(0.05, 0.05)?)?;
+    /// assert!(drawn.effort[0].calls >= 4); // one, and three for every step
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`flow`](Self::flow) and [`draw_adaptive`](Self::draw_adaptive).
+    pub fn sample_adaptive(&self, options: &Options, tolerance: Tolerance) -> Result<AdaptivePictures, Error> {
+        let flow = self.flow(options)?;
+        let [c, h, w] = self.shape()?;
+        if options.batch_size == 0 {
+            return Err(Error::BatchSize);
+        }
+        let (mut finished, mut effort) = (Vec::new(), Vec::new());
+        for first in (0..options.count).step_by(options.batch_size) {
+            let pictures = first..options.count.min(first.saturating_add(options.batch_size));
+            let mut noise = PictureNoise::new(options.seed, pictures.clone().map(|k| k as u64));
+            let batch = Batch {
+                x: noise.initial([pictures.len(), c, h, w], self.device()),
+                labels: self.labels(&options.classes, pictures),
+                guidance: options.guidance,
+                padded_to: self.padding(options.batch_size),
+            };
+            let outcome = self.draw_adaptive(&flow, tolerance, batch, |_| ControlFlow::Continue(()));
+            match outcome.map_err(|error| error.in_batch(|place| first + place))? {
+                AdaptiveOutcome::Finished { pictures, effort: of_batch } => {
+                    finished.push(pictures);
+                    effort.extend(of_batch);
+                }
+                AdaptiveOutcome::Stopped { .. } => return Err(Error::Stopped { pictures: first }),
+            }
+        }
+        let empty = || Tensor::empty([0, c, h, w], self.device());
+        let tensor = if finished.is_empty() { empty() } else { Tensor::cat(finished, 0) };
+        let rounding = flow.settings().convention.pixel_rounding();
+        Ok(AdaptivePictures { pictures: Pictures::new(tensor, rounding), effort })
+    }
+
+    /// Draws one batch to a tolerance, from a start of the caller's own.
+    ///
+    /// # Errors
+    ///
+    /// As [`draw`](Self::draw), and [`Error::SteadyGuidance`] for guidance in an interval.
+    pub fn draw_adaptive(
+        &self,
+        flow: &Flow,
+        tolerance: Tolerance,
+        batch: Batch,
+        observe: impl FnMut(&AdaptiveObservation) -> ControlFlow<()>,
+    ) -> Result<AdaptiveOutcome, Error> {
+        self.check_flow(flow)?;
+        self.check_batch(&batch)?;
+        let unet = &self.checkpoint().unet;
+        if batch.guidance.interval != GuidanceInterval::Always {
+            return Err(Error::SteadyGuidance);
+        }
+        let null = self.null_class().filter(|_| !batch.guidance.is_off());
+        let channels = batch.x.dims()[1];
+        let network = |x: Tensor<4>, asked: &[PictureCall]| {
+            let n = asked.len();
+            let rows = n.max(batch.padded_to);
+            let condition = |label: Option<&usize>, time: f64| match label {
+                Some(&label) => unet.condition(&[time], &Labels::Index(&[label]), self.device()),
+                None => unet.condition(&[time], &Labels::None, self.device()),
+            };
+            // Each alone, so that a picture gets the same bits whatever else is in its batch.
+            let alone = asked.iter().map(|call| condition(batch.labels.get(call.picture), call.time));
+            let mut conditions: Vec<Conditioning> = alone.collect();
+            conditions.resize(rows, conditions[0].clone());
+            if let Some(null) = &null {
+                conditions.extend(asked.iter().map(|call| condition(Some(null), call.time)));
+                conditions.resize(2 * rows, conditions[rows].clone());
+            }
+            let (x, conditioning) = (padded(x, rows), Conditioning::cat(&conditions));
+            let out = match null {
+                None => unet.forward(x, &conditioning),
+                Some(_) => {
+                    let halves = unet.forward(Tensor::cat(vec![x.clone(), x], 0), &conditioning);
+                    batch.guidance.guided(halves, channels)
+                }
+            };
+            if rows == n { out } else { out.slice([0..n]) }
+        };
+        let start = batch.x.clone();
+        Ok(ddim_sampler::sample_adaptive(flow, &ADAPTIVE_PAIR, tolerance, start, network, observe)?)
+    }
+}
