@@ -94,8 +94,8 @@ mod tests {
         };
         for t in [0.25, 0.5, 0.9] {
             let x = slerp(a.clone(), b.clone(), t);
-            for picture in 0..2 {
-                let ratio = lengths(&x)[picture] / length[picture];
+            for (picture, (found, length)) in lengths(&x).iter().zip(&length).enumerate() {
+                let ratio = found / length;
                 assert!((ratio - 1.0).abs() < 2e-6, "{t}: {ratio}");
                 assert!((angle(&x, picture) - t * angle(&b, picture)).abs() < 1e-5, "{t}, picture {picture}");
             }
