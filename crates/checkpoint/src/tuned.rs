@@ -116,7 +116,7 @@ mod tests {
             format!(r#"{{"steps":{{"{n}":{{"solver":"{solver}","timesteps":{list}}}}}}}"#)
         };
         for (text, expected) in [
-            ("[".to_owned(), "EOF"),
+            ("{".to_owned(), "EOF"),
             (entry("2", "ddim", "[5]"), "steps: 2: 1 timesteps are listed: give exactly 2"),
             (entry("2", "ddim", "[5, 6]"), "steps: 2: timesteps: "),
             (entry("2", "ddim", "[6, -6]"), "invalid value"),
