@@ -30,5 +30,9 @@ pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<Ending> {
         measured.to_text()
     };
     io::stdout().write_all(text.as_bytes())?;
-    measured.ending()
+    let ending = measured.ending()?;
+    if ending == Ending::Interrupted {
+        tracing::warn!("interrupted: the figures are those of the pictures measured until then");
+    }
+    Ok(ending)
 }

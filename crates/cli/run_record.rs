@@ -90,7 +90,11 @@ impl RunRecord<'_> {
             set("mask", json!(mask));
         }
         set("shape", json!(self.shape));
-        set("plan", self.plan.summary());
+        let mut plan = self.plan.summary();
+        if let Some(langevin) = self.langevin {
+            plan["calls"] = json!(langevin.calls(self.plan.plan.steps().len()));
+        }
+        set("plan", plan);
         set("scheduler", self.scheduler.clone());
         set("batch_size", json!(self.batch_size));
         set(DEVICE, json!(self.device));

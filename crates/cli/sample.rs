@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use burn::tensor::Tensor;
 use ddim_sampler::{AdaptiveOutcome, Effort, Observation, Outcome};
-use ddim_schedule::Method;
+use ddim_schedule::{Method, Solver, solvers};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
@@ -20,6 +20,9 @@ use crate::model::Model;
 use crate::plan::Adaptive;
 use crate::signals::Interrupt;
 use crate::{device, progress};
+
+/// A larger noise level to start from than most schedules have: the linear one ends at 157.
+const LARGEST_USUAL_START: f64 = 1000.0;
 
 /// Draws the pictures and says where they are.
 ///
@@ -47,6 +50,7 @@ pub(crate) fn draw(
     let (mut sink, missing) = Sink::open(output, job)?;
     tracing::info!("device: {}", job.device.description);
     tracing::info!("method: {}", method(job));
+    warn_of_noise(job);
     let mut effort = Vec::new();
     let ending = draw_all(job, &job.drawable(&missing), &mut sink, interrupt, &mut effort)?;
     let calls = calls(job, &effort);
@@ -183,9 +187,37 @@ fn method(job: &Job<'_>) -> String {
         Method::Ddim { eta } => format!(", eta {}", eta.value()),
         _ => String::new(),
     };
+    let name = match &settings.method {
+        Method::Solver(solver) => with_options(solver.as_ref()),
+        _ => name.to_owned(),
+    };
     let (steps, calls) = (settings.n_steps, job.calls());
     let calls = if calls == steps { String::new() } else { format!(" ({calls} network calls)") };
     format!("{name}{eta}, {steps} steps{calls}, spacing {}, convention {}", settings.spacing, settings.convention)
+}
+
+/// A solver as `--solver` would name it, with those options that are not as usual.
+fn with_options(solver: &dyn Solver) -> String {
+    let usual = solvers::parse(solver.name()).map(|usual| usual.options()).unwrap_or_default();
+    let options: Vec<String> = solver
+        .options()
+        .into_iter()
+        .filter(|option| !usual.contains(option))
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    let colon = if options.is_empty() { "" } else { ":" };
+    format!("{}{colon}{}", solver.name(), options.join(","))
+}
+
+/// Says so where the start is so noisy that the network's errors become the picture.
+fn warn_of_noise(job: &Job<'_>) {
+    let start = job.plan.plan.start_scale();
+    if start > LARGEST_USUAL_START {
+        tracing::warn!(
+            "the run starts at a noise level of {start:.0}, by which this solver multiplies the network's errors: \
+             --convention exact starts no higher than 164"
+        );
+    }
 }
 
 /// Prints what was written where.

@@ -9,7 +9,16 @@ use crate::args::ScheduleArgs;
 use crate::{model, plan};
 
 /// Columns of the table that a reader looks for; the JSON has them all.
-const HIDDEN: [&str; 6] = ["input_scale", "x0_from_x", "x0_from_out", "eps_from_x", "eps_from_out", "time"];
+const HIDDEN: [&str; 8] = [
+    "rederived_from_x",
+    "rederived_from_x0",
+    "input_scale",
+    "x0_from_x",
+    "x0_from_out",
+    "eps_from_x",
+    "eps_from_out",
+    "time",
+];
 
 /// Prints the plan that these options stand for.
 ///
@@ -42,10 +51,11 @@ fn table(json: &Value) -> String {
         })
         .collect();
     let rows = shown.first().map_or(0, Vec::len);
+    let width = |column: &[String]| column.iter().map(String::len).max().unwrap_or(0).max(15);
     text.push('\n');
     for row in 0..rows {
         let step = if row == 0 { "step".to_owned() } else { row.to_string() };
-        let cells = shown.iter().map(|column| format!(" {:>15}", column[row])).collect::<String>();
+        let cells = shown.iter().map(|column| format!(" {:>1$}", column[row], width(column))).collect::<String>();
         text.push_str(&format!("{step:>5}{cells}\n"));
     }
     text
@@ -61,8 +71,12 @@ fn is_usual(json: &Value, name: &str, value: &Value) -> bool {
     }
 }
 
-/// Twelve decimals are enough to look at; whole numbers stay whole.
+/// Twelve decimals are enough to look at; whole numbers stay whole. The coefficients of a past have six.
 fn cell(value: &Value) -> String {
+    if let Some(history) = value.as_array() {
+        let numbers = history.iter().filter_map(Value::as_f64).map(|number| format!("{number:.6}"));
+        return if history.is_empty() { "-".to_owned() } else { numbers.collect::<Vec<_>>().join(",") };
+    }
     match value.as_f64() {
         None => "learned".to_owned(),
         Some(_) if value.is_u64() => value.to_string(),

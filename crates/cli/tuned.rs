@@ -41,10 +41,9 @@ pub(crate) fn resolved(
     let steps = args.steps.unwrap_or(default_steps);
     let Some(entry) = tuned.steps.get(&steps) else {
         bail!(
-            "--spacing tuned: {place} has nothing for {steps} steps, only for {}: choose one of those, or run `ddim \
-             tune {}--steps {steps}`",
+            "--spacing tuned: {place} has nothing for {steps} steps, only for {}: choose one of those, or run `{}`",
             tuned.counts(),
-            command(home)
+            command(home, steps)
         );
     };
     let method: Method = entry.solver.parse().with_context(|| place.clone())?;
@@ -79,13 +78,16 @@ fn read(file: Option<&Path>, home: &Home) -> anyhow::Result<(TunedSteps, String)
     };
     match found {
         Some(tuned) => Ok((tuned, place)),
-        None => bail!("--spacing tuned: there is no {place}; run `ddim tune {}--steps 10` first", command(home)),
+        None => bail!("--spacing tuned: there is no {place}; run `{}` first", command(home, 10)),
     }
 }
 
-fn command(home: &Home) -> String {
+/// What makes the missing entry; for an embedded model it has to lie in a file.
+fn command(home: &Home, steps: usize) -> String {
     match home {
-        Home::Folder(folder) => format!("--model {} ", folder.display()),
-        Home::Nowhere | Home::Embedded(_) => String::new(),
+        Home::Folder(folder) => format!("ddim tune --model {} --steps {steps}", folder.display()),
+        Home::Nowhere | Home::Embedded(_) => {
+            format!("ddim tune --steps {steps} --out tuned.json` and take `--spacing tuned:tuned.json")
+        }
     }
 }

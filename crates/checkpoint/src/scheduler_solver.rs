@@ -4,7 +4,7 @@ use ddim_schedule::{
     Coordinates, EpsSource, FinalAlphaBar, Method, Prediction, Settings, Solver, Spacing, X0Limit, solvers,
 };
 use ddim_schedule::{Predecessor, Times};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::error::SchedulerConfigError as Error;
 use crate::scheduler::SchedulerConfig;
@@ -112,6 +112,7 @@ impl SchedulerConfig {
             "ScoreSdeVeScheduler" => [0.01, 1348.0],
             _ => return Ok(None),
         };
+        options.positive("sigma_data", 0.5)?;
         Ok(Some([options.number("sigma_min", min)?, options.number("sigma_max", max)?]))
     }
 
@@ -230,7 +231,7 @@ impl Options<'_> {
     /// The spacing in the noise level, if the file asks for one.
     fn sigma_spacing(&self) -> Result<Option<Spacing>, Error> {
         if self.class.starts_with("EDM") {
-            let rho = self.number("rho", 7.0)?;
+            let rho = self.positive("rho", 7.0)?;
             return Ok(Some(match self.word("sigma_schedule", "karras")? {
                 "exponential" => Spacing::LogSnr,
                 _ => Spacing::Karras { rho },
@@ -294,6 +295,12 @@ impl Options<'_> {
             None | Some(Value::Null) => Ok(default),
             Some(found) => found.as_bool().ok_or_else(|| value(key, found, "true or false")),
         }
+    }
+
+    fn positive(&self, key: &'static str, default: f64) -> Result<f64, Error> {
+        let number = self.number(key, default)?;
+        let allowed = "a number above 0";
+        if number > 0.0 && number.is_finite() { Ok(number) } else { Err(value(key, &json!(number), allowed)) }
     }
 
     fn number(&self, key: &'static str, default: f64) -> Result<f64, Error> {

@@ -129,4 +129,17 @@ mod tests {
             assert!(error.contains(expected), "{text}: {error}");
         }
     }
+
+    /// What the program carries is better than every published spacing, on pictures that the search has not seen.
+    #[test]
+    fn the_embedded_steps_beat_the_best_published_spacing() {
+        let name = crate::embedded_names()[0];
+        let tuned = crate::embedded_tuned(name).unwrap().expect("it has a tuned.json");
+        assert!(tuned.steps.contains_key(&5) && tuned.steps.contains_key(&10));
+        for (n_steps, TunedEntry { measures, .. }) in &tuned.steps {
+            let best = &measures["fixed"][measures["best_fixed"].as_str().unwrap()]["mean"];
+            let (ours, best) = (measures["distance"]["mean"].as_f64().unwrap(), best.as_f64().unwrap());
+            assert!(measures["measured_on"] == "held_out" && ours < best, "{n_steps} steps: {ours} {best}");
+        }
+    }
 }

@@ -12,7 +12,13 @@ pub(crate) struct CorrectionArgs {
     corrector_steps: usize,
 
     /// Signal-to-noise ratio of a Langevin step: how far it goes
-    #[arg(long, value_name = "RATIO", default_value_t = 0.16, requires = "corrector_steps")]
+    #[arg(
+        long,
+        value_name = "RATIO",
+        default_value_t = 0.16,
+        requires = "corrector_steps",
+        allow_negative_numbers = true
+    )]
     corrector_snr: f64,
 }
 

@@ -14,7 +14,8 @@ Examples:
   ddim eval --likelihood pictures.npz --probes 4 --steps 64 --json
   ddim eval --likelihood tiny.npz --model path/to/tiny --exact
 
-Bits per dimension bound from above what it takes to store a picture with the model's help.";
+Bits per dimension bound from above what it takes to store a picture with the model's help, once there are enough
+steps: with a few the number comes out too small. Ctrl-C ends after the batch under way.";
 
 /// Options of `ddim eval`: what to measure, and of what.
 #[derive(Args, Debug)]

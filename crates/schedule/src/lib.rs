@@ -112,7 +112,7 @@
 //!
 //! Published programs agree on these formulas and on little else. A [`Convention`] names whose choices are
 //! meant, [`Settings::new`] spells them out, and single fields override them. Timesteps, coefficients and
-//! whole runs of diffusers' DDIM and DDPM are reproduced to 13 decimals by the crate's tests.
+//! whole runs of diffusers' DDIM, DDPM and solvers are reproduced to 12 decimals by the crate's tests.
 //!
 //! # References
 //!
@@ -122,13 +122,13 @@
 //! * Nichol, Dhariwal, *Improved Denoising Diffusion Probabilistic Models*, 2021: cosine betas, learned variance.
 //! * Salimans, Ho, *Progressive Distillation for Fast Sampling of Diffusion Models*, 2022: v.
 //! * Karras et al., *Elucidating the Design Space of Diffusion-Based Generative Models*, 2022: noise levels, churn.
-//! * Lu et al., *DPM-Solver* and *DPM-Solver++*, 2022; Zhao et al., *UniPC*, 2023: solvers in log-SNR.
 //! * Liu et al., *Pseudo Numerical Methods for Diffusion Models on Manifolds*, 2022: PNDM.
 //! * Zhang, Chen, *Fast Sampling of Diffusion Models with Exponential Integrator*, 2023: iPNDM, DEIS.
 //! * Lin et al., *Common Diffusion Noise Schedules and Sample Steps are Flawed*, 2023: zero terminal SNR.
 //! * Lu et al., *DPM-Solver*, 2022 ("2022a"), and *DPM-Solver++*, 2022 ("2022b"): solvers in log-SNR.
-//! * Zhang, Chen, *Fast Sampling of Diffusion Models with Exponential Integrator*, 2023: DEIS.
 //! * Zhao et al., *UniPC: A Unified Predictor-Corrector Framework*, 2023.
+//! * Lugmayr et al., *RePaint*, 2022: resampling. Watson et al., *Learning to Efficiently Sample*, 2021: the search for
+//!   timesteps. Hairer, Nørsett, Wanner, *Solving Ordinary Differential Equations I*, 1993: embedded pairs.
 
 mod beta;
 mod convention;

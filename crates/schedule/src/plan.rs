@@ -31,8 +31,9 @@ impl Plan {
     /// Compiles the settings for a model trained with this schedule.
     ///
     /// # Errors
-    /// When the spacing has no list of that length, when a limit of x0 makes no sense, and when the
-    /// network predicts eps at a timestep where `alpha_bar` is 0.
+    /// When the spacing has no list of that length, when a limit of x0, a strength or a resampling makes no sense,
+    /// when the network predicts eps at a timestep where `alpha_bar` is 0, when a method cannot encode, and when a
+    /// solver looks back further than the run is long or is not defined on its levels.
     ///
     /// ```
     /// use ddim_schedule::{BetaSchedule, NoiseSchedule, Plan, Prediction, Settings};
@@ -198,7 +199,7 @@ impl Plan {
 /// The rows of the method, how they scale the state, and what they remember.
 fn rows(path: &Path, settings: &Settings) -> Result<(Vec<Row>, Coordinates, Kept), ScheduleError> {
     let rows = match (settings.direction, &settings.method) {
-        (Direction::Encode, Method::Ddim { eta: Eta::DDIM }) => inversion(path, settings),
+        (Direction::Encode, Method::Ddim { eta: Eta::DDIM }) => inversion(path, settings)?,
         (Direction::Encode, method) => return Err(ScheduleError::OneWay { method: method.name() }),
         (Direction::Decode, Method::Solver(solver)) => {
             let noisiest = path.start();

@@ -87,6 +87,11 @@ fn order(n_steps: usize, length: usize, times: usize) -> Vec<usize> {
 /// `x_up = s x_down + n z` with `s` the ratio of their signals and `n^2` what is missing of the noise
 /// (the last line of RePaint's Algorithm 1, for several steps at once).
 fn renoised(step: &Step, down: &Step, up: &Step, solver: &'static str) -> Result<Step, ScheduleError> {
+    if step.alpha_bar_prev != down.alpha_bar {
+        let problem = "its steps do not end where the next begin (diffusers' stride): use the convention exact, or \
+                       the spacing leading";
+        return Err(ScheduleError::Solver { solver, problem: problem.to_owned() });
+    }
     let (Marginal { signal, noise, .. }, above) = (down.marginal, up.marginal);
     let scale = above.signal / signal;
     let added = above.noise * above.noise - scale * scale * noise * noise;

@@ -34,16 +34,17 @@ impl LocalErrors {
     /// From the state at level i the step to j goes in a straight line: `y_i + (s_j - s_i) eps_i` with
     /// `y = x/signal` and the noise level `s`. Its error is the distance to the run's own `y_j`.
     pub(super) fn add(&mut self, states: &[Tensor<4>], predictions: &[Tensor<4>]) {
-        let signal = |i: usize| self.levels[i].signal().max(f64::MIN_POSITIVE);
-        let ys: Vec<Vec<f64>> = states.iter().enumerate().map(|(i, x)| scaled(x, 1.0 / signal(i))).collect();
+        let ys: Vec<Vec<f64>> =
+            states.iter().zip(&self.levels).map(|(x, level)| scaled(x, 1.0 / level.signal())).collect();
         for (i, x0) in predictions.iter().enumerate() {
-            let s_i = self.levels[i].noise_level();
-            let x0 = scaled(x0, 1.0);
+            let from = self.levels[i];
+            // y/s, which is a number also where both are infinite
+            let (noises, x0) = (scaled(&states[i], 1.0 / from.noise()), scaled(x0, 1.0));
             for j in i + 1..self.levels.len() {
-                let kept = self.levels[j].noise_level() / s_i;
+                let s_j = self.levels[j].noise_level();
+                let new = 1.0 - s_j / from.noise_level();
                 // y_i + (s_j - s_i) (y_i - x0)/s_i
-                let errors =
-                    ys[i].iter().zip(&x0).zip(&ys[j]).map(|((y, x0), end)| kept * y + (1.0 - kept) * x0 - end);
+                let errors = noises.iter().zip(&x0).zip(&ys[j]).map(|((z, x0), end)| s_j * z + new * x0 - end);
                 self.squares[i][j] += errors.map(|error| error * error).sum::<f64>();
             }
         }

@@ -25,15 +25,17 @@ fn go_on(_: &TuneProgress) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-/// The best list of the search is no worse than any that it has seen, and a seed gives the same result again.
+/// The best list of the search never gets worse, and a seed gives the same result again.
 #[test]
-fn a_tuned_list_beats_every_fixed_one_on_its_own_pictures() {
+fn a_search_only_gets_better_and_repeats_itself() {
     let model = model("classes_scale_shift");
-    let mut searched = f64::INFINITY;
+    let (mut searched, mut first_searched) = (f64::INFINITY, f64::NAN);
     let mut compared = Vec::new();
     let watch = |seen: &TuneProgress| {
         if let (TuneStage::Searching { .. }, Some(best)) = (seen.stage, seen.best) {
-            searched = searched.min(best);
+            first_searched = if first_searched.is_nan() { best } else { first_searched };
+            assert!(best <= searched, "a search never goes back");
+            searched = best;
         }
         if compared.last() != Some(&seen.stage) {
             compared.push(seen.stage);
@@ -44,7 +46,7 @@ fn a_tuned_list_beats_every_fixed_one_on_its_own_pictures() {
     let measures = &found[0].measures;
     assert_eq!((found[0].tau.len(), measures.on, measures.pictures), (4, MeasuredOn::HeldOut, 3));
     assert!(measures.fixed.len() > 5 && measures.fixed.is_sorted_by(|a, b| a.1.mean <= b.1.mean));
-    assert!(measures.tuned.mean > 0.0 && searched.is_finite());
+    assert!(measures.tuned.mean > 0.0 && searched <= first_searched);
     assert_eq!(compared[1..3], [TuneStage::Comparing { n_steps: 4 }, TuneStage::Searching { n_steps: 4 }]);
     assert_eq!(model.tune(&[4], &options(&["ddim"]), go_on).expect("a tuning"), found);
 }

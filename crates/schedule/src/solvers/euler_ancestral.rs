@@ -57,8 +57,8 @@ impl Solver for EulerAncestral {
     fn rows(&self, path: &Path) -> Result<Vec<Row>, ScheduleError> {
         let row = |pair: &[Level]| {
             let (from, to) = (pair[0].noise_level(), pair[1].noise_level());
-            let up = self.eta.value() * to * (1.0 - (to / from) * (to / from)).sqrt();
-            let down = (to * to - up * up).sqrt();
+            let up = self.eta.value() * to * (1.0 - (to / from) * (to / from)).max(0.0).sqrt();
+            let down = (to * to - up * up).max(0.0).sqrt(); // below 0 by rounding at most
             Row { c_eps: down - from, noise: StepNoise::fixed(up), ..euler(pair[0], pair[1]) }
         };
         Ok(path.levels().windows(2).map(row).collect())

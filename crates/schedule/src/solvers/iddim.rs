@@ -9,7 +9,8 @@ use crate::{Coordinates, Eta, Kept, Level, Path, Row, ScheduleError, Solver};
 ///
 /// `x' = (1 - mix) DDIM(x) + mix (sqrt(a') x0 + sqrt(1 - a') (x_T - sqrt(a_T) x0)/sqrt(1 - a_T))`.
 ///
-/// Once x0 is right both are the same. A published variant without training, one more line than DDIM.
+/// Once x0 is right both are the same. As no step is without the mixture, more steps lead to another limit than
+/// the differential equation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Iddim {
     mix: f64,
