@@ -103,12 +103,7 @@ impl Images {
         self.names.len() + self.problems.len()
     }
 
-    /// What each is known by.
-    pub(crate) fn names(&self) -> &[String] {
-        &self.names
-    }
-
-    /// The same with a number that changes with the picture.
+    /// What each is known by, with a number that changes with the picture.
     pub(crate) fn records(&self) -> Vec<String> {
         let names = self.names.iter().enumerate();
         names.map(|(k, name)| format!("{name} ({})", self.fingerprint(k..k + 1))).collect()
@@ -243,6 +238,8 @@ fn found(path: &Path) -> anyhow::Result<Found> {
         if !files.is_empty() {
             return Ok(Found::Files(files));
         }
+        let no_file = || format!("{} holds no picture file", path.display());
+        return Ok(Found::Set(ddim_data::open(path).with_context(no_file)?));
     }
     Ok(Found::Set(ddim_data::open(path)?))
 }
