@@ -5,11 +5,12 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use burn::tensor::{Device, Tensor, TensorData};
 use ddim::Start;
+use ddim_data::Picture;
 use ddim_schedule::PixelRounding;
 
 use crate::args::{EditArgs, PlanArgs, SampleArgs};
 use crate::fingerprint::fingerprint;
-use crate::pictures;
+use crate::images::{Colour, Fit, Images};
 
 /// How much of a picture is changed when nothing says otherwise: its outline stays, its details do not.
 const DEFAULT_STRENGTH: f64 = 0.6;
@@ -23,15 +24,8 @@ pub(crate) struct Beginning {
     pub(crate) names: Vec<String>,
     /// The mask, likewise.
     pub(crate) mask: Option<String>,
-    /// By place among the pictures used in turn: what is wrong with the file, if anything is.
-    problems: Vec<Option<String>>,
-}
-
-/// One of the pictures that are used in turn.
-enum Slot {
-    Read(Vec<f32>),
-    /// What is wrong with the file.
-    Unreadable(String),
+    /// The pictures used in turn.
+    images: Images,
 }
 
 impl Beginning {
@@ -45,42 +39,28 @@ impl Beginning {
         rounding: PixelRounding,
         device: &Device,
     ) -> anyhow::Result<Self> {
-        let (mut names, mut slots) = (Vec::new(), Vec::new());
-        for path in &args.init {
-            let files = pictures::files(path).context("--init")?;
-            let first = slots.len();
-            slots.extend(files.iter().flat_map(|file| read_slots(file, shape, rounding)));
-            names.push(name(path, &slots[first..]));
-        }
-        let unreadable: Vec<&String> = slots.iter().filter_map(Slot::problem).collect();
-        if let (Some(problem), true) = (unreadable.first(), unreadable.len() == slots.len()) {
-            bail!("--init: {problem}");
-        }
-        for problem in unreadable {
-            tracing::warn!("--init: {problem}; the others are drawn");
-        }
+        let (images, names) = read_pictures(args, Fit { shape, colour: Colour::Fixed, rounding })?;
         let [_, height, width] = shape;
-        let mask = args.mask.as_deref().map(|file| read_mask(file, [height, width])).transpose()?;
-        let start = match (tensor(&slots, shape, device), &mask) {
-            (None, _) => Start::Noise,
-            (Some(pictures), None) => Start::Pictures(pictures),
-            (Some(pictures), Some((_, levels))) => {
-                let mask = Tensor::from_data(TensorData::new(levels.clone(), [1, 1, height, width]), device);
-                Start::Inpainting { pictures, mask }
-            }
+        let mask = args.mask.as_deref().map(|file| mask_of_run(file, [height, width])).transpose()?;
+        let start = match &mask {
+            _ if images.len() == 0 => Start::Noise,
+            None => Start::Pictures(images.tensor_by_place(device)),
+            Some((_, levels)) => Start::Inpainting {
+                pictures: images.tensor_by_place(device),
+                mask: Tensor::from_data(TensorData::new(levels.clone(), [1, 1, height, width]), device),
+            },
         };
-        let problems = slots.iter().map(|slot| slot.problem().cloned()).collect();
-        Ok(Self { start, names, mask: mask.map(|(name, _)| name), problems })
+        Ok(Self { start, names, mask: mask.map(|(name, _)| name), images })
     }
 
     /// How many pictures were given to begin with, if more than one.
     pub(crate) fn several(&self) -> Option<usize> {
-        Some(self.problems.len()).filter(|count| *count > 1)
+        Some(self.images.named()).filter(|count| *count > 1)
     }
 
     /// Whether the picture that the run's picture of this index begins with could be read.
     pub(crate) fn can_begin(&self, index: usize) -> bool {
-        self.problems.is_empty() || self.problems[index % self.problems.len()].is_none()
+        self.images.named() == 0 || self.images.has(index % self.images.named())
     }
 
     /// An error if any picture could not be read, for the end of the run.
@@ -88,23 +68,14 @@ impl Beginning {
     /// # Errors
     /// Names the first.
     pub(crate) fn complete(&self) -> anyhow::Result<()> {
-        let unreadable: Vec<&String> = self.problems.iter().flatten().collect();
-        match unreadable.split_first() {
+        let mut problems = self.images.problems();
+        let (bad, all) = (problems.len(), self.images.named());
+        match problems.next() {
             None => Ok(()),
-            Some((first, others)) => {
-                let more = if others.is_empty() { String::new() } else { format!(" (and {} more)", others.len()) };
-                let (bad, all) = (unreadable.len(), self.problems.len());
+            Some(first) => {
+                let more = if bad == 1 { String::new() } else { format!(" (and {} more)", bad - 1) };
                 bail!("{bad} of {all} pictures given with --init could not be used: {first}{more}")
             }
-        }
-    }
-}
-
-impl Slot {
-    fn problem(&self) -> Option<&String> {
-        match self {
-            Self::Read(_) => None,
-            Self::Unreadable(problem) => Some(problem),
         }
     }
 }
@@ -130,46 +101,95 @@ pub(crate) fn plan_args(args: &SampleArgs) -> anyhow::Result<PlanArgs> {
     Ok(plan)
 }
 
-fn read_slots(file: &Path, shape: [usize; 3], rounding: PixelRounding) -> Vec<Slot> {
-    match pictures::read(file, shape, rounding) {
-        Ok(pictures) => pictures.into_iter().map(Slot::Read).collect(),
-        Err(error) => vec![Slot::Unreadable(format!("{error:#}"))],
+/// The pictures given with `--init`, and what each path is called in the run's record.
+fn read_pictures(args: &EditArgs, fit: Fit) -> anyhow::Result<(Images, Vec<String>)> {
+    let (mut images, mut names) = (Images::none(fit), Vec::new());
+    for path in &args.init {
+        let (first, named) = (images.len(), images.named());
+        images.add(path, usize::MAX);
+        let count = match images.named() - named {
+            1 => String::new(),
+            _ => format!("{} pictures, ", images.len() - first),
+        };
+        names.push(format!("{} ({count}{})", path.display(), images.fingerprint(first..images.len())));
     }
+    if let (0, Some(problem)) = (images.len(), images.problems().next()) {
+        bail!("--init: {problem}");
+    }
+    for problem in images.problems() {
+        tracing::warn!("--init: {problem}; the others are drawn");
+    }
+    Ok((images, names))
 }
 
-/// The path, and a number that changes with its pictures.
-fn name(path: &Path, slots: &[Slot]) -> String {
-    let values = slots.iter().filter_map(|slot| match slot {
-        Slot::Read(values) => Some(values),
-        Slot::Unreadable(_) => None,
-    });
-    let (mut bytes, mut count) = (Vec::new(), 0);
-    for values in values {
-        bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-        count += 1;
-    }
-    let count = if slots.len() == 1 { String::new() } else { format!("{count} pictures, ") };
-    format!("{} ({count}{})", path.display(), fingerprint(&bytes))
-}
-
-fn read_mask(file: &Path, size: [usize; 2]) -> anyhow::Result<(String, Vec<f32>)> {
-    let levels = pictures::read_mask(file, size).context("--mask")?;
+/// The mask, and what it is called in the run's record.
+fn mask_of_run(file: &Path, size: [usize; 2]) -> anyhow::Result<(String, Vec<f32>)> {
+    let levels = read_mask(file, size).context("--mask")?;
     let bytes: Vec<u8> = levels.iter().flat_map(|level| level.to_le_bytes()).collect();
     Ok((format!("{} ({})", file.display(), fingerprint(&bytes)), levels))
 }
 
-/// All slots in one tensor; what could not be read is grey, and never drawn from.
-fn tensor(slots: &[Slot], shape: [usize; 3], device: &Device) -> Option<Tensor<4>> {
-    let [channels, height, width] = shape;
-    let grey = vec![0.0; channels * height * width];
-    let values: Vec<f32> = slots
-        .iter()
-        .flat_map(|slot| match slot {
-            Slot::Read(values) => values,
-            Slot::Unreadable(_) => &grey,
-        })
-        .copied()
-        .collect();
-    let shape = [slots.len(), channels, height, width];
-    (!slots.is_empty()).then(|| Tensor::from_data(TensorData::new(values, shape), device))
+/// A mask of this size (height, width): 0 where it is black, 1 where it is white.
+///
+/// # Errors
+/// When the file cannot be read, is of another size, or has colours.
+fn read_mask(file: &Path, [height, width]: [usize; 2]) -> anyhow::Result<Vec<f32>> {
+    let picture = Picture::read(file)?;
+    if [picture.height, picture.width] != [height, width] {
+        // As picture programs say it: the width first.
+        bail!(
+            "{} is {}x{} pixels; the mask must have the model's {width}x{height}",
+            file.display(),
+            picture.width,
+            picture.height
+        );
+    }
+    let grey = |pixel: &[u8]| match *pixel {
+        [grey] => Some(grey),
+        [r, g, b] | [r, g, b, 255] if r == g && g == b => Some(r),
+        _ => None,
+    };
+    let levels: Option<Vec<u8>> = picture.pixels.chunks(picture.channels).map(grey).collect();
+    match levels {
+        Some(levels) => Ok(levels.iter().map(|level| f32::from(*level) / 255.0).collect()),
+        None => bail!(
+            "{} has colours or transparency; a mask is white where pictures are repainted, black where they are \
+             kept, and grey between",
+            file.display()
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use ddim_data::encode_png;
+
+    use super::*;
+
+    fn written(folder: &Path, name: &str, channels: usize, pixels: Vec<u8>) -> PathBuf {
+        let picture = Picture { width: pixels.len() / channels, height: 1, channels, pixels };
+        let path = folder.join(name);
+        std::fs::write(&path, encode_png(&picture, "{}").expect("encodes")).expect("writable");
+        path
+    }
+
+    #[test]
+    fn a_mask_that_does_not_fit_is_named_with_what_is_needed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = written(folder.path(), "a.png", 3, vec![0; 6]);
+        let error = read_mask(&file, [2, 1]).expect_err("another size").to_string();
+        assert!(error.ends_with("a.png is 2x1 pixels; the mask must have the model's 1x2"), "{error}");
+        let red = written(folder.path(), "red.png", 3, vec![255, 0, 0]);
+        let error = read_mask(&red, [1, 1]).expect_err("a colour").to_string();
+        assert!(error.contains("red.png has colours"), "{error}");
+    }
+
+    #[test]
+    fn a_mask_may_be_stored_in_colour() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = written(folder.path(), "a.png", 4, vec![255, 255, 255, 255, 51, 51, 51, 255]);
+        assert_eq!(read_mask(&file, [1, 2]).expect("a mask"), [1.0, 0.2]);
+    }
 }

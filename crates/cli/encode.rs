@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::Ending;
 use crate::args::{EncodeArgs, OutputArgs, SampleArgs};
 use crate::classes::Classes;
-use crate::images::Images;
+use crate::images::{Fit, Images};
 use crate::job::Job;
 use crate::model::Model;
 use crate::noise::Given;
@@ -30,13 +30,18 @@ pub(crate) fn run(args: EncodeArgs) -> anyhow::Result<Ending> {
     let model = Model::load(&args.model, &device.device)?;
     let plan = plan::both_ways(&args.trip.plan(), &model.training)?.encode();
     let typed = Classes::of(&model.inner).typed_or_any(&args.class)?;
-    let images = Images::read(&args.pictures, model.inner.shape().with_context(|| model.name.clone())?)?;
+    let fit = Fit {
+        shape: model.inner.shape().with_context(|| model.name.clone())?,
+        colour: args.pictures.colour.into(),
+        rounding: plan.plan.convention().pixel_rounding(),
+    };
+    let images = Images::read(&args.pictures, fit)?;
     let like_sample = SampleArgs {
         class: images.classes(typed),
         batch_size: args.computing.batch_size,
         ..SampleArgs::default()
     };
-    let given = Given::of_values(("pictures", json!(images.names())), images.values().to_vec(), images.shape());
+    let given = Given::of_values(("pictures", json!(images.records())), images.values().to_vec(), images.shape());
     let job = Job::with_plan(&like_sample, &model, &device, plan, Some(given))?;
     let output = OutputArgs { out: Some(args.out), force: args.force, json: args.json, ..OutputArgs::default() };
     let ending = sample::draw(&job, &output, &interrupt, started)?;

@@ -1,62 +1,58 @@
-//! Pictures in, for the commands that start from some. One that cannot be used does not lose the others.
+//! Pictures in, for every command that starts from some. One that cannot be used does not lose the others.
 
+mod fit;
+
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use burn::tensor::{Device, Tensor, TensorData};
-use ddim_data::{ImageSet, Picture, Size};
+use ddim_data::{ImageSet, Picture};
 
-use crate::args::{ColourArgs, PictureArgs};
+pub(crate) use self::fit::{Colour, Fit};
+use crate::args::PictureArgs;
+use crate::fingerprint::fingerprint;
 
 /// Pictures of the model's shape, as numbers.
+///
+/// Each that was named has a place, whether it can be used or not, so that one that is left out moves no other. A path
+/// is a picture file, a folder of them and of folders of them (without the `grid.png` that a run has written beside its
+/// `run.json`), an image set, or a .safetensors file with `final` \[n,c,h,w\].
 #[derive(Clone, Debug)]
 pub(crate) struct Images {
-    /// Channels, height, width.
-    shape: [usize; 3],
-    colour: Colour,
+    fit: Fit,
     /// What each picture is known by: its file, and its number in there where a file holds many.
     names: Vec<String>,
-    /// The place of each among all that were named, so that a picture that is left out moves no other.
     places: Vec<usize>,
     values: Vec<f32>,
-    /// How many were named so far.
-    named: usize,
-}
-
-/// What is done about pictures of another colour type than the model's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Colour {
-    /// They are refused.
-    AsItIs,
-    /// They are converted.
-    Converted,
-}
-
-impl From<ColourArgs> for Colour {
-    fn from(args: ColourArgs) -> Self {
-        if args.convert { Self::Converted } else { Self::AsItIs }
-    }
+    /// What is wrong with each that is left out, by place.
+    problems: BTreeMap<usize, String>,
 }
 
 /// What a path holds.
 enum Found {
     Files(Vec<PathBuf>),
     Set(ImageSet),
+    /// A .safetensors file.
+    Tensors,
 }
 
 impl Images {
-    /// Reads the pictures that were named; each that cannot be used is named on stderr.
+    /// Reads the pictures that were named, and names each that cannot be used on stderr.
     ///
     /// # Errors
     /// When none is left.
-    pub(crate) fn read(args: &PictureArgs, shape: [usize; 3]) -> anyhow::Result<Self> {
-        let mut images = Self::none(shape, args.colour.into());
+    pub(crate) fn read(args: &PictureArgs, fit: Fit) -> anyhow::Result<Self> {
+        let mut images = Self::none(fit);
         let most = args.num.unwrap_or(usize::MAX);
         for path in &args.pictures {
-            if images.named < most {
+            if images.named() < most {
                 images.add(path, most);
             }
+        }
+        for problem in images.problems() {
+            tracing::error!("left out: {problem}");
         }
         if images.names.is_empty() {
             bail!("there is no picture left to start from");
@@ -68,22 +64,65 @@ impl Images {
     ///
     /// # Errors
     /// When it cannot be read or does not fit the model.
-    pub(crate) fn read_file(path: &Path, colour: Colour, shape: [usize; 3]) -> anyhow::Result<Self> {
-        let mut images = Self::none(shape, colour);
+    pub(crate) fn read_file(path: &Path, fit: Fit) -> anyhow::Result<Self> {
+        let mut images = Self::none(fit);
         let name = path.display().to_string();
-        let values = images.fitted(&name, Picture::read(path)?)?;
-        images.keep(name, values);
+        let values = fit.values(&name, Picture::read(path)?)?;
+        images.keep(name, &values);
         Ok(images)
     }
 
-    /// How many there are.
+    /// No picture yet.
+    pub(crate) fn none(fit: Fit) -> Self {
+        Self { fit, names: Vec::new(), places: Vec::new(), values: Vec::new(), problems: BTreeMap::new() }
+    }
+
+    /// Adds what a path holds, up to so many pictures in all.
+    pub(crate) fn add(&mut self, path: &Path, most: usize) {
+        let added = match found(path) {
+            Ok(Found::Files(files)) => {
+                files.iter().take(most - self.named()).for_each(|file| self.add_file(file));
+                Ok(())
+            }
+            Ok(Found::Set(set)) => self.add_set(path, &set, most),
+            Ok(Found::Tensors) => self.add_tensors(path, most),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = added {
+            self.leave_out(&error);
+        }
+    }
+
+    /// How many can be used.
     pub(crate) fn len(&self) -> usize {
         self.names.len()
     }
 
-    /// What each is known by.
-    pub(crate) fn names(&self) -> &[String] {
-        &self.names
+    /// How many were named: as many as there are places.
+    pub(crate) fn named(&self) -> usize {
+        self.names.len() + self.problems.len()
+    }
+
+    /// What each is known by, with a number that changes with the picture.
+    pub(crate) fn records(&self) -> Vec<String> {
+        let names = self.names.iter().enumerate();
+        names.map(|(k, name)| format!("{name} ({})", self.fingerprint(k..k + 1))).collect()
+    }
+
+    /// A number that changes with these pictures.
+    pub(crate) fn fingerprint(&self, pictures: Range<usize>) -> String {
+        let bytes: Vec<u8> = self.some(pictures).iter().flat_map(|value| value.to_le_bytes()).collect();
+        fingerprint(&bytes)
+    }
+
+    /// What is wrong with those that are left out, in order of their places.
+    pub(crate) fn problems(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.problems.values().map(String::as_str)
+    }
+
+    /// Whether the picture of this place can be used.
+    pub(crate) fn has(&self, place: usize) -> bool {
+        !self.problems.contains_key(&place)
     }
 
     /// The numbers of all, [n,c,h,w].
@@ -93,16 +132,25 @@ impl Images {
 
     /// Number of pictures, channels, height, width.
     pub(crate) fn shape(&self) -> [usize; 4] {
-        let [channels, height, width] = self.shape;
+        let [channels, height, width] = self.fit.shape;
         [self.len(), channels, height, width]
     }
 
     /// Some of them, on a device.
     pub(crate) fn tensor(&self, pictures: Range<usize>, device: &Device) -> Tensor<4> {
-        let one: usize = self.shape.iter().product();
         let [_, channels, height, width] = self.shape();
-        let values = self.values[pictures.start * one..pictures.end * one].to_vec();
+        let values = self.some(pictures.clone()).to_vec();
         Tensor::from_data(TensorData::new(values, [pictures.len(), channels, height, width]), device)
+    }
+
+    /// One picture for each place, on a device; grey where one is left out.
+    pub(crate) fn tensor_by_place(&self, device: &Device) -> Tensor<4> {
+        let [_, channels, height, width] = self.shape();
+        let mut values = vec![0.0; self.named() * self.size()];
+        for (place, picture) in self.places.iter().zip(self.values.chunks(self.size())) {
+            values[place * self.size()..][..self.size()].copy_from_slice(picture);
+        }
+        Tensor::from_data(TensorData::new(values, [self.named(), channels, height, width]), device)
     }
 
     /// The classes of the pictures, from classes that all that were named have in turn: one for all if there is one.
@@ -118,83 +166,80 @@ impl Images {
     /// # Errors
     /// When some could not be used.
     pub(crate) fn check_complete(&self) -> anyhow::Result<()> {
-        match self.named - self.len() {
+        match self.problems.len() {
             0 => Ok(()),
-            lost => bail!("{lost} of {} could not be used, and are named above; the others are done", self.named),
+            lost => {
+                bail!("{lost} of {} could not be used, and are named above; the others are done", self.named())
+            }
         }
     }
 
-    fn none(shape: [usize; 3], colour: Colour) -> Self {
-        Self { shape, colour, names: Vec::new(), places: Vec::new(), values: Vec::new(), named: 0 }
-    }
-
-    /// Adds what a path holds, up to so many pictures in all.
-    fn add(&mut self, path: &Path, most: usize) {
-        match found(path) {
+    fn add_file(&mut self, file: &Path) {
+        let name = file.display().to_string();
+        let read = Picture::read(file).map_err(anyhow::Error::new);
+        match read.and_then(|picture| self.fit.values(&name, picture)) {
+            Ok(values) => self.keep(name, &values),
             Err(error) => self.leave_out(&error),
-            Ok(Found::Files(files)) => {
-                for file in files.iter().take(most - self.named) {
-                    let name = file.display().to_string();
-                    let read = Picture::read(file).map_err(anyhow::Error::new);
-                    match read.and_then(|picture| self.fitted(&name, picture)) {
-                        Ok(values) => self.keep(name, values),
-                        Err(error) => self.leave_out(&error),
-                    }
-                }
-            }
-            Ok(Found::Set(set)) => {
-                for index in 0..set.len().min(most - self.named) {
-                    let [height, width, channels] = set.shape;
-                    let picture = Picture { height, width, channels, pixels: set.image(index).to_vec() };
-                    match self.fitted(&path.display().to_string(), picture) {
-                        Ok(values) => self.keep(format!("{}[{index}]", path.display()), values),
-                        // They are all alike.
-                        Err(error) => return self.leave_out(&error),
-                    }
-                }
-            }
         }
     }
 
-    fn keep(&mut self, name: String, values: Vec<f32>) {
+    /// The pictures of a set are all alike: the first that does not fit is the only one named.
+    fn add_set(&mut self, path: &Path, set: &ImageSet, most: usize) -> anyhow::Result<()> {
+        let [height, width, channels] = set.shape;
+        for index in 0..set.len().min(most - self.named()) {
+            let picture = Picture { height, width, channels, pixels: set.image(index).to_vec() };
+            let values = self.fit.values(&path.display().to_string(), picture)?;
+            self.keep(numbered(path, index), &values);
+        }
+        Ok(())
+    }
+
+    fn add_tensors(&mut self, path: &Path, most: usize) -> anyhow::Result<()> {
+        let values = self.fit.tensors(path).with_context(|| path.display().to_string())?;
+        let pictures = values.chunks(self.size()).take(most - self.named());
+        pictures.enumerate().for_each(|(index, values)| self.keep(numbered(path, index), values));
+        Ok(())
+    }
+
+    fn keep(&mut self, name: String, values: &[f32]) {
+        self.places.push(self.named());
         self.names.push(name);
-        self.places.push(self.named);
         self.values.extend(values);
-        self.named += 1;
     }
 
     fn leave_out(&mut self, error: &anyhow::Error) {
-        tracing::error!("left out: {error}");
-        self.named += 1;
+        self.problems.insert(self.named(), crate::chain(error));
     }
 
-    /// The numbers of a picture of the model's shape.
-    fn fitted(&self, name: &str, picture: Picture) -> anyhow::Result<Vec<f32>> {
-        let [channels, height, width] = self.shape;
-        let (found, needed) =
-            (Size([picture.height, picture.width, picture.channels]), Size([height, width, channels]));
-        let differ = format!("{name} is {found} (height x width x channels), and the model takes {needed}");
-        if (picture.height, picture.width) != (height, width) {
-            bail!("{differ}: scale or crop it beforehand, nothing is resized here");
-        }
-        let same = picture.channels == channels;
-        match picture.with_channels(channels) {
-            Some(converted) if same || self.colour == Colour::Converted => Ok(converted.to_values()),
-            Some(_) => bail!("{differ}: --convert turns colour into grey or grey into colour, over white"),
-            None => bail!("{differ}, which no picture file holds"),
-        }
+    /// The numbers of some.
+    fn some(&self, pictures: Range<usize>) -> &[f32] {
+        &self.values[pictures.start * self.size()..pictures.end * self.size()]
     }
+
+    /// How many numbers a picture has.
+    fn size(&self) -> usize {
+        self.fit.shape.iter().product()
+    }
+}
+
+fn numbered(path: &Path, index: usize) -> String {
+    format!("{}[{index}]", path.display())
 }
 
 fn found(path: &Path) -> anyhow::Result<Found> {
     if ddim_data::is_picture_file(path) {
         return Ok(Found::Files(vec![path.to_owned()]));
     }
+    if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("safetensors")) {
+        return Ok(Found::Tensors);
+    }
     if path.is_dir() {
         let files = ddim_data::picture_files(path)?;
         if !files.is_empty() {
             return Ok(Found::Files(files));
         }
+        let no_file = || format!("{} holds no picture file", path.display());
+        return Ok(Found::Set(ddim_data::open(path).with_context(no_file)?));
     }
     Ok(Found::Set(ddim_data::open(path)?))
 }
@@ -202,8 +247,10 @@ fn found(path: &Path) -> anyhow::Result<Found> {
 #[cfg(test)]
 mod tests {
     use ddim_data::encode_png;
+    use ddim_schedule::PixelRounding;
 
     use super::*;
+    use crate::args::ColourArgs;
 
     fn write(folder: &Path, name: &str, side: usize, channels: usize) -> PathBuf {
         let pixels = vec![255; side * side * channels];
@@ -215,7 +262,9 @@ mod tests {
 
     fn read(pictures: &[&Path], convert: bool, num: Option<usize>) -> anyhow::Result<Images> {
         let pictures = pictures.iter().map(|path| path.to_path_buf()).collect();
-        Images::read(&PictureArgs { pictures, num, colour: ColourArgs { convert } }, [1, 2, 2])
+        let colour = ColourArgs { convert };
+        let fit = Fit { shape: [1, 2, 2], colour: colour.into(), rounding: PixelRounding::HalfEven };
+        Images::read(&PictureArgs { pictures, num, colour }, fit)
     }
 
     #[test]
@@ -228,7 +277,11 @@ mod tests {
         std::fs::write(path.join("d.png"), "no picture").expect("writable");
         write(path, "e.png", 2, 1);
         let images = read(&[path], false, None).expect("two fit");
-        assert_eq!((images.len(), images.named, images.places.as_slice()), (2, 5, &[0, 4][..]));
+        assert_eq!((images.len(), images.named(), images.places.as_slice()), (2, 5, &[0, 4][..]));
+        assert_eq!([0, 1, 2, 3, 4].map(|place| images.has(place)), [true, false, false, false, true]);
+        let by_place =
+            images.tensor_by_place(&Device::flex()).into_data().iter::<f32>().step_by(4).collect::<Vec<_>>();
+        assert_eq!(by_place, [1.0, 0.0, 0.0, 0.0, 1.0]);
         assert!(images.check_complete().expect_err("three are lost").to_string().starts_with("3 of 5 could not"));
         let in_turn = vec!["x".to_owned(), "y".to_owned(), "z".to_owned()];
         assert_eq!(images.classes(in_turn), ["x", "y"]);
@@ -246,17 +299,15 @@ mod tests {
     }
 
     #[test]
-    fn the_error_says_what_is_needed() {
+    fn the_record_changes_with_the_picture() {
         let folder = tempfile::tempdir().expect("a folder");
-        let error = |name: &str, side, channels, shape| {
-            let path = write(folder.path(), name, side, channels);
-            Images::read_file(&path, Colour::AsItIs, shape).expect_err("does not fit").to_string()
-        };
-        assert!(error("a.png", 3, 1, [1, 2, 2]).ends_with(
-            "a.png is 3x3x1 (height x width x channels), and the model takes 2x2x1: scale or crop it beforehand, \
-             nothing is resized here"
-        ));
-        assert!(error("b.png", 2, 3, [1, 2, 2]).contains("--convert"));
-        assert!(error("c.png", 2, 3, [2, 2, 2]).ends_with("the model takes 2x2x2, which no picture file holds"));
+        let [white, grey] = [("a.png", 1, 2), ("b.png", 3, 2)].map(|(name, channels, side)| {
+            write(folder.path(), name, side, channels);
+            read(&[&folder.path().join(name)], true, None).expect("fits")
+        });
+        assert_eq!(white.fingerprint(0..1), grey.fingerprint(0..1), "white is white");
+        let dark = Images { values: vec![0.0; 4], ..white.clone() };
+        assert_ne!(white.records(), dark.records());
+        assert!(white.records()[0].ends_with(&format!("a.png ({})", white.fingerprint(0..1))));
     }
 }

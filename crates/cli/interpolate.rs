@@ -11,8 +11,7 @@ use serde_json::{Value, json};
 use crate::Ending;
 use crate::args::{EndArgs, InterpolateArgs, NoisePoint, SampleArgs};
 use crate::classes::Classes;
-use crate::fingerprint::fingerprint;
-use crate::images::{Colour, Images};
+use crate::images::{Fit, Images};
 use crate::job::Job;
 use crate::model::Model;
 use crate::noise::Given;
@@ -37,9 +36,12 @@ pub(crate) fn run(args: InterpolateArgs) -> anyhow::Result<Ending> {
     let classes = Classes::of(&model.inner);
     let typed = classes.typed_or_any(args.class.as_slice())?;
     let label = classes.in_turn(&typed)?.first().copied();
-    let shape = model.inner.shape().with_context(|| model.name.clone())?;
-    let colour = Colour::from(args.colour);
-    let ends = points.iter().map(|point| End::find(point, colour, shape, &model, &both, label));
+    let fit = Fit {
+        shape: model.inner.shape().with_context(|| model.name.clone())?,
+        colour: args.colour.into(),
+        rounding: both.trip.decode().convention().pixel_rounding(),
+    };
+    let ends = points.iter().map(|point| End::find(point, fit, &model, &both, label));
     let ends = ends.collect::<anyhow::Result<Vec<End>>>()?;
     let (noise, columns) = between(&ends, &args);
     let like_sample = SampleArgs { class: typed, batch_size: args.computing.batch_size, ..SampleArgs::default() };
@@ -79,13 +81,12 @@ struct End {
 impl End {
     fn find(
         point: &NoisePoint,
-        colour: Colour,
-        shape: [usize; 3],
+        fit: Fit,
         model: &Model,
         both: &BothWays,
         label: Option<usize>,
     ) -> anyhow::Result<Self> {
-        let [channels, height, width] = shape;
+        let [channels, height, width] = fit.shape;
         let device = model.inner.device();
         let path = match point {
             NoisePoint::Seed(seed) => {
@@ -94,12 +95,11 @@ impl End {
             }
             NoisePoint::Picture(path) => path,
         };
-        let image = Images::read_file(path, colour, shape)?;
+        let image = Images::read_file(path, fit)?;
         let x = image.tensor(0..1, device);
         let batch = Batch { x, labels: label.into_iter().collect(), guidance: Guidance::OFF, padded_to: 0 };
         let noise = model.inner.encode(&both.trip, batch).with_context(|| point.to_string())?;
-        let bytes: Vec<u8> = image.values().iter().flat_map(|value| value.to_le_bytes()).collect();
-        Ok(Self { noise, record: json!(format!("{point} ({})", fingerprint(&bytes))) })
+        Ok(Self { noise, record: json!(format!("{point} ({})", image.fingerprint(0..1))) })
     }
 }
 

@@ -21,7 +21,6 @@ mod job;
 mod model;
 mod noise;
 mod output;
-mod pictures;
 mod plan;
 mod progress;
 mod reconstruct;

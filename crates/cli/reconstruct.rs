@@ -9,14 +9,14 @@ use burn::tensor::Tensor;
 use ddim::{Batch, ErrorSummary, squared_errors};
 use ddim_data::{Picture, grid};
 use ddim_sampler::{Guidance, Outcome, PictureNoise};
-use ddim_schedule::Plan;
+use ddim_schedule::{PixelRounding, Plan};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use crate::Ending;
 use crate::args::ReconstructArgs;
 use crate::classes::Classes;
-use crate::images::Images;
+use crate::images::{Fit, Images};
 use crate::model::Model;
 use crate::output::{self, Folder, OpenMode};
 use crate::plan::BothWays;
@@ -33,7 +33,12 @@ pub(crate) fn run(args: &ReconstructArgs) -> anyhow::Result<Ending> {
     let model = Model::load(&args.model, &device.device)?;
     let trips = trips(args, &model)?;
     let classes = Classes::of(&model.inner);
-    let images = Images::read(&args.pictures, model.inner.shape().with_context(|| model.name.clone())?)?;
+    let fit = Fit {
+        shape: model.inner.shape().with_context(|| model.name.clone())?,
+        colour: args.pictures.colour.into(),
+        rounding: rounding(&trips[0]),
+    };
+    let images = Images::read(&args.pictures, fit)?;
     let in_turn = classes.in_turn(&images.classes(classes.typed_or_any(&args.class)?))?;
     let labels: Vec<usize> = in_turn.iter().copied().cycle().take(images.len()).collect();
     let run = record(args, &model, &images, &labels, &trips);
@@ -88,13 +93,18 @@ fn method(trips: &[BothWays]) -> String {
     format!("ddim both ways, eta 0, spacing {}, convention {}", settings.spacing, settings.convention)
 }
 
+/// From numbers to 8 bits, and back; the same for all trips.
+fn rounding(both: &BothWays) -> PixelRounding {
+    both.trip.decode().convention().pixel_rounding()
+}
+
 /// What decides the numbers.
 fn record(args: &ReconstructArgs, model: &Model, images: &Images, labels: &[usize], trips: &[BothWays]) -> Value {
     json!({
         "program": format!("ddim {}", env!("CARGO_PKG_VERSION")),
         "model": model.name,
         "weights": model.weights,
-        "pictures": images.names(),
+        "pictures": images.records(),
         "labels": labels,
         "steps": args.steps,
         "method": method(trips),
@@ -224,7 +234,7 @@ impl Pairs {
 
     /// Adds a picture to every strip.
     fn add(&mut self, values: &[f32], both: &BothWays) {
-        let rounding = both.trip.decode().convention().pixel_rounding();
+        let rounding = rounding(both);
         for (strip, values) in self.strips.iter_mut().zip(values.chunks(self.shape.iter().product())) {
             strip.push(Picture::from_values(values, self.shape, |value| rounding.to_u8(value)));
         }

@@ -192,7 +192,11 @@ fn method(job: &Job<'_>) -> String {
         _ => name.to_owned(),
     };
     let (steps, calls) = (settings.n_steps, job.calls());
-    let calls = if calls == steps { String::new() } else { format!(" ({calls} network calls)") };
+    let calls = match calls {
+        calls if calls == steps => String::new(),
+        1 => " (1 network call)".to_owned(),
+        calls => format!(" ({calls} network calls)"),
+    };
     format!("{name}{eta}, {steps} steps{calls}, spacing {}, convention {}", settings.spacing, settings.convention)
 }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use ddim_data::{ImageSet, Picture, Size};
+use ddim_data::{ImageSet, Size};
 use ddim_eval::{BitsPerDim, Grid, LogDensity, Trace, dequantised, log_density, velocity_of};
 use ddim_sampler::PictureNoise;
 use indicatif::ProgressBar;
@@ -58,14 +58,7 @@ pub(super) fn measure(args: &EvalArgs, model: &Model, interrupt: &Interrupt) -> 
 
 /// A set of pictures, or a single one, that fits the model.
 fn open(path: &Path, model: &Model) -> anyhow::Result<ImageSet> {
-    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    let set = match extension.to_ascii_lowercase().as_str() {
-        "png" | "jpg" | "jpeg" | "gif" | "webp" | "bmp" => {
-            let Picture { width, height, channels, pixels } = Picture::read(path)?;
-            ImageSet { pixels, labels: None, shape: [height, width, channels], class_names: Vec::new() }
-        }
-        _ => ddim_data::open(path)?,
-    };
+    let set = ddim_data::open(path)?;
     let config = model.inner.checkpoint().unet.config();
     let [height, width, channels] = set.shape;
     let wanted = model.inner.shape().map_or([height, width], |[_, height, width]| [height, width]);

@@ -4,8 +4,12 @@ use crate::image_set::{ImageSet, checked_bytes};
 use crate::{DataError, Picture, Size};
 use std::path::{Path, PathBuf};
 
-/// The picture files in a folder and in its sub-folders, which hold the classes of an image set; hidden files and files
-/// of other kinds left out. None of them is opened.
+/// The names of picture files end in one of these, in small or capital letters.
+const ENDINGS: [&str; 6] = ["png", "jpg", "jpeg", "gif", "webp", "bmp"];
+
+/// The picture files in a folder and in its sub-folders, which hold the classes of an image set; hidden files, files of
+/// other kinds and the `grid.png` beside a `run.json`, which shows the other pictures once more, left out. None of them
+/// is opened.
 ///
 /// # Errors
 /// A folder that cannot be read.
@@ -13,8 +17,8 @@ pub fn picture_files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     let mut files = Vec::new();
     for path in entries(folder)? {
         if path.is_dir() {
-            files.extend(entries(&path)?.into_iter().filter(|path| is_picture_file(path)));
-        } else if is_picture_file(&path) {
+            files.extend(entries(&path)?.into_iter().filter(|path| is_of_set(path)));
+        } else if is_of_set(&path) {
             files.push(path);
         }
     }
@@ -24,8 +28,14 @@ pub fn picture_files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
 /// Whether this is a file, and its name that of a picture.
 pub fn is_picture_file(path: &Path) -> bool {
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    path.is_file()
-        && ["png", "jpg", "jpeg", "gif", "webp", "bmp"].contains(&extension.to_ascii_lowercase().as_str())
+    path.is_file() && ENDINGS.contains(&extension.to_ascii_lowercase().as_str())
+}
+
+/// Whether a file in a folder is one of its pictures, and not the overview that a run has written beside them.
+fn is_of_set(path: &Path) -> bool {
+    let is_overview =
+        path.file_name().is_some_and(|name| name == "grid.png") && path.with_file_name("run.json").is_file();
+    is_picture_file(path) && !is_overview
 }
 
 /// What lies in a folder, in order of the names, hidden files left out.
@@ -39,6 +49,12 @@ pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     }
     paths.sort();
     Ok(paths)
+}
+
+/// A picture file as a set of one.
+pub(crate) fn open_file(file: &Path) -> Result<ImageSet, DataError> {
+    let Picture { width, height, channels, pixels } = Picture::read(file)?;
+    Ok(ImageSet { pixels, labels: None, shape: [height, width, channels], class_names: Vec::new() })
 }
 
 /// The pictures of the sub-folders with the names of these as classes, or, where there are no sub-folders, the
@@ -74,7 +90,7 @@ impl Pictures {
     /// Adds those of the files that are pictures, and counts them.
     fn append(&mut self, files: &[PathBuf]) -> Result<usize, DataError> {
         let mut count = 0;
-        for file in files.iter().filter(|file| is_picture_file(file)) {
+        for file in files.iter().filter(|file| is_of_set(file)) {
             let Picture { width, height, channels, pixels } = Picture::read(file)?;
             let shape = [height, width, channels];
             match &self.first {

@@ -89,6 +89,7 @@ pub enum Alpha {
 /// | a folder with sub-folders of pictures | one class a sub-folder, in order of their names |
 /// | a folder with one `*-images-idx?-ubyte` file, `.gz` or not | that IDX file |
 /// | `.bin` | CIFAR-10 binary |
+/// | a picture file (`.png` and others) | a set of one |
 /// | `.npz` | `arr_0` \[n, height, width, channels\] uint8, and perhaps labels in `arr_1` |
 /// | anything else | IDX of 3 or 4 dimensions, gzipped or not |
 ///
@@ -106,6 +107,7 @@ pub fn open(path: &Path) -> Result<ImageSet, DataError> {
         match path.extension().and_then(|extension| extension.to_str()) {
             Some("bin") => cifar10::open(path)?,
             Some("npz") => npz::open(path)?,
+            _ if folder::is_picture_file(path) => folder::open_file(path)?,
             _ => idx::open(path)?,
         }
     };

@@ -52,10 +52,11 @@ impl Picture {
         Ok(Self { width, height, channels, pixels })
     }
 
-    /// The pixels as numbers, \[channels, height, width\], -1 black, 1 white: what networks are trained on.
-    pub fn to_values(&self) -> Vec<f32> {
+    /// The pixels as numbers, \[channels, height, width\], each from its level by `to_value`.
+    pub fn to_values(&self, to_value: impl Fn(u8) -> f32) -> Vec<f32> {
+        let to_value = &to_value;
         let plane = self.pixels.chunks_exact(self.channels);
-        let channel = |channel: usize| plane.clone().map(move |pixel| f32::from(pixel[channel]) / 127.5 - 1.0);
+        let channel = |channel: usize| plane.clone().map(move |pixel| to_value(pixel[channel]));
         (0..self.channels).flat_map(channel).collect()
     }
 
@@ -117,7 +118,7 @@ mod tests {
     #[test]
     fn values_are_what_pictures_are_made_of() {
         let picture = Picture { width: 2, height: 1, channels: 3, pixels: vec![0, 51, 255, 102, 0, 0] };
-        let values = picture.to_values();
+        let values = picture.to_values(|level| f32::from(level) / 127.5 - 1.0);
         let expected = [-1.0, -0.2, -0.6, -1.0, 1.0, -1.0];
         // 51/127.5 and 102/127.5 are rounded to f32.
         assert!(

@@ -125,6 +125,24 @@ fn a_folder_without_sub_folders_has_no_labels() {
     assert_eq!((set.shape, set.labels, set.pixels), ([2, 2, 1], None, vec![50, 50, 50, 50, 60, 60, 60, 60]));
 }
 
+/// What `ddim sample` writes into a folder: the grid shows the pictures once more.
+#[test]
+fn the_grid_beside_a_run_is_not_one_of_its_pictures() {
+    let (picture, grid) = (png(2, 2, &[50]), png(4, 2, &[50]));
+    let folder = folder(&[("0.png", &picture), ("grid.png", &grid), ("run.json", b"{}")]);
+    assert_eq!(open(folder.path()).expect("fine").len(), 1);
+    let names = || ddim_data::picture_files(folder.path()).expect("fine");
+    assert_eq!(names(), [folder.path().join("0.png")]);
+    std::fs::remove_file(folder.path().join("run.json")).expect("there");
+    assert_eq!(names().len(), 2, "without a run it is a picture like any other");
+}
+
+#[test]
+fn a_picture_file_is_a_set_of_one() {
+    let set = open_alone("1.PNG", &png(2, 3, &[50])).expect("fine");
+    assert_eq!((set.len(), set.labels), (1, None));
+}
+
 #[test]
 fn the_content_of_a_picture_counts_and_not_its_ending() {
     let mut bmp = std::io::Cursor::new(Vec::new());
