@@ -40,11 +40,11 @@ impl LocalErrors {
             let from = self.levels[i];
             // y/s, which is a number also where both are infinite
             let (noises, x0) = (scaled(&states[i], 1.0 / from.noise()), scaled(x0, 1.0));
-            for j in i + 1..self.levels.len() {
+            for (j, y_j) in ys.iter().enumerate().skip(i + 1) {
                 let s_j = self.levels[j].noise_level();
                 let new = 1.0 - s_j / from.noise_level();
                 // y_i + (s_j - s_i) (y_i - x0)/s_i
-                let errors = noises.iter().zip(&x0).zip(&ys[j]).map(|((z, x0), end)| s_j * z + new * x0 - end);
+                let errors = noises.iter().zip(&x0).zip(y_j).map(|((z, x0), end)| s_j * z + new * x0 - end);
                 self.squares[i][j] += errors.map(|error| error * error).sum::<f64>();
             }
         }
