@@ -55,6 +55,18 @@ fn step_ddpm(bencher: Bencher) {
     run(bencher, &plan(Convention::OpenAi, Method::Ddpm { variance: Variance::FixedSmall }));
 }
 
+/// DPM-Solver++ of order 2: the x0 of the last call comes into every step.
+#[divan::bench]
+fn step_dpm_solver(bencher: Bencher) {
+    run(bencher, &plan(Convention::Exact, "dpm++".parse().expect("a solver")));
+}
+
+/// Adams-Bashforth of order 4 on eps: the eps of the last three calls come into every step.
+#[divan::bench]
+fn step_ipndm(bencher: Bencher) {
+    run(bencher, &plan(Convention::Exact, "ipndm".parse().expect("a solver")));
+}
+
 /// The noise alone.
 #[divan::bench]
 fn noise(bencher: Bencher) {
