@@ -74,7 +74,7 @@ impl Encoded {
         if typed.timesteps.is_some() {
             return Ok(typed);
         }
-        let spacing = own["spacing"].as_str().map(str::parse).transpose()?;
+        let spacing = own["spacing"].as_str().map(str::parse).transpose().map_err(anyhow::Error::msg)?;
         let steps = own["steps"].as_u64().map(|steps| steps as usize);
         Ok(PlanArgs { steps: typed.steps.or(steps), spacing: typed.spacing.or(spacing), ..typed })
     }

@@ -78,13 +78,16 @@ pub(crate) enum SpacingChoice {
 }
 
 impl FromStr for SpacingChoice {
-    type Err = ScheduleError;
+    type Err = String;
 
-    fn from_str(text: &str) -> Result<Self, ScheduleError> {
+    fn from_str(text: &str) -> Result<Self, String> {
         match (text, text.strip_prefix("tuned:")) {
             ("tuned", _) => Ok(Self::Tuned(None)),
             (_, Some(file)) => Ok(Self::Tuned(Some(file.into()))),
-            _ => text.parse().map(Self::Named),
+            _ => text
+                .parse()
+                .map(Self::Named)
+                .map_err(|error: ScheduleError| format!("{error}; or tuned, tuned:FILE")),
         }
     }
 }
@@ -104,7 +107,10 @@ impl FromStr for SolverChoice {
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, options) = text.split_once(':').unwrap_or((text, ""));
         if name != "adaptive" {
-            return text.parse().map(Self::Planned).map_err(|error: ScheduleError| error.to_string());
+            return text.parse().map(Self::Planned).map_err(|error| match error {
+                ScheduleError::UnknownSolver { .. } => format!("{error}, adaptive"),
+                _ => error.to_string(),
+            });
         }
         let usual = Tolerance::default();
         let (mut relative, mut absolute) = (usual.relative(), usual.absolute());
