@@ -138,3 +138,15 @@ pub(crate) struct DeviceArgs {
     #[arg(long, value_enum, default_value_t = DeviceChoice::Auto)]
     pub(crate) device: DeviceChoice,
 }
+
+/// Where a run computes, and how much at once.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Device")]
+pub(crate) struct ComputingArgs {
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+
+    /// Pictures computed at once; fewer need less memory
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = sampling::at_least_one)]
+    pub(crate) batch_size: usize,
+}

@@ -18,7 +18,7 @@ use crate::signals::Interrupt;
 /// When an option or the model is refused, or a set of pictures cannot be used; the others are measured first.
 pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<Ending> {
     let interrupt = Interrupt::install()?;
-    let device = device::choose(args.device.device)?;
+    let device = device::choose(args.computing.device.device)?;
     let model = Model::load(&args.model, &device.device)?;
     tracing::info!("device: {}", device.description);
     let measured = likelihood::measure(args, &model, &interrupt)?;

@@ -29,7 +29,7 @@ const MEASURE: &str = "for each picture the root mean square difference to the s
 /// When the model, an option or the file is refused, or a picture cannot be drawn.
 pub(crate) fn run(args: &TuneArgs) -> anyhow::Result<Ending> {
     let interrupt = Interrupt::install()?;
-    let device = device::choose(args.device.device)?;
+    let device = device::choose(args.computing.device.device)?;
     let of_model = ModelArgs { model: args.model.clone(), scheduler_config: None };
     let model = Model::load(&of_model, &device.device)?;
     let out = out(args, &model)?;
@@ -64,7 +64,7 @@ fn options(args: &TuneArgs) -> TuneOptions {
         held_out: args.held_out,
         seed: args.seed,
         rounds: args.rounds,
-        batch_size: args.batch_size,
+        batch_size: args.computing.batch_size,
         ..TuneOptions::default()
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args};
 
 use super::sampling::at_least_one;
-use super::{DeviceArgs, ModelArgs};
+use super::{ComputingArgs, ModelArgs};
 
 /// Shown under `ddim eval --help`.
 pub(super) const EXAMPLES: &str = "\
@@ -40,11 +40,7 @@ pub(crate) struct EvalArgs {
     pub(crate) seed: u64,
 
     #[command(flatten)]
-    pub(crate) device: DeviceArgs,
-
-    /// Pictures computed at once; fewer need less memory
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = at_least_one, help_heading = "Device")]
-    pub(crate) batch_size: usize,
+    pub(crate) computing: ComputingArgs,
 
     /// Print JSON
     #[arg(long)]

@@ -10,7 +10,7 @@ use ddim_schedule::{Convention, Eta, Method};
 
 use super::sampling::at_least_one;
 use super::tuning::{SolverChoice, SpacingChoice};
-use super::{DeviceArgs, EtaChoice, ModelArgs, OutputArgs, PlanArgs};
+use super::{ComputingArgs, EtaChoice, ModelArgs, OutputArgs, PlanArgs};
 
 /// Shown under `ddim encode --help`.
 pub(super) const ENCODE_EXAMPLES: &str = "\
@@ -165,18 +165,6 @@ pub(crate) struct EncodeArgs {
     /// Print what was done as JSON
     #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
-}
-
-/// Where a run computes, and how much at once.
-#[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Device")]
-pub(crate) struct ComputingArgs {
-    #[command(flatten)]
-    pub(crate) device: DeviceArgs,
-
-    /// Pictures computed at once; fewer need less memory
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = at_least_one)]
-    pub(crate) batch_size: usize,
 }
 
 /// Options of `ddim decode`.

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use clap::Args;
 use ddim_schedule::{Method, ScheduleError, Spacing, Tolerance};
 
-use super::DeviceArgs;
+use super::ComputingArgs;
 use super::sampling::at_least_one;
 
 /// Shown under `ddim tune --help`.
@@ -53,11 +53,7 @@ pub(crate) struct TuneArgs {
     pub(crate) seed: u64,
 
     #[command(flatten)]
-    pub(crate) device: DeviceArgs,
-
-    /// Pictures drawn at once
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = at_least_one, help_heading = "Device")]
-    pub(crate) batch_size: usize,
+    pub(crate) computing: ComputingArgs,
 
     /// Where to write; entries of a file that is there are kept [default: tuned.json in the model's folder]
     #[arg(long, short, value_name = "FILE", help_heading = "Output")]

@@ -87,7 +87,7 @@ impl Flow<'_> {
     /// Measures the first pictures of a set, batch by batch.
     fn add(&mut self, set: &ImageSet) -> anyhow::Result<Ending> {
         let pictures: Vec<usize> = (0..set.len().min(self.args.num)).collect();
-        for batch in pictures.chunks(self.args.batch_size) {
+        for batch in pictures.chunks(self.args.computing.batch_size) {
             if self.interrupt.requested() {
                 return Ok(Ending::Interrupted);
             }
