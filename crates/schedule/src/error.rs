@@ -1,9 +1,10 @@
 //! What can be wrong with a request, and what to ask for instead.
 
-use std::fmt;
+mod nearest;
 
 use thiserror::Error;
 
+pub use self::nearest::Nearest;
 use crate::{NoiseSchedule, Resampling, Solver, Timestep, Tolerance};
 
 /// Why a schedule, a spacing or a plan was refused. Every message names the value, what is allowed,
@@ -359,31 +360,6 @@ impl ScheduleError {
             option: option.to_owned(),
             value: value.to_owned(),
             known: if known.is_empty() { "none".to_owned() } else { known.join(", ") },
-        }
-    }
-}
-
-/// The step counts nearest to a refused one.
-///
-/// ```
-/// use ddim_schedule::{ScheduleError, Spacing};
-/// let Err(ScheduleError::Spacing { nearest, .. }) = Spacing::ErmonUniform.tau(30, 1000) else { panic!() };
-/// assert_eq!((nearest.below, nearest.above), (Some(25), Some(40)));
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Nearest {
-    /// The largest legal count below, if there is one.
-    pub below: Option<usize>,
-    /// The smallest legal count above, if there is one.
-    pub above: Option<usize>,
-}
-
-impl fmt::Display for Nearest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.below, self.above) {
-            (Some(below), Some(above)) => write!(f, "{below} and {above}"),
-            (Some(only), None) | (None, Some(only)) => write!(f, "{only}"),
-            (None, None) => write!(f, "none"),
         }
     }
 }
