@@ -13,12 +13,14 @@
 
 mod bits;
 mod error;
+mod features;
 mod flow;
 mod likelihood;
 mod trace;
 
 pub use bits::{BitsPerDim, dequantised};
 pub use error::EvalError;
+pub use features::{Extracted, Extractor, Features};
 pub use flow::{Grid, velocity_of};
 pub use likelihood::{LogDensity, log_density};
 pub use trace::Trace;
