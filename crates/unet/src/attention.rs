@@ -9,13 +9,13 @@ use burn::tensor::{Device, Tensor, activation::softmax};
 /// (x + to_out(softmax(q k^T / sqrt(d)) v)) / divisor, with q, k, v linear in the normalised x.
 #[derive(Module, Debug)]
 pub(crate) struct Attention {
-    group_norm: Option<GroupNorm>,
-    to_q: Linear,
-    to_k: Linear,
-    to_v: Linear,
-    to_out: Vec<Linear>,
+    pub(crate) group_norm: Option<GroupNorm>,
+    pub(crate) to_q: Linear,
+    pub(crate) to_k: Linear,
+    pub(crate) to_v: Linear,
+    pub(crate) to_out: Vec<Linear>,
     #[module(skip)]
-    shape: AttentionShape,
+    pub(crate) shape: AttentionShape,
 }
 
 /// What differs between the attentions of one network.
@@ -69,7 +69,7 @@ impl Attention {
 }
 
 impl AttentionShape {
-    fn heads(&self) -> usize {
+    pub(crate) fn heads(&self) -> usize {
         self.channels / self.head_width
     }
 }

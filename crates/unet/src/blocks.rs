@@ -13,29 +13,29 @@ use std::fmt::Arguments;
 /// One resolution on the way down: weights `down_blocks.i`.
 #[derive(Module, Debug)]
 pub(crate) struct DownBlock {
-    resnets: Vec<ResnetBlock>,
+    pub(crate) resnets: Vec<ResnetBlock>,
     /// One behind each residual block, or none at all.
-    attentions: Vec<Attention>,
+    pub(crate) attentions: Vec<Attention>,
     /// One, or none at the coarsest resolution.
-    downsamplers: Vec<Resampler>,
+    pub(crate) downsamplers: Vec<Resampler>,
 }
 
 /// The middle: weights `mid_block`.
 #[derive(Module, Debug)]
 pub(crate) struct MidBlock {
-    resnets: Vec<ResnetBlock>,
+    pub(crate) resnets: Vec<ResnetBlock>,
     /// One between the two residual blocks, or none.
-    attentions: Vec<Attention>,
+    pub(crate) attentions: Vec<Attention>,
 }
 
 /// One resolution on the way up: weights `up_blocks.i`.
 #[derive(Module, Debug)]
 pub(crate) struct UpBlock {
-    resnets: Vec<ResnetBlock>,
+    pub(crate) resnets: Vec<ResnetBlock>,
     /// One behind each residual block, or none at all.
-    attentions: Vec<Attention>,
+    pub(crate) attentions: Vec<Attention>,
     /// One, or none at the finest resolution.
-    upsamplers: Vec<Resampler>,
+    pub(crate) upsamplers: Vec<Resampler>,
 }
 
 impl DownBlock {

@@ -38,6 +38,7 @@
 
 mod attention;
 mod blocks;
+mod compiled;
 mod conditioning;
 mod config;
 mod embedding;
@@ -49,6 +50,7 @@ mod resample;
 mod resnet;
 mod unet;
 
+pub use compiled::CompiledUNet;
 pub use conditioning::Conditioning;
 pub use config::UNet2DConfig;
 pub use embedding::Labels;

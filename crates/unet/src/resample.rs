@@ -9,6 +9,7 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::tensor::module::{avg_pool2d, interpolate};
 use burn::tensor::ops::{AvgPoolOptions, InterpolateMode, InterpolateOptions};
 use burn::tensor::{Device, Tensor};
+use ddim_cpu::Halo;
 
 /// What ends a block on the way down or up; weights `downsamplers.0` and `upsamplers.0`.
 #[derive(Module, Debug)]
@@ -21,13 +22,13 @@ pub(crate) enum Resampler {
 /// A convolution of stride 2.
 #[derive(Module, Debug)]
 pub(crate) struct Downsample {
-    conv: Conv2d,
+    pub(crate) conv: Conv2d,
 }
 
 /// Nearest-neighbour doubling, then a convolution.
 #[derive(Module, Debug)]
 pub(crate) struct Upsample {
-    conv: Conv2d,
+    pub(crate) conv: Conv2d,
 }
 
 /// Whether a residual block changes the resolution.
@@ -45,6 +46,16 @@ impl Resolution {
             Resolution::Same => x,
             Resolution::Halved => avg_pool2d(x, AvgPoolOptions::new([2, 2])),
             Resolution::Doubled => double(x),
+        }
+    }
+}
+
+impl Downsample {
+    /// The border that its convolution is padded with.
+    pub(crate) fn halo(&self) -> Halo {
+        match self.conv.padding {
+            PaddingConfig2d::Explicit(before, _, after, _) => Halo { before, after },
+            PaddingConfig2d::Same | PaddingConfig2d::Valid => Halo::NONE,
         }
     }
 }

@@ -13,19 +13,19 @@ use burn::tensor::{Device, Tensor};
 /// (shortcut(x) + conv2(act(norm2(conv1(act(norm1(x))), time)))) / divisor.
 #[derive(Module, Debug)]
 pub(crate) struct ResnetBlock {
-    norm1: GroupNorm,
-    conv1: Conv2d,
+    pub(crate) norm1: GroupNorm,
+    pub(crate) conv1: Conv2d,
     time_emb_proj: Linear,
-    norm2: GroupNorm,
+    pub(crate) norm2: GroupNorm,
     dropout: Dropout,
-    conv2: Conv2d,
-    conv_shortcut: Option<Conv2d>,
+    pub(crate) conv2: Conv2d,
+    pub(crate) conv_shortcut: Option<Conv2d>,
     #[module(skip)]
     activation: Activation,
     #[module(skip)]
-    time: TimeScaleShift,
+    pub(crate) time: TimeScaleShift,
     #[module(skip)]
-    shape: ResnetShape,
+    pub(crate) shape: ResnetShape,
 }
 
 /// What differs between the residual blocks of one network.

@@ -21,15 +21,15 @@ use burn::tensor::{Device, Tensor, TensorData, activation::silu};
 /// Made by [`UNet2DConfig::init`].
 #[derive(Module, Debug)]
 pub struct UNet2D {
-    conv_in: Conv2d,
+    pub(crate) conv_in: Conv2d,
     time_proj: TimeProjection,
     time_embedding: TimestepEmbedding,
     class_embedding: Option<ClassEmbedding>,
-    down_blocks: Vec<DownBlock>,
-    mid_block: Option<MidBlock>,
-    up_blocks: Vec<UpBlock>,
-    conv_norm_out: GroupNorm,
-    conv_out: Conv2d,
+    pub(crate) down_blocks: Vec<DownBlock>,
+    pub(crate) mid_block: Option<MidBlock>,
+    pub(crate) up_blocks: Vec<UpBlock>,
+    pub(crate) conv_norm_out: GroupNorm,
+    pub(crate) conv_out: Conv2d,
     #[module(skip)]
     config: UNet2DConfig,
 }
@@ -113,7 +113,7 @@ impl UNet2D {
     }
 
     fn run(&self, x: Tensor<4>, conditioning: &Conditioning, observe: Observer) -> Tensor<4> {
-        self.check(&x, conditioning);
+        self.config.check_input(&x, conditioning);
         let pass = &mut Pass::new(conditioning, observe);
 
         let x = if self.config.center_input_sample { x * 2.0 - 1.0 } else { x };
@@ -168,11 +168,14 @@ impl UNet2D {
             }
         }
     }
+}
 
-    fn check(&self, x: &Tensor<4>, conditioning: &Conditioning) {
+impl UNet2DConfig {
+    /// Panics for a picture or a conditioning that the network cannot take.
+    pub(crate) fn check_input(&self, x: &Tensor<4>, conditioning: &Conditioning) {
         let [batch, channels, height, width] = x.dims();
-        assert_eq!(channels, self.config.in_channels, "channels of the picture and of the network");
-        if let Err(error) = self.config.check_size(height, width) {
+        assert_eq!(channels, self.in_channels, "channels of the picture and of the network");
+        if let Err(error) = self.check_size(height, width) {
             panic!("{error}");
         }
         let rows = conditioning.len();

@@ -1,0 +1,28 @@
+//! The layers of a UNet on a plain CPU.
+//!
+//! A [`Tape`] is a list of layers; a [`Network`] is a tape with weights, packed for the vectors of this processor.
+//! Pictures lie with their channels innermost from the first layer to the last; every layer is one pass over memory,
+//! and what can be done while a value is in a register is done there: bias, time shift, residual and scale where a
+//! convolution writes, the nonlinearity where a normalisation does. Threads take whole pictures through all layers, so
+//! that these stay in the cache of one core; only where there are fewer pictures than threads do they share layers.
+//!
+//! Each output is summed up in one order, whatever the batch, the chunk and the number of threads: pictures are the same
+//! bit for bit.
+
+mod attention;
+mod lanes;
+mod layout;
+mod network;
+mod norm;
+mod plan;
+mod product;
+mod spread;
+mod tape;
+mod tile;
+
+pub use lanes::Isa;
+pub use layout::Halo;
+pub use network::{Cost, Network, Rows};
+pub use norm::Activation;
+pub use spread::Resample;
+pub use tape::{Conv, Modulation, Norm, Order, Parameter, Part, Tape, Value};

@@ -1,0 +1,122 @@
+//! Whole matrix products: packed right matrices, blocks and threads.
+
+use rayon::prelude::*;
+
+use crate::lanes::{Isa, with_isa};
+use crate::tile::{Block, Finish, Left, Right, Start, Target, multiply};
+
+/// How the work of one layer is shared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Split {
+    /// This thread does it: the others have pictures of their own.
+    Never,
+    /// Threads share it.
+    Threads,
+}
+
+/// A right matrix, \[places, columns\], in panels of as many columns as a tile has: what a tile reads lies together.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Packed {
+    pub(crate) places: usize,
+    pub(crate) columns: usize,
+    panel: usize,
+    values: Vec<f32>,
+}
+
+/// A product: `rows` rows of `left` times `right`.
+#[derive(Clone, Copy)]
+pub(crate) struct Product<'a> {
+    pub(crate) left: Left<'a>,
+    pub(crate) right: &'a Packed,
+    pub(crate) finish: Finish<'a>,
+    pub(crate) rows: usize,
+}
+
+/// Rows of a block, where the left matrix is the larger: some 100 kB of it stay in the cache for all panels.
+const BLOCK: usize = 112;
+
+/// Multiplications and additions below which threads are not worth waking: some 20 microseconds of one.
+const SMALL: usize = 1 << 20;
+
+impl Packed {
+    /// Packs `value(place, column)`.
+    pub(crate) fn new(isa: Isa, [places, columns]: [usize; 2], value: impl Fn(usize, usize) -> f32 + Sync) -> Self {
+        let mut packed = Packed::default();
+        packed.fill(isa, [places, columns], value);
+        packed
+    }
+
+    /// Packs anew, into the same memory if it is large enough.
+    pub(crate) fn fill(&mut self, isa: Isa, [places, columns]: [usize; 2], value: impl Fn(usize, usize) -> f32) {
+        let panel = isa.panel();
+        *self = Packed { places, columns, panel, values: std::mem::take(&mut self.values) };
+        self.values.clear();
+        for first in (0..columns).step_by(panel) {
+            let width = self.width(first);
+            for place in 0..places {
+                let columns = first..columns.min(first + width);
+                self.values.extend(columns.clone().map(|column| value(place, column)));
+                self.values.resize(self.values.len() + width - columns.len(), 0.0);
+            }
+        }
+    }
+
+    /// Columns of the panel that begins at `first`, those behind the last column included.
+    fn width(&self, first: usize) -> usize {
+        // 16 is a multiple of every vector, so that no vector of a panel begins inside and ends outside of it.
+        self.panel.min((self.columns - first).next_multiple_of(self.panel.min(16)))
+    }
+
+    fn panel_at(&self, first: usize) -> Right<'_> {
+        let width = self.width(first);
+        Right { values: &self.values[first * self.places..][..width * self.places], pitch: width }
+    }
+}
+
+/// Computes a product into `out`, whose rows are `pitch` apart.
+///
+/// # Panics
+/// Matrices that do not hold what the product names; a result with rows shorter than the right matrix.
+pub(crate) fn product(isa: Isa, split: Split, product: &Product, out: &mut [f32], pitch: usize) {
+    let Product { left, right, finish, rows } = *product;
+    assert_eq!(left.runs.places(), right.places, "places of the left and of the right matrix");
+    assert!(pitch >= right.columns, "rows of {} columns, {pitch} apart", right.columns);
+    if rows == 0 || right.columns == 0 {
+        return;
+    }
+    let target = Target { values: out.as_mut_ptr(), len: out.len(), pitch };
+    let panels = right.columns.div_ceil(right.panel);
+    let by_panel = right.values.len() > rows * right.places;
+    let block_rows = if by_panel { rows } else { BLOCK };
+    let blocks = rows.div_ceil(block_rows);
+    let one = |k: usize| {
+        let (block, panel) = if by_panel { (k % blocks, k / blocks) } else { (k / panels, k % panels) };
+        let first = panel * right.panel;
+        let block = Block {
+            left,
+            right: right.panel_at(first),
+            finish,
+            target,
+            rows: (block * block_rows, rows.min((block + 1) * block_rows)),
+            columns: (first, right.columns.min(first + right.panel)),
+        };
+        multiply_block(isa, block);
+    };
+    match split {
+        Split::Threads if rows * right.places * right.columns > SMALL => {
+            (0..blocks * panels).into_par_iter().for_each(one);
+        }
+        _ => (0..blocks * panels).for_each(one),
+    }
+}
+
+with_isa! {
+    fn multiply_block(block: Block) = multiply
+}
+
+impl Finish<'_> {
+    /// The product itself.
+    pub(crate) fn plain() -> Self {
+        Finish { start: Start::Zero, residual: None, scale: 1.0 }
+    }
+}

@@ -1,0 +1,103 @@
+//! Copies of pictures with a border, at another resolution, or side by side.
+
+use crate::layout::Layout;
+
+/// What a copy does to the resolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resample {
+    /// Nothing.
+    Keep,
+    /// Each pixel becomes four.
+    Double,
+    /// Four pixels become their mean.
+    Halve,
+    /// Each pixel keeps its value at even places, with zeros between: what the gradient of a stride of 2 needs.
+    Dilate,
+}
+
+impl Resample {
+    /// The size that comes out.
+    pub(crate) fn size(self, [height, width]: [usize; 2]) -> [usize; 2] {
+        match self {
+            Resample::Keep => [height, width],
+            Resample::Double | Resample::Dilate => [2 * height, 2 * width],
+            Resample::Halve => [height / 2, width / 2],
+        }
+    }
+}
+
+/// Copies one picture.
+pub(crate) fn spread(resample: Resample, (x, from): (&[f32], &Layout), (out, to): (&mut [f32], &Layout)) {
+    to.clear_halo(out);
+    let channels = from.channels;
+    match resample {
+        Resample::Keep => {
+            for (out, x) in to.lines_mut(out).zip(from.lines(x)) {
+                out.copy_from_slice(x);
+            }
+        }
+        Resample::Double => {
+            let twice = from.lines(x).flat_map(|line| [line, line]);
+            for (out, x) in to.lines_mut(out).zip(twice) {
+                for (two, pixel) in out.chunks_exact_mut(2 * channels).zip(x.chunks_exact(channels)) {
+                    two[..channels].copy_from_slice(pixel);
+                    two[channels..].copy_from_slice(pixel);
+                }
+            }
+        }
+        Resample::Halve => {
+            let mut lines = from.lines(x);
+            for out in to.lines_mut(out) {
+                let (Some(upper), Some(lower)) = (lines.next(), lines.next()) else { return };
+                let pairs = upper.chunks_exact(2 * channels).zip(lower.chunks_exact(2 * channels));
+                for (out, (upper, lower)) in out.chunks_exact_mut(channels).zip(pairs) {
+                    for (channel, out) in out.iter_mut().enumerate() {
+                        let pair = |two: &[f32]| two[channel] + two[channels + channel];
+                        *out = (pair(upper) + pair(lower)) * 0.25;
+                    }
+                }
+            }
+        }
+        Resample::Dilate => {
+            let mut lines = from.lines(x);
+            for (y, out) in to.lines_mut(out).enumerate() {
+                out.fill(0.0);
+                if y % 2 == 0 {
+                    let Some(line) = lines.next() else { return };
+                    for (two, pixel) in out.chunks_exact_mut(2 * channels).zip(line.chunks_exact(channels)) {
+                        two[..channels].copy_from_slice(pixel);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The channels of `a`, then those of `b`, pixel by pixel.
+pub(crate) fn join(a: (&[f32], usize), b: (&[f32], usize), out: &mut [f32]) {
+    let pixels = a.0.chunks_exact(a.1).zip(b.0.chunks_exact(b.1));
+    for (out, (from_a, from_b)) in out.chunks_exact_mut(a.1 + b.1).zip(pixels) {
+        out[..a.1].copy_from_slice(from_a);
+        out[a.1..].copy_from_slice(from_b);
+    }
+}
+
+/// \[c, h, w\] to \[h, w, c\], each value times `scale` plus `shift`.
+pub(crate) fn channels_last(x: &[f32], channels: usize, (scale, shift): (f32, f32), out: &mut [f32]) {
+    let plane = x.len() / channels;
+    for (channel, x) in x.chunks_exact(plane).enumerate() {
+        for (out, x) in out[channel..].iter_mut().step_by(channels).zip(x) {
+            *out = x * scale + shift;
+        }
+    }
+}
+
+/// \[h, w, c\] to \[c, h, w\], each value times `scale`.
+pub(crate) fn channels_first(x: &[f32], channels: usize, scale: f32, out: &mut [f32]) {
+    let plane = out.len() / channels;
+    for (channel, out) in out.chunks_exact_mut(plane).enumerate() {
+        for (out, x) in out.iter_mut().zip(x[channel..].iter().step_by(channels)) {
+            *out = x * scale;
+        }
+    }
+}
