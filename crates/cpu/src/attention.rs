@@ -2,7 +2,7 @@
 
 use crate::lanes::{Isa, Lanes, with_isa};
 use crate::product::{Packed, Product, Split, product};
-use crate::tile::{Finish, Left, Rows, Runs};
+use crate::tile::{Finish, Left, Rows, Runs, Start};
 
 /// Memory that attention works in, kept from call to call.
 #[derive(Default)]
@@ -31,15 +31,79 @@ pub(crate) fn attend(
         let at = |part: usize| part * inner + head * width;
         room.keys.fill(isa, [width, pixels], |place, pixel| qkv[pixel * pitch + at(1) + place]);
         room.values.fill(isa, [pixels, width], |pixel, column| qkv[pixel * pitch + at(2) + column]);
-        let left = |values, pitch, len| Left { values, rows: Rows::matrix(pitch), runs: Runs::one(len), step: 1 };
-        let queries = left(&qkv[at(0)..], pitch, width);
+        let queries = plain(&qkv[at(0)..], pitch, width);
         let scaled = Finish { scale, ..Finish::plain() };
         let scores = Product { left: queries, right: &room.keys, finish: scaled, rows: pixels };
         product(isa, split, &scores, &mut room.weights, pixels);
         softmax(isa, &mut room.weights, pixels);
-        let weights = left(&room.weights, pixels, pixels);
+        let weights = plain(&room.weights, pixels, pixels);
         let mixed = Product { left: weights, right: &room.values, finish: Finish::plain(), rows: pixels };
         product(isa, split, &mixed, &mut out[head * width..], inner);
+    }
+}
+
+/// A matrix of rows `pitch` apart.
+fn plain(values: &[f32], pitch: usize, len: usize) -> Left<'_> {
+    Left { values, rows: Rows::matrix(pitch), runs: Runs::one(len), step: 1 }
+}
+
+/// The transpose of a square matrix.
+fn turned(values: &[f32], side: usize) -> Left<'_> {
+    Left { values, rows: Rows::matrix(1), runs: Runs::one(side), step: side }
+}
+
+/// One picture on its way back through attention.
+pub(crate) struct Slopes<'a> {
+    pub(crate) qkv: &'a [f32],
+    pub(crate) d_out: &'a [f32],
+    pub(crate) pixels: usize,
+    pub(crate) heads: usize,
+    pub(crate) width: usize,
+}
+
+/// Adds the gradient of q, k and v. With P = softmax(S), S = s q k^T, s = 1 / sqrt(width) and out = P v:
+/// dv = P^T dout, dP = dout v^T, dS = P (dP - rowsum(dP P)), dq = s dS k, dk = s dS^T q.
+pub(crate) fn slopes(
+    isa: Isa,
+    one: &Slopes,
+    scratch: &mut Vec<f32>,
+    packed: &mut [Packed; 3],
+    room: &mut Room,
+    d_qkv: &mut [f32],
+) {
+    let Slopes { qkv, d_out, pixels, heads, width } = *one;
+    let inner = heads * width;
+    let pitch = 3 * inner;
+    let scale = (width as f32).sqrt().recip();
+    scratch.resize((2 * pixels * pixels).max(scratch.len()), 0.0);
+    let (weights, d_scores) = scratch.split_at_mut(pixels * pixels);
+    let d_scores = &mut d_scores[..pixels * pixels];
+    let run = |left: Left<'_>, right: &Packed, finish: Finish<'_>, out: &mut [f32], pitch: usize| {
+        product(isa, Split::Never, &Product { left, right, finish, rows: pixels }, out, pitch);
+    };
+    for head in 0..heads {
+        let at = |part: usize| part * inner + head * width;
+        let of = |part: usize| &qkv[at(part)..];
+        let d_head = &d_out[head * width..];
+        let scaled = Finish { scale, ..Finish::plain() };
+        room.keys.fill(isa, [width, pixels], |place, pixel| of(1)[pixel * pitch + place]);
+        run(plain(of(0), pitch, width), &room.keys, scaled, weights, pixels);
+        softmax(isa, weights, pixels);
+
+        packed[0].fill(isa, [pixels, width], |pixel, column| d_head[pixel * inner + column]);
+        let added = Finish { start: Start::Result, ..Finish::plain() };
+        run(turned(weights, pixels), &packed[0], added, &mut d_qkv[at(2)..], pitch);
+
+        packed[0].fill(isa, [width, pixels], |place, pixel| of(2)[pixel * pitch + place]);
+        run(plain(d_head, inner, width), &packed[0], Finish::plain(), d_scores, pixels);
+        for (d, p) in d_scores.chunks_exact_mut(pixels).zip(weights.chunks_exact(pixels)) {
+            let mean: f32 = d.iter().zip(p).map(|(d, p)| d * p).sum();
+            d.iter_mut().zip(p).for_each(|(d, p)| *d = scale * p * (*d - mean));
+        }
+        packed[1].fill(isa, [pixels, width], |pixel, column| of(1)[pixel * pitch + column]);
+        run(plain(d_scores, pixels, pixels), &packed[1], added, &mut d_qkv[at(0)..], pitch);
+        packed[2].fill(isa, [pixels, width], |pixel, column| of(0)[pixel * pitch + column]);
+        run(turned(d_scores, pixels), &packed[2], added, &mut d_qkv[at(1)..], pitch);
     }
 }
 

@@ -10,6 +10,7 @@
 //! bit for bit.
 
 mod attention;
+mod gradient;
 mod lanes;
 mod layout;
 mod network;
@@ -20,6 +21,7 @@ mod spread;
 mod tape;
 mod tile;
 
+pub use gradient::Gradients;
 pub use lanes::Isa;
 pub use layout::Halo;
 pub use network::{Cost, Network, Rows};

@@ -20,7 +20,7 @@ pub struct Network {
     /// Vectors that layers read as they are: biases and the affine parts of normalisations.
     vectors: Vec<Vec<f32>>,
     /// For each layer that is a convolution.
-    weights: Vec<Packed>,
+    pub(crate) weights: Vec<Packed>,
     rooms: Mutex<Vec<Memory>>,
 }
 
@@ -36,7 +36,7 @@ pub struct Rows<'a> {
 /// What one thread works in.
 #[derive(Default)]
 pub(crate) struct Memory {
-    values: Vec<f32>,
+    pub(crate) values: Vec<f32>,
     room: Room,
     start: Vec<f32>,
 }
@@ -157,17 +157,17 @@ impl Plan {
 }
 
 /// One chunk of pictures on its way.
-struct Run<'a> {
-    network: &'a Network,
-    plan: &'a Plan,
-    split: Split,
+pub(crate) struct Run<'a> {
+    pub(crate) network: &'a Network,
+    pub(crate) plan: &'a Plan,
+    pub(crate) split: Split,
     /// The number of the chunk's first picture.
-    first: usize,
-    modulations: &'a [Rows<'a>],
+    pub(crate) first: usize,
+    pub(crate) modulations: &'a [Rows<'a>],
 }
 
 impl Run<'_> {
-    fn forward(&self, x: &[f32], memory: &mut Memory, out: &mut [f32]) {
+    pub(crate) fn forward(&self, x: &[f32], memory: &mut Memory, out: &mut [f32]) {
         memory.values.resize(self.plan.len.max(memory.values.len()), 0.0);
         for (k, layer) in self.network.tape.layers.iter().enumerate() {
             self.layer(k, layer, x, memory);
@@ -233,7 +233,7 @@ impl Run<'_> {
         }
     }
 
-    fn affine(&self, layer: usize, norm: &Norm, n: usize, channels: usize) -> Affine<'_> {
+    pub(crate) fn affine(&self, layer: usize, norm: &Norm, n: usize, channels: usize) -> Affine<'_> {
         let (gamma, beta) = self.network.vectors[layer].split_at(channels);
         let modulation = norm.modulation.map(|modulation| self.row(modulation, n).split_at(channels));
         Affine { gamma, beta, modulation }

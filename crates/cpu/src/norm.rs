@@ -65,7 +65,7 @@ pub(crate) enum Power {
 
 with_isa! {
     /// The sum over a line \[w, c\] of (x - shift)^power, for each channel.
-    fn sum_line(line: &[f32], channels: usize, shift: &[f32], power: Power, sums: &mut [f32]) = sum_line_body
+    pub(crate) fn sum_line(line: &[f32], channels: usize, shift: &[f32], power: Power, sums: &mut [f32]) = sum_line_body
 }
 
 #[inline(always)]

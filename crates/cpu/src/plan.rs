@@ -1,6 +1,6 @@
 //! Where every value of a tape lies in memory, for pictures of one size.
 
-use crate::layout::Layout;
+use crate::layout::{Halo, Layout};
 use crate::tape::{Tape, Work};
 
 /// Layouts and places of all values, for `pictures` pictures at once.
@@ -43,6 +43,18 @@ impl Plan {
             }
         }
         Plan { pictures, layouts, starts, len }
+    }
+
+    /// The same values without their halos, one behind the other.
+    pub(crate) fn without_halos(&self) -> Self {
+        let bare = |layout: &Layout| Layout { halo: Halo::NONE, ..*layout };
+        let layouts: Vec<Layout> = self.layouts.iter().map(bare).collect();
+        let (mut starts, mut len) = (Vec::with_capacity(layouts.len()), 0);
+        for layout in &layouts {
+            starts.push(len);
+            len += Self::room(layout, self.pictures);
+        }
+        Plan { pictures: self.pictures, layouts, starts, len }
     }
 
     fn room(layout: &Layout, pictures: usize) -> usize {

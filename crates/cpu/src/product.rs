@@ -61,6 +61,19 @@ impl Packed {
         }
     }
 
+    /// The matrix, row after row.
+    pub(crate) fn plain(&self) -> Vec<f32> {
+        let mut plain = vec![0.0; self.places * self.columns];
+        for first in (0..self.columns).step_by(self.panel) {
+            let Right { values, pitch } = self.panel_at(first);
+            let count = pitch.min(self.columns - first);
+            for (row, values) in plain.chunks_exact_mut(self.columns).zip(values.chunks_exact(pitch)) {
+                row[first..first + count].copy_from_slice(&values[..count]);
+            }
+        }
+        plain
+    }
+
     /// Columns of the panel that begins at `first`, those behind the last column included.
     fn width(&self, first: usize) -> usize {
         // 16 is a multiple of every vector, so that no vector of a panel begins inside and ends outside of it.
@@ -107,6 +120,23 @@ pub(crate) fn product(isa: Isa, split: Split, product: &Product, out: &mut [f32]
             (0..blocks * panels).into_par_iter().for_each(one);
         }
         _ => (0..blocks * panels).for_each(one),
+    }
+}
+
+/// A product with a right matrix as it lies, `(values, pitch, columns)`, with a vector's room behind its last row.
+pub(crate) fn product_of_rows(
+    isa: Isa,
+    left: Left,
+    (values, pitch, columns): (&[f32], usize, usize),
+    finish: Finish,
+    rows: usize,
+    out: &mut [f32],
+) {
+    let target = Target { values: out.as_mut_ptr(), len: out.len(), pitch: columns };
+    for first in (0..columns).step_by(isa.panel()) {
+        let columns = (first, columns.min(first + isa.panel()));
+        let right = Right { values: &values[first..], pitch };
+        multiply_block(isa, Block { left, right, finish, target, rows: (0, rows), columns });
     }
 }
 

@@ -73,6 +73,36 @@ pub(crate) fn spread(resample: Resample, (x, from): (&[f32], &Layout), (out, to)
     }
 }
 
+/// The gradient of [`spread`]: adds to that of `x`, `to`, what that of the copy, `from`, says; neither has a halo.
+pub(crate) fn gather(resample: Resample, (d, from): (&[f32], &Layout), (d_x, to): (&mut [f32], &Layout)) {
+    let channels = to.channels;
+    let add = |to: &mut [f32], from: &[f32], times: f32| to.iter_mut().zip(from).for_each(|(to, d)| *to += times * d);
+    match resample {
+        Resample::Keep => add(d_x, &d[..to.len()], 1.0),
+        Resample::Double => {
+            let mut lines = d[..from.len()].chunks_exact(from.pitch());
+            for d_x in d_x[..to.len()].chunks_exact_mut(to.pitch()) {
+                for line in lines.by_ref().take(2) {
+                    for (d_x, two) in d_x.chunks_exact_mut(channels).zip(line.chunks_exact(2 * channels)) {
+                        add(d_x, &two[..channels], 1.0);
+                        add(d_x, &two[channels..], 1.0);
+                    }
+                }
+            }
+        }
+        Resample::Halve => {
+            for (d_x, d) in d_x[..to.len()].chunks_exact_mut(2 * to.pitch()).zip(d.chunks_exact(from.pitch())) {
+                for line in d_x.chunks_exact_mut(to.pitch()) {
+                    for (two, d) in line.chunks_exact_mut(2 * channels).zip(d.chunks_exact(channels)) {
+                        two.chunks_exact_mut(channels).for_each(|one| add(one, d, 0.25));
+                    }
+                }
+            }
+        }
+        Resample::Dilate => unreachable!("only the way back spreads pixels apart"),
+    }
+}
+
 /// The channels of `a`, then those of `b`, pixel by pixel.
 pub(crate) fn join(a: (&[f32], usize), b: (&[f32], usize), out: &mut [f32]) {
     let pixels = a.0.chunks_exact(a.1).zip(b.0.chunks_exact(b.1));

@@ -160,6 +160,19 @@ impl Tape {
         self.values[value.0].0
     }
 
+    /// How many parameters there are: one more than the largest number.
+    pub fn parameters(&self) -> usize {
+        let largest = |layer: &Layer| match &layer.work {
+            Work::Norm { norm, .. } => norm.gamma.max(norm.beta).0 + 1,
+            Work::Conv { conv, .. } => {
+                let of = |part: &Part| part.bias.map_or(part.weight, |bias| bias.max(part.weight)).0 + 1;
+                conv.parts.iter().map(of).max().unwrap_or(0)
+            }
+            _ => 0,
+        };
+        self.layers.iter().map(largest).max().unwrap_or(0)
+    }
+
     fn push(&mut self, work: Work, channels: usize, halo: Halo) -> Value {
         let output = Value(self.values.len());
         self.values.push((channels, halo));
