@@ -27,12 +27,16 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
+    /// Of the noisy pictures and of the targets: \[n, c, h, w\].
+    pub(crate) fn shape(&self) -> [usize; 4] {
+        let [c, h, w] = self.shape;
+        [self.times.len(), c, h, w]
+    }
+
     /// The noisy pictures, and the targets or directions, as tensors.
     pub(crate) fn tensors(&self, device: &Device) -> (Tensor<4>, Tensor<4>) {
-        let [c, h, w] = self.shape;
-        let tensor = |values: &Vec<f32>| {
-            Tensor::from_data(TensorData::new(values.clone(), [self.times.len(), c, h, w]), device)
-        };
+        let tensor =
+            |values: &Vec<f32>| Tensor::from_data(TensorData::new(values.clone(), self.shape()), device);
         (tensor(&self.x_t), tensor(&self.target))
     }
 }

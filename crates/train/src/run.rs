@@ -72,7 +72,7 @@ pub fn train(
     let schedule = scheduler.noise_schedule().map_err(RecipeError::from)?;
     let batches = Batches::new(recipe, &set, schedule, scheduler.prediction());
     let loss = Loss { objective: recipe.objective, prediction: scheduler.prediction() };
-    let shards = Shards::new(run.unet.clone(), loss, device, recipe.shards, recipe.batch_size / recipe.shards)?;
+    let mut shards = Shards::new(run.unet.clone(), loss, device, recipe.shards, recipe.batch_size / recipe.shards)?;
 
     let mut flow = observe(&TrainEvent::Started { step: run.state.optimizer.step, steps: recipe.steps });
     if run.state.optimizer.step == recipe.steps {
@@ -80,7 +80,7 @@ pub fn train(
         run.publish(&scheduler)?;
     }
     while flow.is_continue() && run.state.optimizer.step < recipe.steps {
-        let event = run.step(&batches, &shards)?;
+        let event = run.step(&batches, &mut shards)?;
         flow = observe(&event);
         let step = run.state.optimizer.step;
         if step.is_multiple_of(recipe.checkpoint_steps) || step == recipe.steps || flow.is_break() {
@@ -125,7 +125,7 @@ impl<'a> Run<'a> {
         Ok(Run { recipe, set, out, device, unet, state, log, start })
     }
 
-    fn step(&mut self, batches: &Batches, shards: &Shards) -> Result<TrainEvent, TrainError> {
+    fn step(&mut self, batches: &Batches, shards: &mut Shards) -> Result<TrainEvent, TrainError> {
         let optimizer = &mut self.state.optimizer;
         let step = optimizer.step + 1;
         let (loss, gradient) = shards.gradient(batches, step, &optimizer.weights);

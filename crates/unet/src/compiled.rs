@@ -1,6 +1,8 @@
 //! The network compiled for this machine's processor.
 
-use burn::module::Param;
+use std::collections::HashMap;
+
+use burn::module::{Param, ParamId};
 use burn::nn::conv::Conv2d;
 use burn::nn::{GroupNorm, Linear};
 use burn::tensor::{Tensor, TensorData};
@@ -24,6 +26,17 @@ use crate::{UNet2D, UNet2DConfig};
 pub struct CompiledUNet {
     network: Network,
     config: UNet2DConfig,
+    /// The network's own parameter of each of the tape's.
+    ids: Vec<ParamId>,
+}
+
+/// What a batch says about the weights of a [`CompiledUNet`], and about the conditioning that it was given.
+#[derive(Debug)]
+pub struct CompiledGradients {
+    /// By the identity of the network's parameters, in the order in which their values lie.
+    pub weights: HashMap<ParamId, Vec<f32>>,
+    /// A number without a value of its own: its gradient by whatever the conditioning was made from is that of the loss.
+    pub conditioning: Tensor<1>,
 }
 
 impl UNet2D {
@@ -40,11 +53,11 @@ impl UNet2D {
         if config.dropout != 0.0 {
             return None;
         }
-        let mut writer = Writer { activation, tape: Tape::default(), weights: Vec::new(), modulations: 0 };
+        let mut writer = Writer::new(activation);
         self.write(&mut writer);
         let weights: Vec<&[f32]> = writer.weights.iter().map(Vec::as_slice).collect();
         let network = Network::new(writer.tape, &weights, Isa::detect());
-        Some(CompiledUNet { network, config: config.clone() })
+        Some(CompiledUNet { network, config: config.clone(), ids: writer.ids })
     }
 }
 
@@ -70,6 +83,39 @@ impl CompiledUNet {
 }
 
 impl CompiledUNet {
+    /// Other weights: `weight` gives those of each of the network's parameters, as they lie in its tensors.
+    pub fn load<'a>(&mut self, weight: impl Fn(ParamId) -> &'a [f32]) {
+        let weights: Vec<&[f32]> = self.ids.iter().map(|id| weight(*id)).collect();
+        self.network.load(&weights);
+    }
+
+    /// Takes the pictures `x`, \[n, c, h, w\], forth and back, on this thread; the gradient is that of the sum over
+    /// pictures.
+    ///
+    /// `slope` is told the number of the first picture of some, and what the network says about them; it writes the
+    /// gradient of the loss over that. The conditioning has a row for each picture; where it is part of a graph of
+    /// automatic differentiation, [`CompiledGradients::conditioning`] takes the way back up to its beginning.
+    ///
+    /// # Panics
+    /// As [`UNet2D::forward`]; a conditioning with another number of rows; a network with a Fourier embedding, whose
+    /// output is scaled.
+    pub fn gradients(
+        &self,
+        x: &[f32],
+        shape: [usize; 4],
+        conditioning: &Conditioning,
+        slope: impl FnMut(usize, &[f32], &mut [f32]),
+    ) -> CompiledGradients {
+        assert!(matches!(conditioning.output_scale, OutputScale::One), "the way back starts at the last layer");
+        let modulations: Vec<(Vec<f32>, usize)> = conditioning.modulations.iter().map(rows_of).collect();
+        let rows: Vec<Rows> = modulations.iter().map(|(values, rows)| Rows { values, rows: *rows }).collect();
+        let gradients = self.network.gradients(x, shape, &rows, slope);
+        let pairs = conditioning.modulations.iter().zip(gradients.modulations);
+        let parts = pairs.map(|(modulation, gradient)| along(modulation, gradient));
+        let conditioning = parts.reduce(|sum, part| sum + part).expect("a network has residual blocks");
+        CompiledGradients { weights: self.ids.iter().copied().zip(gradients.parameters).collect(), conditioning }
+    }
+
     /// What each layer takes for `n` pictures on one thread: the fastest of `repeats` runs.
     pub fn profile(&self, shape: [usize; 4], conditioning: &Conditioning, repeats: usize) -> Vec<ddim_cpu::Cost> {
         let modulations: Vec<(Vec<f32>, usize)> = conditioning.modulations.iter().map(rows_of).collect();
@@ -82,6 +128,16 @@ impl std::fmt::Debug for CompiledUNet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("CompiledUNet").field("config", &self.config).finish_non_exhaustive()
     }
+}
+
+/// The sum of a modulation's numbers times those of its gradient.
+fn along(modulation: &Modulation, gradient: Vec<f32>) -> Tensor<1> {
+    let numbers = match modulation {
+        Modulation::Shift(shift) => shift.clone(),
+        Modulation::ScaleShift { scale, shift } => Tensor::cat(vec![scale.clone(), shift.clone()], 1),
+    };
+    let gradient = TensorData::new(gradient, numbers.shape());
+    (numbers.clone() * Tensor::from_data(gradient, &numbers.device())).sum()
 }
 
 /// The numbers of a modulation, row after row, and how many rows: shifts, or scales and then shifts.
@@ -99,16 +155,22 @@ fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 }
 
 /// Writes layers down, in the order in which they run.
-pub(crate) struct Writer {
+struct Writer {
     activation: After,
     tape: Tape,
     weights: Vec<Vec<f32>>,
+    ids: Vec<ParamId>,
     modulations: usize,
 }
 
 impl Writer {
+    fn new(activation: After) -> Self {
+        Writer { activation, tape: Tape::default(), weights: Vec::new(), ids: Vec::new(), modulations: 0 }
+    }
+
     fn parameter<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) -> Parameter {
         self.weights.push(values(parameter.val()));
+        self.ids.push(parameter.id);
         Parameter(self.weights.len() - 1)
     }
 

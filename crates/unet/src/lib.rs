@@ -50,7 +50,7 @@ mod resample;
 mod resnet;
 mod unet;
 
-pub use compiled::CompiledUNet;
+pub use compiled::{CompiledGradients, CompiledUNet};
 pub use conditioning::Conditioning;
 pub use config::UNet2DConfig;
 pub use embedding::Labels;

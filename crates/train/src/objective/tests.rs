@@ -85,7 +85,7 @@ fn a_network_has_the_same_two_losses_and_gradients() {
         let schedule = scheduler.noise_schedule().expect("fine");
         let batches = Batches::new(&recipe, &set, schedule, scheduler.prediction());
         let loss = Loss { objective: recipe.objective, prediction: scheduler.prediction() };
-        let shards = Shards::new(unet, loss, &device, 1, 32).expect("a thread");
+        let mut shards = Shards::new(unet, loss, &device, 1, 32).expect("a thread");
         let results: Vec<_> = (1..=100).map(|step| shards.gradient(&batches, step, &weights)).collect();
         let losses: Vec<f64> = results.iter().map(|(loss, _)| *loss).collect();
         let mut gradient = vec![0.0; weights.len()];
