@@ -48,13 +48,24 @@ fn compiled(bencher: Bencher, pictures: usize) {
     if pictures == 4 {
         let mut kinds: Vec<(&str, f64, f64)> = Vec::new();
         for cost in fast.profile(shape, &conditioning, 50) {
-            eprintln!("{:8} {:?} {:8.1} us {:6.1} GFLOP/s", cost.kind, cost.shape, cost.seconds * 1e6, cost.flops / cost.seconds / 1e9);
+            eprintln!(
+                "{:8} {:?} {:8.1} us {:6.1} GFLOP/s",
+                cost.kind,
+                cost.shape,
+                cost.seconds * 1e6,
+                cost.flops / cost.seconds / 1e9
+            );
             match kinds.iter_mut().find(|k| k.0 == cost.kind) {
-                Some(k) => { k.1 += cost.seconds; k.2 += cost.flops; }
+                Some(k) => {
+                    k.1 += cost.seconds;
+                    k.2 += cost.flops;
+                }
                 None => kinds.push((cost.kind, cost.seconds, cost.flops)),
             }
         }
-        for (kind, seconds, flops) in kinds { eprintln!("{kind:8} {:8.1} us {:6.1} MFLOP", seconds * 1e6, flops / 1e6); }
+        for (kind, seconds, flops) in kinds {
+            eprintln!("{kind:8} {:8.1} us {:6.1} MFLOP", seconds * 1e6, flops / 1e6);
+        }
     }
     let forward = |x: Tensor<4>| fast.forward(x, &conditioning).into_data();
     forward(x.clone()); // the first pass allocates

@@ -382,7 +382,16 @@ impl Way<'_> {
             let range = self.slopes.range(output.0).start + n * layout.len();
             let d_out = &mut room.slopes[range..][..layout.len()];
             let mut totals = [vec![0.0; scale.len()], vec![0.0; scale.len()]];
-            activation_slope(isa, x_n, d_out, layout.channels, norm.activation, [&scale, &shift], &standard, &mut totals);
+            activation_slope(
+                isa,
+                x_n,
+                d_out,
+                layout.channels,
+                norm.activation,
+                [&scale, &shift],
+                &standard,
+                &mut totals,
+            );
             let [by_shift, by_scale] = &totals;
             let picture = self.run.first + n;
             share(norm, affine, by_shift, by_scale, &mut sums.layers[k], &mut sums.modulations, picture);
@@ -394,14 +403,7 @@ impl Way<'_> {
         }
     }
 
-    fn attend(
-        &self,
-        qkv: Value,
-        [heads, width]: [usize; 2],
-        output: Value,
-        memory: &Memory,
-        room: &mut BackRoom,
-    ) {
+    fn attend(&self, qkv: Value, [heads, width]: [usize; 2], output: Value, memory: &Memory, room: &mut BackRoom) {
         let (isa, inner) = (self.run.network.isa, heads * width);
         let (from, to) = (self.slopes.layouts[output.0], self.slopes.layouts[qkv.0]);
         let values = &memory.values[self.run.plan.range(qkv.0)];
@@ -439,7 +441,8 @@ fn accumulate(from: &[f32], to: &mut [f32]) {
 
 /// How the gradient of a convolution's output has to lie so that the turned convolution gives that of the input.
 fn widened(conv: &Conv, from: &Layout, to: &Layout, halo: Halo) -> Layout {
-    let [height, width] = if conv.stride == 2 { [2 * from.height, 2 * from.width] } else { [from.height, from.width] };
+    let [height, width] =
+        if conv.stride == 2 { [2 * from.height, 2 * from.width] } else { [from.height, from.width] };
     let before = conv.kernel - 1 - halo.before;
     let after = to.height + conv.kernel - 1 - before - height;
     assert_eq!(to.width + conv.kernel - 1, before + after + width, "a border of one width on all sides");
@@ -497,9 +500,8 @@ fn coefficients(
     let channels = layout.channels;
     let each = channels / moments.len();
     let count = (each * layout.pixels()) as f32;
-    let weight = |channel: usize| {
-        affine.gamma[channel] * affine.modulation.map_or(1.0, |(scale, _)| scale[channel])
-    };
+    let weight =
+        |channel: usize| affine.gamma[channel] * affine.modulation.map_or(1.0, |(scale, _)| scale[channel]);
     let mut all: [Vec<f32>; 3] = std::array::from_fn(|_| vec![0.0; channels.next_multiple_of(16)]);
     for (group, Moments { mean, inverse_std }) in moments.iter().enumerate() {
         let members = group * each..(group + 1) * each;
@@ -571,7 +573,11 @@ fn activation_slope_body<L: Lanes>(
                         dy.mul(L::splat(1.0).min(L::zero().max(z).mul(huge).mul(huge)))
                     }
                 };
-                if count == L::WIDTH { dz.store(to) } else { dz.store_some(to, count) }
+                if count == L::WIDTH {
+                    dz.store(to)
+                } else {
+                    dz.store_some(to, count)
+                }
                 by_shift = by_shift.add(dz);
                 by_scale = by_scale.add_product(dz, offset.add_product(inverse, x));
             }

@@ -54,7 +54,10 @@ impl Layout {
     /// The lines of one picture, without halo.
     pub(crate) fn lines<'a>(&self, picture: &'a [f32]) -> impl Iterator<Item = &'a [f32]> {
         let line = self.line();
-        picture[self.inside().min(picture.len())..].chunks(self.pitch().max(1)).take(self.height).map(move |l| &l[..line])
+        picture[self.inside().min(picture.len())..]
+            .chunks(self.pitch().max(1))
+            .take(self.height)
+            .map(move |l| &l[..line])
     }
 
     /// The lines of one picture, without halo.

@@ -88,7 +88,12 @@ impl Network {
         let work = |(k, (x, out)): (usize, (&[f32], &mut [f32]))| {
             let pictures = out.len() / out_len;
             let short;
-            let plan = if pictures == full.pictures { &full } else { short = plan(pictures); &short };
+            let plan = if pictures == full.pictures {
+                &full
+            } else {
+                short = plan(pictures);
+                &short
+            };
             let mut memory = self.rooms.lock().ok().and_then(|mut rooms| rooms.pop()).unwrap_or_default();
             let run = Run { network: self, plan, split, first: k * each, modulations };
             run.forward(x, &mut memory, out);
@@ -97,7 +102,11 @@ impl Network {
             }
         };
         let pieces = x.chunks(each * c * h * w).zip(out.chunks_mut(each * out_len)).enumerate();
-        if chunks == 1 || n == 1 { pieces.for_each(work) } else { pieces.collect::<Vec<_>>().into_par_iter().for_each(work) }
+        if chunks == 1 || n == 1 {
+            pieces.for_each(work)
+        } else {
+            pieces.collect::<Vec<_>>().into_par_iter().for_each(work)
+        }
         out
     }
 }
@@ -148,9 +157,7 @@ impl Plan {
                 let kind = if conv.kernel == 1 { "linear" } else { "conv" };
                 (kind, 2.0 * pixels * (conv.places() * conv.to()) as f64)
             }
-            Work::Attend { heads, width, .. } => {
-                ("attend", 4.0 * pixels * (out.pixels() * heads * width) as f64)
-            }
+            Work::Attend { heads, width, .. } => ("attend", 4.0 * pixels * (out.pixels() * heads * width) as f64),
         };
         Cost { kind, shape: [out.height, out.width, out.channels], flops, seconds: f64::MAX }
     }
@@ -287,12 +294,22 @@ struct Rest<'a> {
 impl<'a> Rest<'a> {
     fn get(&self, value: Value) -> &'a [f32] {
         let range = self.plan.range(value.0);
-        if range.start >= self.end { &self.behind[range.start - self.end..range.end - self.end] } else { &self.before[range] }
+        if range.start >= self.end {
+            &self.behind[range.start - self.end..range.end - self.end]
+        } else {
+            &self.before[range]
+        }
     }
 }
 
 /// A picture as the left matrix of a convolution: a run is a row of the kernel.
-pub(crate) fn left<'a>(x: &'a [f32], from: &crate::layout::Layout, conv: &Conv, height: usize, width: usize) -> Left<'a> {
+pub(crate) fn left<'a>(
+    x: &'a [f32],
+    from: &crate::layout::Layout,
+    conv: &Conv,
+    height: usize,
+    width: usize,
+) -> Left<'a> {
     let pitch = from.pitch();
     Left {
         values: x,

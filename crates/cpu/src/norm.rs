@@ -52,7 +52,10 @@ pub(crate) fn moments(isa: Isa, x: &[f32], layout: &Layout, groups: usize, eps: 
     means
         .iter()
         .zip(squares)
-        .map(|(mean, square)| Moments { mean: *mean as f32, inverse_std: (square / count + eps).sqrt().recip() as f32 })
+        .map(|(mean, square)| Moments {
+            mean: *mean as f32,
+            inverse_std: (square / count + eps).sqrt().recip() as f32,
+        })
         .collect()
 }
 
@@ -115,7 +118,8 @@ pub(crate) fn normalize(
     let (scale, shift) = scale_and_shift(moments, affine, from.channels);
     to.clear_halo(out);
     let lines = to.lines_mut(out).zip(x.chunks_exact(from.line()));
-    let one = |(out, x): (&mut [f32], &[f32])| activate_line(isa, x, from.channels, &scale, &shift, activation, out);
+    let one =
+        |(out, x): (&mut [f32], &[f32])| activate_line(isa, x, from.channels, &scale, &shift, activation, out);
     match split {
         Split::Threads if x.len() > 1 << 16 => lines.collect::<Vec<_>>().into_par_iter().for_each(one),
         _ => lines.for_each(one),

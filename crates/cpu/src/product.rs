@@ -40,7 +40,11 @@ const SMALL: usize = 1 << 20;
 
 impl Packed {
     /// Packs `value(place, column)`.
-    pub(crate) fn new(isa: Isa, [places, columns]: [usize; 2], value: impl Fn(usize, usize) -> f32 + Sync) -> Self {
+    pub(crate) fn new(
+        isa: Isa,
+        [places, columns]: [usize; 2],
+        value: impl Fn(usize, usize) -> f32 + Sync,
+    ) -> Self {
         let mut packed = Packed::default();
         packed.fill(isa, [places, columns], value);
         packed

@@ -76,7 +76,8 @@ pub(crate) fn spread(resample: Resample, (x, from): (&[f32], &Layout), (out, to)
 /// The gradient of [`spread`]: adds to that of `x`, `to`, what that of the copy, `from`, says; neither has a halo.
 pub(crate) fn gather(resample: Resample, (d, from): (&[f32], &Layout), (d_x, to): (&mut [f32], &Layout)) {
     let channels = to.channels;
-    let add = |to: &mut [f32], from: &[f32], times: f32| to.iter_mut().zip(from).for_each(|(to, d)| *to += times * d);
+    let add =
+        |to: &mut [f32], from: &[f32], times: f32| to.iter_mut().zip(from).for_each(|(to, d)| *to += times * d);
     match resample {
         Resample::Keep => add(d_x, &d[..to.len()], 1.0),
         Resample::Double => {

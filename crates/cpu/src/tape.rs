@@ -34,12 +34,34 @@ pub(crate) struct Layer {
 #[derive(Clone, Debug)]
 pub(crate) enum Work {
     /// The picture, each value times `scale` plus `shift`.
-    Input { scale: f32, shift: f32 },
-    Spread { x: Value, resample: Resample },
-    Join { a: Value, b: Value },
-    Norm { x: Value, norm: Norm },
-    Conv { x: Value, conv: Conv, shift: Option<Modulation>, residual: Option<Value>, scale: f32 },
-    Attend { qkv: Value, heads: usize, width: usize },
+    Input {
+        scale: f32,
+        shift: f32,
+    },
+    Spread {
+        x: Value,
+        resample: Resample,
+    },
+    Join {
+        a: Value,
+        b: Value,
+    },
+    Norm {
+        x: Value,
+        norm: Norm,
+    },
+    Conv {
+        x: Value,
+        conv: Conv,
+        shift: Option<Modulation>,
+        residual: Option<Value>,
+        scale: f32,
+    },
+    Attend {
+        qkv: Value,
+        heads: usize,
+        width: usize,
+    },
 }
 
 /// A group normalisation with what follows it.
@@ -182,7 +204,7 @@ impl Tape {
 }
 
 impl Work {
-    /// The values that the layer reads.
+    /// The values that the layer reads, each once.
     pub(crate) fn reads(&self) -> impl Iterator<Item = Value> {
         let (first, second) = match self {
             Work::Input { .. } => (None, None),
@@ -191,6 +213,6 @@ impl Work {
             Work::Conv { x, residual, .. } => (Some(*x), *residual),
             Work::Attend { qkv, .. } => (Some(*qkv), None),
         };
-        first.into_iter().chain(second)
+        first.into_iter().chain(second.filter(|second| Some(*second) != first))
     }
 }

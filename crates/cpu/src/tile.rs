@@ -59,7 +59,10 @@ pub(crate) struct Finish<'a> {
 pub(crate) enum Start<'a> {
     Zero,
     /// A row of `pitch` values for each picture.
-    Rows { values: &'a [f32], pitch: usize },
+    Rows {
+        values: &'a [f32],
+        pitch: usize,
+    },
     /// What the result holds already.
     Result,
 }

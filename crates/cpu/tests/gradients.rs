@@ -3,7 +3,9 @@
 mod common;
 
 use common::numbers;
-use ddim_cpu::{Activation, Conv, Halo, Isa, Modulation, Network, Norm, Order, Parameter, Part, Resample, Rows, Tape, Value};
+use ddim_cpu::{
+    Activation, Conv, Halo, Isa, Modulation, Network, Norm, Order, Parameter, Part, Resample, Rows, Tape, Value,
+};
 
 /// A tape with the sizes of its parameters and the widths of its modulations.
 #[derive(Default)]

@@ -3,7 +3,9 @@
 mod common;
 
 use common::numbers;
-use ddim_cpu::{Activation, Conv, Halo, Isa, Modulation, Network, Norm, Order, Parameter, Part, Resample, Rows, Tape};
+use ddim_cpu::{
+    Activation, Conv, Halo, Isa, Modulation, Network, Norm, Order, Parameter, Part, Resample, Rows, Tape,
+};
 
 fn farthest(a: &[f32], b: &[f64]) -> f64 {
     assert_eq!(a.len(), b.len());
@@ -30,9 +32,12 @@ fn convolved(case: &Case, x: &[f32], weight: &[f32], bias: &[f32], shift: &[f32]
         for o in 0..to {
             for (y, z) in (0..oh).flat_map(|y| (0..ow).map(move |z| (y, z))) {
                 let mut sum = f64::from(bias[o]) + f64::from(shift[k * to + o]);
-                for (i, ky, kx) in (0..from).flat_map(|i| (0..kernel * kernel).map(move |t| (i, t / kernel, t % kernel))) {
+                for (i, ky, kx) in
+                    (0..from).flat_map(|i| (0..kernel * kernel).map(move |t| (i, t / kernel, t % kernel)))
+                {
                     let (iy, ix) = (y * stride + ky, z * stride + kx);
-                    let inside = (halo.before..halo.before + h).contains(&iy) && (halo.before..halo.before + w).contains(&ix);
+                    let inside = (halo.before..halo.before + h).contains(&iy)
+                        && (halo.before..halo.before + w).contains(&ix);
                     if inside {
                         let at = ((k * from + i) * h + iy - halo.before) * w + ix - halo.before;
                         sum += f64::from(x[at]) * f64::from(weight[((o * from + i) * kernel + ky) * kernel + kx]);
@@ -86,7 +91,9 @@ fn convolutions_on_odd_sizes() {
 #[test]
 fn normalisation() {
     for isa in Isa::available() {
-        for (n, channels, groups, h, w) in [(2, 6, 3, 5, 7), (1, 64, 8, 7, 7), (3, 33, 11, 1, 1), (2, 16, 8, 28, 28)] {
+        for (n, channels, groups, h, w) in
+            [(2, 6, 3, 5, 7), (1, 64, 8, 7, 7), (3, 33, 11, 1, 1), (2, 16, 8, 28, 28)]
+        {
             let x: Vec<f32> = numbers(n * channels * h * w, 5).iter().map(|x| 3.0 * x + 10.0).collect();
             let (gamma, beta) = (numbers(channels, 6), numbers(channels, 7));
             let modulation = numbers(n * 2 * channels, 8);
@@ -111,7 +118,8 @@ fn normalisation() {
                 let variance = values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / values.len() as f64;
                 for (k, x) in values.iter().enumerate() {
                     let (picture, channel) = (g / groups, g % groups * each + k / (h * w));
-                    let m = |part: usize| f64::from(modulation[picture * 2 * channels + part * channels + channel]);
+                    let m =
+                        |part: usize| f64::from(modulation[picture * 2 * channels + part * channels + channel]);
                     let y = (x - mean) / (variance + 1e-5).sqrt();
                     let y = m(0) * (y * f64::from(gamma[channel]) + f64::from(beta[channel])) + m(1);
                     expected.push(y / (1.0 + (-y).exp()));

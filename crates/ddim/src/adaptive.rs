@@ -139,9 +139,9 @@ impl Model {
             }
             let (x, conditioning) = (padded(x, rows), Conditioning::cat(&conditions));
             let out = match null {
-                None => unet.forward(x, &conditioning),
+                None => self.predict(x, &conditioning),
                 Some(_) => {
-                    let halves = unet.forward(Tensor::cat(vec![x.clone(), x], 0), &conditioning);
+                    let halves = self.predict(Tensor::cat(vec![x.clone(), x], 0), &conditioning);
                     batch.guidance.guided(halves, channels)
                 }
             };

@@ -110,10 +110,10 @@ impl Model {
             let x = padded(x, rows);
             let out = if batch.guidance.acts_at(&plan.steps()[call.index]) {
                 let halves =
-                    unet.forward(Tensor::cat(vec![x.clone(), x], 0), &conditions.step(call.index, 2 * rows));
+                    self.predict(Tensor::cat(vec![x.clone(), x], 0), &conditions.step(call.index, 2 * rows));
                 batch.guidance.guided(halves, channels)
             } else {
-                unet.forward(x, &conditions.step(call.index, rows))
+                self.predict(x, &conditions.step(call.index, rows))
             };
             if rows == n { out } else { out.slice([0..n]) }
         };

@@ -24,7 +24,7 @@ impl Model {
         Ok(move |x: Tensor<4>, time: f64| {
             let labels = if labels.is_empty() { Labels::None } else { Labels::Index(labels) };
             let unet = &self.checkpoint().unet;
-            unet.forward(x, &unet.condition(&[time], &labels, self.device()))
+            self.predict(x, &unet.condition(&[time], &labels, self.device()))
         })
     }
 }

@@ -35,8 +35,7 @@ impl Batch {
 
     /// The noisy pictures, and the targets or directions, as tensors.
     pub(crate) fn tensors(&self, device: &Device) -> (Tensor<4>, Tensor<4>) {
-        let tensor =
-            |values: &Vec<f32>| Tensor::from_data(TensorData::new(values.clone(), self.shape()), device);
+        let tensor = |values: &Vec<f32>| Tensor::from_data(TensorData::new(values.clone(), self.shape()), device);
         (tensor(&self.x_t), tensor(&self.target))
     }
 }

@@ -42,8 +42,13 @@ pub(crate) fn draw(
     let shape = [count, unet.config().in_channels, size[0], size[1]];
     let labels: Vec<usize> = (0..count).map(|index| index % columns).collect();
     let labels = if classes.is_some() { Labels::Index(&labels) } else { Labels::None };
+    let compiled = if *device == Device::flex() { unet.compile() } else { None };
     let network = |x: Tensor<4>, call: ddim_sampler::Call| {
-        unet.forward(x, &unet.condition(&vec![call.time; count], &labels, device))
+        let conditioning = unet.condition(&vec![call.time; count], &labels, device);
+        match &compiled {
+            Some(compiled) => compiled.forward(x, &conditioning),
+            None => unet.forward(x, &conditioning),
+        }
     };
     let mut noise = PictureNoise::new(0, 0..count as u64);
     let x = noise.initial(shape, device);

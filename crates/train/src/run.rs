@@ -72,7 +72,8 @@ pub fn train(
     let schedule = scheduler.noise_schedule().map_err(RecipeError::from)?;
     let batches = Batches::new(recipe, &set, schedule, scheduler.prediction());
     let loss = Loss { objective: recipe.objective, prediction: scheduler.prediction() };
-    let mut shards = Shards::new(run.unet.clone(), loss, device, recipe.shards, recipe.batch_size / recipe.shards)?;
+    let mut shards =
+        Shards::new(run.unet.clone(), loss, device, recipe.shards, recipe.batch_size / recipe.shards)?;
 
     let mut flow = observe(&TrainEvent::Started { step: run.state.optimizer.step, steps: recipe.steps });
     if run.state.optimizer.step == recipe.steps {

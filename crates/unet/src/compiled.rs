@@ -7,8 +7,8 @@ use burn::nn::conv::Conv2d;
 use burn::nn::{GroupNorm, Linear};
 use burn::tensor::{Tensor, TensorData};
 use ddim_cpu::{
-    Activation as After, Conv, Halo, Isa, Modulation as Given, Network, Norm, Order, Parameter, Part, Resample, Rows,
-    Tape, Value,
+    Activation as After, Conv, Halo, Isa, Modulation as Given, Network, Norm, Order, Parameter, Part, Resample,
+    Rows, Tape, Value,
 };
 
 use crate::attention::Attention;
@@ -180,7 +180,14 @@ impl Writer {
         Given(self.modulations - 1)
     }
 
-    fn norm(&mut self, x: Value, norm: &GroupNorm, activation: After, modulation: Option<Given>, halo: Halo) -> Value {
+    fn norm(
+        &mut self,
+        x: Value,
+        norm: &GroupNorm,
+        activation: After,
+        modulation: Option<Given>,
+        halo: Halo,
+    ) -> Value {
         let (Some(gamma), Some(beta)) = (&norm.gamma, &norm.beta) else {
             unreachable!("every group normalisation here is made with weight and bias")
         };
