@@ -39,7 +39,7 @@ fn compiled(bencher: Bencher, pictures: usize) {
     let shape = [pictures, config.in_channels, height, width];
     let x = PictureNoise::new(0, 0..pictures as u64).initial(shape, &device);
     let conditioning = unet.condition(&[500.0], &Labels::Index(&[0]), &device);
-    let fast = unet.compile().expect("SiLU");
+    let fast = unet.compile(ddim_unet::Convolution::Winograd).expect("SiLU");
     let a = unet.forward(x.clone(), &conditioning);
     let b = fast.forward(x.clone(), &conditioning);
     let off: f32 = (a.clone() - b).abs().max().into_scalar();

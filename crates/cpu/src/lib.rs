@@ -20,11 +20,12 @@ mod product;
 mod spread;
 mod tape;
 mod tile;
+mod winograd;
 
 pub use gradient::Gradients;
 pub use lanes::Isa;
 pub use layout::Halo;
-pub use network::{Cost, Network, Rows};
+pub use network::{Convolution, Cost, Network, Rows};
 pub use norm::Activation;
 pub use spread::Resample;
 pub use tape::{Conv, Modulation, Norm, Order, Parameter, Part, Tape, Value};

@@ -12,15 +12,19 @@ use crate::product::{Packed, Product, Split, product};
 use crate::spread::{channels_first, channels_last, join, spread};
 use crate::tape::{Conv, Layer, Modulation, Norm, Parameter, Tape, Value, Work};
 use crate::tile::{self, Finish, Left, Runs, Start};
+use crate::winograd::{self, Transformed};
 
 /// A network on this processor.
 pub struct Network {
     pub(crate) tape: Tape,
     pub(crate) isa: Isa,
+    convolution: Convolution,
     /// Vectors that layers read as they are: biases and the affine parts of normalisations.
     vectors: Vec<Vec<f32>>,
     /// For each layer that is a convolution.
     pub(crate) weights: Vec<Packed>,
+    /// The same for those that are done by Winograd's algorithm.
+    kernels: Vec<Transformed>,
     rooms: Mutex<Vec<Memory>>,
 }
 
@@ -33,25 +37,42 @@ pub struct Rows<'a> {
     pub rows: usize,
 }
 
+/// How 3x3 convolutions that keep the size are done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Convolution {
+    /// By Winograd's algorithm where there is enough work for it: a quarter of the multiplications, with 1.6 times the
+    /// rounding error.
+    #[default]
+    Winograd,
+    /// Every product is added up.
+    Direct,
+}
+
 /// What one thread works in.
 #[derive(Default)]
 pub(crate) struct Memory {
     pub(crate) values: Vec<f32>,
     room: Room,
+    tiles: winograd::Room,
     start: Vec<f32>,
 }
 
 /// Pictures that one thread takes through the network together: weights of the deep layers are read once for all.
 const TOGETHER: usize = 8;
 
+/// Pixels from which on a 3x3 convolution is done by Winograd's algorithm: with fewer there are more weights than work.
+const MANY: usize = 36;
+
 impl Network {
     /// Packs the weights of a tape; `parameters` are in the order that the tape numbers them in.
     ///
     /// # Panics
     /// Parameters of other sizes than the tape says.
-    pub fn new(tape: Tape, parameters: &[&[f32]], isa: Isa) -> Self {
+    pub fn new(tape: Tape, parameters: &[&[f32]], isa: Isa, convolution: Convolution) -> Self {
         let weights = vec![Packed::default(); tape.layers.len()];
-        let mut network = Network { tape, isa, vectors: Vec::new(), weights, rooms: Mutex::default() };
+        let kernels = vec![Transformed::default(); tape.layers.len()];
+        let rooms = Mutex::default();
+        let mut network = Network { tape, isa, convolution, vectors: Vec::new(), weights, kernels, rooms };
         network.load(parameters);
         network
     }
@@ -61,11 +82,15 @@ impl Network {
     /// # Panics
     /// Parameters of other sizes than the tape says.
     pub fn load(&mut self, parameters: &[&[f32]]) {
-        let isa = self.isa;
+        let (isa, by_winograd) = (self.isa, self.convolution == Convolution::Winograd);
         self.vectors = self.tape.layers.iter().map(|layer| vectors(&layer.work, parameters)).collect();
-        self.weights.par_iter_mut().zip(&self.tape.layers).for_each(|(packed, layer)| {
+        let packed = self.weights.par_iter_mut().zip(&mut self.kernels);
+        packed.zip(&self.tape.layers).for_each(|((packed, kernel), layer)| {
             if let Work::Conv { conv, .. } = &layer.work {
                 pack(isa, conv, parameters, packed);
+                if by_winograd && conv.kernel == 3 && conv.stride == 1 && conv.from >= 8 && conv.to() >= 8 {
+                    transform(isa, conv, parameters, kernel);
+                }
             }
         });
     }
@@ -189,7 +214,7 @@ impl Run<'_> {
     }
 
     fn layer(&self, k: usize, layer: &Layer, input: &[f32], memory: &mut Memory) {
-        let Memory { values, room, start } = memory;
+        let Memory { values, room, tiles, start } = memory;
         let (to, pictures) = (&self.plan.layouts[layer.output.0], self.plan.pictures);
         let (out, rest) = apart(values, self.plan, layer.output);
         let isa = self.network.isa;
@@ -226,6 +251,12 @@ impl Run<'_> {
                 let residual = residual.map(|value| rest.get(value));
                 let starts = self.starts(k, to.channels, *shift, start);
                 let finish = Finish { start: starts, residual, scale: *scale };
+                let kernel = &self.network.kernels[k];
+                if kernel.is_there() && to.pixels() >= MANY {
+                    let (x, out) = ((x, from), (out, to));
+                    winograd::convolve(isa, self.split, x, kernel, finish, pictures, tiles, out);
+                    return;
+                }
                 let left = left(x, from, conv, to.height, to.width);
                 let work = Product { left, right: &self.network.weights[k], finish, rows: pictures * to.pixels() };
                 product(isa, self.split, &work, out, to.channels);
@@ -323,6 +354,14 @@ pub(crate) fn left<'a>(
         runs: Runs { count: conv.kernel, pitch, len: conv.kernel * from.channels },
         step: 1,
     }
+}
+
+fn transform(isa: Isa, conv: &Conv, parameters: &[&[f32]], kernel: &mut Transformed) {
+    let columns: Vec<_> = conv.parts.iter().flat_map(|part| (0..part.to).map(move |k| (part, k))).collect();
+    kernel.fill(isa, [conv.from, conv.to()], |out, input, tap| {
+        let (part, column) = columns[out];
+        parameters[part.weight.0][part.at(column, input, tap, conv.from, 9)]
+    });
 }
 
 fn pack(isa: Isa, conv: &Conv, parameters: &[&[f32]], packed: &mut Packed) {

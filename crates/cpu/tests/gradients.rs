@@ -4,7 +4,8 @@ mod common;
 
 use common::numbers;
 use ddim_cpu::{
-    Activation, Conv, Halo, Isa, Modulation, Network, Norm, Order, Parameter, Part, Resample, Rows, Tape, Value,
+    Activation, Conv, Convolution, Halo, Isa, Modulation, Network, Norm, Order, Parameter, Part, Resample, Rows,
+    Tape, Value,
 };
 
 /// A tape with the sizes of its parameters and the widths of its modulations.
@@ -95,7 +96,7 @@ fn gradients_are_slopes() {
     for isa in Isa::available() {
         let of = |parameters: &[Vec<f32>]| {
             let slices: Vec<&[f32]> = parameters.iter().map(Vec::as_slice).collect();
-            Network::new(case.tape.clone(), &slices, isa)
+            Network::new(case.tape.clone(), &slices, isa, Convolution::Winograd)
         };
         let network = of(&parameters);
         let rows: Vec<Rows> = modulations.iter().map(|values| Rows { values, rows: 3 }).collect();

@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor};
 use ddim_checkpoint::Checkpoint;
 use ddim_sampler::{Noise, Observation, Outcome, PictureNoise};
 use ddim_schedule::{Convention, NoiseSchedule, Plan, Settings};
-use ddim_unet::{CompiledUNet, Conditioning};
+use ddim_unet::{CompiledUNet, Conditioning, Convolution};
 
 use crate::{Batch, Error, Options, Pictures, Start, device, settings};
 
@@ -75,7 +75,7 @@ impl Model {
             config.check_size(height, width)?;
         }
         let schedule = checkpoint.scheduler.noise_schedule()?;
-        let compiled = if device::is_cpu(device) { checkpoint.unet.compile() } else { None };
+        let compiled = if device::is_cpu(device) { checkpoint.unet.compile(Convolution::default()) } else { None };
         Ok(Self { checkpoint, schedule, device: device.clone(), compiled: compiled.map(Arc::new) })
     }
 

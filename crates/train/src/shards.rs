@@ -5,7 +5,7 @@ use crate::objective::Loss;
 use crate::weights::{self, Places};
 use crate::{Objective, TrainError};
 use burn::tensor::Device;
-use ddim_unet::{CompiledUNet, Labels, UNet2D};
+use ddim_unet::{CompiledUNet, Convolution, Labels, UNet2D};
 use rayon::ThreadPool;
 
 /// Computes gradients; made once a run.
@@ -36,7 +36,7 @@ impl Shards {
         let pools = (0..shards).map(pool).collect::<Result<_, _>>();
         let pools = pools.map_err(|error| TrainError::Threads { shards, reason: error.to_string() })?;
         let on_processor = *device == Device::flex() && loss.objective == Objective::Denoising;
-        let compiled = if on_processor { unet.compile() } else { None };
+        let compiled = if on_processor { unet.compile(Convolution::Direct) } else { None };
         let compiled = compiled.map(|compiled| (compiled, Places::new(&unet)));
         Ok(Shards { unet, compiled, loss, device: device.clone().autodiff(), pools, rows })
     }

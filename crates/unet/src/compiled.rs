@@ -7,8 +7,8 @@ use burn::nn::conv::Conv2d;
 use burn::nn::{GroupNorm, Linear};
 use burn::tensor::{Tensor, TensorData};
 use ddim_cpu::{
-    Activation as After, Conv, Halo, Isa, Modulation as Given, Network, Norm, Order, Parameter, Part, Resample,
-    Rows, Tape, Value,
+    Activation as After, Conv, Convolution, Halo, Isa, Modulation as Given, Network, Norm, Order, Parameter, Part,
+    Resample, Rows, Tape, Value,
 };
 
 use crate::attention::Attention;
@@ -43,7 +43,7 @@ impl UNet2D {
     /// Compiles the network for the processor, whatever device its weights are on.
     ///
     /// `None` where it has what only the tensor operations can do: dropout, or an activation other than SiLU and ReLU.
-    pub fn compile(&self) -> Option<CompiledUNet> {
+    pub fn compile(&self, convolution: Convolution) -> Option<CompiledUNet> {
         let config = self.config();
         let activation = match config.act_fn {
             Activation::Silu => After::Silu,
@@ -56,7 +56,7 @@ impl UNet2D {
         let mut writer = Writer::new(activation);
         self.write(&mut writer);
         let weights: Vec<&[f32]> = writer.weights.iter().map(Vec::as_slice).collect();
-        let network = Network::new(writer.tape, &weights, Isa::detect());
+        let network = Network::new(writer.tape, &weights, Isa::detect(), convolution);
         Some(CompiledUNet { network, config: config.clone(), ids: writer.ids })
     }
 }
