@@ -30,7 +30,7 @@ pub(crate) fn attend(
     for head in 0..heads {
         let at = |part: usize| part * inner + head * width;
         room.keys.fill(isa, [width, pixels], |place, pixel| qkv[pixel * pitch + at(1) + place]);
-        room.values.fill(isa, [pixels, width], |pixel, column| qkv[pixel * pitch + at(2) + column]);
+        room.values.fill_rows(isa, [pixels, width], |pixel| &qkv[pixel * pitch + at(2)..]);
         let queries = plain(&qkv[at(0)..], pitch, width);
         let scaled = Finish { scale, ..Finish::plain() };
         let scores = Product { left: queries, right: &room.keys, finish: scaled, rows: pixels };
@@ -115,20 +115,45 @@ with_isa! {
 #[inline(always)]
 fn softmax_body<L: Lanes>(rows: &mut [f32], len: usize) {
     for row in rows.chunks_exact_mut(len) {
-        let largest = row.iter().fold(f32::NEG_INFINITY, |a, b| if a > *b { a } else { *b });
+        let largest = L::splat(largest::<L>(row));
         let mut total = L::zero();
-        for part in row.chunks_mut(L::WIDTH) {
-            let (at, count) = (part.as_mut_ptr(), part.len());
-            // SAFETY: the part holds `count` values.
+        let mut parts = row.chunks_exact_mut(L::WIDTH);
+        for part in &mut parts {
+            // SAFETY: the part is a whole vector.
             unsafe {
-                let e = L::load_some(at, count).sub(L::splat(largest)).exp();
-                e.store_some(at, count);
-                total = total.add(if count == L::WIDTH { e } else { L::load_some(at, count) });
+                let e = L::load(part.as_ptr()).sub(largest).exp();
+                e.store(part.as_mut_ptr());
+                total = total.add(e);
             }
         }
-        let inverse = total.sum().recip();
-        for x in row {
-            *x *= inverse;
+        let rest = parts.into_remainder();
+        let (at, count) = (rest.as_mut_ptr(), rest.len());
+        // SAFETY: `count` values are left.
+        unsafe {
+            L::load_some(at, count).sub(largest).exp().store_some(at, count);
+            total = total.add(L::load_some(at, count));
+        }
+        let inverse = L::splat(total.sum().recip());
+        for part in row.chunks_mut(L::WIDTH) {
+            let (at, count) = (part.as_mut_ptr(), part.len());
+            // SAFETY: the part has `count` values.
+            unsafe { L::load_some(at, count).mul(inverse).store_some(at, count) };
         }
     }
+}
+
+/// The largest value.
+#[inline(always)]
+fn largest<L: Lanes>(row: &[f32]) -> f32 {
+    let mut largest = L::splat(f32::NEG_INFINITY);
+    let parts = row.chunks_exact(L::WIDTH);
+    let rest = parts.remainder();
+    for part in parts {
+        // SAFETY: the part is a whole vector.
+        largest = unsafe { largest.max(L::load(part.as_ptr())) };
+    }
+    let mut all = [f32::NEG_INFINITY; 16];
+    // SAFETY: no vector has more than 16 floats.
+    unsafe { largest.store(all.as_mut_ptr()) };
+    all.iter().chain(rest).fold(f32::NEG_INFINITY, |a, b| if a > *b { a } else { *b })
 }

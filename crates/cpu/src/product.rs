@@ -55,12 +55,34 @@ impl Packed {
         let panel = isa.panel();
         *self = Packed { places, columns, panel, values: std::mem::take(&mut self.values) };
         self.values.clear();
+        self.values.resize(columns.div_ceil(panel) * panel * places, 0.0);
+        let mut start = 0;
         for first in (0..columns).step_by(panel) {
             let width = self.width(first);
+            let count = width.min(columns - first);
+            let values = &mut self.values[start..start + width * places];
+            // Column by column: where the matrix comes from a transpose, that reads along its rows.
+            for column in 0..count {
+                for (place, row) in values.chunks_exact_mut(width).enumerate() {
+                    row[column] = value(place, first + column);
+                }
+            }
+            start += width * places;
+        }
+        self.values.truncate(start);
+    }
+
+    /// Packs rows that lie together: row `place` is the beginning of `row(place)`.
+    pub(crate) fn fill_rows<'a>(&mut self, isa: Isa, [places, columns]: [usize; 2], row: impl Fn(usize) -> &'a [f32]) {
+        let panel = isa.panel();
+        *self = Packed { places, columns, panel, values: std::mem::take(&mut self.values) };
+        self.values.clear();
+        for first in (0..columns).step_by(panel) {
+            let width = self.width(first);
+            let count = width.min(columns - first);
             for place in 0..places {
-                let columns = first..columns.min(first + width);
-                self.values.extend(columns.clone().map(|column| value(place, column)));
-                self.values.resize(self.values.len() + width - columns.len(), 0.0);
+                self.values.extend_from_slice(&row(place)[first..first + count]);
+                self.values.resize(self.values.len() + width - count, 0.0);
             }
         }
     }
