@@ -147,20 +147,30 @@ fn checkpoint_does_not_sample() {
 
 #[test]
 fn eval_knows_tensors_schedules_and_the_sampler() {
-    assert_eq!(dependencies("eval"), ["burn", "ddim-sampler", "ddim-schedule", "thiserror"]);
+    assert_eq!(dependencies("eval"), ["burn", "ddim-data", "ddim-sampler", "ddim-schedule", "thiserror"]);
     assert_code_absent("crates/eval/src", &["std::fs", "File::"]);
 }
 
 #[test]
+fn features_know_pictures_and_weight_files_only() {
+    assert_code_absent("crates/features/src", &["std::fs", "File::"]);
+    assert_no_dependency("features", |name| {
+        matches!(name, "ddim" | "ddim-sampler" | "ddim-schedule" | "ddim-unet" | "ddim-train")
+    });
+}
+
+#[test]
 fn libraries_choose_no_device() {
-    for library in ["unet", "sampler", "data", "train", "eval"] {
+    for library in ["unet", "sampler", "data", "train", "eval", "features"] {
         assert_code_absent(&format!("crates/{library}/src"), &DEVICE_CONSTRUCTORS);
     }
 }
 
 #[test]
 fn only_the_command_line_prints_and_parses_arguments() {
-    for library in ["schedule", "unet", "sampler", "kernels", "checkpoint", "data", "train", "eval", "ddim"] {
+    let arithmetic = ["schedule", "unet", "sampler", "kernels"];
+    let around = ["checkpoint", "data", "train", "eval", "features", "ddim"];
+    for library in [arithmetic.as_slice(), &around].concat() {
         assert_code_absent(&format!("crates/{library}/src"), &PRINTING);
         assert_no_dependency(library, |name| matches!(name, "clap" | "indicatif" | "tracing-subscriber"));
     }
@@ -174,7 +184,7 @@ fn the_command_line_holds_no_formula() {
 
 #[test]
 fn randomness_is_an_argument() {
-    for library in ["unet", "sampler", "ddim", "checkpoint", "eval"] {
+    for library in ["unet", "sampler", "ddim", "checkpoint", "eval", "features"] {
         assert_code_absent(
             &format!("crates/{library}/src"),
             &[".seed(", "thread_rng", "from_entropy", "SystemTime"],

@@ -5,11 +5,11 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use burn::tensor::{Device, Tensor, TensorData};
 use ddim::Start;
+use ddim_checkpoint::fingerprint;
 use ddim_data::Picture;
 use ddim_schedule::PixelRounding;
 
 use crate::args::{EditArgs, PlanArgs, SampleArgs};
-use crate::fingerprint::fingerprint;
 use crate::images::{Colour, Fit, Images};
 
 /// How much of a picture is changed when nothing says otherwise: its outline stays, its details do not.

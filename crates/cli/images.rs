@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use burn::tensor::{Device, Tensor, TensorData};
+use ddim_checkpoint::fingerprint;
 use ddim_data::{ImageSet, Picture};
 
 pub(crate) use self::fit::{Colour, Fit};
 use crate::args::PictureArgs;
-use crate::fingerprint::fingerprint;
 
 /// Pictures of the model's shape, as numbers.
 ///

@@ -13,7 +13,6 @@ mod editing;
 mod encode;
 mod eval;
 mod files;
-mod fingerprint;
 mod images;
 mod inspect;
 mod interpolate;

@@ -5,11 +5,10 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use burn::tensor::Device;
-use ddim_checkpoint::SchedulerConfig;
+use ddim_checkpoint::{SchedulerConfig, fingerprint};
 use ddim_schedule::Convention;
 
 use crate::args::ModelArgs;
-use crate::fingerprint::fingerprint;
 use crate::plan::{Meaning, Training};
 use crate::tuned::Home;
 

@@ -6,12 +6,11 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use burn::tensor::{Device, Tensor, TensorData};
+use ddim_checkpoint::fingerprint;
 use ddim_sampler::GivenNoise;
 use ddim_schedule::{Plan, StepNoise};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::{Value, json};
-
-use crate::fingerprint::fingerprint;
 
 /// The tensor that a run starts from.
 pub(crate) const INITIAL: &str = "initial_noise";

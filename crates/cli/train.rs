@@ -6,7 +6,11 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use anyhow::Context;
-use ddim_train::{Recipe, TrainEvent, Trained};
+use burn::tensor::Device;
+use ddim_data::ImageSet;
+use ddim_train::{
+    Accuracy, ClassifierRecipe, Images, Recipe, RecipeError, Shown, TrainError, TrainEvent, Trained,
+};
 use indicatif::ProgressBar;
 use serde_json::json;
 
@@ -19,39 +23,88 @@ use crate::{Ending, device, progress};
 /// # Errors
 /// When the recipe, the images or the folder are refused, or training fails.
 pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<Ending> {
+    if args.classifier { classifier(args) } else { diffusion(args) }
+}
+
+/// A diffusion model.
+fn diffusion(args: &TrainArgs) -> anyhow::Result<Ending> {
+    let file = args.recipe.as_deref().context("--recipe: name a file")?;
+    let mut recipe = read_recipe(file, Recipe::from_json)?;
+    recipe.objective = args.objective.unwrap_or(recipe.objective);
+    recipe.images = args.images.unwrap_or(recipe.images);
+    supervise(args, recipe.steps, |set, device, observe| {
+        ddim_train::train(&recipe, set, &args.out, device, observe)
+    })
+}
+
+/// A classifier, by default of all images but the last twelfth, which judges it.
+fn classifier(args: &TrainArgs) -> anyhow::Result<Ending> {
+    let recipe = args.recipe.as_deref().map(|file| read_recipe(file, ClassifierRecipe::from_json)).transpose()?;
+    let steps = recipe.as_ref().map_or_else(ClassifierRecipe::default, Clone::clone).training.steps;
+    supervise(args, steps, |set, device, observe| {
+        let mut recipe = recipe.clone().unwrap_or_else(|| ClassifierRecipe {
+            images: Images::without_the_last(set.len()),
+            ..ClassifierRecipe::default()
+        });
+        recipe.images = args.images.unwrap_or(recipe.images);
+        ddim_train::train_classifier(&recipe, set, &args.out, device, observe)
+    })
+}
+
+type Observer<'a> = &'a mut dyn FnMut(&TrainEvent) -> ControlFlow<()>;
+
+/// Opens images and device, and shows how `train` goes.
+fn supervise(
+    args: &TrainArgs,
+    steps: u64,
+    train: impl FnOnce(&ImageSet, &Device, Observer) -> Result<Trained, TrainError>,
+) -> anyhow::Result<Ending> {
     let interrupt = Interrupt::install()?;
-    let recipe = read_recipe(&args.recipe)?;
-    let recipe = Recipe { objective: args.objective.unwrap_or(recipe.objective), ..recipe };
     let images = ddim_data::open(&args.data).context("--data")?;
     let device = device::choose(args.device.device)?;
     tracing::info!("device: {}", device.description);
     tracing::info!("images: {} of {} in {}", images.len(), size(images.shape), args.data.display());
 
-    let bar = progress::bar(recipe.steps, "steps");
-    let mut last_loss = None;
-    let trained = ddim_train::train(&recipe, &images, &args.out, &device.device, |event| {
+    let bar = progress::bar(steps, "steps");
+    let mut last = Last::default();
+    let trained = train(&images, &device.device, &mut |event| {
         show(event, &bar);
-        if let TrainEvent::Step { smoothed_loss, .. } = event {
-            last_loss = Some(*smoothed_loss);
-        }
+        last.hear(event);
         if interrupt.requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     bar.finish_and_clear();
     match trained? {
         Trained::Stopped { step } => {
-            tracing::warn!("{}", how_to_go_on(step, recipe.steps, &args.out));
+            tracing::warn!("{}", how_to_go_on(step, steps, &args.out));
             Ok(Ending::Interrupted)
         }
         Trained::Finished { model } => {
-            report(args, &recipe, &model, last_loss)?;
+            report(args, steps, &model, last)?;
             Ok(Ending::Done)
         }
     }
 }
 
-fn read_recipe(file: &Path) -> anyhow::Result<Recipe> {
+/// What was heard last; a run that was finished before has no step to tell a loss.
+#[derive(Debug, Default)]
+struct Last {
+    loss: Option<f64>,
+    accuracy: Option<Accuracy>,
+}
+
+impl Last {
+    fn hear(&mut self, event: &TrainEvent) {
+        match event {
+            TrainEvent::Step { smoothed_loss, .. } => self.loss = Some(*smoothed_loss),
+            TrainEvent::Saved { shown: Shown::Accuracy(accuracy), .. } => self.accuracy = Some(*accuracy),
+            TrainEvent::Started { .. } | TrainEvent::Saved { .. } => {}
+        }
+    }
+}
+
+fn read_recipe<R>(file: &Path, parse: impl Fn(&str) -> Result<R, RecipeError>) -> anyhow::Result<R> {
     let text = fs::read_to_string(file).with_context(|| format!("--recipe {}", file.display()))?;
-    Recipe::from_json(&text).with_context(|| format!("--recipe {}", file.display()))
+    parse(&text).with_context(|| format!("--recipe {}", file.display()))
 }
 
 fn size([height, width, channels]: [usize; 3]) -> String {
@@ -72,10 +125,15 @@ fn show(event: &TrainEvent, bar: &ProgressBar) {
             bar.set_position(*step);
             bar.set_message(format!("loss {smoothed_loss:.5}, {images_per_second:.0} images/s"));
         }
-        TrainEvent::Saved { step, samples } => {
-            // Read first: the bar is locked while it is suspended.
+        TrainEvent::Saved { step, shown } => {
+            // Read first: the bar is locked while it is suspended. A run that was finished before has taken no step.
             let message = bar.message();
-            bar.suspend(|| tracing::info!("step {step}: {message}; samples in {}", samples.display()));
+            let speed = if message.is_empty() { message } else { format!("{message}; ") };
+            let shown = match shown {
+                Shown::Samples(file) => format!("samples in {}", file.display()),
+                Shown::Accuracy(accuracy) => accuracy.to_string(),
+            };
+            bar.suspend(|| tracing::info!("step {step}: {speed}{shown}"));
         }
     }
 }
@@ -91,16 +149,20 @@ fn how_to_go_on(step: u64, steps: u64, out: &Path) -> String {
     }
 }
 
-/// Says where the model is, and in JSON its last loss too; a run that was finished before has no step to tell it.
-fn report(args: &TrainArgs, recipe: &Recipe, model: &Path, loss: Option<f64>) -> anyhow::Result<()> {
+/// Says where the model is, and in JSON what was heard last too.
+fn report(args: &TrainArgs, steps: u64, model: &Path, last: Last) -> anyhow::Result<()> {
     let text = if args.json {
-        let mut ending = json!({ "model": model, "steps": recipe.steps });
-        if let Some(loss) = loss {
+        let mut ending = json!({ "model": model, "steps": steps });
+        if let Some(loss) = last.loss {
             ending["loss"] = loss.into();
+        }
+        if let Some(Accuracy { right, of }) = last.accuracy {
+            ending["held_out"] = json!({ "images": of, "right": right });
         }
         format!("{ending:#}\n")
     } else {
-        format!("{}\n", model.display())
+        let accuracy = last.accuracy.map(|accuracy| format!("{accuracy}\n")).unwrap_or_default();
+        format!("{accuracy}{}\n", model.display())
     };
     io::stdout().write_all(text.as_bytes())?;
     Ok(())

@@ -121,6 +121,16 @@ pub enum CheckpointError {
         /// Every missing, unused and misshapen tensor.
         report: Box<Report>,
     },
+    /// The tensors are not those of the one network that was asked for.
+    #[error("{} holds another network than {architecture}:\n{report}", .path.display())]
+    OtherArchitecture {
+        /// The weight file.
+        path: PathBuf,
+        /// The network whose weights were asked for.
+        architecture: &'static str,
+        /// Every missing, unused and misshapen tensor.
+        report: Box<Report>,
+    },
     /// No embedded model has this name.
     #[error("no embedded model is called {name:?}; there are: {known}")]
     NotEmbedded {

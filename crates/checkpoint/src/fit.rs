@@ -4,22 +4,24 @@ use std::collections::BTreeSet;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
-use ddim_unet::UNet2D;
 
 use crate::error::CheckpointError;
 use crate::report::{Misshapen, Report};
 use crate::weights::{Stored, Weights};
 
 /// A parameter of a network under its name and shape in PyTorch.
-pub(crate) struct Slot {
-    pub(crate) name: String,
-    pub(crate) shape: Vec<usize>,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// Its name, parts separated by dots.
+    pub name: String,
+    /// Its shape; a matrix of a linear layer is `[out, in]`.
+    pub shape: Vec<usize>,
 }
 
 /// The parameters of a network, in its own order. Nothing is initialised by looking.
-pub(crate) fn slots(unet: &UNet2D) -> Vec<Slot> {
+pub(crate) fn slots(network: &impl Module) -> Vec<Slot> {
     let mut slots = Slots { place: ModulePath::default(), slots: Vec::new() };
-    unet.visit(&mut slots);
+    network.visit(&mut slots);
     slots.slots
 }
 
@@ -43,19 +45,20 @@ pub(crate) fn compare(slots: &[Slot], weights: &Weights) -> Report {
     report
 }
 
-/// Puts the tensors into the network.
+/// Puts the tensors of a file into a network whose parameters have the same names and shapes. Parameters are lazy: one
+/// that the file lacks is never allocated.
 ///
 /// # Errors
 /// Tensors that are missing, left over, misshapen, or cannot be read.
-pub(crate) fn fill(unet: UNet2D, weights: &Weights) -> Result<UNet2D, CheckpointError> {
-    let report = compare(&slots(&unet), weights);
+pub fn fill<M: Module>(network: M, weights: &Weights) -> Result<M, CheckpointError> {
+    let report = compare(&slots(&network), weights);
     if !report.is_clean() {
         return Err(CheckpointError::Mismatch { path: weights.path().into(), report: Box::new(report) });
     }
     let mut filler = Filler { place: ModulePath::default(), weights, fault: None };
-    let unet = unet.map(&mut filler);
+    let network = network.map(&mut filler);
     match filler.fault {
-        None => Ok(unet),
+        None => Ok(network),
         Some(fault) => Err(fault),
     }
 }
@@ -67,9 +70,9 @@ pub(crate) struct Filled {
 }
 
 /// All parameters with their values.
-pub(crate) fn values(unet: &UNet2D) -> Vec<Filled> {
+pub(crate) fn values(network: &impl Module) -> Vec<Filled> {
     let mut reader = Reader { place: ModulePath::default(), filled: Vec::new() };
-    unet.visit(&mut reader);
+    network.visit(&mut reader);
     reader.filled
 }
 

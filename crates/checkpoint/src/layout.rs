@@ -29,7 +29,7 @@ const WEIGHT_ENDINGS: [&str; 5] = ["safetensors", "bin", "pt", "pth", "ckpt"];
 const MAX_CONFIG: u64 = 64 << 10;
 
 /// The largest JSON file with a list in it: some 400,000 betas or names of classes.
-const MAX_LISTS: u64 = 8 << 20;
+pub(crate) const MAX_LISTS: u64 = 8 << 20;
 
 /// A model folder that exists.
 pub(crate) struct Layout {
@@ -168,7 +168,7 @@ pub(crate) fn previous(folder: &Path) -> Option<PathBuf> {
     Some(folder.with_file_name(name))
 }
 
-fn read_text(path: PathBuf, limit: u64) -> Result<Text, CheckpointError> {
+pub(crate) fn read_text(path: PathBuf, limit: u64) -> Result<Text, CheckpointError> {
     let open = |path: &Path| {
         let file = File::open(path)?;
         let size = file.metadata()?.len();

@@ -45,9 +45,12 @@
 mod card;
 mod embedded;
 mod error;
+mod fingerprint;
 mod fit;
+mod folder;
 mod inspect;
 mod layout;
+mod legacy;
 mod names;
 mod pickle;
 mod read;
@@ -66,13 +69,17 @@ use ddim_unet::UNet2D;
 pub use card::Card;
 pub use embedded::{embedded, embedded_names, embedded_tuned, embedded_weights, inspect_embedded};
 pub use error::{CheckpointError, SchedulerConfigError};
+pub use fingerprint::fingerprint;
+pub use fit::{Slot, fill};
+pub use folder::{read_text, write_folder, write_text};
 pub use inspect::{Block, Inspection, inspect};
 pub use read::{load, load_with_scheduler};
 pub use report::{Misshapen, Report};
 pub use scheduler::SchedulerConfig;
 pub use scheduler_names::{BetaScheduleName, PredictionType, SchedulerClass, TimestepSpacing, VarianceType};
 pub use tuned::{TunedEntry, TunedSteps, tuned};
-pub use write::save;
+pub use weights::Weights;
+pub use write::{save, weights_fingerprint, write_weights};
 
 /// A model: a network, its noise schedule, and what it draws.
 #[derive(Clone, Debug)]

@@ -1,18 +1,19 @@
 //! Weights in PyTorch's archives (`.bin`, `.pt`, `.pth`, `.ckpt`), read without running what is in them.
 //!
 //! The pickle is interpreted by `pytorch-reader` (part of burn-store), which rebuilds tensors and nothing else. What it
-//! does not bound is checked here first: it keeps about a hundred bytes for each byte of the pickle, and
-//! a compressed pickle can be a thousand times larger than the file. `torch.save` never compresses, so
-//! compression is refused, and the pickle of a UNet is small, so a large one is refused too.
+//! does not bound is checked here first, and in `legacy` for files from before PyTorch 1.6: it keeps about a hundred
+//! bytes for each byte of the pickle, and a compressed pickle can be a thousand times larger than the file. `torch.save`
+//! never compresses, so compression is refused, and the pickle of a UNet is small, so a large one is refused too.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use burn::store::pytorch_reader::{DType, PytorchReader, Tensor};
 
 use crate::error::CheckpointError;
+use crate::legacy;
 use crate::weights::{Place, Stored};
 
 /// The largest pickle read. It takes about 250 bytes for each tensor, so this is some 16,000 tensors.
@@ -24,7 +25,12 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Stored>, CheckpointError> {
     let io_error = |source| CheckpointError::Io { path: path.into(), source };
     let file = File::open(path).map_err(io_error)?;
     let len = file.metadata().map_err(io_error)?.len();
-    check_archive(BufReader::new(file)).map_err(broken)?;
+    let mut file = BufReader::new(file);
+    let checked = match file.fill_buf().map_err(io_error)?.starts_with(legacy::MAGIC) {
+        true => legacy::check(file, MAX_PICKLE),
+        false => check_archive(file),
+    };
+    checked.map_err(broken)?;
     // The reader is meant not to panic; if a file makes it, that is the file's fault and not the caller's.
     let reader = catch_unwind(AssertUnwindSafe(|| PytorchReader::new(path)))
         .map_err(|_| broken("the PyTorch archive is damaged in a way that its reader does not know".into()))?
@@ -90,9 +96,11 @@ fn check_archive(mut file: impl Read) -> Result<(), String> {
     if !window[..held].starts_with(b"PK\x03\x04") {
         return Err(match window[..held].starts_with(b"version ") {
             true => "this is a Git LFS pointer, not the weights: fetch them with `git lfs pull`".into(),
-            false => "this is not an archive of PyTorch 1.6 or later: load it in PyTorch and save it again \
-                      with torch.save, or as safetensors"
-                .into(),
+            false => {
+                "this is neither an archive of PyTorch 1.6 or later nor a file of an earlier one: load it in \
+                      PyTorch and save it again with torch.save, or as safetensors"
+                    .into()
+            }
         });
     }
     loop {

@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{bf16, f16};
 
 use crate::error::CheckpointError;
+use crate::fit::{self, Slot};
 use crate::{names, pickle, safetensors_header};
 
 /// An open weight file whose header has been checked. Tensors are under the names of today's diffusers.
-pub(crate) struct Weights {
+pub struct Weights {
     path: PathBuf,
     source: Source,
     tensors: BTreeMap<String, Stored>,
@@ -46,7 +47,10 @@ enum Source {
 
 impl Weights {
     /// Opens a file and reads its header: safetensors, or a PyTorch archive by its ending.
-    pub(crate) fn open(path: &Path) -> Result<Self, CheckpointError> {
+    ///
+    /// # Errors
+    /// A file that cannot be read, or whose header is broken or lies.
+    pub fn open(path: &Path) -> Result<Self, CheckpointError> {
         let is_pickle = path.extension().is_some_and(|ending| ending != "safetensors");
         if is_pickle {
             let tensors = pickle::read(path)?;
@@ -60,7 +64,10 @@ impl Weights {
     }
 
     /// The same for a safetensors file that is part of the program; `path` is for messages.
-    pub(crate) fn in_memory(path: &Path, bytes: &'static [u8]) -> Result<Self, CheckpointError> {
+    ///
+    /// # Errors
+    /// A header that is broken or lies.
+    pub fn in_memory(path: &Path, bytes: &'static [u8]) -> Result<Self, CheckpointError> {
         let tensors = header(path, bytes, bytes.len() as u64)?;
         Self::new(path, Source::Memory(bytes), tensors)
     }
@@ -74,13 +81,47 @@ impl Weights {
         Ok(Self { path: path.into(), source, tensors })
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// The tensors by today's name.
     pub(crate) fn tensors(&self) -> &BTreeMap<String, Stored> {
         &self.tensors
+    }
+
+    /// Whether the file holds these tensors and no other; the names of `ignored` may be there or not.
+    ///
+    /// # Errors
+    /// [`CheckpointError::OtherArchitecture`], which lists what is missing, left over or misshapen.
+    pub fn expect(
+        &self,
+        architecture: &'static str,
+        slots: &[Slot],
+        ignored: impl Fn(&str) -> bool,
+    ) -> Result<(), CheckpointError> {
+        let mut report = fit::compare(slots, self);
+        report.unused.retain(|name| !ignored(name));
+        match report.is_clean() {
+            true => Ok(()),
+            false => Err(CheckpointError::OtherArchitecture {
+                path: self.path.clone(),
+                architecture,
+                report: Box::new(report),
+            }),
+        }
+    }
+
+    /// The values of the tensor of that name, row-major.
+    ///
+    /// # Errors
+    /// A type that holds no real numbers, a value that is not finite, a file that cannot be read.
+    ///
+    /// # Panics
+    /// When [`expect`](Self::expect) has not found the tensor.
+    pub fn read(&self, name: &str) -> Result<Vec<f32>, CheckpointError> {
+        self.values(&self.tensors[name])
     }
 
     /// The values of one tensor, row-major.

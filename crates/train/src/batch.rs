@@ -1,7 +1,7 @@
 //! From pictures to what the network is shown and what it should say.
 
 use crate::draw::{Draws, Purpose};
-use crate::{Flip, Objective, Recipe};
+use crate::{Flip, Objective, Recipe, TrainError};
 use burn::tensor::{Device, Tensor, TensorData};
 use ddim_data::ImageSet;
 use ddim_sampler::{fill_normals, fill_signs};
@@ -43,6 +43,8 @@ impl Batch {
 /// Makes the batches of a run.
 pub(crate) struct Batches<'a> {
     set: &'a ImageSet,
+    /// The pictures that are used.
+    images: Range<usize>,
     schedule: NoiseSchedule,
     prediction: Prediction,
     objective: Objective,
@@ -61,10 +63,11 @@ impl<'a> Batches<'a> {
         set: &'a ImageSet,
         schedule: NoiseSchedule,
         prediction: Prediction,
-    ) -> Self {
+    ) -> Result<Self, TrainError> {
         let draws = Draws::new(recipe.seed);
-        Batches {
+        Ok(Batches {
             set,
+            images: recipe.images.of(set.len())?,
             schedule,
             prediction,
             objective: recipe.objective,
@@ -74,7 +77,7 @@ impl<'a> Batches<'a> {
             flip: recipe.flip,
             null_class: recipe.class_count(),
             label_dropout: recipe.label_dropout,
-        }
+        })
     }
 
     /// Some rows of the batch of a step; the first step is 1.
@@ -89,13 +92,13 @@ impl<'a> Batches<'a> {
 
     fn append(&self, batch: &mut Batch, step: u64, row: usize) {
         let position = (step - 1) * self.batch_size as u64 + row as u64;
-        let picture = self.draws.picture(position, self.set.len());
+        let picture = self.images.start + self.draws.picture(position, self.images.len());
         let timestep = self.timestep(step, row);
         batch.times.push(timestep as f64);
         if let Some(null_class) = self.null_class {
             batch.labels.push(self.label(position, picture, null_class));
         }
-        let x0 = self.clean(picture, position);
+        let x0 = clean(self.set, self.flip, self.draws, picture, position);
         let mut eps = vec![0.0; x0.len()];
         fill_normals(self.noise_seed, position, 0, &mut eps);
         let alpha_bar = self.schedule.alpha_bar(timestep);
@@ -129,28 +132,27 @@ impl<'a> Batches<'a> {
         }
         self.set.labels.as_ref().map_or(null_class, |labels| labels[picture])
     }
+}
 
-    /// A picture as \[c, h, w\] in \[-1, 1\], perhaps mirrored.
-    fn clean(&self, picture: usize, position: u64) -> Vec<f32> {
-        let [height, width, channels] = self.set.shape;
-        let pixels = self.set.image(picture);
-        let mirrored = match self.flip {
-            Flip::None => false,
-            Flip::Horizontal => self.draws.bits(Purpose::Flip, position) & 1 == 1,
-        };
-        let mut out = Vec::with_capacity(pixels.len());
-        for channel in 0..channels {
-            for row in 0..height {
-                let at =
-                    |column: usize| f32::from(pixels[(row * width + column) * channels + channel]) / 127.5 - 1.0;
-                match mirrored {
-                    false => out.extend((0..width).map(at)),
-                    true => out.extend((0..width).rev().map(at)),
-                }
+/// A picture as \[c, h, w\] in \[-1, 1\], perhaps mirrored where it is used `position`-th.
+pub(crate) fn clean(set: &ImageSet, flip: Flip, draws: Draws, picture: usize, position: u64) -> Vec<f32> {
+    let [height, width, channels] = set.shape;
+    let pixels = set.image(picture);
+    let mirrored = match flip {
+        Flip::None => false,
+        Flip::Horizontal => draws.bits(Purpose::Flip, position) & 1 == 1,
+    };
+    let mut out = Vec::with_capacity(pixels.len());
+    for channel in 0..channels {
+        for row in 0..height {
+            let at = |column: usize| f32::from(pixels[(row * width + column) * channels + channel]) / 127.5 - 1.0;
+            match mirrored {
+                false => out.extend((0..width).map(at)),
+                true => out.extend((0..width).rev().map(at)),
             }
         }
-        out
     }
+    out
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use ddim_checkpoint::{CheckpointError, SchedulerConfigError};
 use ddim_data::{DataError, Size};
+use ddim_eval::EvalError;
+use ddim_features::FeatureError;
 use ddim_sampler::SampleError;
 use ddim_schedule::ScheduleError;
 use ddim_unet::ConfigError;
@@ -31,6 +33,9 @@ pub enum RecipeError {
     /// The network cannot be made.
     #[error("unet: {0}")]
     UNet(#[from] ConfigError),
+    /// The classifier cannot be made.
+    #[error(transparent)]
+    Classifier(#[from] FeatureError),
     /// The noise schedule cannot be made.
     #[error("scheduler: {0}")]
     Scheduler(#[from] SchedulerConfigError),
@@ -69,6 +74,22 @@ pub enum TrainError {
         /// Channels of a picture.
         channels: usize,
     },
+    /// A selection of pictures that are not there.
+    #[error("images {first}..{end} of a set of {count}: the last index is {}; change images or --images", .count - 1)]
+    Images {
+        /// The first.
+        first: usize,
+        /// One more than the last.
+        end: usize,
+        /// How many there are.
+        count: usize,
+    },
+    /// A classifier without classes to tell apart.
+    #[error("a classifier needs the class of each picture: {problem}")]
+    Unlabelled {
+        /// What is missing, and what to do.
+        problem: String,
+    },
     /// The recipe has classes and the pictures have no labels.
     #[error(
         "the recipe has {classes} classes (unet.num_class_embeds minus one for \"any class\"), but the pictures have no \
@@ -95,6 +116,12 @@ pub enum TrainError {
     /// The model cannot be written.
     #[error("the trained model cannot be saved: {0}")]
     Model(#[from] CheckpointError),
+    /// The classifier cannot be made or written.
+    #[error("classifier: {0}")]
+    Classifier(#[from] FeatureError),
+    /// The half-trained classifier gives no numbers.
+    #[error("classifier: {0}")]
+    Features(#[from] EvalError),
     /// Pictures cannot be drawn with the half-trained model.
     #[error("sampling: {0}")]
     Sample(#[from] SampleError),

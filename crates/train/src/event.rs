@@ -28,11 +28,39 @@ pub enum TrainEvent {
         /// Until the last step, at that speed.
         time_left: Duration,
     },
-    /// Checkpoint, sample grid and model were written.
+    /// Checkpoint and model were written.
     Saved {
         /// Steps taken.
         step: u64,
-        /// The sample grid.
-        samples: PathBuf,
+        /// How good the model is by now.
+        shown: Shown,
     },
+}
+
+/// What tells how good a half-trained model is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shown {
+    /// A grid of pictures that it drew.
+    Samples(PathBuf),
+    /// How many pictures that a classifier was not trained on it has named.
+    Accuracy(Accuracy),
+}
+
+/// Pictures that were named rightly, of those that were held out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Accuracy {
+    /// How many were named rightly.
+    pub right: usize,
+    /// How many there are; 0 when all pictures are trained on.
+    pub of: usize,
+}
+
+impl std::fmt::Display for Accuracy {
+    /// `92.30 % of 5000 held-out pictures`
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.of {
+            0 => f.write_str("no pictures are held out to judge it by"),
+            of => write!(f, "{:.2} % of {of} held-out pictures", 100.0 * self.right as f64 / of as f64),
+        }
+    }
 }

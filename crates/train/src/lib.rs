@@ -4,10 +4,15 @@
 //! run that was killed goes on where its last checkpoint stands, with the same loss curve. It reports through
 //! [`TrainEvent`]s to an observer, which may stop it.
 
+mod backward;
 mod batch;
+mod classification;
+mod classifier_recipe;
+mod diffusion;
 mod draw;
 mod error;
 mod event;
+mod images;
 mod log;
 mod objective;
 mod optimizer;
@@ -16,13 +21,19 @@ mod recipe;
 mod run;
 mod shards;
 mod state;
+mod training;
 mod weights;
 
 #[cfg(test)]
 mod testing;
 
+pub use classification::train_classifier;
+pub use classifier_recipe::ClassifierRecipe;
+pub use diffusion::train;
 pub use error::{RecipeError, TrainError};
-pub use event::TrainEvent;
+pub use event::{Accuracy, Shown, TrainEvent};
+pub use images::Images;
 pub use objective::Objective;
-pub use recipe::{Decay, Flip, Recipe};
-pub use run::{Trained, train};
+pub use recipe::{Flip, Recipe};
+pub use run::Trained;
+pub use training::{Decay, Training};

@@ -1,6 +1,6 @@
 //! AdamW, gradient clipping and the moving average, on lists of numbers.
 
-use crate::Recipe;
+use crate::Training;
 
 /// Weights, their moving average, and what AdamW remembers.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,20 +27,20 @@ impl Optimizer {
     }
 
     /// One step of AdamW (Loshchilov and Hutter 2019, algorithm 2) with the gradient, whose [`norm`] is given, scaled
-    /// down to [`Recipe::clip_norm`], and then one of the moving average.
-    pub(crate) fn update(&mut self, recipe: &Recipe, gradient: &[f32], norm: f64) {
+    /// down to [`Training::clip_norm`], and then one of the moving average.
+    pub(crate) fn update(&mut self, training: &Training, gradient: &[f32], norm: f64) {
         assert_eq!(gradient.len(), self.weights.len(), "one number of the gradient for each weight");
         self.step += 1;
-        let [beta1, beta2] = recipe.betas;
-        let rate = recipe.learning_rate_at(self.step);
+        let [beta1, beta2] = training.betas;
+        let rate = training.learning_rate_at(self.step);
         let correction = |beta: f64| 1.0 - beta.powf(self.step as f64);
         // rate * (mean / correction1) / (sqrt(square / correction2) + epsilon)
         let root = correction(beta2).sqrt();
         let rate_now = (rate * root / correction(beta1)) as f32;
         let epsilon = (EPSILON * root) as f32;
-        let keep_weight = (1.0 - rate * recipe.weight_decay) as f32;
-        let scale = clip_scale(norm, recipe.clip_norm);
-        let keep_average = ema_decay_at(recipe.ema_decay, self.step) as f32;
+        let keep_weight = (1.0 - rate * training.weight_decay) as f32;
+        let scale = clip_scale(norm, training.clip_norm);
+        let keep_average = ema_decay_at(training.ema_decay, self.step) as f32;
         let (beta1, beta2) = (beta1 as f32, beta2 as f32);
 
         let state = self.weights.iter_mut().zip(&mut self.average).zip(&mut self.mean).zip(&mut self.square);
@@ -85,7 +85,7 @@ mod tests {
         let mut optimizer = Optimizer::new(vec![0.5, -2.0]);
         let (mut theta, mut m, mut v) = ([0.5, -2.0], [0.0; 2], [0.0; 2]);
         for (t, gradient) in (1..).zip(&gradients) {
-            optimizer.update(&recipe, gradient, norm(gradient));
+            optimizer.update(&recipe.training(), gradient, norm(gradient));
             let length = f64::from(gradient[0]).hypot(gradient[1].into());
             for k in 0..2 {
                 let g = f64::from(gradient[k]) / length.max(1.0);
@@ -129,7 +129,7 @@ mod tests {
         let mut optimizer = Optimizer::new(vec![1.0]);
         let mut average = 1.0;
         for step in 1..=20 {
-            optimizer.update(&recipe, &[0.5], 0.5);
+            optimizer.update(&recipe.training(), &[0.5], 0.5);
             let decay = 0.4f64.min((1.0 + f64::from(step)) / (10.0 + f64::from(step)));
             average = decay * average + (1.0 - decay) * f64::from(optimizer.weights[0]);
             // 20 steps of rounding to 2^-24 of a number near 1.

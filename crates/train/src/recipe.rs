@@ -2,10 +2,11 @@
 
 mod check;
 
-use crate::{Objective, RecipeError};
+use crate::{Decay, Images, Objective, RecipeError, Training};
 use ddim_checkpoint::SchedulerConfig;
 use ddim_data::Alpha;
 use ddim_unet::UNet2DConfig;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -39,6 +40,9 @@ pub struct Recipe {
     /// The names of the classes, one for each; empty takes those that come with the pictures.
     #[serde(default)]
     pub classes: Vec<String>,
+    /// Which pictures of the set are trained on.
+    #[serde(default)]
+    pub images: Images,
     /// What becomes of an alpha channel.
     #[serde(default)]
     pub alpha: Alpha,
@@ -101,20 +105,6 @@ pub enum Flip {
     Horizontal,
 }
 
-/// The learning rate after the warm-up.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Decay {
-    /// Stays.
-    #[default]
-    Constant,
-    /// Falls to 0 at the last step along half a cosine (Loshchilov and Hutter 2017, arXiv:1608.03983, Eq. 5).
-    Cosine,
-    /// Stays, and falls to 0 in a straight line over this many last steps (Hu et al. 2024, arXiv:2404.06395,
-    /// section 4). Until they begin, `steps` can be changed in a run under way.
-    Tail(u64),
-}
-
 impl Recipe {
     /// Reads a recipe and checks that its numbers make sense.
     ///
@@ -129,7 +119,7 @@ impl Recipe {
 
     /// The text of a recipe file.
     pub fn to_json(&self) -> String {
-        format!("{:#}\n", serde_json::json!(self))
+        Settings::to_json(self)
     }
 
     /// The noise schedule.
@@ -159,32 +149,42 @@ impl Recipe {
     /// # Ok::<(), ddim_train::RecipeError>(())
     /// ```
     pub fn learning_rate_at(&self, step: u64) -> f64 {
-        if step < self.warmup_steps {
-            return self.learning_rate * step as f64 / self.warmup_steps as f64;
-        }
-        match self.decay {
-            Decay::Constant => self.learning_rate,
-            Decay::Cosine => {
-                let length = self.steps.saturating_sub(self.warmup_steps).max(1);
-                let done = (step - self.warmup_steps) as f64 / length as f64;
-                // sin^2 of the rest: 0 exactly at the end, which (1 + cos)/2 would miss by rounding.
-                let rest = (1.0 - done.min(1.0)) * std::f64::consts::FRAC_PI_2;
-                self.learning_rate * rest.sin().powi(2)
-            }
-            Decay::Tail(length) => {
-                let left = self.steps.saturating_sub(step);
-                self.learning_rate * (left as f64 / length.max(1) as f64).min(1.0)
-            }
-        }
+        self.training().learning_rate_at(step)
     }
 
-    /// The step after which the learning rate depends on how many steps there are.
-    pub(crate) fn free_until(&self) -> u64 {
-        match self.decay {
-            Decay::Constant => self.steps,
-            Decay::Cosine => 0,
-            Decay::Tail(length) => self.steps.saturating_sub(length),
+    /// The part that decides length and optimiser.
+    pub fn training(&self) -> Training {
+        Training {
+            steps: self.steps,
+            batch_size: self.batch_size,
+            shards: self.shards,
+            learning_rate: self.learning_rate,
+            warmup_steps: self.warmup_steps,
+            decay: self.decay,
+            weight_decay: self.weight_decay,
+            betas: self.betas,
+            clip_norm: self.clip_norm,
+            ema_decay: self.ema_decay,
+            seed: self.seed,
+            checkpoint_steps: self.checkpoint_steps,
         }
+    }
+}
+
+/// What the loop asks of a recipe, whatever network it is for.
+pub(crate) trait Settings: Serialize + DeserializeOwned {
+    /// Length and optimiser.
+    fn training(&self) -> Training;
+
+    /// The text of a recipe file.
+    fn to_json(&self) -> String {
+        format!("{:#}\n", serde_json::json!(self))
+    }
+}
+
+impl Settings for Recipe {
+    fn training(&self) -> Training {
+        self.training()
     }
 }
 

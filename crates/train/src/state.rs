@@ -1,7 +1,8 @@
 //! The checkpoint file: everything that a run needs to go on, in the safetensors format.
 
+use crate::TrainError;
 use crate::optimizer::Optimizer;
-use crate::{Recipe, TrainError};
+use crate::recipe::Settings;
 use ddim_data::write_whole;
 use safetensors::{Dtype, SafeTensors, View};
 use std::borrow::Cow;
@@ -23,7 +24,7 @@ const FREE: [&str; 4] = ["name", "classes", "checkpoint_steps", "card"];
 
 impl State {
     /// Writes the file whole or not at all; until the new one is complete the old one stays.
-    pub(crate) fn save(&self, path: &Path, recipe: &Recipe) -> Result<(), TrainError> {
+    pub(crate) fn save(&self, path: &Path, recipe: &impl Settings) -> Result<(), TrainError> {
         let Optimizer { step, weights, average, mean, square } = &self.optimizer;
         let tensors = [("weights", weights), ("average", average), ("mean", mean), ("square", square)];
         let tensors = tensors.map(|(name, values)| (name, Values { values, shape: [values.len()] }));
@@ -38,7 +39,7 @@ impl State {
     }
 
     /// Reads the file of a run of this recipe, whose network has `weights` weights. `None` if there is none.
-    pub(crate) fn load(path: &Path, recipe: &Recipe, weights: usize) -> Result<Option<Self>, TrainError> {
+    pub(crate) fn load(path: &Path, recipe: &impl Settings, weights: usize) -> Result<Option<Self>, TrainError> {
         // Four lists of f32, and a header that is far smaller than this.
         let Some(bytes) = read(path, weights as u64 * 16 + (1 << 20))? else { return Ok(None) };
         let not_ours = |error: safetensors::SafeTensorError| broken(path, format!("is no checkpoint: {error}"));
@@ -48,8 +49,9 @@ impl State {
         let step =
             text("step")?.parse().map_err(|error| broken(path, format!("its step is no number: {error}")))?;
         same_recipe(path, text("recipe")?, recipe, step)?;
-        if step > recipe.steps {
-            return Err(broken(path, format!("is of step {step}, the recipe ends at {}", recipe.steps)));
+        let steps = recipe.training().steps;
+        if step > steps {
+            return Err(broken(path, format!("is of step {step}, the recipe ends at {steps}")));
         }
         // Not serde_json, which reads some numbers with an error in the last bit.
         let smoothed_loss = match text("smoothed_loss")?.as_str() {
@@ -87,13 +89,12 @@ fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, TrainError> {
 
 /// Whether a checkpoint of a step was made with a recipe that computes the same: [`FREE`] keys may differ, and so may
 /// `steps` as long as the learning rate has not depended on it.
-fn same_recipe(path: &Path, made_with: &str, recipe: &Recipe, step: u64) -> Result<(), TrainError> {
-    let read = |text: &str| {
-        serde_json::from_str::<Recipe>(text).map_err(|error| broken(path, format!("its recipe: {error}")))
-    };
+fn same_recipe<R: Settings>(path: &Path, made_with: &str, recipe: &R, step: u64) -> Result<(), TrainError> {
+    let read =
+        |text: &str| serde_json::from_str::<R>(text).map_err(|error| broken(path, format!("its recipe: {error}")));
     // Both have gone through a text, so that reading it changes nothing in one that stays as it is in the other.
     let (before, recipe) = (read(made_with)?, &read(&recipe.to_json())?);
-    let steps_free = step <= before.free_until().min(recipe.free_until());
+    let steps_free = step <= before.training().free_until().min(recipe.training().free_until());
     let (before, now) = (serde_json::json!(before), serde_json::json!(recipe));
     let keys = now.as_object().into_iter().flat_map(|object| object.keys());
     let bound = keys.filter(|key| !(FREE.contains(&key.as_str()) || steps_free && *key == "steps"));
@@ -147,6 +148,7 @@ impl View for Values<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Recipe;
     use crate::testing::recipe;
     use serde_json::json;
     use tempfile::TempDir;
@@ -157,7 +159,7 @@ mod tests {
         let path = folder.path().join("train.safetensors");
         let mut optimizer = Optimizer::new(vec![1.0, -0.0, f32::MIN_POSITIVE / 2.0, 0.1]);
         let recipe = recipe(&json!({}));
-        (0..3).for_each(|_| optimizer.update(&recipe, &[1.0, 2.0, -1.0, 0.0], 0.5));
+        (0..3).for_each(|_| optimizer.update(&recipe.training(), &[1.0, 2.0, -1.0, 0.0], 0.5));
         let state = State { optimizer, smoothed_loss: Some(0.1 + 0.2) };
         state.save(&path, &recipe).expect("writable");
         (folder, path, state, recipe)

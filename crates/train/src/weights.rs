@@ -2,12 +2,11 @@
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
-use ddim_unet::UNet2D;
 use std::collections::HashMap;
 use std::ops::Range;
 
 /// All trainable weights.
-pub(crate) fn read(unet: &UNet2D) -> Vec<f32> {
+pub(crate) fn read(network: &impl Module) -> Vec<f32> {
     struct Values(Vec<f32>);
     impl ModuleVisitor for Values {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
@@ -17,7 +16,7 @@ pub(crate) fn read(unet: &UNet2D) -> Vec<f32> {
         }
     }
     let mut values = Values(Vec::new());
-    unet.visit(&mut values);
+    network.visit(&mut values);
     values.0
 }
 
@@ -25,7 +24,7 @@ pub(crate) fn read(unet: &UNet2D) -> Vec<f32> {
 pub(crate) struct Places(HashMap<ParamId, Range<usize>>);
 
 impl Places {
-    pub(crate) fn new(unet: &UNet2D) -> Self {
+    pub(crate) fn new(network: &impl Module) -> Self {
         struct Collect(HashMap<ParamId, Range<usize>>, usize);
         impl ModuleVisitor for Collect {
             fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
@@ -37,7 +36,7 @@ impl Places {
             }
         }
         let mut collect = Collect(HashMap::new(), 0);
-        unet.visit(&mut collect);
+        network.visit(&mut collect);
         Places(collect.0)
     }
 
@@ -54,7 +53,7 @@ impl Places {
 
 /// The network with other weights, each a leaf of its own on `device`: networks made by different calls share no
 /// graph, so that their gradients can be computed at the same time.
-pub(crate) fn replaced(unet: UNet2D, weights: &[f32], device: &Device) -> UNet2D {
+pub(crate) fn replaced<M: Module>(network: M, weights: &[f32], device: &Device) -> M {
     struct Replace<'a> {
         rest: &'a [f32],
         device: &'a Device,
@@ -72,11 +71,11 @@ pub(crate) fn replaced(unet: UNet2D, weights: &[f32], device: &Device) -> UNet2D
             })
         }
     }
-    unet.map(&mut Replace { rest: weights, device })
+    network.map(&mut Replace { rest: weights, device })
 }
 
 /// The gradient of each trainable weight; 0 where the loss does not depend on it. One transfer from the device.
-pub(crate) fn gradient(unet: &UNet2D, gradients: Gradients) -> Vec<f32> {
+pub(crate) fn gradient(network: &impl Module, gradients: Gradients) -> Vec<f32> {
     struct Collect {
         gradients: Gradients,
         parts: Vec<Tensor<1>>,
@@ -91,7 +90,7 @@ pub(crate) fn gradient(unet: &UNet2D, gradients: Gradients) -> Vec<f32> {
         }
     }
     let mut collect = Collect { gradients, parts: Vec::new() };
-    unet.visit(&mut collect);
+    network.visit(&mut collect);
     host(Tensor::cat(collect.parts, 0))
 }
 

@@ -7,7 +7,8 @@ fn rows(changes: &Value, set: &ImageSet, steps: u64) -> (Batch, NoiseSchedule) {
     let recipe = recipe(changes);
     let scheduler = recipe.scheduler().expect("fine");
     let schedule = scheduler.noise_schedule().expect("fine");
-    let batches = Batches::new(&recipe, set, schedule.clone(), scheduler.prediction());
+    let batches =
+        Batches::new(&recipe, set, schedule.clone(), scheduler.prediction()).expect("pictures that are there");
     let mut all = Batch::default();
     for step in 1..=steps {
         let batch = batches.rows(step, 0..recipe.batch_size);
@@ -149,7 +150,7 @@ fn the_parts_of_a_batch_are_those_of_the_whole() {
     let (recipe, set) = (recipe(&json!({ "flip": "horizontal" })), pictures(6));
     let scheduler = recipe.scheduler().expect("fine");
     let schedule = scheduler.noise_schedule().expect("fine");
-    let batches = Batches::new(&recipe, &set, schedule, scheduler.prediction());
+    let batches = Batches::new(&recipe, &set, schedule, scheduler.prediction()).expect("pictures that are there");
     let (whole, first, second) = (batches.rows(3, 0..4), batches.rows(3, 0..2), batches.rows(3, 2..4));
     assert_eq!(whole.x_t, [first.x_t, second.x_t].concat());
     assert_eq!(whole.target, [first.target, second.target].concat());

@@ -1,8 +1,7 @@
 use super::*;
-use crate::batch::Batches;
+use crate::diffusion::{Diffusion, initialised};
 use crate::optimizer::norm;
-use crate::run::initialised;
-use crate::shards::Shards;
+use crate::run::Task;
 use crate::testing::{pictures, recipe};
 use ddim_sampler::{Noise, PictureNoise};
 use serde_json::json;
@@ -79,14 +78,10 @@ fn a_network_has_the_same_two_losses_and_gradients() {
     let (set, device) = (pictures(6), Device::flex());
     let mean_of = |objective: &str, scale: f32| {
         let recipe = recipe(&json!({ "objective": objective, "batch_size": 32, "shards": 1 }));
-        let scheduler = recipe.scheduler().expect("fine");
         let (unet, weights) = initialised(&recipe, &device).expect("fine");
         let weights: Vec<f32> = weights.iter().map(|weight| weight * scale).collect();
-        let schedule = scheduler.noise_schedule().expect("fine");
-        let batches = Batches::new(&recipe, &set, schedule, scheduler.prediction());
-        let loss = Loss { objective: recipe.objective, prediction: scheduler.prediction() };
-        let mut shards = Shards::new(unet, loss, &device, 1, 32).expect("a thread");
-        let results: Vec<_> = (1..=100).map(|step| shards.gradient(&batches, step, &weights)).collect();
+        let mut task = Diffusion::new(&recipe, &set, &device, unet).expect("a thread");
+        let results: Vec<_> = (1..=100).map(|step| task.gradient(step, &weights)).collect();
         let losses: Vec<f64> = results.iter().map(|(loss, _)| *loss).collect();
         let mut gradient = vec![0.0; weights.len()];
         results.iter().for_each(|(_, part)| gradient.iter_mut().zip(part).for_each(|(g, p)| *g += p / 100.0));

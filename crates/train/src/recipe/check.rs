@@ -1,9 +1,10 @@
 //! Which recipes make sense.
 
 use super::Recipe;
+use crate::training::check;
 use crate::{RecipeError, preview};
 use ddim_unet::TimeEmbeddingType;
-use std::fmt::{Debug, Display};
+use std::fmt::Debug;
 
 impl Recipe {
     /// Whether everything makes sense, alone and together, before anything is computed.
@@ -11,36 +12,13 @@ impl Recipe {
     /// # Errors
     /// The first key that does not, its value, and what it may be.
     pub fn check(&self) -> Result<(), RecipeError> {
-        self.check_steps()?;
-        self.check_optimizer()?;
+        self.training().check()?;
+        check("label_dropout", self.label_dropout, (0.0..=1.0).contains(&self.label_dropout), "from 0 to 1")?;
+        self.images.check()?;
         self.unet.validate()?;
         self.check_network()?;
         // Also that the half-trained model can be sampled from: better known now than at the first checkpoint.
         preview::plan(&self.scheduler()?).map(|_| ())
-    }
-
-    fn check_steps(&self) -> Result<(), RecipeError> {
-        let within = |key, value: u64, least: u64, most: u64| {
-            check(key, value, (least..=most).contains(&value), format!("from {least} to {most}"))
-        };
-        within("steps", self.steps, 1, u32::MAX.into())?;
-        within("batch_size", self.batch_size as u64, 1, 1 << 16)?;
-        within("shards", self.shards as u64, 1, self.batch_size as u64)?;
-        let divisor = format!("a divisor of batch_size, which is {}", self.batch_size);
-        check("shards", self.shards, self.batch_size.is_multiple_of(self.shards), divisor)?;
-        within("warmup_steps", self.warmup_steps, 0, self.steps)?;
-        within("checkpoint_steps", self.checkpoint_steps, 1, u64::MAX)
-    }
-
-    fn check_optimizer(&self) -> Result<(), RecipeError> {
-        let rate = self.learning_rate;
-        check("learning_rate", rate, rate > 0.0 && rate <= 1.0, "above 0, at most 1")?;
-        check("weight_decay", self.weight_decay, (0.0..=1.0).contains(&self.weight_decay), "from 0 to 1")?;
-        let betas = self.betas.iter().all(|beta| (0.0..1.0).contains(beta));
-        check("betas", format!("{:?}", self.betas), betas, "two numbers from 0 up to but not 1")?;
-        check("clip_norm", self.clip_norm, self.clip_norm > 0.0, "above 0")?;
-        check("ema_decay", self.ema_decay, (0.0..1.0).contains(&self.ema_decay), "from 0 up to but not 1")?;
-        check("label_dropout", self.label_dropout, (0.0..=1.0).contains(&self.label_dropout), "from 0 to 1")
     }
 
     /// A network can be all that [`ddim_unet`] knows; training asks for more.
@@ -64,18 +42,6 @@ impl Recipe {
         };
         let kinds = format!("positional, or learned with num_train_timesteps of at least {steps}");
         check("unet.time_embedding_type", word(&unet.time_embedding_type), timed, kinds)
-    }
-}
-
-fn check(
-    key: &'static str,
-    value: impl Display,
-    fine: bool,
-    allowed: impl Into<String>,
-) -> Result<(), RecipeError> {
-    match fine {
-        true => Ok(()),
-        false => Err(RecipeError::Value { key, value: value.to_string(), allowed: allowed.into() }),
     }
 }
 

@@ -1,5 +1,8 @@
 use super::*;
+use crate::diffusion::{initialised, train};
 use crate::testing::{pictures, recipe};
+use crate::{Recipe, weights};
+use ddim_data::ImageSet;
 use serde_json::{Value, json};
 use std::fs;
 use tempfile::TempDir;
@@ -175,10 +178,11 @@ fn the_observer_hears_of_everything_in_order() {
                 assert!(smoothed_loss.is_finite() && *images_per_second > 0.0);
                 step.to_string()
             }
-            TrainEvent::Saved { step, samples } => {
+            TrainEvent::Saved { step, shown: Shown::Samples(samples) } => {
                 assert!(samples.is_file());
                 format!("saved {step}")
             }
+            TrainEvent::Saved { shown: Shown::Accuracy(_), .. } => unreachable!("no classifier"),
         });
         ControlFlow::Continue(())
     };

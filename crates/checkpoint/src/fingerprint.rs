@@ -1,7 +1,7 @@
 //! Telling whether a file is the one that an earlier run used.
 
 /// 64 bits that change with the content: FNV-1a, taken eight bytes at a time. No defence against forgery.
-pub(crate) fn fingerprint(bytes: &[u8]) -> String {
+pub fn fingerprint(bytes: &[u8]) -> String {
     let (words, rest) = bytes.as_chunks::<8>();
     let mut last = [0; 8];
     last[..rest.len()].copy_from_slice(rest);

@@ -1,0 +1,173 @@
+//! Training a classifier.
+
+use crate::batch::clean;
+use crate::diffusion::without_alpha;
+use crate::draw::Draws;
+use crate::run::{self, Task, Trained};
+use crate::shards::Shards;
+use crate::{Accuracy, ClassifierRecipe, RecipeError, Shown, TrainError, TrainEvent, weights};
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use ddim_data::{ImageSet, Picture};
+use ddim_eval::Extractor;
+use ddim_features::{Classifier, ClassifierConfig, ClassifierNetwork};
+use std::ops::{ControlFlow, Range};
+use std::path::Path;
+
+/// Trains a classifier on pictures with labels, or goes on with a run that lies in `out`: the cross entropy between
+/// the labels and the probabilities, by the same loop and with the same files as [`train`](crate::train).
+///
+/// | file in `out` | |
+/// |---|---|
+/// | `recipe.json`, `loss.csv`, `train.safetensors` | as of any run |
+/// | `model/` | `config.json` and `model.safetensors`, with the averaged weights, as of the last checkpoint |
+///
+/// The pictures that the recipe leaves out judge it at every checkpoint; how it did is told to the observer and
+/// written on its card.
+///
+/// # Errors
+/// A recipe that makes no sense, pictures without labels or of one class, a folder in use by another run, a checkpoint
+/// of another recipe, a loss that is no number, and whatever the file system refuses.
+pub fn train_classifier(
+    recipe: &ClassifierRecipe,
+    set: &ImageSet,
+    out: &Path,
+    device: &Device,
+    observe: impl FnMut(&TrainEvent) -> ControlFlow<()>,
+) -> Result<Trained, TrainError> {
+    recipe.check()?;
+    let set = without_alpha(recipe.alpha, set);
+    let labels = labels(&set)?;
+    let config = config(recipe, &set)?;
+    let network = run::seeded(recipe.training.seed, device, |device| config.init(device))?;
+    let first = weights::read(&network);
+    let training = &recipe.training;
+    let images = recipe.images.of(set.len())?;
+    let shards = Shards::new(training.shards, training.batch_size / training.shards)?;
+    let draws = Draws::new(training.seed);
+    let mut task = Classification { recipe, set: &set, labels, images, device, network, config, draws, shards };
+    run::run(&mut task, recipe, first, out, observe)
+}
+
+/// A classifier in training.
+struct Classification<'a> {
+    recipe: &'a ClassifierRecipe,
+    set: &'a ImageSet,
+    labels: &'a [usize],
+    /// The pictures that are trained on; the others are held out.
+    images: Range<usize>,
+    /// Without autodiff.
+    device: &'a Device,
+    /// Whose weights are replaced.
+    network: ClassifierNetwork,
+    config: ClassifierConfig,
+    draws: Draws,
+    shards: Shards,
+}
+
+impl Classification<'_> {
+    /// Some rows of the batch of a step, and their labels.
+    fn rows(&self, step: u64, rows: Range<usize>, device: &Device) -> (Tensor<4>, Tensor<1, Int>) {
+        let [height, width, channels] = self.set.shape;
+        let (mut values, mut labels, count) = (Vec::new(), Vec::new(), rows.len());
+        for row in rows {
+            let position = (step - 1) * self.recipe.training.batch_size as u64 + row as u64;
+            let picture = self.images.start + self.draws.picture(position, self.images.len());
+            values.extend(clean(self.set, self.recipe.flip, self.draws, picture, position));
+            labels.push(self.labels[picture] as i32);
+        }
+        let x = Tensor::from_data(TensorData::new(values, [count, channels, height, width]), device);
+        (x, Tensor::from_data(TensorData::new(labels, [count]), device))
+    }
+
+    /// How many of the pictures that are not trained on it names.
+    fn judge(&self, classifier: &Classifier) -> Result<Accuracy, TrainError> {
+        let held_out: Vec<usize> = (0..self.images.start).chain(self.images.end..self.set.len()).collect();
+        let mut right = 0;
+        for indices in held_out.chunks(JUDGED) {
+            let pictures: Vec<Picture> = indices.iter().map(|index| picture(self.set, *index)).collect();
+            let probabilities = classifier.extract(&pictures)?.probabilities.unwrap_or_default();
+            let named = probabilities.rows().map(largest);
+            right += named.zip(indices).filter(|(named, index)| *named == self.labels[**index]).count();
+        }
+        Ok(Accuracy { right, of: held_out.len() })
+    }
+}
+
+/// Held-out pictures that are looked at together.
+const JUDGED: usize = 250;
+
+impl Task for Classification<'_> {
+    fn gradient(&mut self, step: u64, weights: &[f32]) -> (f64, Vec<f32>) {
+        let device = self.device.clone().autodiff();
+        self.shards.gradient(|rows| {
+            let network = weights::replaced(self.network.clone(), weights, &device);
+            let (x, labels) = self.rows(step, rows, &device);
+            let loss = cross_entropy(network.forward(x).logits, labels);
+            let gradients = loss.backward();
+            (f64::from(loss.into_scalar::<f32>()), weights::gradient(&network, gradients))
+        })
+    }
+
+    fn publish(&self, out: &Path, step: u64, weights: &[f32]) -> Result<Shown, TrainError> {
+        let plain = self.device.clone().without_autodiff();
+        let network = weights::replaced(self.network.clone(), weights, &plain);
+        let accuracy = self.judge(&Classifier::new(self.config.clone(), network.clone(), &plain))?;
+        let mut config = self.config.clone();
+        config.card.insert("trained_steps".to_owned(), step.into());
+        config.card.insert("images".to_owned(), [self.images.start, self.images.end].to_vec().into());
+        config.card.insert("held_out".to_owned(), accuracy.of.into());
+        config.card.insert("held_out_right".to_owned(), accuracy.right.into());
+        Classifier::new(config, network, &plain).save(&run::model(out))?;
+        Ok(Shown::Accuracy(accuracy))
+    }
+}
+
+/// The mean of -ln p(label), of logits \[n, classes\].
+fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
+    log_softmax(logits, 1).gather(1, labels.unsqueeze_dim(1)).mean().neg()
+}
+
+/// The place of the largest number.
+fn largest(row: &[f32]) -> usize {
+    (0..row.len()).max_by(|a, b| row[*a].total_cmp(&row[*b])).unwrap_or(0)
+}
+
+fn picture(set: &ImageSet, index: usize) -> Picture {
+    let [height, width, channels] = set.shape;
+    Picture { width, height, channels, pixels: set.image(index).to_vec() }
+}
+
+fn labels(set: &ImageSet) -> Result<&[usize], TrainError> {
+    let unlabelled = |problem: &str| TrainError::Unlabelled { problem: problem.to_owned() };
+    match &set.labels {
+        None => Err(unlabelled("these have no labels; put them beside the pictures")),
+        Some(_) if set.classes() < 2 => Err(unlabelled("all of these are of one class")),
+        Some(labels) => Ok(labels),
+    }
+}
+
+/// The network for these pictures; classes without a name are called by their number.
+fn config(recipe: &ClassifierRecipe, set: &ImageSet) -> Result<ClassifierConfig, TrainError> {
+    let [height, width, channels] = set.shape;
+    let names = if recipe.classes.is_empty() { &set.class_names } else { &recipe.classes };
+    if !recipe.classes.is_empty() && recipe.classes.len() < set.classes() {
+        return Err(TrainError::Recipe(RecipeError::Value {
+            key: "classes",
+            value: format!("{} names", recipe.classes.len()),
+            allowed: format!("empty, or {} names: one for each class of the pictures", set.classes()),
+        }));
+    }
+    let name = |class: usize| names.get(class).cloned().unwrap_or_else(|| class.to_string());
+    Ok(ClassifierConfig {
+        name: recipe.name.clone(),
+        size: [height, width],
+        channels,
+        network: recipe.network.clone(),
+        classes: (0..set.classes().max(names.len())).map(name).collect(),
+        card: recipe.card.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,96 @@
+use super::*;
+use crate::testing::pictures;
+use std::fs;
+
+fn recipe() -> ClassifierRecipe {
+    let text = r#"{ "name": "tiny", "steps": 60, "batch_size": 8, "learning_rate": 0.01, "warmup_steps": 2,
+        "checkpoint_steps": 25, "images": [0, 40], "network": { "widths": [8], "norm_groups": 2, "features": 4 } }"#;
+    ClassifierRecipe::from_json(text).expect("a recipe that makes sense")
+}
+
+/// Trains until the observer has seen this step; what was shown last.
+fn run(recipe: &ClassifierRecipe, stop: Option<u64>, out: &Path) -> (Trained, Vec<Accuracy>) {
+    let mut shown = Vec::new();
+    let trained = train_classifier(recipe, &pictures(60), out, &Device::flex(), |event| {
+        match event {
+            TrainEvent::Saved { shown: Shown::Accuracy(accuracy), .. } => shown.push(*accuracy),
+            TrainEvent::Step { step, .. } if Some(*step) == stop => return ControlFlow::Break(()),
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    });
+    (trained.expect("trains"), shown)
+}
+
+#[test]
+fn it_learns_to_tell_the_classes_of_pictures_it_has_not_seen() {
+    let out = tempfile::tempdir().expect("a temporary folder");
+    let (trained, shown) = run(&recipe(), None, out.path());
+    let model = out.path().join("model");
+    assert_eq!(trained, Trained::Finished { model: model.clone() });
+    // Steps 25, 50 and 60; light at the left or at the top is told apart without error.
+    assert_eq!((shown.len(), shown[2]), (3, Accuracy { right: 20, of: 20 }));
+    assert_eq!(shown[2].to_string(), "100.00 % of 20 held-out pictures");
+    let classifier = Classifier::load(&model, &Device::flex()).expect("a classifier");
+    assert_eq!(classifier.config().classes, ["left", "top"]);
+    assert_eq!(classifier.config().card["held_out_right"], 20);
+}
+
+#[test]
+fn a_stopped_run_goes_on_with_the_same_curve() {
+    let folders = [(); 2].map(|()| tempfile::tempdir().expect("a temporary folder"));
+    let [whole, parts] = folders.each_ref().map(|folder| folder.path());
+    run(&recipe(), None, whole);
+    assert_eq!(run(&recipe(), Some(31), parts).0, Trained::Stopped { step: 31 });
+    run(&recipe(), None, parts);
+    for file in ["loss.csv", "recipe.json", "model/config.json", "model/model.safetensors"] {
+        let read = |folder: &Path| fs::read(folder.join(file)).expect(file);
+        assert!(read(whole) == read(parts), "{file} differs");
+    }
+    let other = ClassifierRecipe { images: crate::Images::Range([0, 41]), ..recipe() };
+    let error = train_classifier(&other, &pictures(60), parts, &Device::flex(), |_| ControlFlow::Continue(()));
+    let error = error.expect_err("other pictures").to_string();
+    assert!(error.contains("was made with another recipe (images differs)"), "{error}");
+}
+
+#[test]
+fn held_out_pictures_change_nothing_that_is_learned() {
+    let folders = [(); 2].map(|()| tempfile::tempdir().expect("a temporary folder"));
+    let mut changed = pictures(60);
+    changed.pixels[40 * 16..].fill(7);
+    for (set, folder) in [(pictures(60), &folders[0]), (changed, &folders[1])] {
+        train_classifier(&recipe(), &set, folder.path(), &Device::flex(), |_| ControlFlow::Continue(()))
+            .expect("trains");
+    }
+    let read = |folder: &tempfile::TempDir| fs::read(folder.path().join("loss.csv")).expect("a curve");
+    assert_eq!(read(&folders[0]), read(&folders[1]));
+}
+
+/// -ln softmax of (1, 2, 4) at 2 and of (0, 0, 0) at 0: ln(1 + e^-2 + e^-3) and ln 3, to rounding in f32.
+#[test]
+fn cross_entropy_is_the_negative_logarithm_of_the_probability() {
+    let device = Device::flex();
+    let logits = Tensor::from_data([[1.0, 2.0, 4.0], [0.0; 3]], &device);
+    let labels = Tensor::from_data([2, 0], &device);
+    let found = f64::from(cross_entropy(logits, labels).into_scalar::<f32>());
+    let exact = ((1.0 + (-2.0f64).exp() + (-3.0f64).exp()).ln() + 3.0f64.ln()) / 2.0;
+    assert!((found - exact).abs() < 1e-6, "{found} and {exact}");
+}
+
+#[test]
+fn pictures_that_cannot_be_told_apart_are_refused() {
+    let refused = |recipe: &ClassifierRecipe, set: &ImageSet| {
+        let out = tempfile::tempdir().expect("a temporary folder");
+        let never = |_: &TrainEvent| ControlFlow::Continue(());
+        train_classifier(recipe, set, out.path(), &Device::flex(), never).expect_err("refused").to_string()
+    };
+    let set = pictures(60);
+    let bare = ImageSet { labels: None, ..set.clone() };
+    assert!(refused(&recipe(), &bare).contains("these have no labels"));
+    let one = ImageSet { labels: Some(vec![0; 60]), class_names: vec![], ..set.clone() };
+    assert!(refused(&recipe(), &one).contains("all of these are of one class"));
+    let beyond = ClassifierRecipe { images: crate::Images::Range([0, 61]), ..recipe() };
+    assert!(refused(&beyond, &set).contains("images 0..61 of a set of 60: the last index is 59"));
+    let names = ClassifierRecipe { classes: vec!["left".to_owned()], ..recipe() };
+    assert!(refused(&names, &set).contains("classes is 1 names; it must be empty, or 2 names"));
+}

@@ -1,0 +1,150 @@
+//! Training a diffusion model.
+
+use crate::backward::Backward;
+use crate::batch::Batches;
+use crate::objective::Loss;
+use crate::run::{self, Task, Trained};
+use crate::shards::Shards;
+use crate::{Recipe, RecipeError, Shown, TrainError, TrainEvent, preview, weights};
+use burn::tensor::Device;
+use ddim_checkpoint::{Card, Checkpoint, SchedulerConfig};
+use ddim_data::{Alpha, ImageSet, Size, encode_png, write_whole};
+use ddim_schedule::Convention;
+use ddim_unet::UNet2D;
+use std::borrow::Cow;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+/// Trains a network on pictures, or goes on with a run that lies in `out`.
+///
+/// The network learns to say which noise was added to a picture (Ho et al. 2020, arXiv:2006.11239, algorithm 1 and
+/// Eq. 14), or, as the recipe's scheduler says, the picture or v; under [`Objective::Implicit`](crate::Objective) it
+/// learns the same without being told the noise.
+///
+/// | file in `out` | |
+/// |---|---|
+/// | `recipe.json` | the recipe |
+/// | `loss.csv` | the loss of each step |
+/// | `train.safetensors` | the checkpoint: weights, their average, the state of the optimiser, the step |
+/// | `samples.png` | pictures drawn at the last checkpoint, always from the same noise |
+/// | `model/` | the model, with the averaged weights, as of the last checkpoint |
+///
+/// All randomness is a function of the seed and the step, so a run that was killed at any moment goes on from its
+/// last checkpoint with the same loss curve, bit for bit on a CPU.
+///
+/// # Errors
+/// A recipe that makes no sense, pictures that do not fit it, a folder in use by another run, a checkpoint of another
+/// recipe, a loss that is no number, and whatever the file system refuses.
+pub fn train(
+    recipe: &Recipe,
+    set: &ImageSet,
+    out: &Path,
+    device: &Device,
+    observe: impl FnMut(&TrainEvent) -> ControlFlow<()>,
+) -> Result<Trained, TrainError> {
+    recipe.check()?;
+    let set = without_alpha(recipe.alpha, set);
+    check_fit(recipe, &set)?;
+    let (unet, first) = initialised(recipe, device)?;
+    run::run(&mut Diffusion::new(recipe, &set, device, unet)?, recipe, first, out, observe)
+}
+
+/// A diffusion model in training.
+pub(crate) struct Diffusion<'a> {
+    recipe: &'a Recipe,
+    set: &'a ImageSet,
+    /// Without autodiff.
+    device: &'a Device,
+    /// Whose weights are replaced.
+    unet: UNet2D,
+    scheduler: SchedulerConfig,
+    batches: Batches<'a>,
+    backward: Backward,
+    shards: Shards,
+}
+
+impl<'a> Diffusion<'a> {
+    pub(crate) fn new(
+        recipe: &'a Recipe,
+        set: &'a ImageSet,
+        device: &'a Device,
+        unet: UNet2D,
+    ) -> Result<Self, TrainError> {
+        let scheduler = recipe.scheduler()?;
+        let schedule = scheduler.noise_schedule().map_err(RecipeError::from)?;
+        let batches = Batches::new(recipe, set, schedule, scheduler.prediction())?;
+        let loss = Loss { objective: recipe.objective, prediction: scheduler.prediction() };
+        let shards = Shards::new(recipe.shards, recipe.batch_size / recipe.shards)?;
+        let backward = Backward::new(unet.clone(), loss, device);
+        Ok(Diffusion { recipe, set, device, unet, scheduler, batches, backward, shards })
+    }
+
+    /// The card of the model after so many steps.
+    fn card(&self, step: u64) -> Card {
+        let recipe = self.recipe;
+        let names = if recipe.classes.is_empty() { &self.set.class_names } else { &recipe.classes };
+        let mut extra = recipe.card.clone();
+        extra.insert("trained_steps".to_owned(), step.into());
+        extra.insert("trained_images".to_owned(), (step * recipe.batch_size as u64).into());
+        Card {
+            name: recipe.name.clone(),
+            classes: names.iter().take(recipe.class_count().unwrap_or(0)).cloned().collect(),
+            null_class: recipe.class_count(),
+            convention: Some(Convention::Exact),
+            extra,
+        }
+    }
+}
+
+impl Task for Diffusion<'_> {
+    fn gradient(&mut self, step: u64, weights: &[f32]) -> (f64, Vec<f32>) {
+        self.backward.load(weights);
+        self.shards.gradient(|rows| self.backward.gradient(&self.batches.rows(step, rows), weights))
+    }
+
+    fn publish(&self, out: &Path, step: u64, weights: &[f32]) -> Result<Shown, TrainError> {
+        let plain = self.device.clone().without_autodiff();
+        let unet = weights::replaced(self.unet.clone(), weights, &plain);
+        let [height, width, _] = self.set.shape;
+        let sheet = preview::draw(&unet, &self.scheduler, self.recipe.class_count(), [height, width], &plain)?;
+        let samples = out.join("samples.png");
+        write_whole(&samples, &encode_png(&sheet, &self.recipe.to_json())?)?;
+        let checkpoint = Checkpoint { unet, scheduler: self.scheduler.clone(), card: self.card(step) };
+        ddim_checkpoint::save(&checkpoint, &run::model(out))?;
+        Ok(Shown::Samples(samples))
+    }
+}
+
+/// The network with its first weights, which the seed decides, on the device with autodiff.
+pub(crate) fn initialised(recipe: &Recipe, device: &Device) -> Result<(UNet2D, Vec<f32>), TrainError> {
+    let unet = run::seeded(recipe.seed, device, |device| recipe.unet.init(device)).map_err(RecipeError::from)?;
+    let weights = weights::read(&unet);
+    Ok((unet, weights))
+}
+
+/// The set with its alpha channel as the recipe wants it; copied only where that changes something.
+pub(crate) fn without_alpha(alpha: Alpha, set: &ImageSet) -> Cow<'_, ImageSet> {
+    match (alpha, set.shape) {
+        (Alpha::Drop | Alpha::Over(_), [_, _, 4]) => Cow::Owned(set.clone().with_alpha(alpha)),
+        _ => Cow::Borrowed(set),
+    }
+}
+
+fn check_fit(recipe: &Recipe, set: &ImageSet) -> Result<(), TrainError> {
+    let unet = &recipe.unet;
+    let [height, width, channels] = set.shape;
+    if channels != unet.in_channels || unet.check_size(height, width).is_err() {
+        let multiple = unet.size_multiple();
+        return Err(TrainError::Size { found: Size(set.shape), channels: unet.in_channels, multiple });
+    }
+    if unet.out_channels != channels {
+        return Err(TrainError::OutChannels { found: unet.out_channels, channels });
+    }
+    match (recipe.class_count(), &set.labels) {
+        (Some(classes), None) => Err(TrainError::NoLabels { classes }),
+        (Some(classes), Some(_)) if set.classes() > classes => {
+            Err(TrainError::Classes { found: set.classes(), classes })
+        }
+        _ => Ok(()),
+    }
+}
