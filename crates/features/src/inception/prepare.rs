@@ -21,7 +21,7 @@ impl Preparation {
         let Picture { width, height, .. } = *picture;
         let across: Vec<Tap> = (0..SIDE).map(|k| self.tap(k, width)).collect();
         let down: Vec<Tap> = (0..SIDE).map(|k| self.tap(k, height)).collect();
-        let levels = picture.to_values(|level| self.from_level(level));
+        let levels = picture.to_values(|level| self.scaled(level));
         let mut values = Vec::with_capacity(3 * SIDE * SIDE);
         for channel in levels.chunks_exact(width * height) {
             let rows: Vec<Vec<f32>> = channel.chunks_exact(width).map(|row| resized(row, &across)).collect();
@@ -45,7 +45,7 @@ impl Preparation {
         }
     }
 
-    fn from_level(self, level: u8) -> f32 {
+    fn scaled(self, level: u8) -> f32 {
         match self {
             Preparation::PytorchFid => f32::from(level) / 255.0,
             Preparation::TorchFidelity | Preparation::CleanFid => level.into(),
