@@ -1,5 +1,6 @@
 //! What can be typed: every command, option and help text. Values are checked here as far as that needs no file.
 
+mod bound;
 mod corrections;
 mod editing;
 mod evaluation;
@@ -10,6 +11,7 @@ mod tuning;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
+pub(crate) use self::bound::{BoundArgs, DecoderChoice};
 pub(crate) use self::editing::{EditArgs, InpaintChoice};
 pub(crate) use self::evaluation::{EvalArgs, FlowArgs};
 pub(crate) use self::inversion::{

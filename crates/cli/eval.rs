@@ -1,16 +1,27 @@
 //! `ddim eval`: how good a model is, in numbers.
 
+mod bound;
 mod likelihood;
+mod pictures;
 
 use std::io::{self, Write};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::Ending;
 use crate::args::EvalArgs;
 use crate::device;
 use crate::model::Model;
 use crate::signals::Interrupt;
+
+/// One figure of the report.
+struct Figure {
+    /// Its name in JSON.
+    name: &'static str,
+    text: String,
+    json: Value,
+    ending: anyhow::Result<Ending>,
+}
 
 /// Measures what was asked for and prints it.
 ///
@@ -21,18 +32,34 @@ pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<Ending> {
     let device = device::choose(args.computing.device.device)?;
     let model = Model::load(&args.model, &device.device)?;
     tracing::info!("device: {}", device.description);
-    let measured = likelihood::measure(args, &model, &interrupt)?;
+    let figures = figures(args, &model, &interrupt)?;
     let text = if args.json {
         let mut report = json!({ "model": model.name, "weights": model.weights, "device": device.name });
-        report["likelihood"] = measured.to_json();
+        figures.iter().for_each(|figure| report[figure.name] = figure.json.clone());
         format!("{report:#}\n")
     } else {
-        measured.to_text()
+        figures.iter().map(|figure| figure.text.as_str()).collect()
     };
     io::stdout().write_all(text.as_bytes())?;
-    let ending = measured.ending()?;
-    if ending == Ending::Interrupted {
+    let endings = figures.into_iter().map(|figure| figure.ending).collect::<anyhow::Result<Vec<_>>>()?;
+    if endings.contains(&Ending::Interrupted) {
         tracing::warn!("interrupted: the figures are those of the pictures measured until then");
+        return Ok(Ending::Interrupted);
     }
-    Ok(ending)
+    Ok(Ending::Done)
+}
+
+fn figures(args: &EvalArgs, model: &Model, interrupt: &Interrupt) -> anyhow::Result<Vec<Figure>> {
+    let mut figures = Vec::new();
+    if !args.likelihood.is_empty() {
+        let found = likelihood::measure(args, model, interrupt)?;
+        let (text, json, ending) = (found.to_text(), found.to_json(), found.ending());
+        figures.push(Figure { name: "likelihood", text, json, ending });
+    }
+    if !args.bound.bound.is_empty() {
+        let found = bound::measure(args, model, interrupt)?;
+        let (text, json, ending) = (found.to_text(), found.to_json(), found.ending());
+        figures.push(Figure { name: "bound", text, json, ending });
+    }
+    Ok(figures)
 }

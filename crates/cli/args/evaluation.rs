@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args};
 
 use super::sampling::at_least_one;
-use super::{ComputingArgs, ModelArgs};
+use super::{BoundArgs, ComputingArgs, ModelArgs};
 
 /// Shown under `ddim eval --help`.
 pub(super) const EXAMPLES: &str = "\
@@ -13,9 +13,12 @@ Examples:
   ddim eval --likelihood t10k-images-idx3-ubyte.gz --num 64
   ddim eval --likelihood pictures.npz --probes 4 --steps 64 --json
   ddim eval --likelihood tiny.npz --model path/to/tiny --exact
+  ddim eval --bound pictures.npz --steps 1000 --random-terms 50
+  ddim eval --bound pictures.npz --steps 100 --eta hat --terms
 
 Bits per dimension bound from above what it takes to store a picture with the model's help, once there are enough
-steps: with a few the number comes out too small. Ctrl-C ends after the batch under way.";
+steps: with a few the number comes out too small. The variational bound is one for any number of steps, and for eta
+above 0. Ctrl-C ends after the batch under way.";
 
 /// Options of `ddim eval`: what to measure, and of what.
 #[derive(Args, Debug)]
@@ -27,6 +30,9 @@ pub(crate) struct EvalArgs {
 
     #[command(flatten)]
     pub(crate) flow: FlowArgs,
+
+    #[command(flatten)]
+    pub(crate) bound: BoundArgs,
 
     #[command(flatten)]
     pub(crate) model: ModelArgs,
@@ -51,9 +57,10 @@ pub(crate) struct EvalArgs {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Likelihood")]
 pub(crate) struct FlowArgs {
-    /// Steps from the picture to the noise, of four network calls a probe each
-    #[arg(long, value_name = "N", default_value_t = 32, value_parser = at_least_one)]
-    pub(crate) steps: usize,
+    /// Steps: for --likelihood from the picture to the noise, of four network calls a probe each [default: 32]; for
+    /// --bound those of the sampler, of one call each [default: 100]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub(crate) steps: Option<usize>,
 
     /// Random vectors that estimate a trace; two or more tell how much of the error is theirs
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = at_least_one, conflicts_with = "exact")]

@@ -19,18 +19,33 @@ impl Model {
         shape: [usize; 4],
         labels: &'a [usize],
     ) -> Result<impl Fn(Tensor<4>, f64) -> Tensor<4> + 'a, Error> {
+        let network = self.network_at_times(shape, labels)?;
+        Ok(move |x: Tensor<4>, time: f64| network(x, &[time]))
+    }
+
+    /// The same with a time for each picture, or one for all.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`network`](Self::network).
+    pub fn network_at_times<'a>(
+        &'a self,
+        shape: [usize; 4],
+        labels: &'a [usize],
+    ) -> Result<impl Fn(Tensor<4>, &[f64]) -> Tensor<4> + 'a, Error> {
         self.check_start(shape)?;
         self.check_labels(labels, shape[0])?;
-        Ok(move |x: Tensor<4>, time: f64| {
+        Ok(move |x: Tensor<4>, times: &[f64]| {
             let labels = if labels.is_empty() { Labels::None } else { Labels::Index(labels) };
             let unet = &self.checkpoint().unet;
-            self.predict(x, &unet.condition(&[time], &labels, self.device()))
+            self.predict(x, &unet.condition(times, &labels, self.device()))
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::Tolerance;
     use ddim_sampler::{Noise, PictureNoise};
 
     use super::*;
@@ -55,6 +70,9 @@ mod tests {
         let at = |distance: f64| (network(x.clone() + z.clone() * distance, 400.5) * weights.clone()).sum();
         let difference: f32 = ((at(step) - at(-step)) / (2.0 * step)).into_scalar();
         assert!((slope - difference).abs() < 0.01 * slope.abs().max(1.0), "{slope} and {difference}");
+        let each = model.network_at_times(shape, &labels).expect("two pictures, two labels")(x.clone(), &[400.5, 7.0]);
+        let alone = [network(x.clone(), 400.5).slice([0..1]), network(x, 7.0).slice([1..2])];
+        each.into_data().assert_approx_eq::<f32>(&Tensor::cat(alone.into(), 0).into_data(), Tolerance::default());
         assert!(model.network(shape, &[0]).is_err() && model.network([2, c + 1, h, w], &labels).is_err());
     }
 }

@@ -5,7 +5,7 @@ use std::f64::consts::LN_2;
 use burn::tensor::{Device, Tensor, TensorData};
 use ddim_sampler::PictureNoise;
 
-use crate::LogDensity;
+use crate::{LogDensity, Mean};
 
 /// How many grey levels lie between -1 and 0.
 const HALF_RANGE: f64 = 127.5;
@@ -20,6 +20,28 @@ const HALF_RANGE: f64 = 127.5;
 ///
 /// If a picture has another size, or `noise` is not that of as many pictures.
 pub fn dequantised(pictures: &[&[u8]], shape: [usize; 3], noise: &PictureNoise, device: &Device) -> Tensor<4> {
+    let levels = grey_levels(pictures, shape, device);
+    let u = noise.uniforms(0, levels.dims(), device);
+    (levels + u - 0.5) / HALF_RANGE - 1.0
+}
+
+/// Pictures of 8 bits, `[h, w, c]` each, as a network is trained with them: `k/127.5 - 1`, `[n, c, h, w]`.
+///
+/// ```
+/// use burn::tensor::Device;
+/// let x0 = ddim_eval::scaled(&[&[0, 255]], [1, 2, 1], &Device::flex()).into_data();
+/// assert_eq!(x0.iter::<f32>().collect::<Vec<_>>(), [-1.0, 1.0]);
+/// ```
+///
+/// # Panics
+///
+/// If a picture has another size.
+pub fn scaled(pictures: &[&[u8]], shape: [usize; 3], device: &Device) -> Tensor<4> {
+    grey_levels(pictures, shape, device) / HALF_RANGE - 1.0
+}
+
+/// From 0 to 255, `[n, c, h, w]`.
+fn grey_levels(pictures: &[&[u8]], shape: [usize; 3], device: &Device) -> Tensor<4> {
     let [height, width, channels] = shape;
     let size = height * width * channels;
     assert!(pictures.iter().all(|pixels| pixels.len() == size), "pictures of {height}x{width}x{channels}");
@@ -30,9 +52,7 @@ pub fn dequantised(pictures: &[&[u8]], shape: [usize; 3], noise: &PictureNoise, 
             values.extend(pixels.iter().skip(channel).step_by(channels).map(|value| f32::from(*value)));
         }
     }
-    let shape = [n, channels, height, width];
-    let levels = Tensor::from_data(TensorData::new(values, shape), device);
-    (levels + noise.uniforms(0, shape, device) - 0.5) / HALF_RANGE - 1.0
+    Tensor::from_data(TensorData::new(values, [n, channels, height, width]), device)
 }
 
 /// Bits per dimension of a set of pictures of 8 bits: an upper bound of what it takes to store them.
@@ -61,25 +81,17 @@ impl BitsPerDim {
     /// ```
     pub fn of(batches: &[LogDensity]) -> Option<Self> {
         let bits = |nats: f64, dims: usize| -nats / (dims as f64 * LN_2) + HALF_RANGE.log2();
-        let pictures: Vec<(f64, Option<f64>)> = batches
+        let pictures: Vec<Mean> = batches
             .iter()
             .flat_map(|batch| batch.estimates.iter().map(|estimates| (estimates, batch.dims)))
-            .map(|(estimates, dims)| mean_and_error(&estimates.iter().map(|n| bits(*n, dims)).collect::<Vec<_>>()))
+            .filter_map(|(estimates, dims)| Mean::of(&estimates.iter().map(|n| bits(*n, dims)).collect::<Vec<_>>()))
             .collect();
-        let means: Vec<f64> = pictures.iter().map(|(mean, _)| *mean).collect();
-        let squares: Option<Vec<f64>> = pictures.iter().map(|(_, error)| error.map(|e| e * e)).collect();
+        let means: Vec<f64> = pictures.iter().map(|picture| picture.mean).collect();
+        let squares: Option<Vec<f64>> = pictures.iter().map(|picture| Some(picture.standard_error?.powi(2))).collect();
         let probe_error = squares.map(|squares| squares.iter().sum::<f64>().sqrt() / means.len() as f64);
-        let (mean, standard_error) = mean_and_error(&means);
-        (!means.is_empty()).then_some(Self { mean, standard_error, probe_error })
+        let Mean { mean, standard_error } = Mean::of(&means)?;
+        Some(Self { mean, standard_error, probe_error })
     }
-}
-
-/// The mean of numbers, and its standard error where there are two or more.
-fn mean_and_error(values: &[f64]) -> (f64, Option<f64>) {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let square = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
-    (mean, (values.len() > 1).then(|| (square / (n - 1.0) / n).sqrt()))
 }
 
 #[cfg(test)]

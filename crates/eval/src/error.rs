@@ -56,4 +56,42 @@ pub enum EvalError {
         /// Its value.
         value: f32,
     },
+    /// A bound of a sampler without noise.
+    #[error(
+        "a step without noise has no finite bound: eta has to be above 0, up to 1; what the model without noise says \
+         about pictures is their likelihood by the probability flow"
+    )]
+    Deterministic,
+    /// A bound of a sampler that has none.
+    #[error("the variational bound is that of ddim with an eta above 0, of sigma-hat and of ddpm, not of {solver}")]
+    NoFamily {
+        /// The sampler.
+        solver: &'static str,
+    },
+    /// A bound of a list of steps that is no chain.
+    #[error(
+        "step {step} of {n_steps} ends at alpha_bar {end}, and what follows is at {start}: a bound needs steps that \
+         join and lead to the clean picture; use the exact convention"
+    )]
+    Disjoint {
+        /// The step, counted from 1.
+        step: usize,
+        /// The steps of the plan.
+        n_steps: usize,
+        /// Where the step ends.
+        end: f64,
+        /// Where the next one starts, or the clean picture.
+        start: f64,
+    },
+    /// The network's output made a term of the bound infinite or undefined.
+    #[error(
+        "the bound of picture {picture} of the batch is {nats}; check the weights, and that a network with a learned \
+         variance gives variances above 0"
+    )]
+    BoundNotFinite {
+        /// The picture's place in its batch, counted from 0.
+        picture: usize,
+        /// What came out.
+        nats: f64,
+    },
 }

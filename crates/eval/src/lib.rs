@@ -12,15 +12,22 @@
 //! Everything is derived in MATH.md. Results live on the device of the pictures; nothing is printed or read.
 
 mod bits;
+mod bound;
 mod error;
 mod features;
 mod flow;
 mod likelihood;
+mod mean;
+mod normal;
 mod trace;
 
-pub use bits::{BitsPerDim, dequantised};
+pub use bits::{BitsPerDim, dequantised, scaled};
+pub use bound::bits::{BoundBits, StepBits};
+pub use bound::estimate::{BoundEstimate, PictureBound, StepTerm, Terms, variational_bound};
+pub use bound::{Bound, DecoderVariance};
 pub use error::EvalError;
 pub use features::{Extracted, Extractor, Features};
 pub use flow::{Grid, velocity_of};
 pub use likelihood::{LogDensity, log_density};
+pub use mean::Mean;
 pub use trace::Trace;

@@ -37,4 +37,5 @@ pub use noise::{GivenNoise, Noise, PictureNoise};
 pub use normals::fill_normals;
 pub use sample::{Call, Observation, Outcome, sample, sample_edited};
 pub use slerp::slerp;
+pub use step::limited;
 pub use uniforms::{fill_signs, fill_uniforms};

@@ -170,8 +170,16 @@ pub(crate) fn weighted_sum<'a>(terms: impl IntoIterator<Item = (f64, &'a Tensor<
     products.reduce(|sum, product| sum + product)
 }
 
-/// Bounds the clean prediction.
-pub(crate) fn limited(x0: Tensor<4>, limit: X0Limit) -> Tensor<4> {
+/// The clean predictions `x0`, `[n, c, h, w]`, with this done to them: each picture by itself.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use ddim_schedule::X0Limit;
+/// let x0 = Tensor::<4>::full([1, 1, 1, 1], 1.25, &Device::flex());
+/// let clipped: f32 = ddim_sampler::limited(x0, X0Limit::Clip { range: 1.0 }).into_scalar();
+/// assert_eq!(clipped, 1.0);
+/// ```
+pub fn limited(x0: Tensor<4>, limit: X0Limit) -> Tensor<4> {
     match limit {
         X0Limit::Free => x0,
         X0Limit::Clip { range } => x0.clamp(-range, range),

@@ -1,0 +1,115 @@
+//! Options of `ddim eval --bound`.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use clap::{Args, ValueEnum};
+use ddim_schedule::Eta;
+
+use super::sampling::{EtaChoice, at_least_one};
+use super::{PlanArgs, SolverChoice, SpacingChoice};
+
+/// The variational bound: of what, and of which sampler.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Bound")]
+pub(crate) struct BoundArgs {
+    /// The variational bound of a sampler for these pictures, in bits per dimension, term by term
+    #[arg(long, value_name = "IMAGES", num_args = 1.., group = "measure", help_heading = "What to measure")]
+    pub(crate) bound: Vec<PathBuf>,
+
+    /// Noise of the sampler, above 0 and up to 1; `hat` for the larger variance of DDPM [default: 1, or the model's
+    /// learned variance]
+    #[arg(long, value_name = "ETA", allow_negative_numbers = true, requires = "bound")]
+    pub(crate) eta: Option<EtaChoice>,
+
+    /// Variance of DDPM's step: that of its posterior (as --eta 1), the larger one (as --eta hat), or the model's own
+    #[arg(long, value_enum, requires = "bound", conflicts_with = "eta")]
+    pub(crate) variance: Option<VarianceChoice>,
+
+    /// Variance of the last step, which no eta decides: that of the noise there, or of the posterior one step earlier;
+    /// a learned variance lies between them
+    #[arg(long, value_enum, default_value_t = DecoderChoice::Large, requires = "bound")]
+    pub(crate) decoder: DecoderChoice,
+
+    /// How the steps are spread over the training timesteps, as for `ddim sample` [default: the convention's]
+    #[arg(long, value_name = "NAME", requires = "bound")]
+    pub(crate) spacing: Option<SpacingChoice>,
+
+    /// The timesteps themselves, noisy to clean, as in 999,666,333
+    #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with = "spacing", requires = "bound")]
+    pub(crate) timesteps: Option<Vec<usize>>,
+
+    /// Clip every prediction of the picture to the range of pictures
+    #[arg(long, overrides_with = "no_clip", requires = "bound")]
+    pub(crate) clip: bool,
+
+    /// Do not limit the predictions of the picture
+    #[arg(long, overrides_with = "clip", requires = "bound")]
+    pub(crate) no_clip: bool,
+
+    /// Compute so many terms for each picture, drawn at random, and not all; prior and decoder come besides
+    #[arg(long, value_name = "K", value_parser = at_least_one, requires = "bound")]
+    pub(crate) random_terms: Option<usize>,
+
+    /// Print every term
+    #[arg(long, requires = "bound")]
+    pub(crate) terms: bool,
+}
+
+/// What `--variance` can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum VarianceChoice {
+    /// The posterior's.
+    Small,
+    /// That of the noise of the step.
+    Large,
+    /// The network's.
+    Learned,
+}
+
+/// What `--decoder` can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DecoderChoice {
+    /// That of the noise of the last step.
+    Large,
+    /// The posterior's of the step before it.
+    Small,
+}
+
+impl BoundArgs {
+    /// Steps when nothing says otherwise.
+    const STEPS: usize = 100;
+
+    /// The options of the plan whose bound this is, for a model that has learned a variance or has not.
+    ///
+    /// # Errors
+    /// When a learned variance is asked for and there is none.
+    pub(crate) fn plan(&self, steps: Option<usize>, learned: bool) -> anyhow::Result<PlanArgs> {
+        let variance = match (self.eta, self.variance) {
+            (None, None) if learned => Some(VarianceChoice::Learned),
+            (_, chosen) => chosen,
+        };
+        let eta_1 = EtaChoice::Value(Eta::DDPM);
+        let (eta, method) = match variance {
+            None => (self.eta.or(Some(eta_1)), "ddim"),
+            Some(VarianceChoice::Small) => (Some(eta_1), "ddim"),
+            Some(VarianceChoice::Large) => (Some(EtaChoice::Hat), "ddim"),
+            Some(VarianceChoice::Learned) if learned => (None, "ddpm"),
+            Some(VarianceChoice::Learned) => bail!("--variance learned: this model has learned none; use small or large"),
+        };
+        let own_count = match &self.spacing {
+            Some(SpacingChoice::Named(spacing)) => spacing.own_count(),
+            _ => self.timesteps.as_ref().map(Vec::len),
+        };
+        Ok(PlanArgs {
+            steps: steps.or(own_count).or(Some(Self::STEPS)),
+            eta,
+            solver: Some(SolverChoice::Planned(method.parse()?)),
+            spacing: self.spacing.clone(),
+            timesteps: self.timesteps.clone(),
+            clip: self.clip,
+            no_clip: self.no_clip,
+            ..PlanArgs::default()
+        })
+    }
+}

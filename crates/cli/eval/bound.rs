@@ -1,0 +1,205 @@
+//! The variational bound of sets of pictures.
+
+use std::fmt::Write;
+
+use anyhow::Context;
+use ddim_checkpoint::{SchedulerClass, SchedulerConfig};
+use ddim_data::ImageSet;
+use ddim_eval::{Bound, BoundBits, BoundEstimate, DecoderVariance, EvalError, Mean, Terms, scaled, variational_bound};
+use ddim_sampler::PictureNoise;
+use ddim_schedule::Method;
+use indicatif::ProgressBar;
+use serde_json::{Value, json};
+
+use super::pictures::{self, Sets};
+use crate::args::{DecoderChoice, EvalArgs};
+use crate::model::Model;
+use crate::plan::{self, ResolvedPlan};
+use crate::signals::Interrupt;
+use crate::{Ending, progress};
+
+/// What came out.
+#[derive(Debug)]
+pub(super) struct Measured<'a> {
+    args: &'a EvalArgs,
+    plan: ResolvedPlan,
+    bound: Bound,
+    estimates: Vec<BoundEstimate>,
+    sets: Sets,
+    ending: Ending,
+}
+
+/// Measures set after set; one that is refused is named, and the others go on.
+///
+/// # Errors
+/// When the sampler has no bound, or the model is refused.
+pub(super) fn measure<'a>(
+    args: &'a EvalArgs,
+    model: &Model,
+    interrupt: &Interrupt,
+) -> anyhow::Result<Measured<'a>> {
+    let options = args.bound.plan(args.flow.steps, has_learned_variance(&model.training.scheduler)?)?;
+    let plan = plan::resolve(&options, &model.training)?;
+    model.inner.check_plan(&plan.plan)?;
+    let decoder = match args.bound.decoder {
+        DecoderChoice::Large => DecoderVariance::Large,
+        DecoderChoice::Small => DecoderVariance::Small,
+    };
+    let bound = Bound::new(&plan.plan, decoder).map_err(explained)?;
+    let sets = Sets::open(&args.bound.bound, model);
+    let bar = progress::bar(sets.count(args.num) as u64, "pictures");
+    let mut run = Run { args, model, bound, bar, interrupt, estimates: Vec::new() };
+    let ending = sets.sets.iter().try_fold(Ending::Done, |ending, (path, set)| match ending {
+        Ending::Done => run.add(set).with_context(|| path.display().to_string()),
+        Ending::Interrupted => Ok(ending),
+    });
+    run.bar.finish_and_clear();
+    Ok(Measured { args, plan, bound: run.bound, estimates: run.estimates, sets, ending: ending? })
+}
+
+/// Whether the model's output has a variance besides its prediction.
+fn has_learned_variance(scheduler: &SchedulerConfig) -> anyhow::Result<bool> {
+    let ancestral = SchedulerConfig { class_name: SchedulerClass::Ddpm, ..scheduler.clone() };
+    Ok(matches!(ancestral.method()?, Method::Ddpm { variance } if variance.is_learned()))
+}
+
+/// An error with the option that it came from.
+fn explained(error: EvalError) -> anyhow::Error {
+    let option = match error {
+        EvalError::Deterministic => Some("--eta 0, for which there is `ddim eval --likelihood`"),
+        EvalError::Disjoint { .. } => Some("--steps and --spacing"),
+        _ => None,
+    };
+    option.into_iter().fold(anyhow::Error::new(error), anyhow::Error::context)
+}
+
+/// A measurement under way.
+struct Run<'a> {
+    args: &'a EvalArgs,
+    model: &'a Model,
+    bound: Bound,
+    bar: ProgressBar,
+    interrupt: &'a Interrupt,
+    estimates: Vec<BoundEstimate>,
+}
+
+impl Run<'_> {
+    /// Measures the first pictures of a set, batch by batch.
+    fn add(&mut self, set: &ImageSet) -> anyhow::Result<Ending> {
+        let pictures: Vec<usize> = (0..set.len().min(self.args.num)).collect();
+        for batch in pictures.chunks(self.args.computing.batch_size) {
+            if self.interrupt.requested() {
+                return Ok(Ending::Interrupted);
+            }
+            let estimate = self.batch(set, batch)?;
+            self.estimates.push(estimate);
+            self.bar.inc(batch.len() as u64);
+        }
+        Ok(Ending::Done)
+    }
+
+    fn batch(&self, set: &ImageSet, batch: &[usize]) -> anyhow::Result<BoundEstimate> {
+        let model = &self.model.inner;
+        // Numbered over all sets, so that each picture has random numbers of its own.
+        let done: usize = self.estimates.iter().map(|estimate| estimate.pictures.len()).sum();
+        let mut streams = PictureNoise::new(self.args.seed, (done..done + batch.len()).map(|k| k as u64));
+        let pixels: Vec<&[u8]> = batch.iter().map(|k| set.image(*k)).collect();
+        let x0 = scaled(&pixels, set.shape, model.device());
+        let labels = pictures::labels(self.model, set, batch, self.args.flow.any_class)?;
+        let network = model.network_at_times(x0.dims(), &labels)?;
+        let terms = match self.args.bound.random_terms {
+            Some(count) => Terms::random(&self.bound, count, &streams, &x0),
+            None => Terms::all(&self.bound, batch.len()),
+        };
+        Ok(variational_bound(network, &self.bound, x0, &terms, &mut streams)?)
+    }
+}
+
+impl Measured<'_> {
+    /// A line for people, one with its parts, one for what it cost, and the terms where they were asked for.
+    pub(super) fn to_text(&self) -> String {
+        let Some(bits) = BoundBits::of(&self.bound, &self.estimates) else { return String::new() };
+        let mut text = format!(
+            "{} bits/dim, bound from above  ({})\nprior {}, {} steps {}, decoder {}\n{} network calls a picture\n",
+            shown(bits.total),
+            pictures::counted(self.pictures()),
+            shown(bits.prior),
+            bits.steps.len(),
+            shown(bits.between),
+            shown(bits.decoder),
+            self.calls()
+        );
+        if self.args.bound.terms {
+            text.push_str("    time  bits/dim of the term\n");
+            for step in &bits.steps {
+                let found = step.bits.map_or("not drawn".to_owned(), exactly);
+                writeln!(text, "{:>8}  {found}", step.time).expect("a String takes all");
+            }
+            writeln!(text, "{:>8}  {}", self.bound.decoder_time(), exactly(bits.decoder)).expect("the same");
+        }
+        text
+    }
+
+    /// Everything.
+    pub(super) fn to_json(&self) -> Value {
+        let bits = BoundBits::of(&self.bound, &self.estimates);
+        let part = |of: fn(&BoundBits) -> Mean| bits.as_ref().map(|bits| numbers(of(bits)));
+        let terms = bits.iter().flat_map(|bits| &bits.steps).map(|step| {
+            json!({
+                "time": step.time,
+                "bits_per_dim": step.bits.map(|bits| bits.mean),
+                "standard_error": step.bits.and_then(|bits| bits.standard_error),
+                "pictures": step.pictures,
+            })
+        });
+        json!({
+            "bits_per_dim": bits.as_ref().map(|bits| bits.total.mean),
+            "standard_error": bits.as_ref().and_then(|bits| bits.total.standard_error),
+            "prior": part(|bits| bits.prior),
+            "between": part(|bits| bits.between),
+            "decoder": part(|bits| bits.decoder),
+            "terms": terms.collect::<Vec<_>>(),
+            "pictures": self.pictures(),
+            "images": self.sets.paths(),
+            "network_calls": self.calls(),
+            "random_terms": self.args.bound.random_terms,
+            "decoder_variance": match self.args.bound.decoder {
+                DecoderChoice::Large => "large",
+                DecoderChoice::Small => "small",
+            },
+            "any_class": self.args.flow.any_class,
+            "seed": self.args.seed,
+            "sampler": self.plan.summary(),
+        })
+    }
+
+    /// How the run ended.
+    ///
+    /// # Errors
+    /// When a set was refused.
+    pub(super) fn ending(&self) -> anyhow::Result<Ending> {
+        self.sets.ending(self.ending)
+    }
+
+    fn pictures(&self) -> usize {
+        self.estimates.iter().map(|estimate| estimate.pictures.len()).sum()
+    }
+
+    /// For a picture: all batches take the same.
+    fn calls(&self) -> usize {
+        self.estimates.first().map_or(0, |estimate| estimate.calls)
+    }
+}
+
+fn numbers(mean: Mean) -> Value {
+    json!({ "bits_per_dim": mean.mean, "standard_error": mean.standard_error })
+}
+
+fn shown(Mean { mean, standard_error }: Mean) -> String {
+    format!("{mean:.4}{}", standard_error.map_or(String::new(), |error| format!(" +- {error:.4}")))
+}
+
+/// With digits for terms that are one of a thousand.
+fn exactly(Mean { mean, standard_error }: Mean) -> String {
+    format!("{mean:.6}{}", standard_error.map_or(String::new(), |error| format!(" +- {error:.6}")))
+}
