@@ -94,4 +94,26 @@ pub enum EvalError {
         /// What came out.
         nats: f64,
     },
+    /// A set too small to train with and to judge by.
+    #[error("{found} pictures are too few to learn from and to be judged by: each set needs at least {needed}")]
+    TooFewSamples {
+        /// Pictures of the smaller set.
+        found: usize,
+        /// How many it needs.
+        needed: usize,
+    },
+    /// A number of folds that cannot be dealt.
+    #[error("{folds} folds: use 2 to {most}, so that each has 2 pictures or more of either set")]
+    Folds {
+        /// What was asked for.
+        folds: usize,
+        /// The most that these sets allow.
+        most: usize,
+    },
+    /// The scores of a discriminator are not finite.
+    #[error("the discriminator for {divergence} gives scores that are not finite: use a smaller learning rate")]
+    Diverged {
+        /// What it was trained for.
+        divergence: &'static str,
+    },
 }

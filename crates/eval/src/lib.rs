@@ -13,6 +13,8 @@
 
 mod bits;
 mod bound;
+mod discriminator;
+mod divergence;
 mod error;
 mod features;
 mod flow;
@@ -25,6 +27,9 @@ pub use bits::{BitsPerDim, dequantised, scaled};
 pub use bound::bits::{BoundBits, StepBits};
 pub use bound::estimate::{BoundEstimate, PictureBound, StepTerm, Terms, variational_bound};
 pub use bound::{Bound, DecoderVariance};
+pub use discriminator::training::{Samples, Training};
+pub use discriminator::{ConvNet, Discriminator, Weight};
+pub use divergence::{Divergence, DivergenceEstimate, MIN_SAMPLES, divergence};
 pub use error::EvalError;
 pub use features::{Extracted, Extractor, Features};
 pub use flow::{Grid, velocity_of};
