@@ -2,6 +2,7 @@
 
 mod bound;
 mod corrections;
+mod divergence;
 mod editing;
 mod evaluation;
 mod inversion;
@@ -12,6 +13,7 @@ mod tuning;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 pub(crate) use self::bound::{BoundArgs, DecoderChoice};
+pub(crate) use self::divergence::DivergenceArgs;
 pub(crate) use self::editing::{EditArgs, InpaintChoice};
 pub(crate) use self::evaluation::{EvalArgs, FlowArgs};
 pub(crate) use self::inversion::{
@@ -69,7 +71,7 @@ pub(crate) enum Command {
     /// Train a model on a set of images
     #[command(after_long_help = training::EXAMPLES)]
     Train(TrainArgs),
-    /// Measure a model: bits per dimension of pictures
+    /// Measure a model by bits per dimension of pictures, or two sets of pictures by how far they are apart
     #[command(after_long_help = evaluation::EXAMPLES)]
     Eval(EvalArgs),
     /// Find the timesteps and the method with which few steps of a model come closest to many

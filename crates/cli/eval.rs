@@ -1,6 +1,7 @@
 //! `ddim eval`: how good a model is, in numbers.
 
 mod bound;
+mod divergence;
 mod likelihood;
 mod pictures;
 
@@ -30,11 +31,23 @@ struct Figure {
 pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<Ending> {
     let interrupt = Interrupt::install()?;
     let device = device::choose(args.computing.device.device)?;
-    let model = Model::load(&args.model, &device.device)?;
+    let needs_model = !(args.likelihood.is_empty() && args.bound.bound.is_empty());
+    let model = needs_model.then(|| Model::load(&args.model, &device.device)).transpose()?;
     tracing::info!("device: {}", device.description);
-    let figures = figures(args, &model, &interrupt)?;
+    let mut figures = Vec::new();
+    if let Some(model) = &model {
+        figures.extend(of_model(args, model, &interrupt)?);
+    }
+    if !args.divergence.divergence.is_empty() {
+        let found = divergence::measure(args, &device.device, &interrupt)?;
+        let (text, json, ending) = (found.to_text(), found.to_json(), Ok(found.ending));
+        figures.push(Figure { name: "divergence", text, json, ending });
+    }
     let text = if args.json {
-        let mut report = json!({ "model": model.name, "weights": model.weights, "device": device.name });
+        let mut report = match &model {
+            Some(model) => json!({ "model": model.name, "weights": model.weights, "device": device.name }),
+            None => json!({ "device": device.name }),
+        };
         figures.iter().for_each(|figure| report[figure.name] = figure.json.clone());
         format!("{report:#}\n")
     } else {
@@ -43,13 +56,14 @@ pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<Ending> {
     io::stdout().write_all(text.as_bytes())?;
     let endings = figures.into_iter().map(|figure| figure.ending).collect::<anyhow::Result<Vec<_>>>()?;
     if endings.contains(&Ending::Interrupted) {
-        tracing::warn!("interrupted: the figures are those of the pictures measured until then");
+        tracing::warn!("interrupted: the figures are those of what was measured until then");
         return Ok(Ending::Interrupted);
     }
     Ok(Ending::Done)
 }
 
-fn figures(args: &EvalArgs, model: &Model, interrupt: &Interrupt) -> anyhow::Result<Vec<Figure>> {
+/// What needs a model.
+fn of_model(args: &EvalArgs, model: &Model, interrupt: &Interrupt) -> anyhow::Result<Vec<Figure>> {
     let mut figures = Vec::new();
     if !args.likelihood.is_empty() {
         let found = likelihood::measure(args, model, interrupt)?;

@@ -95,7 +95,9 @@ impl BoundArgs {
             Some(VarianceChoice::Small) => (Some(eta_1), "ddim"),
             Some(VarianceChoice::Large) => (Some(EtaChoice::Hat), "ddim"),
             Some(VarianceChoice::Learned) if learned => (None, "ddpm"),
-            Some(VarianceChoice::Learned) => bail!("--variance learned: this model has learned none; use small or large"),
+            Some(VarianceChoice::Learned) => {
+                bail!("--variance learned: this model has learned none; use small or large")
+            }
         };
         let own_count = match &self.spacing {
             Some(SpacingChoice::Named(spacing)) => spacing.own_count(),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args};
 
 use super::sampling::at_least_one;
-use super::{BoundArgs, ComputingArgs, ModelArgs};
+use super::{BoundArgs, ComputingArgs, DivergenceArgs, ModelArgs};
 
 /// Shown under `ddim eval --help`.
 pub(super) const EXAMPLES: &str = "\
@@ -15,6 +15,7 @@ Examples:
   ddim eval --likelihood tiny.npz --model path/to/tiny --exact
   ddim eval --bound pictures.npz --steps 1000 --random-terms 50
   ddim eval --bound pictures.npz --steps 100 --eta hat --terms
+  ddim eval --divergence drawn.npz t10k-images-idx3-ubyte.gz --num 5000
 
 Bits per dimension bound from above what it takes to store a picture with the model's help, once there are enough
 steps: with a few the number comes out too small. The variational bound is one for any number of steps, and for eta
@@ -35,11 +36,14 @@ pub(crate) struct EvalArgs {
     pub(crate) bound: BoundArgs,
 
     #[command(flatten)]
+    pub(crate) divergence: DivergenceArgs,
+
+    #[command(flatten)]
     pub(crate) model: ModelArgs,
 
-    /// Pictures of each set at most, from its beginning
-    #[arg(long, short, value_name = "N", default_value_t = 64, value_parser = at_least_one)]
-    pub(crate) num: usize,
+    /// Pictures of each set at most, from its beginning [default: 64; 2000 for --divergence]
+    #[arg(long, short, value_name = "N", value_parser = at_least_one)]
+    pub(crate) num: Option<usize>,
 
     /// Seed of everything random
     #[arg(long, value_name = "SEED", default_value_t = 0)]

@@ -5,13 +5,15 @@ use std::fmt::Write;
 use anyhow::Context;
 use ddim_checkpoint::{SchedulerClass, SchedulerConfig};
 use ddim_data::ImageSet;
-use ddim_eval::{Bound, BoundBits, BoundEstimate, DecoderVariance, EvalError, Mean, Terms, scaled, variational_bound};
+use ddim_eval::{
+    Bound, BoundBits, BoundEstimate, DecoderVariance, EvalError, Mean, Terms, scaled, variational_bound,
+};
 use ddim_sampler::PictureNoise;
 use ddim_schedule::Method;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use super::pictures::{self, Sets};
+use super::pictures::{self, PICTURES, Sets};
 use crate::args::{DecoderChoice, EvalArgs};
 use crate::model::Model;
 use crate::plan::{self, ResolvedPlan};
@@ -47,7 +49,7 @@ pub(super) fn measure<'a>(
     };
     let bound = Bound::new(&plan.plan, decoder).map_err(explained)?;
     let sets = Sets::open(&args.bound.bound, model);
-    let bar = progress::bar(sets.count(args.num) as u64, "pictures");
+    let bar = progress::bar(sets.count(args.num.unwrap_or(PICTURES)) as u64, "pictures");
     let mut run = Run { args, model, bound, bar, interrupt, estimates: Vec::new() };
     let ending = sets.sets.iter().try_fold(Ending::Done, |ending, (path, set)| match ending {
         Ending::Done => run.add(set).with_context(|| path.display().to_string()),
@@ -86,7 +88,7 @@ struct Run<'a> {
 impl Run<'_> {
     /// Measures the first pictures of a set, batch by batch.
     fn add(&mut self, set: &ImageSet) -> anyhow::Result<Ending> {
-        let pictures: Vec<usize> = (0..set.len().min(self.args.num)).collect();
+        let pictures: Vec<usize> = (0..set.len().min(self.args.num.unwrap_or(PICTURES))).collect();
         for batch in pictures.chunks(self.args.computing.batch_size) {
             if self.interrupt.requested() {
                 return Ok(Ending::Interrupted);

@@ -7,7 +7,7 @@ use ddim_sampler::PictureNoise;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use super::pictures::{self, Sets};
+use super::pictures::{self, PICTURES, Sets};
 use crate::args::{EvalArgs, FlowArgs};
 use crate::model::Model;
 use crate::signals::Interrupt;
@@ -34,7 +34,7 @@ pub(super) fn measure(args: &EvalArgs, model: &Model, interrupt: &Interrupt) -> 
     let grid = Grid::new(model.inner.schedule(), args.flow.steps.unwrap_or(STEPS))?;
     grid.levels().iter().try_for_each(|level| model.inner.check_time(level.time))?;
     let sets = Sets::open(&args.likelihood, model);
-    let bar = progress::bar(sets.count(args.num) as u64, "pictures");
+    let bar = progress::bar(sets.count(args.num.unwrap_or(PICTURES)) as u64, "pictures");
     let mut flow = Flow { args, model, grid, bar, interrupt, densities: Vec::new() };
     let ending = sets.sets.iter().try_fold(Ending::Done, |ending, (path, set)| match ending {
         Ending::Done => flow.add(set).with_context(|| path.display().to_string()),
@@ -57,7 +57,7 @@ struct Flow<'a> {
 impl Flow<'_> {
     /// Measures the first pictures of a set, batch by batch.
     fn add(&mut self, set: &ImageSet) -> anyhow::Result<Ending> {
-        let pictures: Vec<usize> = (0..set.len().min(self.args.num)).collect();
+        let pictures: Vec<usize> = (0..set.len().min(self.args.num.unwrap_or(PICTURES))).collect();
         for batch in pictures.chunks(self.args.computing.batch_size) {
             if self.interrupt.requested() {
                 return Ok(Ending::Interrupted);

@@ -8,6 +8,9 @@ use ddim_data::{ImageSet, Size};
 use crate::Ending;
 use crate::model::Model;
 
+/// Pictures of a set when nothing says otherwise.
+pub(super) const PICTURES: usize = 64;
+
 /// Sets of pictures that fit the model, and how many do not.
 #[derive(Debug)]
 pub(super) struct Sets {
@@ -76,7 +79,12 @@ fn open(path: &Path, model: &Model) -> anyhow::Result<ImageSet> {
 ///
 /// # Errors
 /// When it has to be told, and the pictures have no labels.
-pub(super) fn labels(model: &Model, set: &ImageSet, batch: &[usize], any_class: bool) -> anyhow::Result<Vec<usize>> {
+pub(super) fn labels(
+    model: &Model,
+    set: &ImageSet,
+    batch: &[usize],
+    any_class: bool,
+) -> anyhow::Result<Vec<usize>> {
     let model = &model.inner;
     match (model.label_count(), &set.labels, model.null_class()) {
         (0, ..) => Ok(Vec::new()),

@@ -70,7 +70,8 @@ mod tests {
         let at = |distance: f64| (network(x.clone() + z.clone() * distance, 400.5) * weights.clone()).sum();
         let difference: f32 = ((at(step) - at(-step)) / (2.0 * step)).into_scalar();
         assert!((slope - difference).abs() < 0.01 * slope.abs().max(1.0), "{slope} and {difference}");
-        let each = model.network_at_times(shape, &labels).expect("two pictures, two labels")(x.clone(), &[400.5, 7.0]);
+        let each =
+            model.network_at_times(shape, &labels).expect("two pictures, two labels")(x.clone(), &[400.5, 7.0]);
         let alone = [network(x.clone(), 400.5).slice([0..1]), network(x, 7.0).slice([1..2])];
         each.into_data().assert_approx_eq::<f32>(&Tensor::cat(alone.into(), 0).into_data(), Tolerance::default());
         assert!(model.network(shape, &[0]).is_err() && model.network([2, c + 1, h, w], &labels).is_err());

@@ -84,10 +84,13 @@ impl BitsPerDim {
         let pictures: Vec<Mean> = batches
             .iter()
             .flat_map(|batch| batch.estimates.iter().map(|estimates| (estimates, batch.dims)))
-            .filter_map(|(estimates, dims)| Mean::of(&estimates.iter().map(|n| bits(*n, dims)).collect::<Vec<_>>()))
+            .filter_map(|(estimates, dims)| {
+                Mean::of(&estimates.iter().map(|n| bits(*n, dims)).collect::<Vec<_>>())
+            })
             .collect();
         let means: Vec<f64> = pictures.iter().map(|picture| picture.mean).collect();
-        let squares: Option<Vec<f64>> = pictures.iter().map(|picture| Some(picture.standard_error?.powi(2))).collect();
+        let squares: Option<Vec<f64>> =
+            pictures.iter().map(|picture| Some(picture.standard_error?.powi(2))).collect();
         let probe_error = squares.map(|squares| squares.iter().sum::<f64>().sqrt() / means.len() as f64);
         let Mean { mean, standard_error } = Mean::of(&means)?;
         Some(Self { mean, standard_error, probe_error })

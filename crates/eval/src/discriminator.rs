@@ -87,9 +87,8 @@ impl Discriminator for ConvNet {
             let options = ConvOptions::new([stride; 2], [padding; 2], [1; 2], 1);
             conv2d(x, weights[0].clone(), Some(weights[1].clone().reshape([-1])), options)
         };
-        let x = convolutions
-            .chunks_exact(2)
-            .fold(x, |x, weights| leaky_relu(layer(x, weights, 2, 1), Self::SLOPE));
+        let x =
+            convolutions.chunks_exact(2).fold(x, |x, weights| leaky_relu(layer(x, weights, 2, 1), Self::SLOPE));
         layer(x, head, 1, 0).reshape([n])
     }
 }

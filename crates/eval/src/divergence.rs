@@ -236,6 +236,8 @@ mod tests {
         let estimate = DivergenceEstimate::of(Divergence::Triangular, &margins);
         // Losses 0 0 1 1 with a mean of 1/2, and 1/4 1/4.
         assert_eq!(estimate.value.mean, 1.0 - (0.5 + 0.25) / 2.0);
-        assert!((estimate.value.standard_error.expect("samples") - (1.0_f64 / 3.0 / 4.0 / 4.0).sqrt()).abs() < 1e-12);
+        assert!(
+            (estimate.value.standard_error.expect("samples") - (1.0_f64 / 3.0 / 4.0 / 4.0).sqrt()).abs() < 1e-12
+        );
     }
 }

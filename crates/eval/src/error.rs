@@ -63,7 +63,9 @@ pub enum EvalError {
     )]
     Deterministic,
     /// A bound of a sampler that has none.
-    #[error("the variational bound is that of ddim with an eta above 0, of sigma-hat and of ddpm, not of {solver}")]
+    #[error(
+        "the variational bound is that of ddim with an eta above 0, of sigma-hat and of ddpm, not of {solver}"
+    )]
     NoFamily {
         /// The sampler.
         solver: &'static str,

@@ -144,7 +144,8 @@ fn random_terms_are_right_on_average() {
     let differences: Vec<f64> = pairs.map(|(all, some)| all.between() - some.between()).collect();
     let difference = Mean::of(&differences).expect("200 pictures");
     assert_within_errors(difference, 0.0, "the difference");
-    let seen: Vec<usize> = BoundBits::of(&bound, &[some]).expect("pictures").steps.iter().map(|s| s.pictures).collect();
+    let seen: Vec<usize> =
+        BoundBits::of(&bound, &[some]).expect("pictures").steps.iter().map(|s| s.pictures).collect();
     assert_eq!(seen.iter().sum::<usize>(), n * count);
     // Each of the 7 is a run of 7 neighbours, and 200 pictures leave none of them out.
     assert!(seen.iter().all(|seen| (5..70).contains(seen)), "{seen:?}");
@@ -239,7 +240,12 @@ fn terms_are_those_of_numpy() {
             let largest = theirs.iter().copied().fold(0.0, f64::max);
             for (ours, theirs) in ours.zip(&theirs) {
                 let allowed = 2e-5 * theirs + 1e-6 * largest;
-                assert!((ours - theirs).abs() < allowed, "{ours} and {theirs} of {} {}", case["variance"], case["eta"]);
+                assert!(
+                    (ours - theirs).abs() < allowed,
+                    "{ours} and {theirs} of {} {}",
+                    case["variance"],
+                    case["eta"]
+                );
             }
             // 2^-24 of a sum of squares, and the logarithm of 1 - 4e-5 against it.
             let prior = numbers(&case["prior"])[k];

@@ -134,7 +134,8 @@ fn a_convolutional_network_tells_pictures_apart() {
     let pictures = |seed: u64| PictureNoise::new(seed, 0..80).initial([80, 1, 9, 8], &device);
     let slope = Tensor::<1>::from_floats([-1.4, -1.0, -0.6, -0.2, 0.2, 0.6, 1.0, 1.4], &device);
     let (a, b) = (pictures(1), pictures(2) + slope.reshape([1, 1, 1, 8]));
-    let of = |seed| estimate(Divergence::TotalVariation, &ConvNet { shape: [1, 9, 8], width: 4 }, [&a, &b], 2, seed);
+    let of =
+        |seed| estimate(Divergence::TotalVariation, &ConvNet { shape: [1, 9, 8], width: 4 }, [&a, &b], 2, seed);
     let found = of(0);
     assert!(found.interval[0] > 0.5, "{found:?}");
     assert_eq!(found, of(0));

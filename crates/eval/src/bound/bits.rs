@@ -35,7 +35,9 @@ impl BoundBits {
     /// Of pictures measured with this bound. None of no pictures.
     pub fn of(bound: &Bound, batches: &[BoundEstimate]) -> Option<Self> {
         let pictures = || {
-            batches.iter().flat_map(|batch| batch.pictures.iter().map(|picture| (picture, batch.dims as f64 * LN_2)))
+            batches
+                .iter()
+                .flat_map(|batch| batch.pictures.iter().map(|picture| (picture, batch.dims as f64 * LN_2)))
         };
         let mean = |nats: fn(&PictureBound) -> f64| {
             Mean::of(&pictures().map(|(picture, bit)| nats(picture) / bit).collect::<Vec<_>>())

@@ -188,9 +188,10 @@ impl<'a> Guess<'a> {
         let mean = out.clone().narrow(1, 0, x0.dims()[1]);
         let predicted =
             x.clone() * each(|step| step.read.x0_from_x) + mean.clone() * each(|step| step.read.x0_from_out);
-        let eps_error = steps.iter().any(|step| step.from_eps != 0.0).then(|| {
-            eps - x * each(|step| step.read.eps_from_x) - mean * each(|step| step.read.eps_from_out)
-        });
+        let eps_error = steps
+            .iter()
+            .any(|step| step.from_eps != 0.0)
+            .then(|| eps - x * each(|step| step.read.eps_from_x) - mean * each(|step| step.read.eps_from_out));
         Self { x0, guess: limited(predicted, bound.limit), eps_error, out }
     }
 
@@ -271,7 +272,8 @@ impl LogVariance {
             StepNoise::Learned => Self::Pixelwise(learned().log()),
             StepNoise::LearnedLog => Self::Pixelwise(learned()),
             StepNoise::LearnedRange { .. } => Self::Pixelwise(
-                learned() * range(|small, large| 0.5 * (large - small)) + range(|small, large| 0.5 * (large + small)),
+                learned() * range(|small, large| 0.5 * (large - small))
+                    + range(|small, large| 0.5 * (large + small)),
             ),
         }
     }

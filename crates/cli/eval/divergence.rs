@@ -1,0 +1,124 @@
+//! Divergences of two sets of pictures.
+
+use std::fmt::Write;
+use std::ops::ControlFlow;
+
+use anyhow::bail;
+use burn::tensor::Device;
+use ddim_data::{ImageSet, Size};
+use ddim_eval::{ConvNet, Divergence, DivergenceEstimate, Samples, Training, divergence, scaled};
+use serde_json::{Value, json};
+
+use crate::args::EvalArgs;
+use crate::signals::Interrupt;
+use crate::{Ending, progress};
+
+/// Pictures of a set when nothing says otherwise.
+const PICTURES: usize = 2000;
+
+/// What came out.
+#[derive(Debug)]
+pub(super) struct Measured<'a> {
+    args: &'a EvalArgs,
+    /// Pictures of each set.
+    pictures: [usize; 2],
+    estimates: Vec<DivergenceEstimate>,
+    /// How the run ended.
+    pub(super) ending: Ending,
+}
+
+/// Trains and judges, one divergence after the other; Ctrl-C leaves those that are finished.
+///
+/// # Errors
+/// When a set cannot be used.
+pub(super) fn measure<'a>(
+    args: &'a EvalArgs,
+    device: &Device,
+    interrupt: &Interrupt,
+) -> anyhow::Result<Measured<'a>> {
+    let sets = open(args)?;
+    let pictures = sets.each_ref().map(|set| set.len().min(args.num.unwrap_or(PICTURES)));
+    let batches = sets.each_ref().map(|set| {
+        move |indices: &[usize]| {
+            let pixels: Vec<&[u8]> = indices.iter().map(|k| set.image(*k)).collect();
+            scaled(&pixels, set.shape, device)
+        }
+    });
+    let samples = [0, 1].map(|k| Samples { len: pictures[k], batch: &batches[k] });
+    let [height, width, channels] = sets[0].shape;
+    let (network, options) = (ConvNet::new([channels, height, width]), &args.divergence);
+    let training = Training { epochs: options.epochs, seed: args.seed, ..Training::default() };
+    let bar = progress::bar((Divergence::ALL.len() * options.folds) as u64, "networks");
+    let mut found = Measured { args, pictures, estimates: Vec::new(), ending: Ending::Done };
+    for (k, which) in Divergence::ALL.into_iter().enumerate() {
+        let go_on = || match interrupt.requested() {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        };
+        match divergence(which, &network, samples, options.folds, &training, go_on)? {
+            Some(estimate) => found.estimates.push(estimate),
+            None => {
+                found.ending = Ending::Interrupted;
+                break;
+            }
+        }
+        bar.set_position(((k + 1) * options.folds) as u64);
+    }
+    bar.finish_and_clear();
+    Ok(found)
+}
+
+/// Both sets, of pictures of one size.
+fn open(args: &EvalArgs) -> anyhow::Result<[ImageSet; 2]> {
+    let [a, b] = &args.divergence.divergence[..] else { bail!("--divergence takes two sets of pictures") };
+    let sets = [ddim_data::open(a)?, ddim_data::open(b)?];
+    if sets[0].shape != sets[1].shape {
+        bail!(
+            "{} has pictures of {}, and {} of {} (height x width x channels): only pictures of one size can be \
+             compared",
+            a.display(),
+            Size(sets[0].shape),
+            b.display(),
+            Size(sets[1].shape)
+        );
+    }
+    Ok(sets)
+}
+
+impl Measured<'_> {
+    /// A line for each divergence, and one that says how they are meant.
+    pub(super) fn to_text(&self) -> String {
+        let mut text = String::new();
+        for DivergenceEstimate { divergence, value, interval: [low, high] } in &self.estimates {
+            let error = value.standard_error.map_or(String::new(), |error| format!(" +- {error:.4}"));
+            let (name, mean, largest) = (divergence.name(), value.mean, divergence.largest());
+            writeln!(text, "{name:<15} {mean:.4}{error}  95 %: {low:.4} to {high:.4}  (largest {largest:.4})")
+                .expect("a String takes all");
+        }
+        let [a, b] = self.pictures;
+        let folds = self.args.divergence.folds;
+        text + &format!(
+            "lower bounds on average: {a} and {b} pictures, each judged by a network that has not seen it ({folds} \
+             folds)\n"
+        )
+    }
+
+    /// Everything.
+    pub(super) fn to_json(&self) -> Value {
+        let mut report = json!({});
+        for DivergenceEstimate { divergence, value, interval } in &self.estimates {
+            report[divergence.name()] = json!({
+                "value": value.mean,
+                "standard_error": value.standard_error,
+                "interval_95": interval,
+                "largest": divergence.largest(),
+            });
+        }
+        report["pictures"] = json!(self.pictures);
+        report["images"] = json!(self.args.divergence.divergence);
+        report["folds"] = json!(self.args.divergence.folds);
+        report["epochs"] = json!(self.args.divergence.epochs);
+        report["seed"] = json!(self.args.seed);
+        report
+    }
+}
