@@ -8,7 +8,9 @@ use ddim_schedule::{
 use crate::EvalError;
 
 pub(crate) mod bits;
+mod decoder;
 pub(crate) mod estimate;
+mod variance;
 
 /// The terms of the variational bound of one sampler, noisy to clean: `L_T`, a term for each step but the last, and
 /// the decoder `L_0` (DDPM Eq. 5, DDIM Eq. 11; MATH.md).

@@ -212,6 +212,24 @@ mod tests {
         }
     }
 
+    /// What a tensor of margins is trained with is the loss, or the hinge loss, and its slope leads away from guessing.
+    #[test]
+    fn training_goes_down_the_loss() {
+        let margins = [-30.0_f32, -1.5, 0.0, 0.5, 30.0];
+        for divergence in Divergence::ALL {
+            let leaf = Tensor::<1>::from_floats(margins, &burn::tensor::Device::flex()).autodiff().require_grad();
+            let losses = divergence.surrogate(leaf.clone());
+            for (loss, margin) in losses.clone().into_data().iter::<f64>().zip(margins) {
+                let expected = divergence.surrogate_risk(&[vec![margin.into()], vec![margin.into()]]);
+                // The rounding of f32.
+                assert!((loss - expected).abs() < 1e-6 * expected.max(1.0), "{divergence:?} {margin}: {loss}");
+            }
+            let slopes = leaf.grad(&losses.sum().backward()).expect("it depends on the margins");
+            let at_0 = slopes.into_data().iter::<f64>().nth(2).expect("five slopes");
+            assert!(at_0 < -0.4, "{divergence:?}: {at_0}");
+        }
+    }
+
     #[test]
     fn guessing_says_0_and_knowing_says_the_largest() {
         for divergence in Divergence::ALL {

@@ -2,16 +2,11 @@
 
 use burn::tensor::{Tensor, TensorData};
 use ddim_sampler::{Noise, PictureNoise, limited};
-use ddim_schedule::StepNoise;
 
+use super::decoder::level_cost;
+use super::variance::LogVariance;
 use super::{Bound, BoundStep};
 use crate::EvalError;
-use crate::normal::log_probability;
-
-/// Half the width of a grey level, on a scale of -1 to 1.
-const HALF_LEVEL: f64 = 1.0 / 255.0;
-/// Beyond this lie only the first and the last grey level, whose probability reaches to infinity.
-const OUTERMOST: f64 = 0.999;
 
 /// Which terms between prior and decoder are computed for each picture, and what each stands for.
 #[derive(Clone, Debug, PartialEq)]
@@ -235,52 +230,8 @@ impl<'a> Guess<'a> {
     }
 }
 
-/// `-log` of the probability that `N(mean, deviation^2)` gives the grey level `x0`.
-fn level_cost(x0: f64, mean: f64, deviation: f64) -> f64 {
-    let edge = |edge: f64| (x0 + edge - mean) / deviation;
-    let below = if x0 < -OUTERMOST { f64::NEG_INFINITY } else { edge(-HALF_LEVEL) };
-    let above = if x0 > OUTERMOST { f64::INFINITY } else { edge(HALF_LEVEL) };
-    if below < above { -log_probability(below, above) } else { f64::NAN }
-}
-
-/// The logarithm of the variance of `p`.
-enum LogVariance {
-    /// The same for all values of a picture.
-    Fixed(Vec<f64>),
-    /// One for each value, as the network says.
-    Pixelwise(Tensor<4>),
-}
-
-impl LogVariance {
-    /// Of the steps of a plan, which all draw alike, for pictures of so many channels.
-    fn of(steps: &[&BoundStep], out: &Tensor<4>, channels: usize) -> Self {
-        let fixed = |step: &&BoundStep| match step.drawn {
-            StepNoise::Fixed { sigma } => 2.0 * sigma.ln(),
-            _ => f64::NAN,
-        };
-        let learned = || out.clone().narrow(1, channels, channels);
-        // log sigma^2 = middle + half_range w for an output w from -1 to 1.
-        let range = |of: fn(f64, f64) -> f64| {
-            let each = steps.iter().map(|step| match step.drawn {
-                StepNoise::LearnedRange { log_small, log_large } => of(log_small, log_large),
-                _ => f64::NAN,
-            });
-            column(each, out)
-        };
-        match steps[0].drawn {
-            StepNoise::None | StepNoise::Fixed { .. } => Self::Fixed(steps.iter().map(fixed).collect()),
-            StepNoise::Learned => Self::Pixelwise(learned().log()),
-            StepNoise::LearnedLog => Self::Pixelwise(learned()),
-            StepNoise::LearnedRange { .. } => Self::Pixelwise(
-                learned() * range(|small, large| 0.5 * (large - small))
-                    + range(|small, large| 0.5 * (large + small)),
-            ),
-        }
-    }
-}
-
 /// One number for each picture, `[n, 1, 1, 1]`, where `like` lives.
-fn column(values: impl Iterator<Item = f64>, like: &Tensor<4>) -> Tensor<4> {
+pub(crate) fn column(values: impl Iterator<Item = f64>, like: &Tensor<4>) -> Tensor<4> {
     let values: Vec<f32> = values.map(|value| value as f32).collect();
     let n = values.len();
     Tensor::from_data(TensorData::new(values, [n, 1, 1, 1]), &like.device())

@@ -68,22 +68,17 @@ impl Training {
         let kept = sets.each_ref().map(|part| part.every_fifth(true));
         let shown = sets.each_ref().map(|part| part.every_fifth(false));
         let device = (sets[0].samples.batch)(&sets[0].indices[..1]).device();
-        let mut adam = Adam::new(discriminator, self.seed, run, &device);
         let risk = |weights: &[Tensor<4>]| divergence.surrogate_risk(&margins(discriminator, weights, &kept));
+        let mut adam = Adam::new(discriminator, self.seed, run, &device);
         let mut best = (risk(&adam.weights), adam.weights.clone(), 0);
-        let half = (self.batch_size / 2).max(1);
-        let steps = shown[0].indices.len().max(shown[1].indices.len()).div_ceil(half);
         for epoch in 0..self.epochs {
             let stream = OF_EPOCHS + 2 * epoch as u32;
             let order = [0, 1].map(|k| shuffled(shown[k].indices.clone(), self.seed, run, stream + k as u32));
-            for step in 0..steps {
-                let done = (epoch * steps + step) as f64 / (self.epochs * steps) as f64;
-                let rate = self.learning_rate * 0.5 * (1.0 + (std::f64::consts::PI * done).cos());
-                let batch = |k: usize| {
-                    let places = (step * half..(step + 1) * half).map(|i| order[k][i % order[k].len()]);
-                    (shown[k].samples.batch)(&places.collect::<Vec<_>>())
-                };
-                adam.step([batch(0), batch(1)], discriminator, divergence, rate, self.weight_decay);
+            let batches = self.batches(&order);
+            for (step, [first, second]) in batches.iter().enumerate() {
+                let inputs = [(shown[0].samples.batch)(first), (shown[1].samples.batch)(second)];
+                let done = epoch as f64 + step as f64 / batches.len() as f64;
+                adam.step(inputs, discriminator, divergence, self.rate(done), self.weight_decay);
             }
             let risk = risk(&adam.weights);
             if risk < best.0 {
@@ -97,6 +92,21 @@ impl Training {
             }
         }
         Some(best.1)
+    }
+
+    /// The inputs of each step of an epoch, as many of each set: the smaller set begins again where it ends.
+    fn batches(&self, order: &[Vec<usize>; 2]) -> Vec<[Vec<usize>; 2]> {
+        let half = (self.batch_size / 2).max(1);
+        let steps = order[0].len().max(order[1].len()).div_ceil(half);
+        let of = |order: &Vec<usize>, step: usize| {
+            (step * half..(step + 1) * half).map(|place| order[place % order.len()]).collect()
+        };
+        (0..steps).map(|step| order.each_ref().map(|order| of(order, step))).collect()
+    }
+
+    /// The rate after so many epochs.
+    fn rate(&self, epochs: f64) -> f64 {
+        self.learning_rate * 0.5 * (1.0 + (std::f64::consts::PI * epochs / self.epochs as f64).cos())
     }
 }
 
