@@ -1,5 +1,7 @@
 //! The variational bound against closed forms, for pixels that are `N(m, r^2)`, and against other people's formulas.
 
+#![expect(clippy::print_stdout, reason = "tests say how large the differences are that they allow")]
+
 use std::f64::consts::LN_2;
 
 use burn::tensor::{Device, Tensor, TensorData};
