@@ -122,8 +122,8 @@ impl PictureBound {
 /// let found = variational_bound(network, &bound, x0.clone(), &Terms::all(&bound, 1), noise)?;
 /// assert_eq!(found.calls, 1000);
 /// let terms = &found.pictures[0];
-/// // A decoder of deviation 0.0074 puts 0.404 of its probability on a level of half-width 0.0039.
-/// assert!((terms.decoder / 64.0 + 0.404_f64.ln()).abs() < 1e-3 && terms.between() < 1e-3);
+/// // A decoder of deviation 0.0074 puts 0.4046 of its probability on a level of half-width 0.0039.
+/// assert!((terms.decoder / 64.0 + 0.4046_f64.ln()).abs() < 1e-3 && terms.between() < 1e-3);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn variational_bound(
