@@ -1,5 +1,6 @@
 //! What can be typed: every command, option and help text. Values are checked here as far as that needs no file.
 
+mod bench;
 mod bound;
 mod corrections;
 mod divergence;
@@ -12,6 +13,7 @@ mod tuning;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
+pub(crate) use self::bench::{BenchArgs, Budget, ClockChoice, Counts};
 pub(crate) use self::bound::{BoundArgs, DecoderChoice};
 pub(crate) use self::divergence::DivergenceArgs;
 pub(crate) use self::editing::{EditArgs, InpaintChoice};
@@ -74,6 +76,9 @@ pub(crate) enum Command {
     /// Measure a model by bits per dimension of pictures, or two sets of pictures by how far they are apart
     #[command(after_long_help = evaluation::EXAMPLES)]
     Eval(EvalArgs),
+    /// Measure what few steps cost and give beside 1000-step DDPM: time, memory, quality
+    #[command(after_long_help = bench::EXAMPLES)]
+    Bench(BenchArgs),
     /// Find the timesteps and the method with which few steps of a model come closest to many
     #[command(after_long_help = tuning::EXAMPLES)]
     Tune(TuneArgs),

@@ -4,6 +4,7 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 
 mod args;
+mod bench;
 mod classes;
 mod completions;
 mod decode;
@@ -77,6 +78,7 @@ fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Devices(args) => devices::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Eval(args) => eval::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Tune(args) => tune::run(&args),
         Command::Completions(args) => completions::run(&args),
     }

@@ -201,7 +201,7 @@ fn method(job: &Job<'_>) -> String {
 }
 
 /// A solver as `--solver` would name it, with those options that are not as usual.
-fn with_options(solver: &dyn Solver) -> String {
+pub(crate) fn with_options(solver: &dyn Solver) -> String {
     let usual = solvers::parse(solver.name()).map(|usual| usual.options()).unwrap_or_default();
     let options: Vec<String> = solver
         .options()

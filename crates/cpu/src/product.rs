@@ -73,7 +73,12 @@ impl Packed {
     }
 
     /// Packs rows that lie together: row `place` is the beginning of `row(place)`.
-    pub(crate) fn fill_rows<'a>(&mut self, isa: Isa, [places, columns]: [usize; 2], row: impl Fn(usize) -> &'a [f32]) {
+    pub(crate) fn fill_rows<'a>(
+        &mut self,
+        isa: Isa,
+        [places, columns]: [usize; 2],
+        row: impl Fn(usize) -> &'a [f32],
+    ) {
         let panel = isa.panel();
         *self = Packed { places, columns, panel, values: std::mem::take(&mut self.values) };
         self.values.clear();

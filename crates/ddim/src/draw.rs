@@ -93,7 +93,7 @@ impl Model {
     }
 
     /// Gives a loop its start and its network.
-    fn run(
+    pub(crate) fn run(
         &self,
         plan: &Plan,
         batch: Batch,

@@ -45,6 +45,7 @@ mod settings;
 mod start;
 #[cfg(test)]
 mod tests;
+pub mod timing;
 mod tune;
 
 pub use ddim_checkpoint as checkpoint;

@@ -1,0 +1,176 @@
+//! Options of `ddim bench`.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, ValueEnum};
+use ddim_schedule::{Convention, Method, Spacing};
+
+use super::sampling::{EtaChoice, at_least_one};
+use super::{ComputingArgs, ModelArgs};
+
+/// Shown under `ddim bench --help`.
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  ddim bench                                           the table of the DDIM paper in ten minutes, in bench/
+  ddim bench --budget 1h --out long                    the same with more pictures
+  ddim bench --num 2000,1000:256 --out results         2000 pictures a cell, 256 of 1000 steps
+  ddim bench --steps 5,10,20 --eta 0 --solver dpm++ --solver unipc:order=3 --budget 2m
+  ddim bench --model path/to/model --spacing quad --device auto --json
+
+Everything is measured beside DDPM (eta 1) in as many steps as the model was trained with, which is drawn first.
+Ctrl-C ends after the batch under way; the same command goes on where it was stopped. The folder then holds report.html,
+quality.svg, time.svg, strip.svg, strip.png, table.csv, and rows.jsonl with one line a finished cell.";
+
+/// Options of `ddim bench`.
+#[derive(Args, Debug)]
+pub(crate) struct BenchArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+
+    /// Numbers of steps
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = at_least_one,
+        default_value = "10,20,50,100,1000", help_heading = "Method")]
+    pub(crate) steps: Vec<usize>,
+
+    /// Noise in each step, from 0 (DDIM) to 1 (DDPM); `hat` for the larger variance of DDPM
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_delimiter = ',',
+        default_value = "0,0.2,0.5,1,hat",
+        allow_negative_numbers = true,
+        help_heading = "Method"
+    )]
+    pub(crate) eta: Vec<EtaChoice>,
+
+    /// A solver to measure as well, with its options; may be given several times
+    #[arg(long, value_name = "NAME", help_heading = "Method")]
+    pub(crate) solver: Vec<Method>,
+
+    /// How the steps are spread: see `ddim sample --help` [default: the convention's]
+    #[arg(long, value_name = "NAME", help_heading = "Method")]
+    pub(crate) spacing: Option<Spacing>,
+
+    /// Whose habits of spacing, clipping and rounding to follow: exact, diffusers, ermongroup, openai
+    /// [default: what the model was made for]
+    #[arg(long, value_name = "NAME", help_heading = "Method")]
+    pub(crate) convention: Option<Convention>,
+
+    /// Pictures of each cell, and STEPS:N for those of so many steps, as in 2000,1000:256
+    #[arg(long, short, value_name = "LIST", conflicts_with = "budget", help_heading = "Pictures")]
+    pub(crate) num: Option<Counts>,
+
+    /// How long to draw, as in 90s, 10m, 1h30m: the numbers of pictures are chosen for it [default: 10m]
+    #[arg(long, value_name = "TIME", help_heading = "Pictures")]
+    pub(crate) budget: Option<Budget>,
+
+    /// Seed of the noise; picture k is that of `ddim sample --seed`
+    #[arg(long, value_name = "SEED", default_value_t = 0, help_heading = "Pictures")]
+    pub(crate) seed: u64,
+
+    #[command(flatten)]
+    pub(crate) computing: ComputingArgs,
+
+    /// The folder for results; one that holds the same run is completed
+    #[arg(long, short, value_name = "FOLDER", default_value = "bench", help_heading = "Output")]
+    pub(crate) out: PathBuf,
+
+    /// Replace the results of another run
+    #[arg(long, help_heading = "Output")]
+    pub(crate) force: bool,
+
+    /// Print JSON, at the end
+    #[arg(long, help_heading = "Output")]
+    pub(crate) json: bool,
+
+    /// What tells the time; for tests
+    #[arg(long, value_enum, default_value_t = ClockChoice::System, hide = true)]
+    pub(crate) clock: ClockChoice,
+}
+
+/// What tells the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ClockChoice {
+    /// The system
+    System,
+    /// A millisecond passes whenever the time is asked for, and no memory is measured: every run says the same
+    Fake,
+}
+
+/// How many pictures the cells have, by their steps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Those of cells that are not named.
+    pub(crate) usual: Option<usize>,
+    /// Steps, and how many pictures of so many.
+    pub(crate) of_steps: Vec<(usize, usize)>,
+}
+
+impl FromStr for Counts {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut counts = Self { usual: None, of_steps: Vec::new() };
+        for part in text.split(',') {
+            match part.split_once(':') {
+                Some((steps, count)) => counts.of_steps.push((at_least_one(steps)?, at_least_one(count)?)),
+                None if counts.usual.is_some() => {
+                    return Err("two numbers for all cells; give one, and STEPS:N for the others".to_owned());
+                }
+                None => counts.usual = Some(at_least_one(part)?),
+            }
+        }
+        Ok(counts)
+    }
+}
+
+/// A time to spend, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Budget(pub(crate) f64);
+
+impl FromStr for Budget {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let refused = || "give hours, minutes or seconds, as in 90s, 10m, 1h30m".to_owned();
+        let mut seconds = 0.0;
+        for part in text.split_inclusive(|character: char| character.is_ascii_alphabetic()) {
+            let unit = match part.chars().last() {
+                Some('h') => 3600.0,
+                Some('m') => 60.0,
+                Some('s') => 1.0,
+                _ => return Err(refused()),
+            };
+            let number: f64 = part[..part.len() - 1].parse().map_err(|_| refused())?;
+            seconds += number * unit;
+        }
+        if seconds > 0.0 && seconds.is_finite() { Ok(Self(seconds)) } else { Err(refused()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_one_for_all_and_others_by_steps() {
+        let of = |text: &str| text.parse::<Counts>();
+        assert_eq!(of("2000"), Ok(Counts { usual: Some(2000), of_steps: Vec::new() }));
+        let mixed = Counts { usual: Some(2000), of_steps: vec![(1000, 256), (100, 512)] };
+        assert_eq!(of("2000,1000:256,100:512"), Ok(mixed));
+        assert_eq!(of("10:4"), Ok(Counts { usual: None, of_steps: vec![(10, 4)] }));
+        for refused in ["", "0", "10,20", "10:0", "x:3", "10:", "-5"] {
+            assert!(of(refused).is_err(), "{refused}");
+        }
+    }
+
+    #[test]
+    fn budgets_have_units() {
+        let of = |text: &str| text.parse::<Budget>().map(|budget| budget.0);
+        assert_eq!((of("90s"), of("10m"), of("1h30m"), of("0.5m")), (Ok(90.0), Ok(600.0), Ok(5400.0), Ok(30.0)));
+        for refused in ["", "10", "m", "0s", "-5m", "10d", "infs", "nans", "5m3"] {
+            assert!(of(refused).is_err(), "{refused}");
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! `ddim bench`: what few steps cost and give, beside DDPM in all of them.
+
+mod amount;
+mod cells;
+mod chart;
+mod clock;
+mod csv;
+mod folder;
+mod html;
+mod machine;
+mod measure;
+mod memory;
+mod quality;
+mod quality_plot;
+mod report;
+mod row;
+mod strip;
+mod svg;
+mod table;
+#[cfg(test)]
+mod testing;
+mod time_plot;
+mod units;
+
+use std::io::{self, Write};
+
+use anyhow::{Context, bail};
+use serde_json::{Value, json};
+
+use self::cells::Cell;
+use self::clock::Instruments;
+use self::folder::{Chosen, Folder};
+use self::measure::Runner;
+use self::quality::Quality;
+use self::report::Report;
+use self::row::{Row, Scale};
+use self::table::Columns;
+use crate::args::{BenchArgs, ClockChoice};
+use crate::device::Chosen as Device;
+use crate::files::Existing;
+use crate::model::Model;
+use crate::signals::Interrupt;
+use crate::{Ending, device, progress};
+
+/// Measures cell after cell, prints each row as it is known, and writes the report.
+///
+/// # Errors
+/// When an option, the model or the folder is refused, or, at the end, a cell could not be measured.
+pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<Ending> {
+    let interrupt = Interrupt::install()?;
+    let device = device::choose(args.computing.device.device)?;
+    let model = Model::load(&args.model, &device.device)?;
+    let cells = cells::cells(args, &model)?;
+    let quality = quality::of(&model)?;
+    let settings = settings(args, &model, &device, &cells, quality.as_deref())?;
+    let (folder, chosen) = Folder::open(&args.out, &settings, Existing::from_force(args.force))?;
+    tracing::info!("device: {}", device.description);
+    let instruments = Instruments::new(args.clock);
+    let mut runner = Runner::new(&model, instruments, &interrupt, quality.as_deref(), args.seed)?;
+    let chosen = match chosen {
+        Some(chosen) => chosen,
+        None => {
+            let chosen = amount::choose(args, &cells, &runner)?;
+            folder.begin(&settings, &chosen, &machine::command())?;
+            chosen
+        }
+    };
+    tracing::info!("{}", amount::described(&chosen, &cells));
+    runner.bar = progress::bar(calls(&cells, &chosen), "network calls");
+    let found = Rows { args, folder: &folder, cells: &cells, chosen: &chosen }.measure(&runner)?;
+    let report = report(&found, &cells, &chosen, quality.as_deref(), settings, &device);
+    finish(args, &folder, report.as_ref())?;
+    if found.ending == Ending::Interrupted {
+        tracing::warn!("interrupted with {} of {} cells; the same command goes on", found.rows.len(), cells.len());
+        return Ok(Ending::Interrupted);
+    }
+    match found.failed {
+        0 => Ok(Ending::Done),
+        1 => bail!("one cell could not be measured, as said above"),
+        count => bail!("{count} cells could not be measured, as said above"),
+    }
+}
+
+/// Network calls of all pictures.
+fn calls(cells: &[Cell], chosen: &Chosen) -> u64 {
+    cells.iter().zip(&chosen.pictures).map(|(cell, count)| (cell.calls() * count) as u64).sum()
+}
+
+/// What decides the numbers: a run with other settings is another run.
+fn settings(
+    args: &BenchArgs,
+    model: &Model,
+    device: &Device,
+    cells: &[Cell],
+    quality: Option<&dyn Quality>,
+) -> anyhow::Result<Value> {
+    let cell = |cell: &Cell| {
+        let mut plan = ddim::settings_json(&cell.plan);
+        plan["method"] = json!(cell.method);
+        plan
+    };
+    let pictures = match &args.num {
+        Some(counts) => json!({ "usual": counts.usual, "of_steps": counts.of_steps }),
+        None => json!({ "budget_seconds": args.budget.unwrap_or(amount::USUAL_BUDGET).0 }),
+    };
+    let of_any_cell = cells.first().context("there is a cell")?.plan.settings();
+    let mut settings = json!({
+        "program": machine::program(),
+        "model": model.name,
+        "weights": model.weights,
+        "scheduler": serde_json::from_str::<Value>(&model.training.scheduler.to_json())?,
+        "spacing": of_any_cell.spacing.to_string(),
+        "convention": of_any_cell.convention.to_string(),
+        "pictures": pictures,
+        "pictures_at_once": args.computing.batch_size,
+        "seed": args.seed,
+        "quality": quality.map(Quality::identity),
+        "device": device.name,
+        "machine": machine::machine(),
+        "cells": cells.iter().map(cell).collect::<Vec<_>>(),
+    });
+    if args.clock == ClockChoice::Fake {
+        settings["clock"] = json!("fake");
+    }
+    Ok(settings)
+}
+
+/// What was measured, and how that ended.
+struct Found {
+    /// Finished rows in the order in which they were run, the reference first.
+    rows: Vec<Row>,
+    failed: usize,
+    ending: Ending,
+}
+
+/// The rows of a run.
+struct Rows<'a> {
+    args: &'a BenchArgs,
+    folder: &'a Folder,
+    cells: &'a [Cell],
+    chosen: &'a Chosen,
+}
+
+impl Rows<'_> {
+    /// Measures what is missing, and prints all rows.
+    fn measure(&self, runner: &Runner<'_>) -> anyhow::Result<Found> {
+        let before = self.folder.rows()?;
+        let methods = self.cells.iter().map(|cell| cell.method.as_str());
+        let columns = Columns::new(methods, most_pictures(self.chosen), self.cells[0].steps);
+        let mut found = Found { rows: Vec::new(), failed: 0, ending: Ending::Done };
+        for (cell, count) in self.cells.iter().zip(&self.chosen.pictures) {
+            let row = match before.iter().find(|row| row.is_of(cell)) {
+                Some(row) => {
+                    runner.bar.inc((cell.calls() * count) as u64);
+                    Ok(Some(row.clone()))
+                }
+                None => runner.cell(self.folder, cell, *count, self.chosen.batch_size),
+            };
+            match row {
+                Ok(Some(row)) => {
+                    found.rows.push(row);
+                    runner.bar.suspend(|| self.print(&columns, &found.rows))?;
+                }
+                Ok(None) => {
+                    found.ending = Ending::Interrupted;
+                    break;
+                }
+                // A method may fail where others do not; without the reference there is nothing to compare with.
+                Err(error) if error.is::<ddim::Error>() && !cell.is_reference() => {
+                    let steps = cell.steps;
+                    tracing::error!("{} in {steps} steps: {}", cell.method, crate::chain(&error));
+                    found.failed += 1;
+                }
+                Err(error) => {
+                    runner.bar.finish_and_clear();
+                    return Err(error).with_context(|| format!("{} in {} steps", cell.method, cell.steps));
+                }
+            }
+        }
+        runner.bar.finish_and_clear();
+        Ok(found)
+    }
+
+    /// Prints the last of the rows, the first below the headings.
+    fn print(&self, columns: &Columns, rows: &[Row]) -> io::Result<()> {
+        let (Some(reference), Some(row), false) = (rows.first(), rows.last(), self.args.json) else {
+            return Ok(());
+        };
+        let scale = Scale { reference: reference.clone(), most_pictures: most_pictures(self.chosen) };
+        let header = if rows.len() == 1 { columns.header() } else { String::new() };
+        let mut out = io::stdout();
+        out.write_all((header + &columns.row(&scale.compare(row))).as_bytes())?;
+        out.flush()
+    }
+}
+
+/// Pictures of the largest cell.
+fn most_pictures(chosen: &Chosen) -> usize {
+    chosen.pictures.iter().copied().max().unwrap_or(1)
+}
+
+/// The rows in the order of the table; nothing to report without the reference.
+fn report(
+    found: &Found,
+    cells: &[Cell],
+    chosen: &Chosen,
+    quality: Option<&dyn Quality>,
+    settings: Value,
+    device: &Device,
+) -> Option<Report> {
+    let scale = Scale { reference: found.rows.first()?.clone(), most_pictures: most_pictures(chosen) };
+    let mut in_table: Vec<&Cell> = cells.iter().collect();
+    in_table.sort_by_key(|cell| cell.place);
+    let row = |cell: &&Cell| found.rows.iter().find(|row| row.is_of(cell)).map(|row| scale.compare(row));
+    Some(Report {
+        rows: in_table.iter().filter_map(row).collect(),
+        cells: cells.len(),
+        most_pictures: scale.most_pictures,
+        reference_steps: cells[0].steps,
+        quality: quality.map_or_else(|| "not measured".to_owned(), Quality::identity),
+        settings,
+        device: device.description.clone(),
+        command: machine::command(),
+    })
+}
+
+/// Writes the report, and prints what the table is and where its files are.
+fn finish(args: &BenchArgs, folder: &Folder, report: Option<&Report>) -> anyhow::Result<()> {
+    let Some(report) = report else { return Ok(()) };
+    let files = report.write(folder)?;
+    let text = if args.json {
+        format!("{:#}\n", report.to_json(&args.out, &files))
+    } else {
+        let legend = table::legend(report.most_pictures, report.reference_steps, &report.quality);
+        let paths = files.iter().map(|name| format!("{}\n", args.out.join(name).display()));
+        format!("\n{legend}\n{}", paths.collect::<String>())
+    };
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(())
+}

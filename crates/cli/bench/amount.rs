@@ -1,0 +1,144 @@
+//! How many pictures each cell has.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, bail};
+use ddim::timing::{Kind, Shares};
+
+use super::cells::{Cell, Role};
+use super::folder::Chosen;
+use super::measure::Runner;
+use super::units;
+use crate::args::{BenchArgs, Budget, Counts};
+
+/// Seconds to spend when nothing else was asked for.
+pub(super) const USUAL_BUDGET: Budget = Budget(600.0);
+
+/// As `--num` says, or as many as fit in `--budget` by a first measurement.
+///
+/// # Errors
+/// When a cell is left without a number, or not even one picture of each fits.
+pub(super) fn choose(args: &BenchArgs, cells: &[Cell], runner: &Runner<'_>) -> anyhow::Result<Chosen> {
+    let batch_size = args.computing.batch_size;
+    match &args.num {
+        Some(counts) => fixed(counts, cells, batch_size),
+        None => {
+            let seconds = runner.seconds_per_call(&cells[0], batch_size)?;
+            within(args.budget.unwrap_or(USUAL_BUDGET), cells, batch_size, seconds)
+        }
+    }
+}
+
+/// What was chosen, in words.
+pub(super) fn described(chosen: &Chosen, cells: &[Cell]) -> String {
+    let mut by_steps = BTreeMap::new();
+    for (cell, count) in cells.iter().zip(&chosen.pictures) {
+        let counts: &mut Vec<usize> = by_steps.entry(cell.steps).or_default();
+        if !counts.contains(count) {
+            counts.push(*count);
+        }
+    }
+    let words = by_steps.iter().map(|(steps, counts)| {
+        let counts: Vec<String> = counts.iter().map(ToString::to_string).collect();
+        format!("{} in {steps} steps", counts.join(" or "))
+    });
+    format!("pictures a cell: {}; {} at once", words.collect::<Vec<_>>().join(", "), chosen.batch_size)
+}
+
+fn fixed(counts: &Counts, cells: &[Cell], batch_size: usize) -> anyhow::Result<Chosen> {
+    let is_asked = |steps: usize| cells.iter().any(|cell| cell.role != Role::Reference && cell.steps == steps);
+    if let Some((steps, _)) = counts.of_steps.iter().find(|(steps, _)| !is_asked(*steps)) {
+        bail!("--num {steps}:...: no cell has {steps} steps; name one of --steps");
+    }
+    let count = |cell: &Cell| match counts.of_steps.iter().find(|(steps, _)| *steps == cell.steps) {
+        // One batch, which need not be whole.
+        _ if cell.role == Role::Reference => Ok(None),
+        Some((_, count)) => Ok(Some(*count)),
+        None => counts.usual.map(Some).with_context(|| {
+            format!("--num: nothing is said for {} steps; give a number for all cells as well", cell.steps)
+        }),
+    };
+    let counts = cells.iter().map(count).collect::<anyhow::Result<Vec<_>>>()?;
+    // Times are compared, so that no cell may have smaller batches than the others.
+    let batch_size = counts.iter().flatten().fold(batch_size, |size, count| size.min(*count));
+    Ok(Chosen { batch_size, pictures: counts.into_iter().map(|count| count.unwrap_or(batch_size)).collect() })
+}
+
+/// For a time of `seconds` for a network call of one picture in a batch.
+fn within(budget: Budget, cells: &[Cell], batch_size: usize, seconds: f64) -> anyhow::Result<Chosen> {
+    let kind = |cell: &Cell| Kind {
+        seconds: cell.calls() as f64 * seconds,
+        variance: if cell.role == Role::Reference { 0.0 } else { 1.0 },
+    };
+    let kinds: Vec<Kind> = cells.iter().map(kind).collect();
+    let Some(shares) = Shares::new(&kinds, budget.0, batch_size) else {
+        let least: f64 = kinds.iter().map(|kind| kind.seconds).sum();
+        bail!(
+            "--budget: one picture in each of {} cells takes about {} here, and {} were given: give more, or fewer \
+             --steps and --eta",
+            cells.len(),
+            units::time(least),
+            units::time(budget.0)
+        );
+    };
+    Ok(Chosen { batch_size: shares.batch_size, pictures: shares.counts })
+}
+
+#[cfg(test)]
+mod tests {
+    use ddim_schedule::{Convention, Method, NoiseSchedule, Plan, Settings};
+
+    use super::*;
+
+    fn cells() -> Vec<Cell> {
+        let schedule = NoiseSchedule::new(&ddim_schedule::BetaSchedule::DDPM, 1000).expect("the DDPM paper's");
+        let cell = |place: usize, role, steps| Cell {
+            method: "eta 1".into(),
+            steps,
+            plan: Plan::new(&schedule, &Settings::new(Convention::Exact, Method::SigmaHat, steps))
+                .expect("a plan"),
+            role,
+            place,
+        };
+        vec![cell(2, Role::Reference, 1000), cell(0, Role::Asked, 10), cell(1, Role::Asked, 20)]
+    }
+
+    fn of(counts: &str) -> anyhow::Result<Chosen> {
+        fixed(&counts.parse().expect("counts"), &cells(), 16)
+    }
+
+    #[test]
+    fn every_cell_has_its_number_and_all_the_same_batches() {
+        assert_eq!(of("64,20:32").expect("all cells"), Chosen { batch_size: 16, pictures: vec![16, 64, 32] });
+        assert_eq!(of("64,20:5").expect("all cells"), Chosen { batch_size: 5, pictures: vec![5, 64, 5] });
+    }
+
+    #[test]
+    fn a_cell_without_a_number_and_a_number_without_a_cell_are_named() {
+        let text = |counts: &str| of(counts).expect_err("refused").to_string();
+        assert!(text("10:5").starts_with("--num: nothing is said for 20 steps"), "{}", text("10:5"));
+        assert!(text("5,30:5").starts_with("--num 30:...: no cell has 30 steps"), "{}", text("5,30:5"));
+        assert!(text("5,1000:5").contains("no cell has 1000 steps"), "{}", text("5,1000:5"));
+    }
+
+    #[test]
+    fn a_budget_that_is_too_small_says_the_least() {
+        let error = within(Budget(1.0), &cells(), 16, 0.01).expect_err("10.3 seconds").to_string();
+        assert!(
+            error.starts_with("--budget: one picture in each of 3 cells takes about 10.3 s here, and 1.00 s"),
+            "{error}"
+        );
+        let chosen = within(Budget(600.0), &cells(), 16, 0.01).expect("time enough");
+        // 160 seconds are the reference's; of 440 the other two get 182 and 258 by the roots of their costs.
+        assert_eq!((chosen.batch_size, chosen.pictures), (16, vec![16, 1808, 1280]));
+    }
+
+    #[test]
+    fn what_was_chosen_is_said_by_steps() {
+        let chosen = Chosen { batch_size: 8, pictures: vec![8, 64, 32] };
+        assert_eq!(
+            described(&chosen, &cells()),
+            "pictures a cell: 64 in 10 steps, 32 in 20 steps, 8 in 1000 steps; 8 at once"
+        );
+    }
+}

@@ -1,0 +1,182 @@
+//! What is measured: one cell for each method and number of steps.
+
+use anyhow::Context;
+use ddim_schedule::{Eta, Method, Plan, Spacing};
+use serde::{Deserialize, Serialize};
+
+use crate::args::{BenchArgs, EtaChoice, PlanArgs, SolverChoice, SpacingChoice};
+use crate::model::Model;
+use crate::{plan, sample};
+
+/// Why a cell is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Role {
+    /// It was asked for.
+    Asked,
+    /// It was asked for, and the others are compared with it.
+    AskedReference,
+    /// Only because the others are compared with it: a batch of it is timed.
+    Reference,
+}
+
+/// One method with one number of steps.
+#[derive(Clone, Debug)]
+pub(super) struct Cell {
+    /// The method, as people write it: `eta 0.2`, `sigma-hat`, `dpm++:order=3`.
+    pub(super) method: String,
+    /// The steps asked for.
+    pub(super) steps: usize,
+    /// What is run.
+    pub(super) plan: Plan,
+    /// Why.
+    pub(super) role: Role,
+    /// Its place in the table.
+    pub(super) place: usize,
+}
+
+impl Cell {
+    /// Network calls of a picture.
+    pub(super) fn calls(&self) -> usize {
+        self.plan.steps().len()
+    }
+
+    /// Whether it is what the others are compared with.
+    pub(super) fn is_reference(&self) -> bool {
+        self.role != Role::Asked
+    }
+
+    /// A name for its files.
+    pub(super) fn file_name(&self) -> String {
+        file_name(&self.method, self.steps)
+    }
+}
+
+/// A name for the files of the cell of a method and a number of steps.
+pub(super) fn file_name(method: &str, steps: usize) -> String {
+    let safe = |c: char| if c.is_ascii_alphanumeric() || "+.-".contains(c) { c } else { '-' };
+    format!("{}-{steps}", method.chars().map(safe).collect::<String>())
+}
+
+/// All cells in the order in which they are run: first the one that the others are compared with, DDPM in all steps
+/// of the training.
+///
+/// # Errors
+/// When a plan cannot be had: before anything is computed.
+pub(super) fn cells(args: &BenchArgs, model: &Model) -> anyhow::Result<Vec<Cell>> {
+    let train_steps = model.inner.schedule().train_steps();
+    let mut steps = args.steps.clone();
+    steps.sort_unstable();
+    steps.dedup();
+    let mut cells: Vec<Cell> = Vec::new();
+    for (name, options) in methods(args) {
+        for &n_steps in &steps {
+            if cells.iter().any(|cell| (&cell.method, cell.steps) == (&name, n_steps)) {
+                continue;
+            }
+            let plan = resolved(args, model, options.clone(), n_steps)
+                .with_context(|| format!("{name} in {n_steps} steps"))?;
+            let role =
+                if (name.as_str(), n_steps) == (DDPM, train_steps) { Role::AskedReference } else { Role::Asked };
+            cells.push(Cell { method: name.clone(), steps: n_steps, plan, role, place: cells.len() });
+        }
+    }
+    match cells.iter().position(Cell::is_reference) {
+        Some(place) => {
+            let reference = cells.remove(place);
+            cells.insert(0, reference);
+        }
+        None => {
+            let plan = resolved(args, model, of_eta(EtaChoice::Value(Eta::DDPM)), train_steps)
+                .with_context(|| format!("DDPM in {train_steps} steps, which the others are compared with"))?;
+            let (method, place) = (DDPM.to_owned(), cells.len());
+            cells.insert(0, Cell { method, steps: train_steps, plan, role: Role::Reference, place });
+        }
+    }
+    Ok(cells)
+}
+
+/// The name of eta 1, which is DDPM.
+const DDPM: &str = "eta 1";
+
+/// Every method with its name, and as options of `ddim sample`.
+fn methods(args: &BenchArgs) -> Vec<(String, PlanArgs)> {
+    let etas = args.eta.iter().map(|eta| match eta {
+        EtaChoice::Value(value) => (format!("eta {}", value.value()), of_eta(*eta)),
+        EtaChoice::Hat => ("sigma-hat".to_owned(), of_eta(*eta)),
+    });
+    let solvers = args.solver.iter().map(|method| {
+        let name = match method {
+            Method::Solver(solver) => sample::with_options(solver.as_ref()),
+            other => other.name().to_owned(),
+        };
+        let solver = Some(SolverChoice::Planned(method.clone()));
+        (name, PlanArgs { solver, ..PlanArgs::default() })
+    });
+    etas.chain(solvers).collect()
+}
+
+fn of_eta(eta: EtaChoice) -> PlanArgs {
+    let solver = Some(SolverChoice::Planned(Method::Ddim { eta: Eta::DDIM }));
+    PlanArgs { eta: Some(eta), solver, ..PlanArgs::default() }
+}
+
+fn resolved(args: &BenchArgs, model: &Model, method: PlanArgs, n_steps: usize) -> anyhow::Result<Plan> {
+    let spacing = args.spacing.clone().map(|spacing: Spacing| SpacingChoice::Named(spacing));
+    let options = PlanArgs { steps: Some(n_steps), spacing, convention: args.convention, ..method };
+    let plan = plan::resolve(&options, &model.training)?.plan;
+    model.inner.check_plan(&plan)?;
+    Ok(plan)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+    use clap::Parser;
+
+    use super::*;
+    use crate::args::{Cli, Command};
+
+    fn of(options: &str) -> anyhow::Result<Vec<Cell>> {
+        let words = ["ddim", "bench"].into_iter().chain(options.split_whitespace());
+        let Command::Bench(args) = Cli::try_parse_from(words).expect("valid options").command else {
+            panic!("another command")
+        };
+        cells(&args, &Model::load(&args.model, &Device::flex()).expect("the embedded model"))
+    }
+
+    #[test]
+    fn without_options_they_are_the_table_of_the_paper() {
+        let cells = of("").expect("the embedded model has 1000 steps");
+        assert_eq!(cells.len(), 25);
+        assert_eq!(
+            (cells[0].method.as_str(), cells[0].steps, cells[0].role),
+            ("eta 1", 1000, Role::AskedReference)
+        );
+        let mut in_table = cells.clone();
+        in_table.sort_by_key(|cell| cell.place);
+        let names: Vec<String> = in_table.iter().map(Cell::file_name).collect();
+        assert_eq!((names[0].as_str(), names[5].as_str()), ("eta-0-10", "eta-0.2-10"));
+        assert_eq!((names[19].as_str(), names[24].as_str()), ("eta-1-1000", "sigma-hat-1000"));
+    }
+
+    #[test]
+    fn the_reference_is_there_even_if_nobody_asked() {
+        let cells = of("--steps 20,10,20 --eta 0 --solver heun --solver dpm++:order=3").expect("plans");
+        let list: Vec<_> = cells.iter().map(|cell| (cell.method.as_str(), cell.steps, cell.calls())).collect();
+        assert_eq!(list[0], ("eta 1", 1000, 1000));
+        assert_eq!(list[1..3], [("eta 0", 10, 10), ("eta 0", 20, 20)]);
+        assert_eq!(
+            list[3..],
+            [("heun", 10, 19), ("heun", 20, 39), ("dpm++:order=3", 10, 10), ("dpm++:order=3", 20, 20)]
+        );
+        assert_eq!(cells[0].role, Role::Reference);
+    }
+
+    #[test]
+    fn a_plan_that_cannot_be_had_is_named() {
+        let error = of("--steps 10,1001 --eta 0").expect_err("1000 training steps");
+        let text = format!("{error:#}");
+        assert!(text.starts_with("eta 0 in 1001 steps: --steps: 1001 steps: choose between 1 and 1000"), "{text}");
+    }
+}

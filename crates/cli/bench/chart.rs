@@ -1,0 +1,301 @@
+//! A panel of curves over a logarithmic axis of network calls, with labels at the curves' ends.
+
+use super::svg::{self, Anchor, COLOURS};
+
+/// Room that a line of labels needs.
+const LABEL_HEIGHT: f64 = 15.0;
+/// The least distance of two numbers on the horizontal axis.
+const TICK_DISTANCE: f64 = 30.0;
+/// More marks than these on an axis are too many.
+const MOST_TICKS: usize = 8;
+
+/// A curve.
+#[derive(Clone, Debug)]
+pub(super) struct Curve {
+    /// What is written at its end.
+    pub(super) name: String,
+    /// Its colour's number.
+    pub(super) colour: usize,
+    /// From left to right.
+    pub(super) points: Vec<Point>,
+}
+
+/// A measured point.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Point {
+    /// Network calls.
+    pub(super) x: f64,
+    /// The number.
+    pub(super) y: f64,
+    /// The lower end of its error bar.
+    pub(super) low: f64,
+    /// The upper end.
+    pub(super) high: f64,
+}
+
+/// How numbers become heights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scale {
+    /// Equal differences look equal.
+    Linear,
+    /// Equal ratios look equal.
+    Logarithmic,
+}
+
+/// What is written beside curves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Labels {
+    /// The names.
+    Names,
+    /// Nothing: another panel with the same colours does it.
+    None,
+}
+
+/// A line to compare with.
+#[derive(Clone, Debug)]
+pub(super) struct Guide {
+    /// What is written along it.
+    pub(super) name: String,
+    /// Its two ends.
+    pub(super) ends: [(f64, f64); 2],
+}
+
+/// One panel.
+#[derive(Debug)]
+pub(super) struct Panel<'a> {
+    /// What is measured upwards, written above.
+    pub(super) title: String,
+    /// The curves.
+    pub(super) curves: &'a [Curve],
+    /// What to compare with.
+    pub(super) guide: Option<Guide>,
+    /// The vertical scale.
+    pub(super) scale: Scale,
+    /// What is written beside curves.
+    pub(super) labels: Labels,
+    /// How a number of the vertical axis is written.
+    pub(super) unit: fn(f64) -> String,
+}
+
+/// The part of a sheet that a panel fills, axes included.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    /// Of the axis at the left.
+    pub(super) left: f64,
+    /// Of the uppermost number.
+    pub(super) top: f64,
+    /// From axis to the last point.
+    pub(super) width: f64,
+    /// From the uppermost number to the axis below.
+    pub(super) height: f64,
+}
+
+/// An axis: numbers from `low` to `high` between two places.
+struct Axis {
+    scale: Scale,
+    low: f64,
+    high: f64,
+    from: f64,
+    to: f64,
+}
+
+impl Panel<'_> {
+    /// Draws it.
+    pub(super) fn draw(&self, place: Place) -> String {
+        let (x, y) = self.axes(place);
+        let mut body = svg::text(place.left, place.top - 22.0, Anchor::Start, "title", &self.title);
+        for value in y.ticks() {
+            let at = y.place(value);
+            body += &svg::line(place.left, at, place.left + place.width, at, "grid");
+            body += &svg::text(place.left - 8.0, at + 4.0, Anchor::End, "faint", &(self.unit)(value));
+        }
+        let bottom = place.top + place.height;
+        body += &svg::line(place.left, bottom, place.left + place.width, bottom, "axis");
+        let mut free_from = f64::NEG_INFINITY;
+        for calls in self.calls() {
+            let at = x.place(calls);
+            body += &svg::line(at, bottom, at, bottom + 4.0, "axis");
+            if at >= free_from {
+                body += &svg::text(at, bottom + 18.0, Anchor::Middle, "faint", &calls.to_string());
+                free_from = at + TICK_DISTANCE;
+            }
+        }
+        if let Some(guide) = &self.guide {
+            let ends = guide.ends.map(|(calls, value)| (x.place(calls), y.place(value)));
+            body += &svg::path(&ends, "guide");
+            let (at, height) = ((ends[0].0 + ends[1].0) / 2.0, (ends[0].1 + ends[1].1) / 2.0);
+            let below = if self.scale == Scale::Logarithmic { 22.0 } else { -6.0 };
+            body += &svg::text(at + 10.0, height + below, Anchor::Start, "faint", &guide.name);
+        }
+        body += &self.curves.iter().map(|curve| drawn(curve, &x, &y)).collect::<String>();
+        if self.labels == Labels::Names {
+            body += &self.names(&x, &y, place);
+        }
+        body
+    }
+
+    /// The axes, just large enough.
+    fn axes(&self, place: Place) -> (Axis, Axis) {
+        let calls = self.calls();
+        let (first, last) = (calls.first().copied().unwrap_or(1.0), calls.last().copied().unwrap_or(10.0));
+        // A single number of calls gets an axis of its own size.
+        let room = if first == last { 2.0 } else { 1.0 };
+        let pad = 14.0;
+        let x = Axis {
+            scale: Scale::Logarithmic,
+            low: first / room,
+            high: last * room,
+            from: place.left + pad,
+            to: place.left + place.width - pad / 2.0,
+        };
+        let points = || self.curves.iter().flat_map(|curve| &curve.points);
+        let ends = || points().flat_map(|point| [point.low, point.high]).chain(self.guide_ends());
+        let (mut low, mut high) = (ends().fold(f64::INFINITY, f64::min), ends().fold(f64::NEG_INFINITY, f64::max));
+        match self.scale {
+            Scale::Linear => {
+                let margin = if high > low { 0.06 * (high - low) } else { 0.5 };
+                (low, high) = (low - margin, high + margin);
+            }
+            Scale::Logarithmic => (low, high) = (low / 1.15, high * 1.15),
+        }
+        (x, Axis { scale: self.scale, low, high, from: place.top + place.height, to: place.top })
+    }
+
+    fn guide_ends(&self) -> impl Iterator<Item = f64> {
+        self.guide.iter().flat_map(|guide| guide.ends.map(|(_, value)| value))
+    }
+
+    /// The numbers of calls that occur, in order.
+    fn calls(&self) -> Vec<f64> {
+        let mut calls: Vec<f64> =
+            self.curves.iter().flat_map(|curve| curve.points.iter().map(|point| point.x)).collect();
+        calls.sort_by(f64::total_cmp);
+        calls.dedup();
+        calls
+    }
+
+    /// The names beside the ends of the curves, moved apart where they would touch.
+    fn names(&self, x: &Axis, y: &Axis, place: Place) -> String {
+        let ends: Vec<(&Curve, f64, f64)> = self
+            .curves
+            .iter()
+            .filter_map(|curve| curve.points.last().map(|end| (curve, x.place(end.x), y.place(end.y))))
+            .collect();
+        let wanted: Vec<f64> = ends.iter().map(|(_, _, height)| *height).collect();
+        let right = place.left + place.width;
+        let heights = apart(&wanted, LABEL_HEIGHT, place.top, place.top + place.height);
+        let label = |((curve, at, end), height): (&(&Curve, f64, f64), f64)| {
+            let colour = curve.colour % COLOURS;
+            let leader = if (end - height).abs() > LABEL_HEIGHT / 2.0 || right - at > LABEL_HEIGHT {
+                svg::line(at + 6.0, *end, right + 8.0, height, "grid")
+            } else {
+                String::new()
+            };
+            let class = format!("label fill{colour}");
+            leader + &svg::text(right + 12.0, height + 4.0, Anchor::Start, &class, &curve.name)
+        };
+        ends.iter().zip(heights).map(label).collect()
+    }
+}
+
+impl Axis {
+    fn place(&self, value: f64) -> f64 {
+        let share = match self.scale {
+            Scale::Linear => (value - self.low) / (self.high - self.low),
+            Scale::Logarithmic => (value / self.low).log10() / (self.high / self.low).log10(),
+        };
+        self.from + share.clamp(0.0, 1.0) * (self.to - self.from)
+    }
+
+    /// Round numbers on the axis: 1, 2 and 5 times powers of ten, and fewer of them where those are too many.
+    fn ticks(&self) -> Vec<f64> {
+        match self.scale {
+            Scale::Linear => {
+                let range = self.high - self.low;
+                let step =
+                    round_numbers(range / 100.0, range).find(|step| range / step <= MOST_TICKS as f64 - 2.0);
+                let step = step.unwrap_or(range);
+                let first = (self.low / step).ceil() as i64;
+                (first..).map(|k| k as f64 * step).take_while(|value| *value <= self.high).collect()
+            }
+            Scale::Logarithmic => {
+                let all: Vec<f64> = round_numbers(self.low, self.high).collect();
+                if all.len() <= MOST_TICKS {
+                    return all;
+                }
+                all.into_iter().filter(|value| value.log10().fract().abs() < 1e-9).collect()
+            }
+        }
+    }
+}
+
+/// 1, 2 and 5 times powers of ten between two positive numbers.
+fn round_numbers(low: f64, high: f64) -> impl Iterator<Item = f64> {
+    let first = low.log10().floor() as i32;
+    let decade = |exponent: i32| -> f64 { format!("1e{exponent}").parse().expect("a number") };
+    (first..=high.log10().ceil() as i32)
+        .flat_map(move |exponent| [1.0, 2.0, 5.0].map(|digit| digit * decade(exponent)))
+        .filter(move |value| (low..=high).contains(value))
+}
+
+/// The points of a curve, their error bars and the line through them.
+fn drawn(curve: &Curve, x: &Axis, y: &Axis) -> String {
+    let colour = curve.colour % COLOURS;
+    let places: Vec<(f64, f64)> = curve.points.iter().map(|point| (x.place(point.x), y.place(point.y))).collect();
+    let mut body = svg::path(&places, &format!("curve line{colour}"));
+    for (point, (at, height)) in curve.points.iter().zip(places) {
+        body += &svg::line(at, y.place(point.low), at, y.place(point.high), &format!("bar line{colour}"));
+        body += &svg::dot(at, height, 3.0, &format!("fill{colour}"));
+    }
+    body
+}
+
+/// Heights near those wanted, at least `gap` apart, between `top` and `bottom` as far as there is room.
+fn apart(wanted: &[f64], gap: f64, top: f64, bottom: f64) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..wanted.len()).collect();
+    order.sort_by(|a, b| wanted[*a].total_cmp(&wanted[*b]));
+    let mut heights = wanted.to_vec();
+    let mut free = top;
+    for &index in &order {
+        heights[index] = heights[index].max(free);
+        free = heights[index] + gap;
+    }
+    let mut free = bottom;
+    for &index in order.iter().rev() {
+        heights[index] = heights[index].min(free);
+        free = heights[index] - gap;
+    }
+    heights
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn axis(scale: Scale, low: f64, high: f64) -> Axis {
+        Axis { scale, low, high, from: 0.0, to: 100.0 }
+    }
+
+    #[test]
+    fn equal_ratios_are_equally_far_on_a_logarithmic_axis() {
+        let axis = axis(Scale::Logarithmic, 10.0, 1000.0);
+        // Rounding of f64.
+        assert!((axis.place(100.0) - 50.0).abs() < 1e-9 && axis.place(1000.0) == 100.0 && axis.place(1.0) == 0.0);
+        assert!((super::tests::axis(Scale::Linear, -1.0, 3.0).place(0.0) - 25.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn marks_are_round_and_few() {
+        assert_eq!(axis(Scale::Linear, -1.3, 4.2).ticks(), [-1.0, 0.0, 1.0, 2.0, 3.0, 4.0]);
+        assert_eq!(axis(Scale::Logarithmic, 3.0, 300.0).ticks(), [5.0, 10.0, 20.0, 50.0, 100.0, 200.0]);
+        assert_eq!(axis(Scale::Logarithmic, 0.03, 300.0).ticks(), [0.1, 1.0, 10.0, 100.0]);
+        assert!(axis(Scale::Linear, 0.0, 0.0007).ticks().len() <= MOST_TICKS);
+    }
+
+    #[test]
+    fn labels_do_not_touch() {
+        assert_eq!(apart(&[50.0, 52.0, 10.0], 15.0, 0.0, 100.0), [50.0, 65.0, 10.0]);
+        assert_eq!(apart(&[95.0, 96.0, 97.0], 15.0, 0.0, 100.0), [70.0, 85.0, 100.0]);
+        assert_eq!(apart(&[], 15.0, 0.0, 100.0), [0.0; 0]);
+    }
+}

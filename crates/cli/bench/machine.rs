@@ -1,0 +1,64 @@
+//! What the numbers were measured with.
+
+use std::{env, fs, thread};
+
+use serde_json::{Value, json};
+
+/// The version of burn that this program is built on.
+pub(super) const BURN: &str = "0.22.1";
+
+/// The machine, in words that stay the same from run to run.
+pub(super) fn machine() -> Value {
+    json!({
+        "processor": processor(),
+        "threads": thread::available_parallelism().map_or(1, usize::from),
+        "system": format!("{} {}", env::consts::OS, env::consts::ARCH),
+    })
+}
+
+/// Versions of the program and of what computes in it.
+pub(super) fn program() -> String {
+    format!("ddim {}, burn {BURN}", env!("CARGO_PKG_VERSION"))
+}
+
+/// What was typed, ready to be typed again.
+pub(super) fn command() -> String {
+    let words = env::args().skip(1).map(|word| quoted(&word));
+    std::iter::once("ddim".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
+}
+
+/// A word as a shell reads it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./,:=+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+fn processor() -> String {
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = text.lines().find_map(|line| line.strip_prefix("model name")?.trim().strip_prefix(':'));
+    name.map_or_else(|| "unknown".to_owned(), |name| name.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn burn_is_the_one_that_is_pinned() {
+        let manifest = include_str!("../../../Cargo.toml");
+        assert!(manifest.contains(&format!("burn = {{ version = \"={BURN}\"")), "{BURN}");
+    }
+
+    #[test]
+    fn words_are_quoted_where_a_shell_would_read_them_otherwise() {
+        assert_eq!(
+            (quoted("dpm++:order=3"), quoted("a b"), quoted("")),
+            ("dpm++:order=3".into(), "'a b'".into(), "''".into())
+        );
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+    }
+}

@@ -1,0 +1,47 @@
+//! Quality against network calls.
+
+use super::chart::{Curve, Labels, Panel, Place, Point, Scale};
+use super::quality::Verdict;
+use super::report::Report;
+use super::svg::{self, Anchor};
+use super::units::digits;
+
+/// From this ratio of the largest to the smallest on, a linear axis hides the small ones.
+const WIDE: f64 = 4.0;
+
+/// The figure; none where fewer than two cells have a number.
+pub(super) fn svg(report: &Report) -> Option<String> {
+    let curves = curves(report);
+    let ends = || curves.iter().flat_map(|curve| &curve.points).flat_map(|point| [point.low, point.high]);
+    if curves.iter().map(|curve| curve.points.len()).sum::<usize>() < 2 {
+        return None;
+    }
+    let (low, high) = (ends().fold(f64::INFINITY, f64::min), ends().fold(0.0, f64::max));
+    let scale = if low > 0.0 && high / low > WIDE { Scale::Logarithmic } else { Scale::Linear };
+    let place = Place { left: 64.0, top: 56.0, width: 520.0, height: 320.0 };
+    let title = format!("{} (smaller is better)", report.quality);
+    let panel =
+        Panel { title: String::new(), curves: &curves, guide: None, scale, labels: Labels::Names, unit: tick };
+    let mut body = svg::text(16.0, 24.0, Anchor::Start, "title", &title);
+    body += &panel.draw(place);
+    let middle = place.left + place.width / 2.0;
+    body +=
+        &svg::text(middle, place.top + place.height + 38.0, Anchor::Middle, "faint", "network calls a picture");
+    Some(svg::document(720.0, 430.0, &title, &body))
+}
+
+/// A curve a method, with error bars of one standard error.
+fn curves(report: &Report) -> Vec<Curve> {
+    report.curves(|compared| match compared.row.quality {
+        Verdict::Measured { value, standard_error } => {
+            let error = standard_error.unwrap_or(0.0);
+            let x = compared.row.calls as f64;
+            Some(Point { x, y: value, low: value - error, high: value + error })
+        }
+        Verdict::NotMeasured { .. } => None,
+    })
+}
+
+fn tick(value: f64) -> String {
+    if value >= 1.0 || value == 0.0 { format!("{value:.0}") } else { digits(value) }
+}

@@ -1,0 +1,191 @@
+//! What is known of a cell once it is finished, and what follows from it beside the others.
+
+use anyhow::Context;
+use ddim::timing::{Comparison, Spread};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::cells::{Cell, Role, file_name};
+use super::quality::Verdict;
+
+/// A finished cell: a line of `rows.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Row {
+    /// The method, as people write it.
+    pub(super) method: String,
+    /// The steps asked for.
+    pub(super) steps: usize,
+    /// Network calls of a picture.
+    pub(super) calls: usize,
+    /// Why it was measured.
+    pub(super) role: Role,
+    /// Pictures drawn.
+    pub(super) pictures: usize,
+    /// Pictures drawn at once.
+    pub(super) batch_size: usize,
+    /// The first step of the cell, which may compile and tune kernels; it is in none of the other times.
+    pub(super) warm_up_seconds: f64,
+    /// The network's time for a call with a whole batch, over the batches.
+    pub(super) seconds_per_call: Quartiles,
+    /// All the time for a picture, over the batches.
+    pub(super) seconds_per_picture: Quartiles,
+    /// Pictures by their time.
+    pub(super) pictures_per_second: f64,
+    /// The share of the time that is spent outside of the network.
+    pub(super) outside_network: f64,
+    /// The most memory held at a time; none where the system does not tell.
+    pub(super) peak_memory_bytes: Option<u64>,
+    /// How good the pictures are.
+    pub(super) quality: Verdict,
+}
+
+/// How a measurement is spread.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Quartiles {
+    /// The smallest.
+    pub(super) least: f64,
+    /// A quarter is at most this.
+    pub(super) lower_quartile: f64,
+    /// Half is at most this.
+    pub(super) median: f64,
+    /// Three quarters are at most this.
+    pub(super) upper_quartile: f64,
+    /// The largest.
+    pub(super) most: f64,
+}
+
+/// One batch: a line of the file of an unfinished cell.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct BatchTime {
+    /// Its pictures.
+    pub(super) pictures: usize,
+    /// Network calls.
+    pub(super) calls: usize,
+    /// Seconds, all told.
+    pub(super) seconds: f64,
+    /// Seconds in the network.
+    pub(super) in_network: f64,
+    /// What the first step of the cell took in the process that drew this batch.
+    pub(super) warm_up_seconds: f64,
+    /// The most memory held until then.
+    pub(super) peak_memory_bytes: Option<u64>,
+}
+
+impl From<Spread> for Quartiles {
+    fn from(spread: Spread) -> Self {
+        let Spread { least, lower_quartile, median, upper_quartile, most } = spread;
+        Self { least, lower_quartile, median, upper_quartile, most }
+    }
+}
+
+impl Row {
+    /// Of the batches of a cell. A shorter last batch is left out of the spreads: a picture takes longer in it.
+    ///
+    /// # Errors
+    /// When there is no batch.
+    pub(super) fn new(
+        cell: &Cell,
+        batch_size: usize,
+        batches: &[BatchTime],
+        quality: Verdict,
+    ) -> anyhow::Result<Self> {
+        let first = batches.first().context("a cell has at least one batch")?;
+        let whole: Vec<&BatchTime> = batches.iter().filter(|batch| batch.pictures == first.pictures).collect();
+        let spread = |of: fn(&BatchTime) -> f64| {
+            let values: Vec<f64> = whole.iter().map(|batch| of(batch)).collect();
+            Spread::of(&values).map(Quartiles::from).context("a cell has at least one batch")
+        };
+        let sum = |of: fn(&BatchTime) -> f64| batches.iter().map(of).sum::<f64>();
+        let seconds = sum(|batch| batch.seconds);
+        let pictures = batches.iter().map(|batch| batch.pictures).sum();
+        Ok(Self {
+            method: cell.method.clone(),
+            steps: cell.steps,
+            calls: cell.calls(),
+            role: cell.role,
+            pictures,
+            batch_size,
+            warm_up_seconds: first.warm_up_seconds,
+            seconds_per_call: spread(|batch| batch.in_network / batch.calls as f64)?,
+            seconds_per_picture: spread(|batch| batch.seconds / batch.pictures as f64)?,
+            pictures_per_second: pictures as f64 / seconds,
+            outside_network: (seconds - sum(|batch| batch.in_network)) / seconds,
+            peak_memory_bytes: batches.iter().filter_map(|batch| batch.peak_memory_bytes).max(),
+            quality,
+        })
+    }
+
+    /// A name for the files of its cell.
+    pub(super) fn file_name(&self) -> String {
+        file_name(&self.method, self.steps)
+    }
+
+    /// Whether the others are compared with it.
+    pub(super) fn is_reference(&self) -> bool {
+        self.role != Role::Asked
+    }
+
+    /// Whether it is the row of this cell.
+    pub(super) fn is_of(&self, cell: &Cell) -> bool {
+        (&self.method, self.steps) == (&cell.method, cell.steps)
+    }
+}
+
+/// A row beside the one that all are compared with.
+#[derive(Clone, Debug)]
+pub(super) struct Compared {
+    /// The row.
+    pub(super) row: Row,
+    /// With the reference.
+    pub(super) comparison: Comparison,
+    /// How long as many pictures take as the largest cell has.
+    pub(super) whole: Whole,
+}
+
+/// A time for a number of pictures.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Whole {
+    /// All of them were drawn.
+    Measured(f64),
+    /// Fewer were drawn: the time of those, times so many more.
+    Extrapolated(f64),
+}
+
+/// What rows are compared with.
+#[derive(Clone, Debug)]
+pub(super) struct Scale {
+    /// The row of the reference.
+    pub(super) reference: Row,
+    /// Pictures of the largest cell.
+    pub(super) most_pictures: usize,
+}
+
+impl Scale {
+    /// Puts a row beside the reference.
+    pub(super) fn compare(&self, row: &Row) -> Compared {
+        let of = |row: &Row| (row.seconds_per_picture.median, row.calls);
+        let seconds = self.most_pictures as f64 / row.pictures_per_second;
+        let all = row.pictures >= self.most_pictures;
+        Compared {
+            row: row.clone(),
+            comparison: Comparison::new(of(row), of(&self.reference)),
+            whole: if all { Whole::Measured(seconds) } else { Whole::Extrapolated(seconds) },
+        }
+    }
+}
+
+impl Compared {
+    /// Everything, for `--json`.
+    pub(super) fn to_json(&self, most_pictures: usize) -> Value {
+        let mut json = json!(self.row);
+        json["speed_up"] = json!(self.comparison.speed_up);
+        json["deviation_from_linear"] = json!(self.comparison.deviation);
+        let (seconds, from) = match self.whole {
+            Whole::Measured(seconds) => (seconds, Value::Null),
+            Whole::Extrapolated(seconds) => (seconds, json!(self.row.pictures)),
+        };
+        json["time"] =
+            json!({ "pictures": most_pictures, "seconds": seconds, "extrapolated_from_pictures": from });
+        json
+    }
+}
