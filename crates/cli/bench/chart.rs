@@ -54,16 +54,16 @@ pub(super) enum Labels {
 /// A line to compare with.
 #[derive(Clone, Debug)]
 pub(super) struct Guide {
-    /// What is written along it.
+    /// What is written at its right end.
     pub(super) name: String,
-    /// Its two ends.
+    /// Its two ends, from left to right.
     pub(super) ends: [(f64, f64); 2],
 }
 
 /// One panel.
 #[derive(Debug)]
 pub(super) struct Panel<'a> {
-    /// What is measured upwards, written above.
+    /// What is measured upwards; written above, at the left of the sheet.
     pub(super) title: String,
     /// The curves.
     pub(super) curves: &'a [Curve],
@@ -103,7 +103,7 @@ impl Panel<'_> {
     /// Draws it.
     pub(super) fn draw(&self, place: Place) -> String {
         let (x, y) = self.axes(place);
-        let mut body = svg::text(place.left, place.top - 22.0, Anchor::Start, "title", &self.title);
+        let mut body = svg::text(16.0, place.top - 22.0, Anchor::Start, "title", &self.title);
         for value in y.ticks() {
             let at = y.place(value);
             body += &svg::line(place.left, at, place.left + place.width, at, "grid");
@@ -123,9 +123,8 @@ impl Panel<'_> {
         if let Some(guide) = &self.guide {
             let ends = guide.ends.map(|(calls, value)| (x.place(calls), y.place(value)));
             body += &svg::path(&ends, "guide");
-            let (at, height) = ((ends[0].0 + ends[1].0) / 2.0, (ends[0].1 + ends[1].1) / 2.0);
-            let below = if self.scale == Scale::Logarithmic { 22.0 } else { -6.0 };
-            body += &svg::text(at + 10.0, height + below, Anchor::Start, "faint", &guide.name);
+            let right = place.left + place.width + 12.0;
+            body += &svg::text(right, ends[1].1 + 4.0, Anchor::Start, "faint", &guide.name);
         }
         body += &self.curves.iter().map(|curve| drawn(curve, &x, &y)).collect::<String>();
         if self.labels == Labels::Names {
@@ -278,10 +277,11 @@ mod tests {
 
     #[test]
     fn equal_ratios_are_equally_far_on_a_logarithmic_axis() {
+        let linear = |low, high| axis(Scale::Linear, low, high);
         let axis = axis(Scale::Logarithmic, 10.0, 1000.0);
         // Rounding of f64.
         assert!((axis.place(100.0) - 50.0).abs() < 1e-9 && axis.place(1000.0) == 100.0 && axis.place(1.0) == 0.0);
-        assert!((super::tests::axis(Scale::Linear, -1.0, 3.0).place(0.0) - 25.0).abs() < 1e-9);
+        assert!((linear(-1.0, 3.0).place(0.0) - 25.0).abs() < 1e-9);
     }
 
     #[test]

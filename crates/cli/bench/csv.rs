@@ -59,6 +59,8 @@ mod tests {
     #[test]
     fn every_line_has_a_field_for_every_heading() {
         let table = table(&testing::report());
+        // The comma inside of a field is not counted.
+        let table = table.replace("\"dpm++:order=3,variant=exact\"", "dpm++");
         let widths: Vec<usize> = table.lines().map(|line| line.split(',').count()).collect();
         assert_eq!(widths, vec![27; 1 + testing::report().rows.len()]);
     }

@@ -263,3 +263,94 @@ fn append(path: &Path, line: &impl Serialize) -> anyhow::Result<()> {
     });
     written.with_context(|| format!("cannot write {}", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing;
+    use super::*;
+    use crate::files::Existing;
+
+    const SHAPE: [usize; 3] = [1, 2, 1];
+
+    fn settings(seed: u64) -> Value {
+        json!({ "seed": seed })
+    }
+
+    fn chosen() -> Chosen {
+        Chosen { batch_size: 2, pictures: vec![4] }
+    }
+
+    fn open(path: &Path, seed: u64, existing: Existing) -> anyhow::Result<(Folder, Option<Chosen>)> {
+        Folder::open(path, &settings(seed), existing)
+    }
+
+    /// A folder in which a run of seed 1 has begun.
+    fn begun() -> tempfile::TempDir {
+        let root = tempfile::tempdir().expect("a folder");
+        let (folder, found) = open(root.path(), 1, Existing::Keep).expect("an empty folder");
+        assert_eq!(found, None);
+        folder.begin(&settings(1), &chosen(), "ddim bench").expect("writable");
+        root
+    }
+
+    #[test]
+    fn the_same_settings_go_on_and_others_are_refused_by_name() {
+        let root = begun();
+        assert_eq!(open(root.path(), 1, Existing::Keep).expect("the same").1, Some(chosen()));
+        let error = format!("{:#}", open(root.path(), 2, Existing::Keep).expect_err("another seed"));
+        assert!(error.contains("another run of `ddim bench`: seed was 1 and is now 2"), "{error}");
+        assert_eq!(open(root.path(), 2, Existing::Replace).expect("forced").1, None);
+    }
+
+    #[test]
+    fn folders_of_others_are_left_alone() {
+        let root = tempfile::tempdir().expect("a folder");
+        fs::write(root.path().join("letter.txt"), "dear").expect("writable");
+        let error = open(root.path(), 1, Existing::Keep).expect_err("somebody's").to_string();
+        assert!(error.contains("no run of `ddim bench`"), "{error}");
+        fs::write(root.path().join(RUN), r#"{"plan":{}}"#).expect("writable");
+        let error = open(root.path(), 1, Existing::Keep).expect_err("pictures").to_string();
+        assert!(error.contains("a run of another command"), "{error}");
+    }
+
+    #[test]
+    fn a_row_cut_short_by_a_kill_is_dropped_and_the_others_stay() {
+        let root = begun();
+        let (folder, _) = open(root.path(), 1, Existing::Keep).expect("the same");
+        let names = |rows: &[Row]| rows.iter().map(Row::file_name).collect::<Vec<_>>();
+        let rows: Vec<Row> = testing::report().rows.into_iter().take(2).map(|compared| compared.row).collect();
+        folder.add_row(&rows[0]).expect("writable");
+        let whole = fs::read(folder.file(ROWS)).expect("a row");
+        fs::write(folder.file(ROWS), [&whole[..], &whole[..whole.len() / 2]].concat()).expect("writable");
+        assert_eq!(names(&folder.rows().expect("readable")), names(&rows[..1]));
+        folder.add_row(&rows[1]).expect("writable");
+        assert_eq!(names(&folder.rows().expect("readable")), names(&rows));
+    }
+
+    #[test]
+    fn finished_batches_stay_and_pixels_without_their_line_go() {
+        let root = begun();
+        let (folder, _) = open(root.path(), 1, Existing::Keep).expect("the same");
+        let picture = |level| Picture { width: 2, height: 1, channels: 1, pixels: vec![level; 2] };
+        let time = BatchTime {
+            pictures: 2,
+            calls: 3,
+            seconds: 0.25,
+            in_network: 0.125,
+            warm_up_seconds: 0.5,
+            peak_memory_bytes: None,
+        };
+        let mut first = Unfinished::open(&folder, "eta-0-3", SHAPE).expect("new");
+        first.add(&[picture(1), picture(2)], time).expect("writable");
+        first.pixels.write_all(&[3, 3, 4]).expect("writable"); // killed before the line
+        let mut second = Unfinished::open(&folder, "eta-0-3", SHAPE).expect("readable");
+        assert_eq!((second.pictures(), &second.batches), (2, &vec![time]));
+        second.add(&[picture(5), picture(6)], time).expect("writable");
+        let read: Vec<Picture> =
+            second.read(3).expect("readable").flat_map(|batch| batch.expect("pictures")).collect();
+        assert_eq!(read, [1, 2, 5, 6].map(picture));
+        // Lines without their pixels, as after a power cut: the cell starts again.
+        second.pixels.set_len(5).expect("writable");
+        assert_eq!(Unfinished::open(&folder, "eta-0-3", SHAPE).expect("readable").pictures(), 0);
+    }
+}

@@ -18,12 +18,11 @@ pub(super) fn svg(report: &Report) -> Option<String> {
     }
     let (low, high) = (ends().fold(f64::INFINITY, f64::min), ends().fold(0.0, f64::max));
     let scale = if low > 0.0 && high / low > WIDE { Scale::Logarithmic } else { Scale::Linear };
-    let place = Place { left: 64.0, top: 56.0, width: 520.0, height: 320.0 };
+    let place = Place { left: 64.0, top: 46.0, width: 520.0, height: 330.0 };
     let title = format!("{} (smaller is better)", report.quality);
     let panel =
-        Panel { title: String::new(), curves: &curves, guide: None, scale, labels: Labels::Names, unit: tick };
-    let mut body = svg::text(16.0, 24.0, Anchor::Start, "title", &title);
-    body += &panel.draw(place);
+        Panel { title: title.clone(), curves: &curves, guide: None, scale, labels: Labels::Names, unit: tick };
+    let mut body = panel.draw(place);
     let middle = place.left + place.width / 2.0;
     body +=
         &svg::text(middle, place.top + place.height + 38.0, Anchor::Middle, "faint", "network calls a picture");
@@ -44,4 +43,28 @@ fn curves(report: &Report) -> Vec<Curve> {
 
 fn tick(value: f64) -> String {
     if value >= 1.0 || value == 0.0 { format!("{value:.0}") } else { digits(value) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing;
+    use super::*;
+
+    #[test]
+    fn every_method_with_a_number_has_a_label_and_every_number_a_bar() {
+        let svg = svg(&testing::report()).expect("nine numbers");
+        let count = |text: &str| svg.matches(text).count();
+        assert_eq!((count("class=\"bar "), count("<circle"), count(">eta 0<"), count(">eta 1<")), (9, 9, 1, 1));
+        assert!(svg.contains("a distance &lt;made up&gt; (smaller is better)"), "{svg}");
+        std::fs::write("/tmp/bd/q.svg", &svg).unwrap();
+    }
+
+    #[test]
+    fn without_numbers_there_is_no_figure() {
+        let mut report = testing::report();
+        for compared in &mut report.rows {
+            compared.row.quality = Verdict::not_measured("for a test");
+        }
+        assert!(svg(&report).is_none());
+    }
 }

@@ -17,14 +17,15 @@ pub(super) fn headings(most_pictures: usize, reference_steps: usize) -> Vec<Stri
 /// A row, in the order of the headings.
 pub(super) fn cells(compared: &Compared) -> Vec<String> {
     let row = &compared.row;
+    let batches = row.pictures / row.batch_size;
     vec![
         row.method.clone(),
         row.steps.to_string(),
         row.calls.to_string(),
         row.pictures.to_string(),
         time(row.warm_up_seconds),
-        spread(&row.seconds_per_call),
-        spread(&row.seconds_per_picture),
+        spread(&row.seconds_per_call, batches),
+        spread(&row.seconds_per_picture, batches),
         digits(row.pictures_per_second),
         digits(compared.comparison.speed_up),
         signed_percent(compared.comparison.deviation),
@@ -98,8 +99,11 @@ impl Columns {
     }
 }
 
-/// The median, and half the distance between the quartiles as a share of it.
-fn spread(quartiles: &Quartiles) -> String {
+/// The median, and half the distance between the quartiles as a share of it; of a single batch just its number.
+fn spread(quartiles: &Quartiles, batches: usize) -> String {
+    if batches < 2 {
+        return time(quartiles.median);
+    }
     let half = (quartiles.upper_quartile - quartiles.lower_quartile) / 2.0;
     format!("{} ±{:.0}%", time(quartiles.median), 100.0 * half / quartiles.median)
 }

@@ -21,10 +21,10 @@ pub(super) fn svg(report: &Report) -> String {
     });
     let calls = || times.iter().flat_map(|curve| &curve.points).map(|point| point.x);
     let (first, last) = (calls().fold(f64::INFINITY, f64::min), calls().fold(0.0, f64::max));
-    let place = Place { left: 64.0, top: 56.0, width: 520.0, height: 220.0 };
+    let place = Place { left: 64.0, top: 46.0, width: 520.0, height: 230.0 };
     let steps = report.reference_steps;
     let upper = Panel {
-        title: String::new(),
+        title: TITLE.to_owned(),
         curves: &times,
         guide: linear(report, first, last),
         scale: Scale::Logarithmic,
@@ -39,9 +39,8 @@ pub(super) fn svg(report: &Report) -> String {
         labels: Labels::Names,
         unit: percent,
     };
-    let below = Place { top: place.top + place.height + 82.0, height: 170.0, ..place };
-    let mut body = svg::text(16.0, 24.0, Anchor::Start, "title", TITLE);
-    body += &upper.draw(place);
+    let below = Place { top: place.top + place.height + 76.0, height: 170.0, ..place };
+    let mut body = upper.draw(place);
     body += &lower.draw(below);
     let middle = place.left + place.width / 2.0;
     body +=
@@ -54,7 +53,7 @@ fn linear(report: &Report, first: f64, last: f64) -> Option<Guide> {
     let reference = report.rows.iter().find(|compared| compared.row.is_reference())?;
     let (seconds, calls) = (reference.row.seconds_per_picture.median, reference.row.calls as f64);
     let ends = [first, last].map(|n| (n, seconds * n / calls));
-    Some(Guide { name: format!("n/{calls} of DDPM's {}", super::units::time(seconds)), ends })
+    Some(Guide { name: format!("n/{calls} of {}", super::units::time(seconds)), ends })
 }
 
 /// Round numbers of seconds.
@@ -67,7 +66,28 @@ fn time(seconds: f64) -> String {
 }
 
 fn percent(value: f64) -> String {
-    // Not "-0", and no more places than a step of the axis needs.
-    let value = value + 0.0;
-    if value.fract().abs() < 1e-9 { format!("{value:+.0}%") } else { format!("{value:+.1}%") }
+    // No more places than a step of the axis needs.
+    if value == 0.0 {
+        "0%".to_owned()
+    } else if value.fract().abs() < 1e-9 {
+        format!("{value:+.0}%")
+    } else {
+        format!("{value:+.1}%")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing;
+    use super::*;
+
+    #[test]
+    fn both_panels_show_every_cell_and_the_line_to_compare_with() {
+        let svg = svg(&testing::report());
+        let count = |text: &str| svg.matches(text).count();
+        assert_eq!((count("<circle"), count("class=\"guide\""), count(">n/1000 of 1.00 s<")), (18, 2, 1));
+        // 12 ms where 10.02 ms are a hundredth of the reference: near +20%.
+        assert!(svg.contains(">+20%<") && svg.contains(">0%<"), "{svg}");
+        std::fs::write("/tmp/bd/t.svg", &svg).unwrap();
+    }
 }
