@@ -56,7 +56,6 @@ mod tests {
         let count = |text: &str| svg.matches(text).count();
         assert_eq!((count("class=\"bar "), count("<circle"), count(">eta 0<"), count(">eta 1<")), (9, 9, 1, 1));
         assert!(svg.contains("a distance &lt;made up&gt; (smaller is better)"), "{svg}");
-        std::fs::write("/tmp/bd/q.svg", &svg).unwrap();
     }
 
     #[test]

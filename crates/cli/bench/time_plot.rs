@@ -88,6 +88,5 @@ mod tests {
         assert_eq!((count("<circle"), count("class=\"guide\""), count(">n/1000 of 1.00 s<")), (18, 2, 1));
         // 12 ms where 10.02 ms are a hundredth of the reference: near +20%.
         assert!(svg.contains(">+20%<") && svg.contains(">0%<"), "{svg}");
-        std::fs::write("/tmp/bd/t.svg", &svg).unwrap();
     }
 }
