@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "tests say how large the differences are that they allow")]
 
 mod architecture;
+mod bench;
 mod editing;
 mod goldens;
 mod gpu;

@@ -6,6 +6,8 @@ use super::svg::{self, Anchor, COLOURS};
 const LABEL_HEIGHT: f64 = 15.0;
 /// The least distance of two numbers on the horizontal axis.
 const TICK_DISTANCE: f64 = 30.0;
+/// How wide a sheet is at least.
+const USUAL_WIDTH: f64 = 720.0;
 /// More marks than these on an axis are too many.
 const MOST_TICKS: usize = 8;
 
@@ -75,6 +77,11 @@ pub(super) struct Panel<'a> {
     pub(super) labels: Labels,
     /// How a number of the vertical axis is written.
     pub(super) unit: fn(f64) -> String,
+}
+
+/// How wide a sheet is for panels that end at `right`, with the names of these curves beside them.
+pub(super) fn sheet_width(curves: &[Curve], right: f64) -> f64 {
+    curves.iter().map(|curve| right + 20.0 + svg::width_of(&curve.name)).fold(USUAL_WIDTH, f64::max)
 }
 
 /// The part of a sheet that a panel fills, axes included.
@@ -214,8 +221,8 @@ impl Axis {
                 let step =
                     round_numbers(range / 100.0, range).find(|step| range / step <= MOST_TICKS as f64 - 2.0);
                 let step = step.unwrap_or(range);
-                let first = (self.low / step).ceil() as i64;
-                (first..).map(|k| k as f64 * step).take_while(|value| *value <= self.high).collect()
+                let (first, last) = ((self.low / step).ceil() as i64, (self.high / step).floor() as i64);
+                (first..=last).map(|k| k as f64 * step).collect()
             }
             Scale::Logarithmic => {
                 let all: Vec<f64> = round_numbers(self.low, self.high).collect();

@@ -88,7 +88,8 @@ impl Folder {
     /// # Errors
     /// When it cannot be written.
     pub(super) fn add_row(&self, row: &Row) -> anyhow::Result<()> {
-        append(&self.file(ROWS), row)
+        let path = self.file(ROWS);
+        append(&path, row)?.sync_all().with_context(|| format!("cannot write {}", path.display()))
     }
 
     /// The picture of a cell.
@@ -191,7 +192,7 @@ impl Unfinished {
         self.batches.iter().map(|batch| batch.pictures).sum()
     }
 
-    /// Keeps a batch: first its pixels, then the line that says that they are there.
+    /// Keeps a batch: first its pixels, then the line that says that they are there. A power cut may still take both.
     ///
     /// # Errors
     /// When they cannot be written.
@@ -254,12 +255,12 @@ fn lines<T: DeserializeOwned>(path: &Path) -> anyhow::Result<Vec<T>> {
         .collect()
 }
 
-/// Adds a line to a file and waits until it is on the disk.
-fn append(path: &Path, line: &impl Serialize) -> anyhow::Result<()> {
+/// Adds a line to a file, in one piece.
+fn append(path: &Path, line: &impl Serialize) -> anyhow::Result<File> {
     let text = format!("{}\n", serde_json::to_string(line)?);
     let written = OpenOptions::new().create(true).append(true).open(path).and_then(|mut file| {
         file.write_all(text.as_bytes())?;
-        file.sync_all()
+        Ok(file)
     });
     written.with_context(|| format!("cannot write {}", path.display()))
 }

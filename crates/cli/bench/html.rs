@@ -41,8 +41,8 @@ pub(super) fn page(report: &Report, strip: &Strip) -> anyhow::Result<String> {
          <h2>Quality</h2>\n{quality}<h2>Time</h2>\n{}<h2>Pictures</h2>\n{}\
          <h2>All numbers</h2>\n<div class=\"wide\">\n{}</div>\n<pre>{}</pre>\n<h2>How</h2>\n{}</body>\n</html>\n",
         lead(report),
-        time_plot::svg(report),
-        strip.svg()?,
+        time_plot::svg(report).unwrap_or_default(),
+        strip.svg()?.unwrap_or_default(),
         rows(report),
         escaped(&legend),
         origin(report),

@@ -1,6 +1,6 @@
 //! Quality against network calls.
 
-use super::chart::{Curve, Labels, Panel, Place, Point, Scale};
+use super::chart::{Curve, Labels, Panel, Place, Point, Scale, sheet_width};
 use super::quality::Verdict;
 use super::report::Report;
 use super::svg::{self, Anchor};
@@ -26,7 +26,7 @@ pub(super) fn svg(report: &Report) -> Option<String> {
     let middle = place.left + place.width / 2.0;
     body +=
         &svg::text(middle, place.top + place.height + 38.0, Anchor::Middle, "faint", "network calls a picture");
-    Some(svg::document(720.0, 430.0, &title, &body))
+    Some(svg::document(sheet_width(&curves, place.left + place.width), 430.0, &title, &body))
 }
 
 /// A curve a method, with error bars of one standard error.

@@ -69,8 +69,8 @@ impl Report {
         let contents = [
             Some(html::page(self, &strip)?.into_bytes()),
             quality_plot::svg(self).map(String::into_bytes),
-            Some(time_plot::svg(self).into_bytes()),
-            Some(strip.svg()?.into_bytes()),
+            time_plot::svg(self).map(String::into_bytes),
+            strip.svg()?.map(String::into_bytes),
             strip.png()?,
             Some(csv::table(self).into_bytes()),
         ];

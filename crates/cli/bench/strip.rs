@@ -57,15 +57,17 @@ impl Strip {
         Ok(Some(encode_png(&grid(&all, self.steps.len()), "{}")?))
     }
 
-    /// The figure, with the pictures in it.
+    /// The figure, with the pictures in it; none where there is none.
     ///
     /// # Errors
     /// When a PNG cannot hold them.
-    pub(super) fn svg(&self) -> anyhow::Result<String> {
+    pub(super) fn svg(&self) -> anyhow::Result<Option<String>> {
+        if self.steps.is_empty() {
+            return Ok(None);
+        }
         let title = "One noise at every number of steps";
-        let longest = self.methods.iter().map(|name| name.chars().count()).max().unwrap_or(0);
-        // A letter is about 7 wide at a size of 12.
-        let (left, top) = (32.0 + 7.0 * longest as f64, 64.0);
+        let longest = self.methods.iter().map(|name| svg::width_of(name)).fold(0.0, f64::max);
+        let (left, top) = (28.0 + longest, 64.0);
         let mut body = svg::text(16.0, 24.0, Anchor::Start, "title", title);
         let column = |index: usize| left + index as f64 * (TILE + GAP);
         let row = |index: usize| top + index as f64 * (TILE + GAP);
@@ -88,7 +90,7 @@ impl Strip {
         }
         let (width, height) = (column(self.steps.len()) + 16.0, row(self.methods.len()) + 12.0);
         // Wide enough for the title.
-        Ok(svg::document(width.max(290.0), height, title, &body))
+        Ok(Some(svg::document(width.max(290.0), height, title, &body)))
     }
 }
 
@@ -128,6 +130,6 @@ mod tests {
         let read = Picture::read(&folder.path().join("strip.png")).expect("a picture");
         let black = read.pixels.iter().filter(|level| **level == 0).count();
         assert_eq!((read.width, black), (2 * 98 + 2, 96 * 96));
-        assert_eq!(strip.svg().expect("grey").matches("<image").count(), 1);
+        assert_eq!(strip.svg().expect("grey").expect("a picture").matches("<image").count(), 1);
     }
 }

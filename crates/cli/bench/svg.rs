@@ -45,6 +45,11 @@ pub(super) fn text(x: f64, y: f64, anchor: Anchor, class: &str, content: &str) -
     )
 }
 
+/// About how wide bold text of the usual size is.
+pub(super) fn width_of(content: &str) -> f64 {
+    7.6 * content.chars().count() as f64
+}
+
 /// A straight line.
 pub(super) fn line(x1: f64, y1: f64, x2: f64, y2: f64, class: &str) -> String {
     format!("<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\" class=\"{class}\"/>\n")

@@ -1,13 +1,14 @@
 //! Time against network calls: as it is, and how far it is from proportional.
 
-use super::chart::{Guide, Labels, Panel, Place, Point, Scale};
+use super::chart::{Guide, Labels, Panel, Place, Point, Scale, sheet_width};
 use super::report::Report;
 use super::svg::{self, Anchor};
 
 const TITLE: &str = "Time for a picture against network calls";
 
-/// The figure: above the time, below what is left of it once the calls are accounted for.
-pub(super) fn svg(report: &Report) -> String {
+/// The figure: above the time, below what is left of it once the calls are accounted for. None of no
+/// cell.
+pub(super) fn svg(report: &Report) -> Option<String> {
     let times = report.curves(|compared| {
         let time = &compared.row.seconds_per_picture;
         let x = compared.row.calls as f64;
@@ -19,6 +20,9 @@ pub(super) fn svg(report: &Report) -> String {
         let (low, high) = (at(time.lower_quartile), at(time.upper_quartile));
         Some(Point { x: compared.row.calls as f64, y: 100.0 * deviation, low, high })
     });
+    if times.is_empty() {
+        return None;
+    }
     let calls = || times.iter().flat_map(|curve| &curve.points).map(|point| point.x);
     let (first, last) = (calls().fold(f64::INFINITY, f64::min), calls().fold(0.0, f64::max));
     let place = Place { left: 64.0, top: 46.0, width: 520.0, height: 230.0 };
@@ -45,7 +49,12 @@ pub(super) fn svg(report: &Report) -> String {
     let middle = place.left + place.width / 2.0;
     body +=
         &svg::text(middle, below.top + below.height + 38.0, Anchor::Middle, "faint", "network calls a picture");
-    svg::document(720.0, below.top + below.height + 54.0, TITLE, &body)
+    Some(svg::document(
+        sheet_width(&times, place.left + place.width),
+        below.top + below.height + 54.0,
+        TITLE,
+        &body,
+    ))
 }
 
 /// n/1000 of the time of the reference.
@@ -83,10 +92,17 @@ mod tests {
 
     #[test]
     fn both_panels_show_every_cell_and_the_line_to_compare_with() {
-        let svg = svg(&testing::report());
+        let svg = svg(&testing::report()).expect("nine cells");
         let count = |text: &str| svg.matches(text).count();
         assert_eq!((count("<circle"), count("class=\"guide\""), count(">n/1000 of 1.00 s<")), (18, 2, 1));
         // 12 ms where 10.02 ms are a hundredth of the reference: near +20%.
         assert!(svg.contains(">+20%<") && svg.contains(">0%<"), "{svg}");
+    }
+
+    #[test]
+    fn without_a_cell_there_is_no_figure() {
+        let mut report = testing::report();
+        report.rows.clear();
+        assert!(svg(&report).is_none());
     }
 }
