@@ -15,7 +15,7 @@ fn main() {
 }
 
 /// One forward pass of this many pictures.
-#[divan::bench(args = [1, 16])]
+#[divan::bench(args = [1, 4, 16, 64])]
 fn forward(bencher: Bencher, pictures: usize) {
     let device = ddim::device::cpu();
     let unet = embedded(embedded_names()[0], &device).expect("the embedded model").unet;

@@ -1,12 +1,14 @@
 //! `ddim bench`: what few steps cost and give, beside DDPM in all of them.
 
 mod amount;
+mod axis;
 mod cells;
 mod chart;
 mod clock;
 mod csv;
 mod folder;
 mod html;
+mod lines;
 mod machine;
 mod measure;
 mod memory;
@@ -20,6 +22,7 @@ mod table;
 #[cfg(test)]
 mod testing;
 mod time_plot;
+mod unfinished;
 mod units;
 
 use std::io::{self, Write};
@@ -67,18 +70,12 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<Ending> {
     };
     tracing::info!("{}", amount::described(&chosen, &cells));
     runner.bar = progress::bar(calls(&cells, &chosen), "network calls");
-    let found = Rows { args, folder: &folder, cells: &cells, chosen: &chosen }.measure(&runner)?;
+    let found = Rows { args, folder: &folder, cells: &cells, chosen: &chosen }.measure(&runner);
+    runner.bar.finish_and_clear();
+    let found = found?;
     let report = report(&found, &cells, &chosen, quality.as_deref(), settings, &device);
     finish(args, &folder, report.as_ref())?;
-    if found.ending == Ending::Interrupted {
-        tracing::warn!("interrupted with {} of {} cells; the same command goes on", found.rows.len(), cells.len());
-        return Ok(Ending::Interrupted);
-    }
-    match found.failed {
-        0 => Ok(Ending::Done),
-        1 => bail!("one cell could not be measured, as said above"),
-        count => bail!("{count} cells could not be measured, as said above"),
-    }
+    found.ending(cells.len())
 }
 
 /// Network calls of all pictures.
@@ -133,6 +130,21 @@ struct Found {
     ending: Ending,
 }
 
+impl Found {
+    /// How the run ends.
+    fn ending(&self, cells: usize) -> anyhow::Result<Ending> {
+        if self.ending == Ending::Interrupted {
+            tracing::warn!("interrupted with {} of {cells} cells; the same command goes on", self.rows.len());
+            return Ok(Ending::Interrupted);
+        }
+        match self.failed {
+            0 => Ok(Ending::Done),
+            1 => bail!("one cell could not be measured, as said above"),
+            count => bail!("{count} cells could not be measured, as said above"),
+        }
+    }
+}
+
 /// The rows of a run.
 struct Rows<'a> {
     args: &'a BenchArgs,
@@ -167,17 +179,12 @@ impl Rows<'_> {
                 }
                 // A method may fail where others do not; without the reference there is nothing to compare with.
                 Err(error) if error.is::<ddim::Error>() && !cell.is_reference() => {
-                    let steps = cell.steps;
-                    tracing::error!("{} in {steps} steps: {}", cell.method, crate::chain(&error));
+                    tracing::error!("{cell}: {}", crate::chain(&error));
                     found.failed += 1;
                 }
-                Err(error) => {
-                    runner.bar.finish_and_clear();
-                    return Err(error).with_context(|| format!("{} in {} steps", cell.method, cell.steps));
-                }
+                Err(error) => return Err(error).with_context(|| cell.to_string()),
             }
         }
-        runner.bar.finish_and_clear();
         Ok(found)
     }
 

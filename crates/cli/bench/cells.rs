@@ -1,5 +1,7 @@
 //! What is measured: one cell for each method and number of steps.
 
+use std::fmt;
+
 use anyhow::Context;
 use ddim_schedule::{Eta, Method, Plan, Spacing};
 use serde::{Deserialize, Serialize};
@@ -49,6 +51,12 @@ impl Cell {
     /// A name for its files.
     pub(super) fn file_name(&self) -> String {
         file_name(&self.method, self.steps)
+    }
+}
+
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} in {} steps", self.method, self.steps)
     }
 }
 

@@ -1,5 +1,6 @@
 //! A panel of curves over a logarithmic axis of network calls, with labels at the curves' ends.
 
+use super::axis::{Axis, Scale};
 use super::svg::{self, Anchor, COLOURS};
 
 /// Room that a line of labels needs.
@@ -8,8 +9,6 @@ const LABEL_HEIGHT: f64 = 15.0;
 const TICK_DISTANCE: f64 = 30.0;
 /// How wide a sheet is at least.
 const USUAL_WIDTH: f64 = 720.0;
-/// More marks than these on an axis are too many.
-const MOST_TICKS: usize = 8;
 
 /// A curve.
 #[derive(Clone, Debug)]
@@ -33,15 +32,6 @@ pub(super) struct Point {
     pub(super) low: f64,
     /// The upper end.
     pub(super) high: f64,
-}
-
-/// How numbers become heights.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scale {
-    /// Equal differences look equal.
-    Linear,
-    /// Equal ratios look equal.
-    Logarithmic,
 }
 
 /// What is written beside curves.
@@ -97,19 +87,26 @@ pub(super) struct Place {
     pub(super) height: f64,
 }
 
-/// An axis: numbers from `low` to `high` between two places.
-struct Axis {
-    scale: Scale,
-    low: f64,
-    high: f64,
-    from: f64,
-    to: f64,
-}
-
 impl Panel<'_> {
     /// Draws it.
     pub(super) fn draw(&self, place: Place) -> String {
         let (x, y) = self.axes(place);
+        let mut body = self.frame(&x, &y, place);
+        if let Some(guide) = &self.guide {
+            let ends = guide.ends.map(|(calls, value)| (x.place(calls), y.place(value)));
+            body += &svg::path(&ends, "guide");
+            let right = place.left + place.width + 12.0;
+            body += &svg::text(right, ends[1].1 + 4.0, Anchor::Start, "faint", &guide.name);
+        }
+        body += &self.curves.iter().map(|curve| drawn(curve, &x, &y)).collect::<String>();
+        if self.labels == Labels::Names {
+            body += &self.names(&x, &y, place);
+        }
+        body
+    }
+
+    /// Title, marks and numbers.
+    fn frame(&self, x: &Axis, y: &Axis, place: Place) -> String {
         let mut body = svg::text(16.0, place.top - 22.0, Anchor::Start, "title", &self.title);
         for value in y.ticks() {
             let at = y.place(value);
@@ -126,16 +123,6 @@ impl Panel<'_> {
                 body += &svg::text(at, bottom + 18.0, Anchor::Middle, "faint", &calls.to_string());
                 free_from = at + TICK_DISTANCE;
             }
-        }
-        if let Some(guide) = &self.guide {
-            let ends = guide.ends.map(|(calls, value)| (x.place(calls), y.place(value)));
-            body += &svg::path(&ends, "guide");
-            let right = place.left + place.width + 12.0;
-            body += &svg::text(right, ends[1].1 + 4.0, Anchor::Start, "faint", &guide.name);
-        }
-        body += &self.curves.iter().map(|curve| drawn(curve, &x, &y)).collect::<String>();
-        if self.labels == Labels::Names {
-            body += &self.names(&x, &y, place);
         }
         body
     }
@@ -204,46 +191,6 @@ impl Panel<'_> {
     }
 }
 
-impl Axis {
-    fn place(&self, value: f64) -> f64 {
-        let share = match self.scale {
-            Scale::Linear => (value - self.low) / (self.high - self.low),
-            Scale::Logarithmic => (value / self.low).log10() / (self.high / self.low).log10(),
-        };
-        self.from + share.clamp(0.0, 1.0) * (self.to - self.from)
-    }
-
-    /// Round numbers on the axis: 1, 2 and 5 times powers of ten, and fewer of them where those are too many.
-    fn ticks(&self) -> Vec<f64> {
-        match self.scale {
-            Scale::Linear => {
-                let range = self.high - self.low;
-                let step =
-                    round_numbers(range / 100.0, range).find(|step| range / step <= MOST_TICKS as f64 - 2.0);
-                let step = step.unwrap_or(range);
-                let (first, last) = ((self.low / step).ceil() as i64, (self.high / step).floor() as i64);
-                (first..=last).map(|k| k as f64 * step).collect()
-            }
-            Scale::Logarithmic => {
-                let all: Vec<f64> = round_numbers(self.low, self.high).collect();
-                if all.len() <= MOST_TICKS {
-                    return all;
-                }
-                all.into_iter().filter(|value| value.log10().fract().abs() < 1e-9).collect()
-            }
-        }
-    }
-}
-
-/// 1, 2 and 5 times powers of ten between two positive numbers.
-fn round_numbers(low: f64, high: f64) -> impl Iterator<Item = f64> {
-    let first = low.log10().floor() as i32;
-    let decade = |exponent: i32| -> f64 { format!("1e{exponent}").parse().expect("a number") };
-    (first..=high.log10().ceil() as i32)
-        .flat_map(move |exponent| [1.0, 2.0, 5.0].map(|digit| digit * decade(exponent)))
-        .filter(move |value| (low..=high).contains(value))
-}
-
 /// The points of a curve, their error bars and the line through them.
 fn drawn(curve: &Curve, x: &Axis, y: &Axis) -> String {
     let colour = curve.colour % COLOURS;
@@ -277,27 +224,6 @@ fn apart(wanted: &[f64], gap: f64, top: f64, bottom: f64) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn axis(scale: Scale, low: f64, high: f64) -> Axis {
-        Axis { scale, low, high, from: 0.0, to: 100.0 }
-    }
-
-    #[test]
-    fn equal_ratios_are_equally_far_on_a_logarithmic_axis() {
-        let linear = |low, high| axis(Scale::Linear, low, high);
-        let axis = axis(Scale::Logarithmic, 10.0, 1000.0);
-        // Rounding of f64.
-        assert!((axis.place(100.0) - 50.0).abs() < 1e-9 && axis.place(1000.0) == 100.0 && axis.place(1.0) == 0.0);
-        assert!((linear(-1.0, 3.0).place(0.0) - 25.0).abs() < 1e-9);
-    }
-
-    #[test]
-    fn marks_are_round_and_few() {
-        assert_eq!(axis(Scale::Linear, -1.3, 4.2).ticks(), [-1.0, 0.0, 1.0, 2.0, 3.0, 4.0]);
-        assert_eq!(axis(Scale::Logarithmic, 3.0, 300.0).ticks(), [5.0, 10.0, 20.0, 50.0, 100.0, 200.0]);
-        assert_eq!(axis(Scale::Logarithmic, 0.03, 300.0).ticks(), [0.1, 1.0, 10.0, 100.0]);
-        assert!(axis(Scale::Linear, 0.0, 0.0007).ticks().len() <= MOST_TICKS);
-    }
 
     #[test]
     fn labels_do_not_touch() {

@@ -11,9 +11,10 @@ use indicatif::ProgressBar;
 
 use super::cells::{Cell, Role};
 use super::clock::Instruments;
-use super::folder::{Folder, Unfinished};
+use super::folder::Folder;
 use super::quality::{Quality, Verdict};
 use super::row::{BatchTime, Row};
+use super::unfinished::Unfinished;
 use crate::files;
 use crate::model::Model;
 use crate::signals::Interrupt;

@@ -1,6 +1,7 @@
 //! Quality against network calls.
 
-use super::chart::{Curve, Labels, Panel, Place, Point, Scale, sheet_width};
+use super::axis::Scale;
+use super::chart::{Curve, Labels, Panel, Place, Point, sheet_width};
 use super::quality::Verdict;
 use super::report::Report;
 use super::svg::{self, Anchor};

@@ -1,6 +1,7 @@
 //! Time against network calls: as it is, and how far it is from proportional.
 
-use super::chart::{Guide, Labels, Panel, Place, Point, Scale, sheet_width};
+use super::axis::Scale;
+use super::chart::{Guide, Labels, Panel, Place, Point, sheet_width};
 use super::report::Report;
 use super::svg::{self, Anchor};
 
