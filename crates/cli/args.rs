@@ -76,7 +76,7 @@ pub(crate) enum Command {
     /// Measure a model by bits per dimension of pictures, or two sets of pictures by how far they are apart
     #[command(after_long_help = evaluation::EXAMPLES)]
     Eval(EvalArgs),
-    /// Measure what few steps cost and give beside 1000-step DDPM: time, memory, quality
+    /// Compare few steps with 1000-step DDPM: time, memory, quality
     #[command(after_long_help = bench::EXAMPLES)]
     Bench(BenchArgs),
     /// Find the timesteps and the method with which few steps of a model come closest to many

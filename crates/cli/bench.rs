@@ -30,7 +30,7 @@ use std::io::{self, Write};
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
-use self::cells::Cell;
+use self::cells::{Cell, Role};
 use self::clock::Instruments;
 use self::folder::{Chosen, Folder};
 use self::measure::Runner;
@@ -100,6 +100,7 @@ fn settings(
         Some(counts) => json!({ "usual": counts.usual, "of_steps": counts.of_steps }),
         None => json!({ "budget_seconds": args.budget.unwrap_or(amount::USUAL_BUDGET).0 }),
     };
+    let (methods, steps) = axes(cells);
     let of_any_cell = cells.first().context("there is a cell")?.plan.settings();
     let mut settings = json!({
         "program": machine::program(),
@@ -108,6 +109,8 @@ fn settings(
         "scheduler": serde_json::from_str::<Value>(&model.training.scheduler.to_json())?,
         "spacing": of_any_cell.spacing.to_string(),
         "convention": of_any_cell.convention.to_string(),
+        "methods": methods,
+        "steps": steps,
         "pictures": pictures,
         "pictures_at_once": args.computing.batch_size,
         "seed": args.seed,
@@ -120,6 +123,18 @@ fn settings(
         settings["clock"] = json!("fake");
     }
     Ok(settings)
+}
+
+/// The methods and the numbers of steps that were asked for, in the order of the table.
+fn axes(cells: &[Cell]) -> (Vec<&str>, Vec<usize>) {
+    let mut in_table: Vec<&Cell> = cells.iter().filter(|cell| cell.role != Role::Reference).collect();
+    in_table.sort_by_key(|cell| cell.place);
+    let mut methods: Vec<&str> = in_table.iter().map(|cell| cell.method.as_str()).collect();
+    methods.dedup();
+    let mut steps: Vec<usize> = in_table.iter().map(|cell| cell.steps).collect();
+    steps.sort_unstable();
+    steps.dedup();
+    (methods, steps)
 }
 
 /// What was measured, and how that ended.
