@@ -121,7 +121,15 @@ fn schedule_is_arithmetic_in_f64() {
 #[test]
 fn unet_does_not_know_what_diffusion_is() {
     assert_words_absent("crates/unet/src", &["eta", "sigma", "alpha_bar", "rand"]);
-    assert_no_dependency("unet", |name| name.starts_with("ddim") || name.starts_with("rand"));
+    assert_no_dependency("unet", |name| {
+        (name.starts_with("ddim") && name != "ddim-cpu") || name.starts_with("rand")
+    });
+}
+
+#[test]
+fn the_processor_knows_no_tensors() {
+    assert_eq!(dependencies("cpu"), ["rayon"]);
+    assert_words_absent("crates/cpu/src", &["eta", "sigma", "alpha_bar", "rand", "fs"]);
 }
 
 #[test]
@@ -168,7 +176,7 @@ fn libraries_choose_no_device() {
 
 #[test]
 fn only_the_command_line_prints_and_parses_arguments() {
-    let arithmetic = ["schedule", "unet", "sampler", "kernels"];
+    let arithmetic = ["schedule", "cpu", "unet", "sampler", "kernels"];
     let around = ["checkpoint", "data", "train", "eval", "features", "ddim"];
     for library in [arithmetic.as_slice(), &around].concat() {
         assert_code_absent(&format!("crates/{library}/src"), &PRINTING);
@@ -184,7 +192,7 @@ fn the_command_line_holds_no_formula() {
 
 #[test]
 fn randomness_is_an_argument() {
-    for library in ["unet", "sampler", "ddim", "checkpoint", "eval", "features"] {
+    for library in ["cpu", "unet", "sampler", "ddim", "checkpoint", "eval", "features"] {
         assert_code_absent(
             &format!("crates/{library}/src"),
             &[".seed(", "thread_rng", "from_entropy", "SystemTime"],

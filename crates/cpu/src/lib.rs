@@ -9,6 +9,9 @@
 //! Each output is summed up in one order, whatever the batch, the chunk and the number of threads: pictures are the same
 //! bit for bit.
 
+#![allow(unsafe_code, reason = "vectors and tiles shared between threads; every block says why it is sound")]
+#![deny(unsafe_op_in_unsafe_fn)]
+
 mod attention;
 mod gradient;
 mod lanes;
@@ -17,6 +20,8 @@ mod network;
 mod norm;
 mod plan;
 mod product;
+mod profile;
+mod run;
 mod spread;
 mod tape;
 mod tile;
@@ -25,7 +30,8 @@ mod winograd;
 pub use gradient::Gradients;
 pub use lanes::Isa;
 pub use layout::Halo;
-pub use network::{Convolution, Cost, Network, Rows};
+pub use network::{Convolution, Network, Rows};
 pub use norm::Activation;
+pub use profile::Cost;
 pub use spread::Resample;
 pub use tape::{Conv, Modulation, Norm, Order, Parameter, Part, Tape, Value};

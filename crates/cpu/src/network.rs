@@ -4,15 +4,12 @@ use std::sync::Mutex;
 
 use rayon::prelude::*;
 
-use crate::attention::{Room, attend};
 use crate::lanes::Isa;
-use crate::norm::{Affine, moments, normalize};
 use crate::plan::{Keep, Plan};
-use crate::product::{Packed, Product, Split, product};
-use crate::spread::{channels_first, channels_last, join, spread};
-use crate::tape::{Conv, Layer, Modulation, Norm, Parameter, Tape, Value, Work};
-use crate::tile::{self, Finish, Left, Runs, Start};
-use crate::winograd::{self, Transformed};
+use crate::product::{Packed, Split};
+use crate::run::{Memory, Run};
+use crate::tape::{Conv, Parameter, Tape, Work};
+use crate::winograd::Transformed;
 
 /// A network on this processor.
 pub struct Network {
@@ -20,11 +17,11 @@ pub struct Network {
     pub(crate) isa: Isa,
     convolution: Convolution,
     /// Vectors that layers read as they are: biases and the affine parts of normalisations.
-    vectors: Vec<Vec<f32>>,
+    pub(crate) vectors: Vec<Vec<f32>>,
     /// For each layer that is a convolution.
     pub(crate) weights: Vec<Packed>,
     /// The same for those that are done by Winograd's algorithm.
-    kernels: Vec<Transformed>,
+    pub(crate) kernels: Vec<Transformed>,
     rooms: Mutex<Vec<Memory>>,
 }
 
@@ -48,20 +45,8 @@ pub enum Convolution {
     Direct,
 }
 
-/// What one thread works in.
-#[derive(Default)]
-pub(crate) struct Memory {
-    pub(crate) values: Vec<f32>,
-    room: Room,
-    tiles: winograd::Room,
-    start: Vec<f32>,
-}
-
 /// Pictures that one thread takes through the network together: weights of the deep layers are read once for all.
 const TOGETHER: usize = 8;
-
-/// Pixels from which on a 3x3 convolution is done by Winograd's algorithm: with fewer there are more weights than work.
-const MANY: usize = 36;
 
 impl Network {
     /// Packs the weights of a tape; `parameters` are in the order that the tape numbers them in.
@@ -133,226 +118,6 @@ impl Network {
             pieces.collect::<Vec<_>>().into_par_iter().for_each(work)
         }
         out
-    }
-}
-
-/// What one layer took in [`Network::profile`].
-#[derive(Clone, Debug)]
-pub struct Cost {
-    /// What the layer is.
-    pub kind: &'static str,
-    /// Height, width and channels of what it writes.
-    pub shape: [usize; 3],
-    /// Multiplications and additions in matrix products, twice their number.
-    pub flops: f64,
-    /// The fastest of all repeats.
-    pub seconds: f64,
-}
-
-impl Network {
-    /// Times each layer for `n` pictures of zeros on this thread, the fastest of `repeats` runs.
-    pub fn profile(&self, [n, c, h, w]: [usize; 4], modulations: &[Rows], repeats: usize) -> Vec<Cost> {
-        let plan = Plan::new(&self.tape, n, [h, w], Keep::WhileRead);
-        let run = Run { network: self, plan: &plan, split: Split::Never, first: 0, modulations };
-        let mut memory = Memory::default();
-        memory.values.resize(plan.len, 0.0);
-        let x = vec![0.5; n * c * h * w];
-        let mut costs: Vec<Cost> = self.tape.layers.iter().map(|layer| plan.cost(layer)).collect();
-        for _ in 0..repeats {
-            for (k, (layer, cost)) in self.tape.layers.iter().zip(&mut costs).enumerate() {
-                let start = std::time::Instant::now();
-                run.layer(k, layer, &x, &mut memory);
-                cost.seconds = cost.seconds.min(start.elapsed().as_secs_f64());
-            }
-        }
-        costs
-    }
-}
-
-impl Plan {
-    fn cost(&self, layer: &Layer) -> Cost {
-        let out = &self.layouts[layer.output.0];
-        let pixels = (self.pictures * out.pixels()) as f64;
-        let (kind, flops) = match &layer.work {
-            Work::Input { .. } => ("input", 0.0),
-            Work::Spread { .. } => ("spread", 0.0),
-            Work::Join { .. } => ("join", 0.0),
-            Work::Norm { .. } => ("norm", 0.0),
-            Work::Conv { conv, .. } => {
-                let kind = if conv.kernel == 1 { "linear" } else { "conv" };
-                (kind, 2.0 * pixels * (conv.places() * conv.to()) as f64)
-            }
-            Work::Attend { heads, width, .. } => ("attend", 4.0 * pixels * (out.pixels() * heads * width) as f64),
-        };
-        Cost { kind, shape: [out.height, out.width, out.channels], flops, seconds: f64::MAX }
-    }
-}
-
-/// One chunk of pictures on its way.
-pub(crate) struct Run<'a> {
-    pub(crate) network: &'a Network,
-    pub(crate) plan: &'a Plan,
-    pub(crate) split: Split,
-    /// The number of the chunk's first picture.
-    pub(crate) first: usize,
-    pub(crate) modulations: &'a [Rows<'a>],
-}
-
-impl Run<'_> {
-    pub(crate) fn forward(&self, x: &[f32], memory: &mut Memory, out: &mut [f32]) {
-        memory.values.resize(self.plan.len.max(memory.values.len()), 0.0);
-        for (k, layer) in self.network.tape.layers.iter().enumerate() {
-            self.layer(k, layer, x, memory);
-        }
-        let last = self.plan.layouts.len() - 1;
-        let layout = &self.plan.layouts[last];
-        let values = &memory.values[self.plan.range(last)];
-        let len = layout.channels * layout.pixels();
-        for (out, values) in out.chunks_exact_mut(len).zip(values.chunks(layout.len())) {
-            channels_first(&values[..len], layout.channels, 1.0, out);
-        }
-    }
-
-    fn layer(&self, k: usize, layer: &Layer, input: &[f32], memory: &mut Memory) {
-        let Memory { values, room, tiles, start } = memory;
-        let (to, pictures) = (&self.plan.layouts[layer.output.0], self.plan.pictures);
-        let (out, rest) = apart(values, self.plan, layer.output);
-        let isa = self.network.isa;
-        let of = |value: &Value| (rest.get(*value), &self.plan.layouts[value.0]);
-        let each = |out: &mut [f32], f: &mut dyn FnMut(usize, &mut [f32])| {
-            out.chunks_mut(to.len()).take(pictures).enumerate().for_each(|(n, out)| f(n, out));
-        };
-        match &layer.work {
-            Work::Input { scale, shift } => each(out, &mut |n, out| {
-                let len = to.channels * to.pixels();
-                channels_last(&input[n * len..][..len], to.channels, (*scale, *shift), out);
-            }),
-            Work::Spread { x, resample } => {
-                let (x, from) = of(x);
-                each(out, &mut |n, out| spread(*resample, (&x[n * from.len()..], from), (out, to)));
-            }
-            Work::Join { a, b } => {
-                let ((a, from_a), (b, from_b)) = (of(a), of(b));
-                let all = pictures * to.pixels();
-                let (a, b) = (&a[..all * from_a.channels], &b[..all * from_b.channels]);
-                join((a, from_a.channels), (b, from_b.channels), &mut out[..all * to.channels]);
-            }
-            Work::Norm { x, norm } => {
-                let (x, from) = of(x);
-                each(out, &mut |n, out| {
-                    let x = &x[n * from.len()..][..from.len()];
-                    let moments = moments(isa, x, from, norm.groups, norm.eps);
-                    let affine = self.affine(k, norm, n, from.channels);
-                    normalize(isa, self.split, (x, from), &moments, affine, norm.activation, (out, to));
-                });
-            }
-            Work::Conv { x, conv, shift, residual, scale } => {
-                let (x, from) = of(x);
-                let residual = residual.map(|value| rest.get(value));
-                let starts = self.starts(k, to.channels, *shift, start);
-                let finish = Finish { start: starts, residual, scale: *scale };
-                let kernel = &self.network.kernels[k];
-                if kernel.is_there() && to.pixels() >= MANY {
-                    let (x, out) = ((x, from), (out, to));
-                    winograd::convolve(isa, self.split, x, kernel, finish, pictures, tiles, out);
-                    return;
-                }
-                let left = left(x, from, conv, to.height, to.width);
-                let work = Product { left, right: &self.network.weights[k], finish, rows: pictures * to.pixels() };
-                product(isa, self.split, &work, out, to.channels);
-            }
-            Work::Attend { qkv, heads, width } => {
-                let (qkv, from) = of(qkv);
-                each(out, &mut |n, out| {
-                    let qkv = &qkv[n * from.len()..][..from.len()];
-                    attend(isa, self.split, qkv, [*heads, *width], room, &mut out[..to.len()]);
-                });
-            }
-        }
-    }
-
-    pub(crate) fn affine(&self, layer: usize, norm: &Norm, n: usize, channels: usize) -> Affine<'_> {
-        let (gamma, beta) = self.network.vectors[layer].split_at(channels);
-        let modulation = norm.modulation.map(|modulation| self.row(modulation, n).split_at(channels));
-        Affine { gamma, beta, modulation }
-    }
-
-    /// What sums begin with: the bias, and the shift of each picture.
-    fn starts<'b>(
-        &'b self,
-        layer: usize,
-        channels: usize,
-        shift: Option<Modulation>,
-        start: &'b mut Vec<f32>,
-    ) -> Start<'b> {
-        let bias = &self.network.vectors[layer];
-        let Some(shift) = shift else { return Start::Rows { values: bias, pitch: 0 } };
-        let pitch = bias.len();
-        start.clear();
-        for n in 0..self.plan.pictures {
-            let row = self.row(shift, n);
-            start.extend(bias[..channels].iter().zip(row).map(|(bias, shift)| bias + shift));
-            start.resize((n + 1) * pitch, 0.0);
-        }
-        Start::Rows { values: start, pitch }
-    }
-
-    /// The modulation of picture `n` of the chunk.
-    fn row(&self, modulation: Modulation, n: usize) -> &[f32] {
-        let Rows { values, rows } = self.modulations[modulation.0];
-        let width = values.len() / rows;
-        let row = if rows == 1 { 0 } else { self.first + n };
-        &values[row * width..][..width]
-    }
-}
-
-/// The value that is written, and all others.
-fn apart<'a>(values: &'a mut [f32], plan: &'a Plan, output: Value) -> (&'a mut [f32], Rest<'a>) {
-    let range = plan.range(output.0);
-    let (before, rest) = values.split_at_mut(range.start);
-    let (out, behind) = rest.split_at_mut(range.len());
-    (out, Rest { plan, before, behind, end: range.end })
-}
-
-/// The values that are not written.
-struct Rest<'a> {
-    plan: &'a Plan,
-    before: &'a [f32],
-    behind: &'a [f32],
-    end: usize,
-}
-
-impl<'a> Rest<'a> {
-    fn get(&self, value: Value) -> &'a [f32] {
-        let range = self.plan.range(value.0);
-        if range.start >= self.end {
-            &self.behind[range.start - self.end..range.end - self.end]
-        } else {
-            &self.before[range]
-        }
-    }
-}
-
-/// A picture as the left matrix of a convolution: a run is a row of the kernel.
-pub(crate) fn left<'a>(
-    x: &'a [f32],
-    from: &crate::layout::Layout,
-    conv: &Conv,
-    height: usize,
-    width: usize,
-) -> Left<'a> {
-    let pitch = from.pitch();
-    Left {
-        values: x,
-        rows: tile::Rows {
-            height,
-            width,
-            picture: from.len(),
-            line: conv.stride * pitch,
-            pixel: conv.stride * from.channels,
-        },
-        runs: Runs { count: conv.kernel, pitch, len: conv.kernel * from.channels },
-        step: 1,
     }
 }
 

@@ -98,7 +98,7 @@ fn last_reads(tape: &Tape) -> Vec<usize> {
 }
 
 /// The smallest free piece that is large enough, or new memory at the end.
-fn take(free: &mut Vec<(usize, usize)>, size: usize, len: &mut usize) -> usize {
+fn take(free: &mut [(usize, usize)], size: usize, len: &mut usize) -> usize {
     let fitting = (0..free.len()).filter(|k| free[*k].1 >= size).min_by_key(|k| free[*k].1);
     let Some(k) = fitting else {
         *len += size;

@@ -7,6 +7,13 @@
 //! * [`step_on_host`]: one reverse step in a single pass over memory, where tensors already live in host
 //!   memory (burn's `flex` backend).
 
+use burn::tensor::Device;
+
 mod host_step;
 
 pub use host_step::{HostStep, StepCoefficients, step_on_host};
+
+/// Whether tensors of this device live in host memory, without autodiff: code of the processor's own can take them up.
+pub fn is_host(device: &Device) -> bool {
+    *device == Device::flex()
+}

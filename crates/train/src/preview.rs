@@ -42,7 +42,7 @@ pub(crate) fn draw(
     let shape = [count, unet.config().in_channels, size[0], size[1]];
     let labels: Vec<usize> = (0..count).map(|index| index % columns).collect();
     let labels = if classes.is_some() { Labels::Index(&labels) } else { Labels::None };
-    let compiled = if *device == Device::flex() { unet.compile(Convolution::default()) } else { None };
+    let compiled = if ddim_kernels::is_host(device) { unet.compile(Convolution::default()) } else { None };
     let network = |x: Tensor<4>, call: ddim_sampler::Call| {
         let conditioning = unet.condition(&vec![call.time; count], &labels, device);
         match &compiled {

@@ -1,0 +1,305 @@
+//! Some pictures on their way back, layer by layer.
+
+use super::norm::{activation_slope, coefficients, mix, share, standardising};
+use super::{Back, Sums};
+use crate::attention::{self, Room};
+use crate::layout::{Halo, Layout};
+
+use crate::norm;
+use crate::plan::Plan;
+use crate::product::{Packed, Product, Split, product, product_of_rows};
+use crate::run::{Memory, Run, left};
+use crate::spread::{self, Resample, channels_last};
+use crate::tape::{Conv, Layer, Modulation, Norm, Value, Work};
+use crate::tile::{self, Finish, Left, Runs, Start};
+
+/// Some pictures on their way back.
+pub(super) struct Way<'a> {
+    pub(super) back: &'a Back,
+    pub(super) run: &'a Run<'a>,
+    pub(super) slopes: &'a Plan,
+}
+
+/// What the way back works in.
+#[derive(Default)]
+pub(super) struct BackRoom {
+    slopes: Vec<f32>,
+    written: Vec<bool>,
+    spread: Vec<f32>,
+    attention: Vec<f32>,
+    packed: [Packed; 3],
+    room: Room,
+}
+
+impl Way<'_> {
+    pub(super) fn back(&self, d_out: &[f32], memory: &mut Memory, room: &mut BackRoom, sums: &mut Sums) {
+        let tape = &self.run.network.tape;
+        room.slopes.resize(self.slopes.len.max(room.slopes.len()), 0.0);
+        room.written.clear();
+        room.written.resize(tape.values.len(), false);
+        let last = tape.values.len() - 1;
+        let layout = &self.slopes.layouts[last];
+        let len = layout.channels * layout.pixels();
+        let slopes = &mut room.slopes[self.slopes.range(last)];
+        for (d_out, out) in d_out.chunks_exact(len).zip(slopes.chunks_mut(len)) {
+            channels_last(d_out, layout.channels, (1.0, 0.0), out);
+        }
+        room.written[last] = true;
+        for (k, layer) in tape.layers.iter().enumerate().rev() {
+            self.layer(k, layer, memory, room, sums);
+        }
+    }
+
+    fn layer(&self, k: usize, layer: &Layer, memory: &mut Memory, room: &mut BackRoom, sums: &mut Sums) {
+        if !room.written[layer.output.0] {
+            return;
+        }
+        match &layer.work {
+            Work::Input { .. } => {}
+            Work::Spread { x, resample } => self.spread(*x, *resample, layer.output, room),
+            Work::Join { a, b } => self.join(*a, *b, layer.output, room),
+            Work::Norm { x, norm } => self.norm(k, *x, norm, layer.output, (memory, room, sums)),
+            Work::Conv { x, conv, shift, residual, scale } => {
+                self.scale(layer.output, *scale, room);
+                if let Some(residual) = residual {
+                    self.pass(layer.output, *residual, room);
+                }
+                self.bias(k, conv, *shift, layer.output, room, sums);
+                self.weights(k, *x, conv, layer.output, (memory, room, sums));
+                self.inputs(k, *x, conv, layer.output, room);
+            }
+            Work::Attend { qkv, heads, width } => self.attend(*qkv, [*heads, *width], layer.output, memory, room),
+        }
+    }
+
+    fn pictures(&self) -> usize {
+        self.run.plan.pictures
+    }
+
+    /// The gradient of a layer's output, that of one of its inputs, and whether the latter holds something already.
+    fn two<'b>(&self, output: Value, input: Value, room: &'b mut BackRoom) -> (&'b [f32], &'b mut [f32], bool) {
+        let (from, to) = (self.slopes.range(output.0), self.slopes.range(input.0));
+        // Values are laid out in the order of the layers: an input lies before the output.
+        assert!(to.end <= from.start, "a layer reads what was written before");
+        let (before, behind) = room.slopes.split_at_mut(from.start);
+        let written = std::mem::replace(&mut room.written[input.0], true);
+        (&behind[..from.len()], &mut before[to], written)
+    }
+
+    /// The gradient of `from` goes to `to` as it is.
+    fn pass(&self, from: Value, to: Value, room: &mut BackRoom) {
+        let (from, to, written) = self.two(from, to, room);
+        if written { accumulate(from, to) } else { to.copy_from_slice(from) }
+    }
+
+    fn scale(&self, output: Value, scale: f32, room: &mut BackRoom) {
+        if scale != 1.0 {
+            room.slopes[self.slopes.range(output.0)].iter_mut().for_each(|slope| *slope *= scale);
+        }
+    }
+
+    fn spread(&self, x: Value, resample: Resample, output: Value, room: &mut BackRoom) {
+        let (from, to) = (&self.slopes.layouts[output.0], &self.slopes.layouts[x.0]);
+        let pictures = self.pictures();
+        let (d_out, d_x, written) = self.two(output, x, room);
+        if !written {
+            d_x[..pictures * to.len()].fill(0.0);
+        }
+        for (d_out, d_x) in d_out.chunks(from.len()).zip(d_x.chunks_mut(to.len())).take(pictures) {
+            spread::gather(resample, (d_out, from), (d_x, to));
+        }
+    }
+
+    fn join(&self, a: Value, b: Value, output: Value, room: &mut BackRoom) {
+        let channels = [a, b].map(|value| self.slopes.layouts[value.0].channels);
+        let all = self.pictures() * self.slopes.layouts[output.0].pixels();
+        for (part, value) in [a, b].into_iter().enumerate() {
+            let (d_out, d_part, written) = self.two(output, value, room);
+            let rows = d_out.chunks_exact(channels[0] + channels[1]).take(all);
+            for (d_out, d_part) in rows.zip(d_part.chunks_exact_mut(channels[part])) {
+                let d_out = &d_out[part * channels[0]..][..channels[part]];
+                if written { accumulate(d_out, d_part) } else { d_part.copy_from_slice(d_out) }
+            }
+        }
+    }
+
+    fn bias(
+        &self,
+        k: usize,
+        conv: &Conv,
+        shift: Option<Modulation>,
+        output: Value,
+        room: &BackRoom,
+        sums: &mut Sums,
+    ) {
+        let to = conv.to();
+        let d_out = &room.slopes[self.slopes.range(output.0)];
+        let pixels = self.slopes.layouts[output.0].pixels();
+        let zeros = vec![0.0; to.next_multiple_of(16)];
+        let mut total = zeros.clone();
+        for (n, picture) in d_out.chunks_exact(pixels * to).take(self.pictures()).enumerate() {
+            norm::sum_line(self.run.network.isa, picture, to, &zeros, norm::Power::One, &mut total);
+            accumulate(&total[..to], &mut sums.layers[k][conv.places() * to..]);
+            if let Some(Modulation(place)) = shift {
+                accumulate(&total[..to], &mut sums.modulations[place][(self.run.first + n) * to..][..to]);
+            }
+        }
+    }
+
+    /// The gradient of the weights: the transpose of the left matrix times the gradient of the output.
+    fn weights(
+        &self,
+        k: usize,
+        x: Value,
+        conv: &Conv,
+        output: Value,
+        (memory, room, sums): (&Memory, &BackRoom, &mut Sums),
+    ) {
+        let (from, to) = (&self.run.plan.layouts[x.0], &self.slopes.layouts[output.0]);
+        let x = &memory.values[self.run.plan.range(x.0)];
+        let d_out = &room.slopes[self.slopes.range(output.0)];
+        let row = conv.kernel * conv.from;
+        for n in 0..self.pictures() {
+            let left = Left {
+                values: &x[n * from.len()..],
+                rows: tile::Rows {
+                    height: conv.kernel,
+                    width: row,
+                    picture: conv.kernel * from.pitch(),
+                    line: from.pitch(),
+                    pixel: 1,
+                },
+                runs: Runs { count: to.height, pitch: conv.stride * from.pitch(), len: to.width },
+                step: conv.stride * from.channels,
+            };
+            let finish = Finish { start: Start::Result, ..Finish::plain() };
+            let right = (&d_out[n * to.len()..], to.channels, to.channels);
+            product_of_rows(self.run.network.isa, left, right, finish, conv.places(), &mut sums.layers[k]);
+        }
+    }
+
+    /// The gradient of the input: a convolution of the gradient of the output.
+    fn inputs(&self, k: usize, x: Value, conv: &Conv, output: Value, room: &mut BackRoom) {
+        if x.0 == 0 || self.reads_input_only(x) {
+            return;
+        }
+        let isa = self.run.network.isa;
+        let pictures = self.pictures();
+        let (from, to) = (self.slopes.layouts[output.0], self.slopes.layouts[x.0]);
+        let wide = widened(conv, &from, &to, self.run.plan.layouts[x.0].halo);
+        let mut spread_out = std::mem::take(&mut room.spread);
+        if wide != from {
+            spread_out.resize((pictures * wide.len() + 64).max(spread_out.len()), 0.0);
+            let resample = if conv.stride == 2 { Resample::Dilate } else { Resample::Keep };
+            let d_out = &room.slopes[self.slopes.range(output.0)];
+            for (d_out, out) in d_out.chunks(from.len()).zip(spread_out.chunks_mut(wide.len())).take(pictures) {
+                spread::spread(resample, (d_out, &from), (out, &wide));
+            }
+        }
+        let (d_out, d_x, written) = self.two(output, x, room);
+        let values = if wide == from { d_out } else { &spread_out[..] };
+        let back = Conv { stride: 1, from: wide.channels, ..conv.clone() };
+        let start = if written { Start::Result } else { Start::Zero };
+        let work = Product {
+            left: left(values, &wide, &back, to.height, to.width),
+            right: &self.back.weights[k],
+            finish: Finish { start, ..Finish::plain() },
+            rows: pictures * to.pixels(),
+        };
+        product(isa, Split::Never, &work, d_x, to.channels);
+        room.spread = spread_out;
+    }
+
+    /// Whether a value is only the input picture in another form: nobody asks for its gradient.
+    fn reads_input_only(&self, x: Value) -> bool {
+        let layer = &self.run.network.tape.layers[x.0];
+        matches!(&layer.work, Work::Spread { x, .. } if matches!(self.run.network.tape.layers[x.0].work, Work::Input { .. }))
+    }
+
+    fn norm(
+        &self,
+        k: usize,
+        x: Value,
+        norm: &Norm,
+        output: Value,
+        (memory, room, sums): (&Memory, &mut BackRoom, &mut Sums),
+    ) {
+        let isa = self.run.network.isa;
+        let layout = self.slopes.layouts[x.0];
+        let values = &memory.values[self.run.plan.range(x.0)];
+        let written = std::mem::replace(&mut room.written[x.0], true);
+        for n in 0..self.pictures() {
+            let x_n = &values[n * layout.len()..][..layout.len()];
+            let moments = norm::moments(isa, x_n, &layout, norm.groups, norm.eps);
+            let affine = self.run.affine(k, norm, n, layout.channels);
+            let (scale, shift) = norm::scale_and_shift(&moments, affine, layout.channels);
+            let standard = standardising(&moments, layout.channels);
+            let range = self.slopes.range(output.0).start + n * layout.len();
+            let d_out = &mut room.slopes[range..][..layout.len()];
+            let mut totals = [vec![0.0; scale.len()], vec![0.0; scale.len()]];
+            activation_slope(
+                isa,
+                x_n,
+                d_out,
+                layout.channels,
+                norm.activation,
+                [&scale, &shift],
+                &standard,
+                &mut totals,
+            );
+            let [by_shift, by_scale] = &totals;
+            let picture = self.run.first + n;
+            share(norm, affine, by_shift, by_scale, &mut sums.layers[k], &mut sums.modulations, picture);
+            let back = coefficients(&moments, affine, by_shift, by_scale, &layout);
+            let (before, behind) = room.slopes.split_at_mut(self.slopes.range(output.0).start);
+            let d_x = &mut before[self.slopes.range(x.0)][n * layout.len()..][..layout.len()];
+            let d_z = &behind[n * layout.len()..][..layout.len()];
+            mix(isa, [d_z, x_n], &back, layout.channels, written, d_x);
+        }
+    }
+
+    fn attend(&self, qkv: Value, [heads, width]: [usize; 2], output: Value, memory: &Memory, room: &mut BackRoom) {
+        let (isa, inner) = (self.run.network.isa, heads * width);
+        let (from, to) = (self.slopes.layouts[output.0], self.slopes.layouts[qkv.0]);
+        let values = &memory.values[self.run.plan.range(qkv.0)];
+        let mut scratch = std::mem::take(&mut room.attention);
+        let mut packed = std::mem::take(&mut room.packed);
+        let mut inner_room = std::mem::take(&mut room.room);
+        let pictures = self.pictures();
+        let (d_out, d_qkv, written) = self.two(output, qkv, room);
+        if !written {
+            d_qkv[..pictures * to.len()].fill(0.0);
+        }
+        for n in 0..pictures {
+            let one = attention::Slopes {
+                qkv: &values[n * to.len()..][..to.len()],
+                d_out: &d_out[n * from.len()..][..from.len()],
+                pixels: from.pixels(),
+                heads,
+                width,
+            };
+            debug_assert_eq!(from.channels, inner);
+            let d_qkv = &mut d_qkv[n * to.len()..];
+            attention::slopes(isa, &one, &mut scratch, &mut packed, &mut inner_room, d_qkv);
+        }
+        room.attention = scratch;
+        room.packed = packed;
+        room.room = inner_room;
+    }
+}
+
+fn accumulate(from: &[f32], to: &mut [f32]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to += from;
+    }
+}
+
+/// How the gradient of a convolution's output has to lie so that the turned convolution gives that of the input.
+fn widened(conv: &Conv, from: &Layout, to: &Layout, halo: Halo) -> Layout {
+    let [height, width] =
+        if conv.stride == 2 { [2 * from.height, 2 * from.width] } else { [from.height, from.width] };
+    let before = conv.kernel - 1 - halo.before;
+    let after = to.height + conv.kernel - 1 - before - height;
+    assert_eq!(to.width + conv.kernel - 1, before + after + width, "a border of one width on all sides");
+    Layout { channels: from.channels, height, width, halo: Halo { before, after } }
+}

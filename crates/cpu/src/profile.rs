@@ -1,0 +1,59 @@
+//! What each layer takes.
+
+use crate::network::{Network, Rows};
+use crate::plan::{Keep, Plan};
+use crate::product::Split;
+use crate::run::{Memory, Run};
+use crate::tape::{Layer, Work};
+
+/// What one layer took in [`Network::profile`].
+#[derive(Clone, Debug)]
+pub struct Cost {
+    /// What the layer is.
+    pub kind: &'static str,
+    /// Height, width and channels of what it writes.
+    pub shape: [usize; 3],
+    /// Multiplications and additions in matrix products, twice their number.
+    pub flops: f64,
+    /// The fastest of all repeats.
+    pub seconds: f64,
+}
+
+impl Network {
+    /// Times each layer for `n` pictures of zeros on this thread, the fastest of `repeats` runs.
+    pub fn profile(&self, [n, c, h, w]: [usize; 4], modulations: &[Rows], repeats: usize) -> Vec<Cost> {
+        let plan = Plan::new(&self.tape, n, [h, w], Keep::WhileRead);
+        let run = Run { network: self, plan: &plan, split: Split::Never, first: 0, modulations };
+        let mut memory = Memory::default();
+        memory.values.resize(plan.len, 0.0);
+        let x = vec![0.5; n * c * h * w];
+        let mut costs: Vec<Cost> = self.tape.layers.iter().map(|layer| plan.cost(layer)).collect();
+        for _ in 0..repeats {
+            for (k, (layer, cost)) in self.tape.layers.iter().zip(&mut costs).enumerate() {
+                let start = std::time::Instant::now();
+                run.layer(k, layer, &x, &mut memory);
+                cost.seconds = cost.seconds.min(start.elapsed().as_secs_f64());
+            }
+        }
+        costs
+    }
+}
+
+impl Plan {
+    fn cost(&self, layer: &Layer) -> Cost {
+        let out = &self.layouts[layer.output.0];
+        let pixels = (self.pictures * out.pixels()) as f64;
+        let (kind, flops) = match &layer.work {
+            Work::Input { .. } => ("input", 0.0),
+            Work::Spread { .. } => ("spread", 0.0),
+            Work::Join { .. } => ("join", 0.0),
+            Work::Norm { .. } => ("norm", 0.0),
+            Work::Conv { conv, .. } => {
+                let kind = if conv.kernel == 1 { "linear" } else { "conv" };
+                (kind, 2.0 * pixels * (conv.places() * conv.to()) as f64)
+            }
+            Work::Attend { heads, width, .. } => ("attend", 4.0 * pixels * (out.pixels() * heads * width) as f64),
+        };
+        Cost { kind, shape: [out.height, out.width, out.channels], flops, seconds: f64::MAX }
+    }
+}
