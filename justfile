@@ -14,6 +14,10 @@ test *options:
 bench *options:
     cargo bench {{options}}
 
+# One network call beside PyTorch on this CPU (`pip install torch==2.15.0 diffusers==0.42.1` first)
+bench-cpu *options:
+    python3 benches/peer/cpu.py {{options}}
+
 # Format, then what CI refuses
 lint:
     cargo fmt --all && cargo clippy --release --workspace --all-targets -- -D warnings

@@ -1,7 +1,6 @@
 //! Some pictures on their way through the layers.
 
 use crate::attention::{Room, attend};
-use crate::layout::Layout;
 use crate::network::{Network, Rows};
 use crate::norm::{Affine, moments, normalize};
 use crate::plan::Plan;
