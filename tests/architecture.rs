@@ -154,8 +154,11 @@ fn checkpoint_does_not_sample() {
 }
 
 #[test]
-fn eval_knows_tensors_schedules_and_the_sampler() {
-    assert_eq!(dependencies("eval"), ["burn", "ddim-data", "ddim-sampler", "ddim-schedule", "thiserror"]);
+fn eval_knows_tensors_schedules_pictures_and_the_sampler() {
+    assert_eq!(
+        dependencies("eval"),
+        ["burn", "ddim-data", "ddim-sampler", "ddim-schedule", "macerator", "rayon", "thiserror"]
+    );
     assert_code_absent("crates/eval/src", &["std::fs", "File::"]);
 }
 

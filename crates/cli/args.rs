@@ -3,6 +3,7 @@
 mod bench;
 mod bound;
 mod corrections;
+mod distances;
 mod divergence;
 mod editing;
 mod evaluation;
@@ -15,6 +16,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 pub(crate) use self::bench::{BenchArgs, Budget, ClockChoice, Counts};
 pub(crate) use self::bound::{BoundArgs, DecoderChoice};
+pub(crate) use self::distances::{DistanceArgs, FeatureChoice, Metric, OnCorrupt, SetHome, SetName};
 pub(crate) use self::divergence::DivergenceArgs;
 pub(crate) use self::editing::{EditArgs, InpaintChoice};
 pub(crate) use self::evaluation::{EvalArgs, FlowArgs};
@@ -75,7 +77,7 @@ pub(crate) enum Command {
     Train(TrainArgs),
     /// Measure a model by bits per dimension of pictures, or two sets of pictures by how far they are apart
     #[command(after_long_help = evaluation::EXAMPLES)]
-    Eval(EvalArgs),
+    Eval(Box<EvalArgs>),
     /// Compare few steps with 1000-step DDPM: time, memory, quality
     #[command(after_long_help = bench::EXAMPLES)]
     Bench(BenchArgs),

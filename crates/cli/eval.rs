@@ -1,16 +1,19 @@
 //! `ddim eval`: how good a model is, in numbers.
 
 mod bound;
+mod distances;
 mod divergence;
 mod likelihood;
 mod pictures;
 
 use std::io::{self, Write};
 
+use clap::CommandFactory;
+use clap::error::ErrorKind;
 use serde_json::{Value, json};
 
 use crate::Ending;
-use crate::args::EvalArgs;
+use crate::args::{Cli, EvalArgs};
 use crate::device;
 use crate::model::Model;
 use crate::signals::Interrupt;
@@ -29,6 +32,9 @@ struct Figure {
 /// # Errors
 /// When an option or the model is refused, or a set of pictures cannot be used; the others are measured first.
 pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<Ending> {
+    if let Err(problem) = args.check() {
+        Cli::command().error(ErrorKind::ArgumentConflict, problem).exit();
+    }
     let interrupt = Interrupt::install()?;
     let device = device::choose(args.computing.device.device)?;
     let needs_model = !(args.likelihood.is_empty() && args.bound.bound.is_empty());
@@ -42,6 +48,11 @@ pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<Ending> {
         let found = divergence::measure(args, &device.device, &interrupt)?;
         let (text, json, ending) = (found.to_text(), found.to_json(), Ok(found.ending));
         figures.push(Figure { name: "divergence", text, json, ending });
+    }
+    if args.distances.set.is_some() {
+        let found = distances::measure(args, &device, &interrupt)?;
+        let (text, json, ending) = (found.to_text(), found.to_json(), found.ending());
+        figures.push(Figure { name: "distances", text, json, ending });
     }
     let text = if args.json {
         let mut report = match &model {

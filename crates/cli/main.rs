@@ -10,6 +10,7 @@ mod completions;
 mod decode;
 mod device;
 mod devices;
+mod drawing;
 mod editing;
 mod encode;
 mod eval;

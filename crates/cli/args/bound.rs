@@ -17,11 +17,6 @@ pub(crate) struct BoundArgs {
     #[arg(long, value_name = "IMAGES", num_args = 1.., group = "measure", help_heading = "What to measure")]
     pub(crate) bound: Vec<PathBuf>,
 
-    /// Noise of the sampler, above 0 and up to 1; `hat` for the larger variance of DDPM [default: 1, or the model's
-    /// learned variance]
-    #[arg(long, value_name = "ETA", allow_negative_numbers = true, requires = "bound")]
-    pub(crate) eta: Option<EtaChoice>,
-
     /// Variance of DDPM's step: that of its posterior (as --eta 1), the larger one (as --eta hat), or the model's own
     #[arg(long, value_enum, requires = "bound", conflicts_with = "eta")]
     pub(crate) variance: Option<VarianceChoice>,
@@ -30,22 +25,6 @@ pub(crate) struct BoundArgs {
     /// a learned variance lies between them
     #[arg(long, value_enum, default_value_t = DecoderChoice::Large, requires = "bound")]
     pub(crate) decoder: DecoderChoice,
-
-    /// How the steps are spread over the training timesteps, as for `ddim sample` [default: the convention's]
-    #[arg(long, value_name = "NAME", requires = "bound")]
-    pub(crate) spacing: Option<SpacingChoice>,
-
-    /// The timesteps themselves, noisy to clean, as in 999,666,333
-    #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with = "spacing", requires = "bound")]
-    pub(crate) timesteps: Option<Vec<usize>>,
-
-    /// Clip every prediction of the picture to the range of pictures
-    #[arg(long, overrides_with = "no_clip", requires = "bound")]
-    pub(crate) clip: bool,
-
-    /// Do not limit the predictions of the picture
-    #[arg(long, overrides_with = "clip", requires = "bound")]
-    pub(crate) no_clip: bool,
 
     /// Compute so many terms for each picture, drawn at random, and not all; prior and decoder come besides
     #[arg(long, value_name = "K", value_parser = at_least_one, requires = "bound")]
@@ -80,18 +59,19 @@ impl BoundArgs {
     /// Steps when nothing says otherwise.
     const STEPS: usize = 100;
 
-    /// The options of the plan whose bound this is, for a model that has learned a variance or has not.
+    /// The options of the plan whose bound this is, from those typed, for a model that has learned a variance or has
+    /// not: without a noise that was chosen it is that of eta 1, or the learned one, and the steps are 100.
     ///
     /// # Errors
     /// When a learned variance is asked for and there is none.
-    pub(crate) fn plan(&self, steps: Option<usize>, learned: bool) -> anyhow::Result<PlanArgs> {
-        let variance = match (self.eta, self.variance) {
+    pub(crate) fn plan(&self, typed: &PlanArgs, learned: bool) -> anyhow::Result<PlanArgs> {
+        let variance = match (typed.eta, self.variance) {
             (None, None) if learned => Some(VarianceChoice::Learned),
             (_, chosen) => chosen,
         };
         let eta_1 = EtaChoice::Value(Eta::DDPM);
         let (eta, method) = match variance {
-            None => (self.eta.or(Some(eta_1)), "ddim"),
+            None => (typed.eta.or(Some(eta_1)), "ddim"),
             Some(VarianceChoice::Small) => (Some(eta_1), "ddim"),
             Some(VarianceChoice::Large) => (Some(EtaChoice::Hat), "ddim"),
             Some(VarianceChoice::Learned) if learned => (None, "ddpm"),
@@ -99,19 +79,15 @@ impl BoundArgs {
                 bail!("--variance learned: this model has learned none; use small or large")
             }
         };
-        let own_count = match &self.spacing {
+        let own_count = match &typed.spacing {
             Some(SpacingChoice::Named(spacing)) => spacing.own_count(),
-            _ => self.timesteps.as_ref().map(Vec::len),
+            _ => typed.timesteps.as_ref().map(Vec::len),
         };
         Ok(PlanArgs {
-            steps: steps.or(own_count).or(Some(Self::STEPS)),
+            steps: typed.steps.or(own_count).or(Some(Self::STEPS)),
             eta,
             solver: Some(SolverChoice::Planned(method.parse()?)),
-            spacing: self.spacing.clone(),
-            timesteps: self.timesteps.clone(),
-            clip: self.clip,
-            no_clip: self.no_clip,
-            ..PlanArgs::default()
+            ..typed.clone()
         })
     }
 }

@@ -5,11 +5,15 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args};
 
 use super::sampling::at_least_one;
-use super::{BoundArgs, ComputingArgs, DivergenceArgs, ModelArgs};
+use super::{BoundArgs, ComputingArgs, DistanceArgs, DivergenceArgs, ModelArgs, PlanArgs, SetHome};
 
 /// Shown under `ddim eval --help`.
 pub(super) const EXAMPLES: &str = "\
 Examples:
+  ddim eval model: train-images-idx3-ubyte.gz:55000..60000 --num 2048 --steps 20
+  ddim eval pictures train-images-idx3-ubyte.gz --metrics frechet,kernel --json
+  ddim eval train-images-idx3-ubyte.gz:0..55000 --save-stats train.npz
+  ddim eval model:path/to/tiny train.npz --solver dpm++ --steps 10 --extrapolate
   ddim eval --likelihood t10k-images-idx3-ubyte.gz --num 64
   ddim eval --likelihood pictures.npz --probes 4 --steps 64 --json
   ddim eval --likelihood tiny.npz --model path/to/tiny --exact
@@ -24,10 +28,14 @@ above 0. Ctrl-C ends after the batch under way.";
 /// Options of `ddim eval`: what to measure, and of what.
 #[derive(Args, Debug)]
 #[command(group = ArgGroup::new("measure").required(true).multiple(true))]
+#[command(group = ArgGroup::new("against").multiple(true))]
 pub(crate) struct EvalArgs {
     /// Bits per dimension of these pictures: image sets as `ddim train` takes them, or picture files
     #[arg(long, value_name = "IMAGES", num_args = 1.., group = "measure", help_heading = "What to measure")]
     pub(crate) likelihood: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) distances: DistanceArgs,
 
     #[command(flatten)]
     pub(crate) flow: FlowArgs,
@@ -38,10 +46,15 @@ pub(crate) struct EvalArgs {
     #[command(flatten)]
     pub(crate) divergence: DivergenceArgs,
 
+    /// The sampler: of --bound, and of the models that draw a set; --likelihood takes its --steps, 32 where missing.
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
+
     #[command(flatten)]
     pub(crate) model: ModelArgs,
 
-    /// Pictures of each set at most, from its beginning [default: 64; 2000 for --divergence]
+    /// Pictures of each set at most, from its beginning [default: 64 for --likelihood and --bound, 2000 for
+    /// --divergence; all of a set that is compared, 2048 of a model's]
     #[arg(long, short, value_name = "N", value_parser = at_least_one)]
     pub(crate) num: Option<usize>,
 
@@ -57,15 +70,37 @@ pub(crate) struct EvalArgs {
     pub(crate) json: bool,
 }
 
+impl EvalArgs {
+    /// Refuses options of a sampler where nothing samples: they would change nothing.
+    ///
+    /// # Errors
+    /// A sentence that names the first.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let PlanArgs { eta, solver, spacing, timesteps, convention, .. } = &self.plan;
+        let sets = [&self.distances.set, &self.distances.reference].into_iter().flatten();
+        let draws = sets.into_iter().any(|set| matches!(set.home, SetHome::Model(_)));
+        let typed = [
+            ("--eta", eta.is_some()),
+            ("--solver", solver.is_some()),
+            ("--spacing", spacing.is_some()),
+            ("--timesteps", timesteps.is_some()),
+            ("--convention", convention.is_some()),
+            ("--clip", self.plan.clip),
+            ("--no-clip", self.plan.no_clip),
+        ];
+        match typed.iter().find(|(_, typed)| *typed) {
+            Some((option, _)) if !draws && self.bound.bound.is_empty() => {
+                Err(format!("{option} is for --bound, and for a set that a model draws (model:NAME)"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// How a likelihood is computed.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Likelihood")]
 pub(crate) struct FlowArgs {
-    /// Steps: for --likelihood from the picture to the noise, of four network calls a probe each [default: 32]; for
-    /// --bound those of the sampler, of one call each [default: 100]
-    #[arg(long, value_name = "N", value_parser = at_least_one)]
-    pub(crate) steps: Option<usize>,
-
     /// Random vectors that estimate a trace; two or more tell how much of the error is theirs
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = at_least_one, conflicts_with = "exact")]
     pub(crate) probes: usize,

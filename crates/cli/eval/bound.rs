@@ -40,7 +40,7 @@ pub(super) fn measure<'a>(
     model: &Model,
     interrupt: &Interrupt,
 ) -> anyhow::Result<Measured<'a>> {
-    let options = args.bound.plan(args.flow.steps, has_learned_variance(&model.training.scheduler)?)?;
+    let options = args.bound.plan(&args.plan, has_learned_variance(&model.training.scheduler)?)?;
     let plan = plan::resolve(&options, &model.training)?;
     model.inner.check_plan(&plan.plan)?;
     let decoder = match args.bound.decoder {

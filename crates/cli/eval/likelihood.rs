@@ -18,6 +18,7 @@ use crate::{Ending, progress};
 pub(super) struct Measured {
     densities: Vec<LogDensity>,
     flow: FlowArgs,
+    steps: usize,
     seed: u64,
     sets: Sets,
     ending: Ending,
@@ -31,7 +32,7 @@ const STEPS: usize = 32;
 /// # Errors
 /// When the model cannot be evaluated at real-valued times.
 pub(super) fn measure(args: &EvalArgs, model: &Model, interrupt: &Interrupt) -> anyhow::Result<Measured> {
-    let grid = Grid::new(model.inner.schedule(), args.flow.steps.unwrap_or(STEPS))?;
+    let grid = Grid::new(model.inner.schedule(), args.plan.steps.unwrap_or(STEPS))?;
     grid.levels().iter().try_for_each(|level| model.inner.check_time(level.time))?;
     let sets = Sets::open(&args.likelihood, model);
     let bar = progress::bar(sets.count(args.num.unwrap_or(PICTURES)) as u64, "pictures");
@@ -41,7 +42,14 @@ pub(super) fn measure(args: &EvalArgs, model: &Model, interrupt: &Interrupt) -> 
         Ending::Interrupted => Ok(ending),
     });
     flow.bar.finish_and_clear();
-    Ok(Measured { densities: flow.densities, flow: args.flow.clone(), seed: args.seed, sets, ending: ending? })
+    Ok(Measured {
+        densities: flow.densities,
+        flow: args.flow.clone(),
+        steps: args.plan.steps.unwrap_or(STEPS),
+        seed: args.seed,
+        sets,
+        ending: ending?,
+    })
 }
 
 /// A measurement under way.
@@ -120,7 +128,7 @@ impl Measured {
             "pictures": self.pictures(),
             "images": self.sets.paths(),
             "network_calls": self.calls(),
-            "steps": self.flow.steps.unwrap_or(STEPS),
+            "steps": self.steps,
             "trace": trace,
             "any_class": self.flow.any_class,
             "seed": self.seed,

@@ -2,12 +2,13 @@
 //!
 //! [`open`] reads a set of pictures of one size, whatever its format, into an [`ImageSet`]. A [`Picture`] becomes the
 //! bytes of a file by [`encode_png`], many become one by [`grid`], [`encode_npz`] or [`encode_animation`], and
-//! [`write_whole`] writes a file so that it appears whole or not at all ([`Draft`] in single steps).
+//! [`read_array`] and [`encode_arrays`] are for npz files of numbers. [`write_whole`] writes a file so that it appears whole or not at all ([`Draft`] in single steps).
 //!
 //! Files come from strangers. A broken or lying one ends in a [`DataError`] that names it; sizes are checked before
 //! anything of that size is allocated, and what is unpacked is never more than the header has announced.
 
 mod animation;
+mod arrays;
 mod cifar10;
 mod error;
 mod folder;
@@ -22,6 +23,7 @@ mod png;
 mod whole;
 
 pub use self::animation::{AnimationFormat, encode_animation};
+pub use self::arrays::{Array, Values, encode_arrays, read_array};
 pub use self::error::{DataError, Size};
 pub use self::folder::{is_picture_file, picture_files};
 pub use self::grid::grid;

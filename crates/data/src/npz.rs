@@ -24,10 +24,7 @@ pub fn encode_npz(pictures: &[Picture], labels: &[usize]) -> Result<Vec<u8>, Dat
 
 /// `arr_0` uint8 \[n, height, width(, channels)\], and labels from `arr_1` where there are any.
 pub(crate) fn open(path: &Path) -> Result<ImageSet, DataError> {
-    let file = File::open(path).map_err(DataError::read(path))?;
-    let archive = ZipArchive::new(BufReader::new(file));
-    let mut archive =
-        archive.map_err(|error| DataError::malformed(path, format!("is no npz archive: {error}")))?;
+    let mut archive = archive(path)?;
     let mut shape = [0; 3];
     let pictures = read(path, &mut archive, "arr_0", |header| {
         shape = checked_shape(path, &header.shape)?;
@@ -44,10 +41,16 @@ pub(crate) fn open(path: &Path) -> Result<ImageSet, DataError> {
     Ok(ImageSet { pixels, labels, shape, class_names: Vec::new() })
 }
 
-type Archive = ZipArchive<BufReader<File>>;
+pub(crate) type Archive = ZipArchive<BufReader<File>>;
+
+pub(crate) fn archive(path: &Path) -> Result<Archive, DataError> {
+    let file = File::open(path).map_err(DataError::read(path))?;
+    let archive = ZipArchive::new(BufReader::new(file));
+    archive.map_err(|error| DataError::malformed(path, format!("is no npz archive: {error}")))
+}
 
 /// The bytes of an array, `None` if there is no such array. `check` looks at its header and gives the bytes a value.
-fn read(
+pub(crate) fn read(
     path: &Path,
     archive: &mut Archive,
     name: &str,
@@ -138,7 +141,12 @@ fn write(pictures: &[Picture], labels: &[usize]) -> ZipResult<Vec<u8>> {
 /// A file of more than 4 GiB must be announced; half of it leaves room for what packing adds.
 const LARGE: usize = 1 << 31;
 
-fn add(archive: &mut ZipWriter<Cursor<Vec<u8>>>, name: &str, header: &Header, values: &[&[u8]]) -> ZipResult<()> {
+pub(crate) fn add(
+    archive: &mut ZipWriter<Cursor<Vec<u8>>>,
+    name: &str,
+    header: &Header,
+    values: &[&[u8]],
+) -> ZipResult<()> {
     let bytes: usize = values.iter().map(|part| part.len()).sum();
     archive.start_file(file_name(name), SimpleFileOptions::default().large_file(bytes > LARGE))?;
     archive.write_all(&header.to_bytes())?;

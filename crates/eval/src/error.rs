@@ -3,7 +3,7 @@
 use ddim_data::Size;
 
 /// An evaluation that gave no number.
-#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EvalError {
     /// A grid of no steps.
@@ -118,4 +118,78 @@ pub enum EvalError {
         /// What it was trained for.
         divergence: &'static str,
     },
+    /// Vectors of different widths.
+    #[error(
+        "features of {first} and of {second} numbers a picture cannot be compared: both sets need the same features, \
+         and raw pixels need pictures of one size"
+    )]
+    Widths {
+        /// The width of the first set's features.
+        first: usize,
+        /// That of the second's.
+        second: usize,
+    },
+    /// Statistics of other features than these.
+    #[error(
+        "statistics of the features \"{first}\" and of \"{second}\" cannot be compared: make them anew with one of both"
+    )]
+    Identities {
+        /// What the first are of.
+        first: String,
+        /// What the second are of.
+        second: String,
+    },
+    /// A set that is too small.
+    #[error("{statistic} needs at least {needed} pictures in each set, and one has {found}: take more")]
+    TooFew {
+        /// What was to be computed.
+        statistic: &'static str,
+        /// How many there are.
+        found: usize,
+        /// How many it takes.
+        needed: usize,
+    },
+    /// Subsets larger than the set that they are to be taken from.
+    #[error(
+        "subsets of {subset} pictures cannot be taken from a set of {pictures}: take more pictures, or subsets of 2 to \
+         {pictures}"
+    )]
+    SubsetSize {
+        /// The size asked for.
+        subset: usize,
+        /// How many pictures the smaller set has.
+        pictures: usize,
+    },
+    /// A count that makes no sense.
+    #[error("{found} {what} give no estimate: use at least {needed}")]
+    Count {
+        /// What is counted.
+        what: &'static str,
+        /// How many were asked for.
+        found: usize,
+        /// How many it takes.
+        needed: usize,
+    },
+    /// A mean and a matrix that belong to no set of pictures.
+    #[error("mu and sigma are no mean and covariance: {problem}")]
+    NoCovariance {
+        /// What is wrong with them.
+        problem: String,
+    },
+    /// A covariance with a negative eigenvalue.
+    #[error(
+        "a covariance has the eigenvalue {eigenvalue:e}, and its largest is {largest:e}: more below 0 than rounding \
+         explains ({allowed:e}). It was damaged, or computed in too few digits: make the statistics anew"
+    )]
+    Negative {
+        /// The smallest eigenvalue.
+        eigenvalue: f64,
+        /// The largest.
+        largest: f64,
+        /// How far below 0 rounding may bring one.
+        allowed: f64,
+    },
+    /// A matrix whose eigenvalues could not be found.
+    #[error("the eigenvalues of a covariance cannot be found: its entries are too large, or not finite")]
+    NoEigenvalues,
 }

@@ -9,18 +9,38 @@
 //!   functions like any other.
 //! * [`dequantised`] and [`BitsPerDim`] lead from 8-bit pictures to bits per dimension.
 //!
+//! Whether drawn pictures look like those of a set is asked of their features, which an [`Extractor`] finds
+//! ([`Pixels`] for the pixels themselves):
+//!
+//! * [`Frechet`] is the distance of their means and covariances, which [`Moments`] adds up batch by batch, and
+//!   [`extrapolated`] takes off what short samples add to it.
+//! * [`kernel_distance`] is unbiased; [`Neighbourhoods`] tell fidelity from diversity; [`SlicedWasserstein`] looks
+//!   along random [`Directions`]; [`inception_score`] asks a classifier.
+//!
 //! Everything is derived in MATH.md. Results live on the device of the pictures; nothing is printed or read.
 
 mod bits;
 mod bound;
 mod discriminator;
 mod divergence;
+mod eigen;
 mod error;
 mod features;
 mod flow;
+mod frechet;
+mod inception_score;
+mod kernel;
 mod likelihood;
+mod matrix;
 mod mean;
+mod neighbours;
 mod normal;
+mod pick;
+mod pixels;
+mod sliced;
+mod statistics;
+#[cfg(test)]
+mod testing;
 mod trace;
 
 pub use bits::{BitsPerDim, dequantised, scaled};
@@ -33,6 +53,13 @@ pub use divergence::{Divergence, DivergenceEstimate, MIN_SAMPLES, divergence};
 pub use error::EvalError;
 pub use features::{Extracted, Extractor, Features};
 pub use flow::{Grid, velocity_of};
+pub use frechet::{Against, Extrapolated, Frechet, extrapolated};
+pub use inception_score::{InceptionScore, SPLITS, inception_score};
+pub use kernel::{BLOCKS, KernelDistance, KernelOptions, kernel_distance};
 pub use likelihood::{LogDensity, log_density};
 pub use mean::Mean;
+pub use neighbours::{DENSITY_NEIGHBOURS, Neighbourhoods, PRECISION_NEIGHBOURS};
+pub use pixels::Pixels;
+pub use sliced::{Directions, SlicedWasserstein};
+pub use statistics::{Moments, Statistics};
 pub use trace::Trace;

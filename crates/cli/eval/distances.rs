@@ -1,0 +1,223 @@
+//! Distances between two sets of pictures.
+
+mod extractor;
+mod figures;
+mod kept;
+mod saved;
+mod source;
+
+use anyhow::{Context, bail};
+use ddim_eval::Extractor;
+use serde_json::{Value, json};
+
+use self::extractor::extractor;
+use self::figures::Figures;
+use self::kept::Kept;
+use self::saved::Saved;
+use self::source::Source;
+use crate::Ending;
+use crate::args::{EvalArgs, FeatureChoice, Metric, SetName};
+use crate::device::Chosen;
+use crate::files::{Existing, Staged};
+use crate::signals::Interrupt;
+
+/// What came out.
+#[derive(Debug)]
+pub(super) struct Measured {
+    features: String,
+    sets: Vec<Value>,
+    figures: Figures,
+    lines: Vec<String>,
+    ending: Ending,
+}
+
+/// A set as far as it matters: pictures looked at, or only what was kept of some.
+#[derive(Debug)]
+enum Side {
+    Pictures(Box<Kept>),
+    Saved(Box<Saved>),
+}
+
+/// Looks at every picture of the sets, and measures. Pictures are gone once they were looked at; what stays are their
+/// features.
+///
+/// # Errors
+/// When a set, an option or a file is refused. A figure that cannot be had is no error: the others are.
+pub(super) fn measure(args: &EvalArgs, device: &Chosen, interrupt: &Interrupt) -> anyhow::Result<Measured> {
+    let options = &args.distances;
+    let existing = Existing::from_force(options.force);
+    let save = options.save_stats.as_deref().map(|file| Staged::create(file, existing));
+    let save = save.transpose().context("--save-stats")?;
+    let extractor = extractor(options, device)?;
+    let names: Vec<&SetName> = options.set.iter().chain(&options.reference).collect();
+    let sources = names.iter().enumerate().map(|(k, name)| Source::open(name, args, device, k as u64));
+    let sources = sources.collect::<anyhow::Result<Vec<_>>>()?;
+    let metrics = metrics(args, &sources)?;
+    check_saved(&sources, extractor.as_ref())?;
+    let mut measured = Measured::new(extractor.identity());
+    let mut sides = Vec::new();
+    for (name, source) in names.iter().zip(sources) {
+        let side = match source {
+            Source::Saved(saved) => Side::Saved(saved),
+            source => {
+                let mut kept = Kept::new(name, &metrics, options);
+                if source.look_at_all(extractor.as_ref(), &mut kept, args, interrupt)? == Ending::Interrupted {
+                    measured.ending = Ending::Interrupted;
+                    return Ok(measured);
+                }
+                Side::Pictures(Box::new(kept))
+            }
+        };
+        measured.describe(name, &side);
+        sides.push(side);
+    }
+    if let (Some(save), Some(last)) = (save, sides.last()) {
+        save.finish(&last.saved(&measured.features)?.to_bytes()?)?;
+        measured.lines.extend(options.save_stats.iter().map(|file| file.display().to_string()));
+    }
+    check_sizes(&sides, &options.features, &metrics)?;
+    measured.figures = Figures::of(&sides, &metrics, &measured.features, args);
+    Ok(measured)
+}
+
+/// What to measure: as asked, or all that the sets allow.
+fn metrics(args: &EvalArgs, sources: &[Source]) -> anyhow::Result<Vec<Metric>> {
+    let asked = &args.distances.metrics;
+    let all_pictures = sources.iter().all(|source| !matches!(source, Source::Saved(_)));
+    let needs_pictures =
+        |metric: &Metric| matches!(metric, Metric::Kernel | Metric::Pr | Metric::Dc | Metric::Sliced);
+    if let ([_], Some(metric)) = (sources, asked.iter().find(|metric| **metric != Metric::Is)) {
+        bail!("--metrics {}: a distance needs a second set; name the reference", figures::name(*metric));
+    }
+    if let (false, Some(metric)) = (all_pictures, asked.iter().find(|metric| needs_pictures(metric))) {
+        bail!(
+            "--metrics {}: needs the pictures of both sets, and one is given by its statistics alone: name its pictures",
+            figures::name(*metric)
+        );
+    }
+    Ok(match (asked.is_empty(), sources.len(), all_pictures) {
+        (false, ..) => asked.clone(),
+        (true, 1, _) => Vec::new(),
+        (true, _, true) => vec![Metric::Frechet, Metric::Kernel, Metric::Pr, Metric::Dc, Metric::Sliced],
+        (true, _, false) => vec![Metric::Frechet],
+    })
+}
+
+/// Refuses statistics of other features before any picture is looked at.
+fn check_saved(sources: &[Source], extractor: &dyn Extractor) -> anyhow::Result<()> {
+    let identity = extractor.identity();
+    for source in sources {
+        let Source::Saved(saved) = source else { continue };
+        match saved.pooled.identity() {
+            Some(own) if own == identity => {}
+            Some(own) => bail!(
+                "{}: statistics of the features \"{own}\", and --features are \"{identity}\": choose those, or make \
+                 the statistics anew",
+                saved.name
+            ),
+            None => tracing::warn!(
+                "{} does not say what features it is of; it is compared as if they were \"{identity}\"",
+                saved.name
+            ),
+        }
+    }
+    Ok(())
+}
+
+/// Refuses sets whose pixels cannot be compared.
+fn check_sizes(sides: &[Side], features: &FeatureChoice, metrics: &[Metric]) -> anyhow::Result<()> {
+    let compares_pixels = *features == FeatureChoice::Pixels || metrics.contains(&Metric::Sliced);
+    if let [Side::Pictures(first), Side::Pictures(second)] = sides
+        && let (Some(one), Some(other)) = (first.size, second.size)
+        && compares_pixels
+        && one != other
+    {
+        bail!(
+            "{} has pictures of {one}, {} of {other} (height x width x channels): pixels can be compared only between \
+             pictures of one size; bring them to one, or choose other --features and --metrics",
+            first.name,
+            second.name
+        );
+    }
+    Ok(())
+}
+
+impl Side {
+    /// What can be kept in a file.
+    fn saved(&self, identity: &str) -> anyhow::Result<Saved> {
+        match self {
+            Self::Saved(saved) => Ok(saved.as_ref().clone()),
+            Self::Pictures(kept) => kept.saved(identity).with_context(|| kept.name.clone()),
+        }
+    }
+}
+
+impl Measured {
+    fn new(features: String) -> Self {
+        let (sets, lines) = (Vec::new(), vec![format!("features  {features}")]);
+        Self { features, sets, figures: Figures::default(), lines, ending: Ending::Done }
+    }
+
+    fn describe(&mut self, name: &SetName, side: &Side) {
+        let role = if self.sets.is_empty() { "set" } else { "reference" };
+        let (pictures, skipped) = match side {
+            Side::Pictures(kept) => (Some(kept.pictures()), kept.skipped),
+            Side::Saved(saved) => (saved.pooled.count(), 0),
+        };
+        let counted = match pictures {
+            None => "statistics".to_owned(),
+            Some(1) => "1 picture".to_owned(),
+            Some(pictures) => format!("{pictures} pictures"),
+        };
+        let left_out = if skipped == 0 { String::new() } else { format!(", {skipped} left out") };
+        self.lines.push(format!("{role:<9} {name}  ({counted}{left_out})"));
+        self.sets.push(json!({ "name": name.to_string(), "pictures": pictures, "left_out": skipped }));
+    }
+
+    /// A line for each set and for each figure.
+    pub(super) fn to_text(&self) -> String {
+        let lines = self.lines.iter().cloned().chain(self.figures.lines());
+        lines.map(|line| format!("{line}\n")).collect()
+    }
+
+    /// Everything.
+    pub(super) fn to_json(&self) -> Value {
+        let mut json = json!({ "features": self.features, "set": self.sets.first() });
+        if let Some(reference) = self.sets.get(1) {
+            json["reference"] = reference.clone();
+        }
+        self.figures.add_to(&mut json);
+        json
+    }
+
+    /// How it ended.
+    ///
+    /// # Errors
+    /// When a figure could not be had.
+    pub(super) fn ending(&self) -> anyhow::Result<Ending> {
+        match self.figures.refused() {
+            0 => Ok(self.ending),
+            1 => bail!("one figure could not be had, as said above"),
+            count => bail!("{count} figures could not be had, as said above"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ddim_eval::{Features, Pixels, Statistics};
+
+    use super::*;
+
+    #[test]
+    fn statistics_of_other_features_are_refused_before_anything_is_looked_at() {
+        let of = |identity: &str| {
+            let features = Features { width: 1, values: vec![0.0, 1.0] };
+            let pooled = Statistics::of(&features, identity).expect("two");
+            [Source::Saved(Box::new(Saved { name: "train.npz".to_owned(), pooled, spatial: None }))]
+        };
+        assert!(check_saved(&of(&Pixels.identity()), &Pixels).is_ok());
+        let error = check_saved(&of("Inception-v3"), &Pixels).expect_err("of a network").to_string();
+        assert!(error.starts_with("train.npz: statistics of the features \"Inception-v3\""), "{error}");
+    }
+}

@@ -1,0 +1,119 @@
+//! What stays of the pictures of a set once they were looked at.
+
+use ddim_data::{Picture, Size};
+use ddim_eval::{Directions, EvalError, Extractor, Features, Moments, Pixels, Statistics};
+
+use super::saved::Saved;
+use crate::args::{DistanceArgs, Metric, SetName};
+
+/// Seed of the directions: the same for both sets, and for every run.
+const DIRECTIONS: u64 = 0;
+
+/// The features of a set, `n x d` numbers of 4 bytes, and what else the figures need.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) name: String,
+    /// The size of the pictures, once there is one.
+    pub(super) size: Option<Size>,
+    /// Pictures that were left out.
+    pub(super) skipped: usize,
+    pub(super) pooled: Features,
+    pub(super) probabilities: Features,
+    /// Pixels along random directions.
+    pub(super) projected: Features,
+    spatial: Option<Moments>,
+    /// Spatial features that wait for enough company to be added at once.
+    waiting: Features,
+    projections: usize,
+    directions: Option<Directions>,
+    wants_spatial: bool,
+}
+
+/// Spatial features that are added at once.
+const TOGETHER: usize = 512;
+
+impl Kept {
+    pub(super) fn new(name: &SetName, metrics: &[Metric], options: &DistanceArgs) -> Self {
+        let projections = if metrics.contains(&Metric::Sliced) { options.projections } else { 0 };
+        Self {
+            name: name.to_string(),
+            size: None,
+            skipped: 0,
+            pooled: Features::default(),
+            probabilities: Features::default(),
+            projected: Features::default(),
+            spatial: None,
+            waiting: Features::default(),
+            projections,
+            directions: None,
+            wants_spatial: metrics.contains(&Metric::Sfid) || options.save_stats.is_some(),
+        }
+    }
+
+    pub(super) fn pictures(&self) -> usize {
+        self.pooled.len()
+    }
+
+    /// Looks at a batch.
+    ///
+    /// # Errors
+    /// When the pictures do not suit the features, or a feature is no number.
+    pub(super) fn add(&mut self, pictures: &[Picture], extractor: &dyn Extractor) -> Result<(), EvalError> {
+        let found = extractor.extract(pictures)?;
+        found.pooled.check_finite()?;
+        self.pooled.append(&found.pooled)?;
+        if let Some(probabilities) = found.probabilities {
+            self.probabilities.append(&probabilities)?;
+        }
+        if let (true, Some(spatial)) = (self.wants_spatial, found.spatial) {
+            self.waiting.append(&spatial)?;
+            if self.waiting.len() >= TOGETHER {
+                self.add_spatial()?;
+            }
+        }
+        if self.projections > 0 {
+            let pixels = Pixels.extract(pictures)?.pooled;
+            let new = || Directions::new(pixels.width, self.projections, DIRECTIONS);
+            self.projected.append(&self.directions.get_or_insert_with(new).project(&pixels)?)?;
+        }
+        Ok(())
+    }
+
+    fn add_spatial(&mut self) -> Result<(), EvalError> {
+        let waiting = std::mem::take(&mut self.waiting);
+        self.spatial.get_or_insert_with(|| Moments::new(waiting.width)).add(&waiting)
+    }
+
+    /// Ends a set.
+    ///
+    /// # Errors
+    /// When a spatial feature is no number.
+    pub(super) fn finish(&mut self) -> Result<(), EvalError> {
+        if self.waiting.is_empty() { Ok(()) } else { self.add_spatial() }
+    }
+
+    /// Mean and covariance of what was seen.
+    ///
+    /// # Errors
+    /// Of fewer than two pictures.
+    pub(super) fn statistics(&self, identity: &str) -> Result<Statistics, EvalError> {
+        Statistics::of(&self.pooled, identity)
+    }
+
+    /// The same of the spatial features, if there are any.
+    ///
+    /// # Errors
+    /// Of fewer than two pictures.
+    pub(super) fn spatial(&self, identity: &str) -> Result<Option<Statistics>, EvalError> {
+        self.spatial.as_ref().map(|moments| moments.statistics(identity)).transpose()
+    }
+
+    /// What can be kept in a file.
+    ///
+    /// # Errors
+    /// Of fewer than two pictures.
+    pub(super) fn saved(&self, identity: &str) -> Result<Saved, EvalError> {
+        let (pooled, spatial) = (self.statistics(identity)?, self.spatial(identity)?);
+        Ok(Saved { name: self.name.clone(), pooled, spatial })
+    }
+}
