@@ -178,7 +178,8 @@ fn spatial(first: &Side, second: &Side, identity: &str) -> anyhow::Result<Row> {
             Side::Saved(saved) => saved.spatial.clone(),
         };
         found.context(
-            "a set has no features that know where things are: use --features classifier or inception:FILE, and a statistics file with mu_s and sigma_s",
+            "a set has no features that know where things are: use --features classifier or inception:FILE, \
+             and a statistics file with mu_s and sigma_s",
         )
     };
     let (one, other) = (statistics(first)?, statistics(second)?);
