@@ -54,7 +54,7 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<Ending> {
     let device = device::choose(args.computing.device.device)?;
     let model = Model::load(&args.model, &device.device)?;
     let cells = cells::cells(args, &model)?;
-    let quality = quality::of(&model)?;
+    let quality = quality::of(args, &model, &device)?;
     let settings = settings(args, &model, &device, &cells, quality.as_deref())?;
     let (folder, chosen) = Folder::open(&args.out, &settings, Existing::from_force(args.force))?;
     tracing::info!("device: {}", device.description);

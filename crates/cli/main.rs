@@ -14,6 +14,7 @@ mod drawing;
 mod editing;
 mod encode;
 mod eval;
+mod features;
 mod files;
 mod images;
 mod inspect;

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
+use ddim_features::Preparation;
 use ddim_schedule::{Convention, Method, Spacing};
 
+use super::distances::preparation;
 use super::sampling::{EtaChoice, at_least_one};
-use super::{ComputingArgs, ModelArgs};
+use super::{ComputingArgs, FeatureChoice, ModelArgs, SetName};
 
 /// Shown under `ddim bench --help`.
 pub(super) const EXAMPLES: &str = "\
@@ -70,6 +72,9 @@ pub(crate) struct BenchArgs {
     pub(crate) seed: u64,
 
     #[command(flatten)]
+    pub(crate) judging: JudgingArgs,
+
+    #[command(flatten)]
     pub(crate) computing: ComputingArgs,
 
     /// The folder for results; one that holds the same run is completed
@@ -87,6 +92,25 @@ pub(crate) struct BenchArgs {
     /// What tells the time; for tests
     #[arg(long, value_enum, default_value_t = ClockChoice::System, hide = true)]
     pub(crate) clock: ClockChoice,
+}
+
+/// What the pictures are judged by.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Quality")]
+pub(crate) struct JudgingArgs {
+    /// What pictures are compared by: classifier (the embedded one), classifier:FOLDER, inception:FILE or pixels
+    /// [default: classifier for an embedded model, nothing for others]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) features: Option<FeatureChoice>,
+
+    /// What they are compared with: embedded:train, embedded:held-out, or an .npz that `ddim eval SET --save-stats` made
+    /// of the same features [default: embedded:train]
+    #[arg(long, value_name = "SET")]
+    pub(crate) reference: Option<SetName>,
+
+    /// How Inception's pictures become 299x299: as torch-fidelity, pytorch-fid or clean-fid does it
+    #[arg(long, value_name = "NAME", default_value = "torch-fidelity", value_parser = preparation)]
+    pub(crate) resize: Preparation,
 }
 
 /// What tells the time.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
-use ddim_features::Preparation;
+use ddim_features::{Preparation, Split};
 
 use super::sampling::at_least_one;
 
@@ -19,7 +19,9 @@ pub(crate) struct DistanceArgs {
     #[arg(value_name = "SET", group = "measure", requires = "against", help_heading = "What to measure")]
     pub(crate) set: Option<SetName>,
 
-    /// The set it is judged by: as SET, or an .npz with `mu` and `sigma`. A model draws with the seed after --seed
+    /// The set it is judged by: as SET, or an .npz with `mu` and `sigma`, or embedded:train and embedded:held-out, what
+    /// the embedded classifier says about its training pictures and about those set aside. A model draws with the seed
+    /// after --seed
     #[arg(value_name = "REFERENCE", group = "against", help_heading = "What to measure")]
     pub(crate) reference: Option<SetName>,
 
@@ -124,7 +126,7 @@ impl FromStr for FeatureChoice {
     }
 }
 
-fn preparation(text: &str) -> Result<Preparation, String> {
+pub(super) fn preparation(text: &str) -> Result<Preparation, String> {
     text.parse().map_err(|error: ddim_features::FeatureError| error.to_string())
 }
 
@@ -143,6 +145,8 @@ pub(crate) struct SetName {
 pub(crate) enum SetHome {
     /// A file or a folder.
     Path(PathBuf),
+    /// What is known of the pictures that the embedded classifier was trained on, or of those set aside.
+    Embedded(Split),
     /// A model; the one that `--model` names where it has no name.
     Model(Option<String>),
 }
@@ -196,6 +200,8 @@ impl FromStr for SetName {
         let home = match name.strip_prefix("model:").or((name == "model").then_some("")) {
             Some("") => SetHome::Model(None),
             Some(model) => SetHome::Model(Some(model.to_owned())),
+            None if name == "embedded:train" => SetHome::Embedded(Split::Train),
+            None if name == "embedded:held-out" => SetHome::Embedded(Split::HeldOut),
             None if name.is_empty() => return Err("a set needs a name before its part".to_owned()),
             None => SetHome::Path(name.into()),
         };

@@ -1,23 +1,20 @@
 //! Distances between two sets of pictures.
 
-mod extractor;
 mod figures;
 mod kept;
-mod saved;
 mod source;
 
 use anyhow::{Context, bail};
 use ddim_eval::Extractor;
 use serde_json::{Value, json};
 
-use self::extractor::extractor;
 use self::figures::Figures;
 use self::kept::Kept;
-use self::saved::Saved;
 use self::source::Source;
 use crate::Ending;
 use crate::args::{EvalArgs, FeatureChoice, Metric, SetName};
 use crate::device::Chosen;
+use crate::features::{Saved, extractor};
 use crate::files::{Existing, Staged};
 use crate::signals::Interrupt;
 
@@ -48,7 +45,7 @@ pub(super) fn measure(args: &EvalArgs, device: &Chosen, interrupt: &Interrupt) -
     let existing = Existing::from_force(options.force);
     let save = options.save_stats.as_deref().map(|file| Staged::create(file, existing));
     let save = save.transpose().context("--save-stats")?;
-    let extractor = extractor(options, device)?;
+    let extractor = extractor(&options.features, options.resize, device)?;
     let names: Vec<&SetName> = options.set.iter().chain(&options.reference).collect();
     let sources = names.iter().enumerate().map(|(k, name)| Source::open(name, args, device, k as u64));
     let sources = sources.collect::<anyhow::Result<Vec<_>>>()?;
@@ -107,18 +104,8 @@ fn metrics(args: &EvalArgs, sources: &[Source]) -> anyhow::Result<Vec<Metric>> {
 fn check_saved(sources: &[Source], extractor: &dyn Extractor) -> anyhow::Result<()> {
     let identity = extractor.identity();
     for source in sources {
-        let Source::Saved(saved) = source else { continue };
-        match saved.pooled.identity() {
-            Some(own) if own == identity => {}
-            Some(own) => bail!(
-                "{}: statistics of the features \"{own}\", and --features are \"{identity}\": choose those, or make \
-                 the statistics anew",
-                saved.name
-            ),
-            None => tracing::warn!(
-                "{} does not say what features it is of; it is compared as if they were \"{identity}\"",
-                saved.name
-            ),
+        if let Source::Saved(saved) = source {
+            saved.check_identity(&identity)?;
         }
     }
     Ok(())

@@ -3,9 +3,9 @@
 use crate::DataError;
 use crate::npy::Header;
 use crate::npz::{add, archive, read};
-use std::io::Cursor;
+use std::io::{Cursor, Read, Seek};
 use std::path::Path;
-use zip::ZipWriter;
+use zip::{ZipArchive, ZipWriter};
 
 /// An array, the last axis of which runs fastest.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,8 +38,27 @@ const CHARACTER: usize = 4;
 /// A file that cannot be read, is no npz archive, or holds something else than numbers in little-endian float32,
 /// float64 or int64, or one text, under that name.
 pub fn read_array(path: &Path, name: &str) -> Result<Option<Array>, DataError> {
-    let (mut archive, mut header) = (archive(path)?, None);
-    let data = read(path, &mut archive, name, |found| {
+    array_of(path, &mut archive(path)?, name)
+}
+
+/// The same of a file that is in memory; `path` is what an error calls it.
+///
+/// # Errors
+/// As [`read_array`].
+pub fn decode_array(path: &Path, file: &[u8], name: &str) -> Result<Option<Array>, DataError> {
+    let archive = ZipArchive::new(Cursor::new(file));
+    let mut archive =
+        archive.map_err(|error| DataError::malformed(path, format!("is no npz archive: {error}")))?;
+    array_of(path, &mut archive, name)
+}
+
+fn array_of<R: Read + Seek>(
+    path: &Path,
+    archive: &mut ZipArchive<R>,
+    name: &str,
+) -> Result<Option<Array>, DataError> {
+    let mut header = None;
+    let data = read(path, archive, name, |found| {
         let size = size(found).ok_or_else(|| {
             let problem = format!(
                 "its {name} is of type {} and shape {:?}; read are little-endian float32, float64 and int64, and single \

@@ -23,7 +23,7 @@ mod png;
 mod whole;
 
 pub use self::animation::{AnimationFormat, encode_animation};
-pub use self::arrays::{Array, Values, encode_arrays, read_array};
+pub use self::arrays::{Array, Values, decode_array, encode_arrays, read_array};
 pub use self::error::{DataError, Size};
 pub use self::folder::{is_picture_file, picture_files};
 pub use self::grid::grid;

@@ -4,7 +4,7 @@ use crate::image_set::{ImageSet, checked_bytes, checked_shape};
 use crate::npy::Header;
 use crate::{DataError, Picture};
 use std::fs::File;
-use std::io::{BufReader, Cursor, Read, Write};
+use std::io::{BufReader, Cursor, Read, Seek, Write};
 use std::path::Path;
 use zip::result::{ZipError, ZipResult};
 use zip::write::SimpleFileOptions;
@@ -50,9 +50,9 @@ pub(crate) fn archive(path: &Path) -> Result<Archive, DataError> {
 }
 
 /// The bytes of an array, `None` if there is no such array. `check` looks at its header and gives the bytes a value.
-pub(crate) fn read(
+pub(crate) fn read<R: Read + Seek>(
     path: &Path,
-    archive: &mut Archive,
+    archive: &mut ZipArchive<R>,
     name: &str,
     check: impl FnOnce(&Header) -> Result<usize, DataError>,
 ) -> Result<Option<Vec<u8>>, DataError> {

@@ -1,5 +1,6 @@
 //! The classifiers that are part of the program.
 
+use std::fmt;
 use std::path::Path;
 
 use burn::tensor::Device;
@@ -45,6 +46,15 @@ pub enum Split {
     Train,
     /// Those that neither it nor the model was trained on.
     HeldOut,
+}
+
+impl fmt::Display for Split {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Train => "train",
+            Self::HeldOut => "held-out",
+        })
+    }
 }
 
 /// The classifier of the embedded model of that name, on a device.

@@ -3,7 +3,7 @@
 use ddim_data::{Picture, Size};
 use ddim_eval::{Directions, EvalError, Extractor, Features, Moments, Pixels, Statistics};
 
-use super::saved::Saved;
+use crate::features::Saved;
 use crate::args::{DistanceArgs, Metric, SetName};
 
 /// Seed of the directions: the same for both sets, and for every run.

@@ -9,9 +9,9 @@ use ddim_eval::Extractor;
 use indicatif::ProgressBar;
 
 use super::kept::Kept;
-use super::saved::Saved;
 use crate::args::{EvalArgs, ModelArgs, OnCorrupt, SampleArgs, SetHome, SetName};
 use crate::device::Chosen;
+use crate::features::Saved;
 use crate::job::Job;
 use crate::model::Model;
 use crate::signals::Interrupt;
@@ -51,6 +51,7 @@ impl<'a> Source<'a> {
     pub(super) fn open(name: &SetName, args: &EvalArgs, device: &'a Chosen, k: u64) -> anyhow::Result<Self> {
         let path = match &name.home {
             SetHome::Model(model) => return Self::of_model(name, model.as_deref(), args, device, k),
+            SetHome::Embedded(split) => return Ok(Self::Saved(Box::new(Saved::embedded(*split)?))),
             SetHome::Path(path) => path,
         };
         if let Some(saved) = Saved::read(path)? {

@@ -2,18 +2,22 @@
 
 use anyhow::{Context, bail};
 use ddim_eval::{Extractor, Pixels};
-use ddim_features::{Classifier, Inception, InceptionOptions, embedded_classifier};
+use ddim_features::{Classifier, Inception, InceptionOptions, Preparation, embedded_classifier};
 
-use crate::args::{DistanceArgs, FeatureChoice};
+use crate::args::FeatureChoice;
 use crate::device::Chosen;
 
-/// Loads it.
+/// Loads it; `preparation` is how pictures become those of Inception.
 ///
 /// # Errors
 /// When there is no such network, or its file is broken.
-pub(super) fn extractor(options: &DistanceArgs, device: &Chosen) -> anyhow::Result<Box<dyn Extractor>> {
+pub(crate) fn extractor(
+    features: &FeatureChoice,
+    preparation: Preparation,
+    device: &Chosen,
+) -> anyhow::Result<Box<dyn Extractor>> {
     let device = &device.device;
-    Ok(match &options.features {
+    Ok(match features {
         FeatureChoice::Pixels => Box::new(Pixels),
         FeatureChoice::Classifier(Some(folder)) => {
             Box::new(Classifier::load(folder, device).context("--features classifier")?)
@@ -23,7 +27,7 @@ pub(super) fn extractor(options: &DistanceArgs, device: &Chosen) -> anyhow::Resu
             None => bail!("--features classifier: this program was built without one; name a folder"),
         },
         FeatureChoice::Inception(file) => {
-            let how = InceptionOptions { preparation: options.resize, ..InceptionOptions::default() };
+            let how = InceptionOptions { preparation, ..InceptionOptions::default() };
             Box::new(Inception::load(file, how, device).context("--features inception")?)
         }
     })

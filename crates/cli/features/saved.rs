@@ -2,18 +2,19 @@
 
 use std::path::Path;
 
-use anyhow::Context;
-use ddim_data::{Array, Values, encode_arrays, read_array};
+use anyhow::{Context, bail};
+use ddim_data::{Array, Values, decode_array, encode_arrays, read_array};
 use ddim_eval::Statistics;
+use ddim_features::{Split, embedded_statistics};
 
 /// Mean and covariance of a set's features, under the names that pytorch-fid (`mu`, `sigma`) and guided-diffusion
 /// (`mu_s`, `sigma_s`, of spatial features) give them.
 #[derive(Clone, Debug)]
-pub(super) struct Saved {
+pub(crate) struct Saved {
     /// The file or set they come from.
-    pub(super) name: String,
-    pub(super) pooled: Statistics,
-    pub(super) spatial: Option<Statistics>,
+    pub(crate) name: String,
+    pub(crate) pooled: Statistics,
+    pub(crate) spatial: Option<Statistics>,
 }
 
 impl Saved {
@@ -21,26 +22,41 @@ impl Saved {
     ///
     /// # Errors
     /// A file that cannot be read, and a `mu` without its `sigma`.
-    pub(super) fn read(path: &Path) -> anyhow::Result<Option<Self>> {
+    pub(crate) fn read(path: &Path) -> anyhow::Result<Option<Self>> {
         let is_npz = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npz"));
         if !is_npz || !path.is_file() || read_array(path, "mu")?.is_none() {
             return Ok(None);
         }
-        let name = path.display().to_string();
-        let identity = match read_array(path, "identity")? {
+        Self::of(path.display().to_string(), |array| Ok(read_array(path, array)?))
+    }
+
+    /// Those of the embedded classifier over pictures of the embedded model's data set.
+    ///
+    /// # Errors
+    /// When the program was built without them.
+    pub(crate) fn embedded(split: Split) -> anyhow::Result<Self> {
+        let model = ddim_checkpoint::embedded_names().first().context("this program was built without a model")?;
+        let (file, name) = (embedded_statistics(model, split)?, format!("embedded:{split}"));
+        let place = Path::new(&name);
+        let saved = Self::of(name.clone(), |array| Ok(decode_array(place, file, array)?))?;
+        saved.with_context(|| format!("{name} has no statistics"))
+    }
+
+    fn of(name: String, array: impl Fn(&str) -> anyhow::Result<Option<Array>>) -> anyhow::Result<Option<Self>> {
+        let identity = match array("identity")? {
             Some(Array { values: Values::Text(text), .. }) => Some(text),
             _ => None,
         };
-        let count = match read_array(path, "count")? {
+        let count = match array("count")? {
             Some(Array { values: Values::I64(values), .. }) => {
                 values.first().and_then(|n| usize::try_from(*n).ok())
             }
             _ => None,
         };
         let statistics = |mu, sigma| -> anyhow::Result<Option<Statistics>> {
-            let Some(mean) = read_array(path, mu)? else { return Ok(None) };
+            let Some(mean) = array(mu)? else { return Ok(None) };
             let covariance =
-                read_array(path, sigma)?.with_context(|| format!("{name}: has {mu}, but no {sigma}"))?;
+                array(sigma)?.with_context(|| format!("{name}: has {mu}, but no {sigma}"))?;
             let found = Statistics::from_arrays(&mean, &covariance, identity.clone(), count);
             found.map(Some).with_context(|| name.clone())
         };
@@ -48,11 +64,31 @@ impl Saved {
         Ok(pooled.map(|pooled| Self { name: name.clone(), pooled, spatial }))
     }
 
+    /// Refuses statistics of other features than these; those that do not say are taken, with a warning.
+    ///
+    /// # Errors
+    /// When they are of others.
+    pub(crate) fn check_identity(&self, identity: &str) -> anyhow::Result<()> {
+        match self.pooled.identity() {
+            Some(own) if own == identity => {}
+            Some(own) => bail!(
+                "{}: statistics of the features \"{own}\", and --features are \"{identity}\": choose those, or make \
+                 the statistics anew",
+                self.name
+            ),
+            None => tracing::warn!(
+                "{} does not say what features it is of; it is compared as if they were \"{identity}\"",
+                self.name
+            ),
+        }
+        Ok(())
+    }
+
     /// The bytes of a file.
     ///
     /// # Errors
     /// When they cannot be packed.
-    pub(super) fn to_bytes(&self) -> anyhow::Result<Vec<u8>> {
+    pub(crate) fn to_bytes(&self) -> anyhow::Result<Vec<u8>> {
         let [mu, sigma] = self.pooled.to_arrays();
         let mut arrays = vec![("mu", mu), ("sigma", sigma)];
         if let Some(spatial) = &self.spatial {
