@@ -71,7 +71,9 @@ pub(super) fn of(args: &BenchArgs, model: &Model, device: &Device) -> anyhow::Re
                 path.display()
             )
         })?,
-        Some(name) => bail!("--reference {name}: has to be embedded:train, embedded:held-out or an .npz with mu and sigma"),
+        Some(name) => {
+            bail!("--reference {name}: has to be embedded:train, embedded:held-out or an .npz with mu and sigma")
+        }
     };
     let features = judging.features.clone().unwrap_or(FeatureChoice::Classifier(None));
     let extractor = extractor(&features, judging.resize, device)?;

@@ -55,8 +55,7 @@ impl Saved {
         };
         let statistics = |mu, sigma| -> anyhow::Result<Option<Statistics>> {
             let Some(mean) = array(mu)? else { return Ok(None) };
-            let covariance =
-                array(sigma)?.with_context(|| format!("{name}: has {mu}, but no {sigma}"))?;
+            let covariance = array(sigma)?.with_context(|| format!("{name}: has {mu}, but no {sigma}"))?;
             let found = Statistics::from_arrays(&mean, &covariance, identity.clone(), count);
             found.map(Some).with_context(|| name.clone())
         };

@@ -4,7 +4,7 @@ mod norm;
 mod way;
 
 use crate::lanes::Isa;
-use crate::network::{Network, Rows};
+use crate::network::{Convolution, Network, Rows};
 use crate::plan::{Keep, Plan};
 use crate::product::{Packed, Split};
 use crate::run::{Memory, Run};
@@ -30,7 +30,7 @@ impl Network {
     /// of the loss over them. Modulations have a row for each picture. Gradients are those of the sum over pictures.
     ///
     /// # Panics
-    /// Values that are not of the shape; modulations of other widths than the tape says, or with another number of rows.
+    /// A network that was made for [`Convolution::Winograd`]; values that are not of the shape; modulations of other widths than the tape says, or with another number of rows.
     pub fn gradients(
         &self,
         x: &[f32],
@@ -38,6 +38,7 @@ impl Network {
         modulations: &[Rows],
         mut slope: impl FnMut(usize, &[f32], &mut [f32]),
     ) -> Gradients {
+        assert_eq!(self.convolution, Convolution::Direct, "the way back needs the weights as they are");
         assert!(modulations.iter().all(|rows| rows.rows == n), "a row of each modulation for each picture");
         let back = Back::new(self);
         let mut sums = Sums::new(self, modulations);

@@ -1,21 +1,24 @@
 //! A tape with weights, ready to run.
 
+use std::borrow::Cow;
 use std::sync::Mutex;
 
 use rayon::prelude::*;
 
 use crate::lanes::Isa;
-use crate::plan::{Keep, Plan};
+use crate::plan::{Keep, Plan, layouts};
 use crate::product::{Packed, Split};
 use crate::run::{Memory, Run};
-use crate::tape::{Conv, Parameter, Tape, Work};
+use crate::tape::{Conv, Layer, Parameter, Part, Tape, Work};
 use crate::winograd::Transformed;
 
 /// A network on this processor.
 pub struct Network {
     pub(crate) tape: Tape,
     pub(crate) isa: Isa,
-    convolution: Convolution,
+    pub(crate) convolution: Convolution,
+    /// Which layers are done by Winograd's algorithm.
+    by_winograd: Vec<bool>,
     /// Vectors that layers read as they are: biases and the affine parts of normalisations.
     pub(crate) vectors: Vec<Vec<f32>>,
     /// For each layer that is a convolution.
@@ -49,16 +52,28 @@ pub enum Convolution {
 const TOGETHER: usize = 8;
 
 impl Network {
-    /// Packs the weights of a tape; `parameters` are in the order that the tape numbers them in.
+    /// Packs the weights of a tape: `parameter` gives each in turn, some of them more than once. `size`, height and width,
+    /// is that of most pictures: what suits them is chosen; others can be had all the same.
     ///
     /// # Panics
     /// Parameters of other sizes than the tape says.
-    pub fn new(tape: Tape, parameters: &[&[f32]], isa: Isa, convolution: Convolution) -> Self {
+    pub fn new<'a>(
+        tape: Tape,
+        parameter: impl Fn(Parameter) -> Cow<'a, [f32]>,
+        isa: Isa,
+        convolution: Convolution,
+        size: [usize; 2],
+    ) -> Self {
         let weights = vec![Packed::default(); tape.layers.len()];
         let kernels = vec![Transformed::default(); tape.layers.len()];
         let rooms = Mutex::default();
-        let mut network = Network { tape, isa, convolution, vectors: Vec::new(), weights, kernels, rooms };
-        network.load(parameters);
+        let by_winograd = match convolution {
+            Convolution::Direct => vec![false; tape.layers.len()],
+            Convolution::Winograd => suited(&tape, size),
+        };
+        let vectors = Vec::new();
+        let mut network = Network { tape, isa, convolution, by_winograd, vectors, weights, kernels, rooms };
+        network.load(parameter);
         network
     }
 
@@ -66,18 +81,21 @@ impl Network {
     ///
     /// # Panics
     /// Parameters of other sizes than the tape says.
-    pub fn load(&mut self, parameters: &[&[f32]]) {
-        let (isa, by_winograd) = (self.isa, self.convolution == Convolution::Winograd);
-        self.vectors = self.tape.layers.iter().map(|layer| vectors(&layer.work, parameters)).collect();
-        let packed = self.weights.par_iter_mut().zip(&mut self.kernels);
-        packed.zip(&self.tape.layers).for_each(|((packed, kernel), layer)| {
-            if let Work::Conv { conv, .. } = &layer.work {
-                pack(isa, conv, parameters, packed);
-                if by_winograd && conv.kernel == 3 && conv.stride == 1 && conv.from >= 8 && conv.to() >= 8 {
-                    transform(isa, conv, parameters, kernel);
-                }
+    pub fn load<'a>(&mut self, parameter: impl Fn(Parameter) -> Cow<'a, [f32]>) {
+        self.vectors = self.tape.layers.iter().map(|layer| vectors(&layer.work, &parameter)).collect();
+        let packed = self.weights.iter_mut().zip(&mut self.kernels).zip(&self.by_winograd);
+        for (((packed, kernel), by_winograd), layer) in packed.zip(&self.tape.layers) {
+            let Work::Conv { conv, .. } = &layer.work else { continue };
+            let parts: Vec<Cow<[f32]>> = conv.parts.iter().map(|part| parameter(part.weight)).collect();
+            let weights = Weights::new(conv, &parts);
+            if *by_winograd {
+                kernel.fill(self.isa, [conv.from, conv.to()], |out, input, tap| weights.at(out, input, tap));
+            } else {
+                packed.fill(self.isa, [conv.places(), conv.to()], |place, out| {
+                    weights.at(out, place % conv.from, place / conv.from)
+                });
             }
-        });
+        }
     }
 
     /// Takes `x`, \[n, c, h, w\], through the network.
@@ -121,39 +139,50 @@ impl Network {
     }
 }
 
-fn transform(isa: Isa, conv: &Conv, parameters: &[&[f32]], kernel: &mut Transformed) {
-    let columns: Vec<_> = conv.parts.iter().flat_map(|part| (0..part.to).map(move |k| (part, k))).collect();
-    kernel.fill(isa, [conv.from, conv.to()], |out, input, tap| {
-        let (part, column) = columns[out];
-        parameters[part.weight.0][part.at(column, input, tap, conv.from, 9)]
-    });
+/// The layers that are worth Winograd's algorithm: those with more pixels than a few. With fewer there is little to
+/// compute, and four times the weights to read.
+fn suited(tape: &Tape, size: [usize; 2]) -> Vec<bool> {
+    const MANY: usize = 36;
+    let layouts = layouts(tape, size);
+    let suits = |layer: &Layer| match &layer.work {
+        Work::Conv { conv, .. } => conv.is_plain() && layouts[layer.output.0].pixels() >= MANY,
+        _ => false,
+    };
+    tape.layers.iter().map(suits).collect()
 }
 
-fn pack(isa: Isa, conv: &Conv, parameters: &[&[f32]], packed: &mut Packed) {
-    let taps = conv.kernel * conv.kernel;
-    let mut columns = Vec::with_capacity(conv.to());
-    for part in &conv.parts {
-        let weight = parameters[part.weight.0];
-        assert_eq!(weight.len(), part.to * conv.places(), "weights of a convolution");
-        columns.extend((0..part.to).map(|column| (part, weight, column)));
+/// The weights of a convolution, of whatever parts.
+struct Weights<'a> {
+    conv: &'a Conv,
+    /// For each output channel its part's weights, the part and the channel in it.
+    columns: Vec<(&'a [f32], &'a Part, usize)>,
+}
+
+impl<'a> Weights<'a> {
+    fn new(conv: &'a Conv, parts: &'a [Cow<'a, [f32]>]) -> Self {
+        let mut columns = Vec::with_capacity(conv.to());
+        for (part, weight) in conv.parts.iter().zip(parts) {
+            assert_eq!(weight.len(), part.to * conv.places(), "weights of a convolution");
+            columns.extend((0..part.to).map(|column| (weight.as_ref(), part, column)));
+        }
+        Weights { conv, columns }
     }
-    packed.fill(isa, [conv.places(), columns.len()], |place, column| {
-        let (part, weight, column) = columns[column];
-        let (tap, channel) = (place / conv.from, place % conv.from);
-        weight[part.at(column, channel, tap, conv.from, taps)]
-    });
+
+    fn at(&self, out: usize, input: usize, tap: usize) -> f32 {
+        let (weight, part, column) = self.columns[out];
+        weight[part.at(column, input, tap, self.conv.from, self.conv.kernel * self.conv.kernel)]
+    }
 }
 
 /// The vectors of a layer: bias, padded for whole vectors, or gamma and beta.
-fn vectors(work: &Work, parameters: &[&[f32]]) -> Vec<f32> {
-    let get = |parameter: Parameter| parameters[parameter.0];
+fn vectors<'a>(work: &Work, parameter: &impl Fn(Parameter) -> Cow<'a, [f32]>) -> Vec<f32> {
     match work {
-        Work::Norm { norm, .. } => [get(norm.gamma), get(norm.beta)].concat(),
+        Work::Norm { norm, .. } => [parameter(norm.gamma), parameter(norm.beta)].concat(),
         Work::Conv { conv, .. } => {
             let mut bias = Vec::with_capacity(conv.to().next_multiple_of(16));
             for part in &conv.parts {
                 match part.bias {
-                    Some(parameter) => bias.extend_from_slice(get(parameter)),
+                    Some(place) => bias.extend_from_slice(&parameter(place)),
                     None => bias.resize(bias.len() + part.to, 0.0),
                 }
             }

@@ -67,7 +67,8 @@ impl Plan {
     }
 }
 
-fn layouts(tape: &Tape, size: [usize; 2]) -> Vec<Layout> {
+/// The layout of every value, for pictures of this size.
+pub(crate) fn layouts(tape: &Tape, size: [usize; 2]) -> Vec<Layout> {
     let mut layouts: Vec<Layout> = Vec::with_capacity(tape.values.len());
     for layer in &tape.layers {
         let of = |value: &crate::tape::Value| [layouts[value.0].height, layouts[value.0].width];

@@ -35,8 +35,9 @@ pub(crate) struct Product<'a> {
 /// Rows of a block, where the left matrix is the larger: some 100 kB of it stay in the cache for all panels.
 const BLOCK: usize = 112;
 
-/// Multiplications and additions below which threads are not worth waking: some 20 microseconds of one.
-const SMALL: usize = 1 << 20;
+/// Multiplications with their additions below which threads are not worth waking, which takes some 50 microseconds: a
+/// seventh of a millisecond of one thread.
+pub(crate) const SMALL: usize = 1 << 23;
 
 impl Packed {
     /// Packs `value(place, column)`.

@@ -19,9 +19,6 @@ pub(crate) struct Memory {
     start: Vec<f32>,
 }
 
-/// Pixels from which on a 3x3 convolution is done by Winograd's algorithm: with fewer there are more weights than work.
-const MANY: usize = 36;
-
 /// One chunk of pictures on its way.
 pub(crate) struct Run<'a> {
     pub(crate) network: &'a Network,
@@ -86,7 +83,7 @@ impl Run<'_> {
                 let starts = self.starts(k, to.channels, *shift, start);
                 let finish = Finish { start: starts, residual, scale: *scale };
                 let kernel = &self.network.kernels[k];
-                if kernel.is_there() && to.pixels() >= MANY {
+                if kernel.is_there() {
                     let (x, out) = ((x, from), (out, to));
                     winograd::convolve(isa, self.split, x, kernel, finish, pictures, tiles, out);
                     return;

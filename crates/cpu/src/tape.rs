@@ -122,6 +122,11 @@ impl Conv {
         self.parts.iter().map(|part| part.to).sum()
     }
 
+    /// Whether Winograd's algorithm can do it, and has channels enough to be worth its while.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.kernel == 3 && self.stride == 1 && self.from >= 8 && self.to() >= 8
+    }
+
     /// Kernel, place by place, times input channels.
     pub(crate) fn places(&self) -> usize {
         self.kernel * self.kernel * self.from

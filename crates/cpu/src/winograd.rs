@@ -12,7 +12,7 @@ use rayon::prelude::*;
 
 use crate::lanes::{Isa, Lanes, with_isa};
 use crate::layout::Layout;
-use crate::product::{Packed, Product, Split, product};
+use crate::product::{Packed, Product, SMALL, Split, product};
 use crate::tile::{Finish, Left, Rows, Runs, Start};
 
 /// Outputs of a tile, each way.
@@ -51,18 +51,21 @@ impl Transformed {
         [from, to]: [usize; 2],
         weight: impl Fn(usize, usize, usize) -> f32 + Sync,
     ) {
-        let mut all = vec![0.0f32; PLACES * from * to];
-        for (input, row) in (0..from).flat_map(|i| (0..to).map(move |o| (i, o))) {
-            let kernel: [[f64; 3]; 3] =
-                std::array::from_fn(|y| std::array::from_fn(|x| f64::from(weight(row, input, 3 * y + x))));
-            for (place, value) in kernel_at_points(&kernel).into_iter().flatten().enumerate() {
-                all[(place * from + input) * to + row] = value as f32;
+        // [in, place, out]: an input's kernels at all places lie together, and inputs are transformed at the same time.
+        let mut all = vec![0.0f32; from * PLACES * to];
+        all.par_chunks_exact_mut(PLACES * to).enumerate().for_each(|(input, all)| {
+            for out in 0..to {
+                let kernel: [[f64; 3]; 3] =
+                    std::array::from_fn(|y| std::array::from_fn(|x| f64::from(weight(out, input, 3 * y + x))));
+                for (place, value) in kernel_at_points(&kernel).into_iter().flatten().enumerate() {
+                    all[place * to + out] = value as f32;
+                }
             }
-        }
+        });
         self.places.resize(PLACES, Packed::default());
-        for (packed, values) in self.places.iter_mut().zip(all.chunks_exact((from * to).max(1))) {
-            packed.fill(isa, [from, to], |place, column| values[place * to + column]);
-        }
+        self.places.par_iter_mut().enumerate().for_each(|(place, packed)| {
+            packed.fill_rows(isa, [from, to], |input| &all[(input * PLACES + place) * to..]);
+        });
     }
 
     /// Whether there is a kernel.
@@ -100,6 +103,9 @@ pub(crate) fn convolve(
     let down = to.height.div_ceil(TILE);
     let tiles = pictures * across * down;
     let widths = from.channels + to.channels;
+    // Where there are few tiles, reading the weights is the work.
+    let work = PLACES * tiles.max(16) * from.channels * to.channels;
+    let split = if work > SMALL { split } else { Split::Never };
     let at_once =
         if split == Split::Threads { tiles } else { (AT_ONCE / (PLACES * widths)).clamp(28, tiles.max(28)) };
     let (len_in, len_out) = (at_once * from.channels, at_once * to.channels);

@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::borrow::Cow;
+
 use common::numbers;
 use ddim_cpu::{
     Activation, Conv, Convolution, Halo, Isa, Modulation, Network, Norm, Order, Parameter, Part, Resample, Rows,
@@ -95,8 +97,7 @@ fn gradients_are_slopes() {
     let weights = numbers(3 * 17 * 8 * 4, 2);
     for isa in Isa::available() {
         let of = |parameters: &[Vec<f32>]| {
-            let slices: Vec<&[f32]> = parameters.iter().map(Vec::as_slice).collect();
-            Network::new(case.tape.clone(), &slices, isa, Convolution::Winograd)
+            Network::new(case.tape.clone(), |k| Cow::from(&parameters[k.0]), isa, Convolution::Direct, [8, 4])
         };
         let network = of(&parameters);
         let rows: Vec<Rows> = modulations.iter().map(|values| Rows { values, rows: 3 }).collect();

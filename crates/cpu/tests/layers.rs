@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::borrow::Cow;
+
 use common::numbers;
 use ddim_cpu::{
     Activation, Conv, Convolution, Halo, Isa, Modulation, Network, Norm, Order, Parameter, Part, Resample, Rows,
@@ -79,7 +81,8 @@ fn convolutions_on_odd_sizes() {
             let part = Part { to: case.to, weight: Parameter(0), order: Order::OutIn, bias: Some(Parameter(1)) };
             let conv = Conv { kernel, stride: case.stride, from: case.from, parts: vec![part] };
             tape.conv(spread, conv, Some(Modulation(0)), None, 0.5);
-            let network = Network::new(tape, &[&weight, &bias], isa, Convolution::Winograd);
+            let network =
+                Network::new(tape, |k| Cow::from([&weight, &bias][k.0]), isa, Convolution::Winograd, case.size);
             let shape = [case.n, case.from, case.size[0], case.size[1]];
             let out = network.forward(&x, shape, &[Rows { values: &shift, rows: case.n }]);
             let expected = convolved(case, &x, &weight, &bias, &shift);
@@ -112,7 +115,8 @@ fn normalisation() {
                 activation: Activation::Silu,
             };
             tape.norm(input, norm, Halo::NONE);
-            let network = Network::new(tape, &[&gamma, &beta], isa, Convolution::Direct);
+            let network =
+                Network::new(tape, |k| Cow::from([&gamma, &beta][k.0]), isa, Convolution::Direct, [8, 4]);
             let out = network.forward(&x, [n, channels, h, w], &[Rows { values: &modulation, rows: n }]);
 
             let (each, mut expected) = (channels / groups, Vec::new());

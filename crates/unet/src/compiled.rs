@@ -1,5 +1,6 @@
 //! The network compiled for this machine's processor.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use burn::module::{Param, ParamId};
@@ -14,7 +15,7 @@ use ddim_cpu::{
 use crate::attention::Attention;
 use crate::blocks::{DownBlock, MidBlock, UpBlock};
 use crate::conditioning::{Conditioning, Modulation, OutputScale};
-use crate::options::{Activation, TimeScaleShift};
+use crate::options::{Activation, SampleSize, TimeScaleShift};
 use crate::resample::{Resampler, Resolution};
 use crate::resnet::ResnetBlock;
 use crate::{UNet2D, UNet2DConfig};
@@ -39,6 +40,9 @@ pub struct CompiledGradients {
     pub conditioning: Tensor<1>,
 }
 
+/// The side of pictures where the configuration does not say.
+const USUAL_SIZE: usize = 32;
+
 impl UNet2D {
     /// Compiles the network for the processor, whatever device its weights are on.
     ///
@@ -55,8 +59,10 @@ impl UNet2D {
         }
         let mut writer = Writer::new(activation);
         self.write(&mut writer);
-        let weights: Vec<&[f32]> = writer.weights.iter().map(Vec::as_slice).collect();
-        let network = Network::new(writer.tape, &weights, Isa::detect(), convolution);
+        let weights = &writer.weights;
+        let size = config.sample_size.map_or([USUAL_SIZE; 2], SampleSize::height_width);
+        let weight = |k: Parameter| Cow::Owned(weights[k.0]());
+        let network = Network::new(writer.tape, weight, Isa::detect(), convolution, size);
         Some(CompiledUNet { network, config: config.clone(), ids: writer.ids })
     }
 }
@@ -85,8 +91,8 @@ impl CompiledUNet {
 impl CompiledUNet {
     /// Other weights: `weight` gives those of each of the network's parameters, as they lie in its tensors.
     pub fn load<'a>(&mut self, weight: impl Fn(ParamId) -> &'a [f32]) {
-        let weights: Vec<&[f32]> = self.ids.iter().map(|id| weight(*id)).collect();
-        self.network.load(&weights);
+        let ids = &self.ids;
+        self.network.load(|k| Cow::Borrowed(weight(ids[k.0])));
     }
 
     /// Takes the pictures `x`, \[n, c, h, w\], forth and back, on this thread; the gradient is that of the sum over
@@ -97,7 +103,7 @@ impl CompiledUNet {
     /// automatic differentiation, [`CompiledGradients::conditioning`] takes the way back up to its beginning.
     ///
     /// # Panics
-    /// As [`UNet2D::forward`]; a conditioning with another number of rows; a network with a Fourier embedding, whose
+    /// As [`UNet2D::forward`]; a network compiled for [`Convolution::Winograd`]; a conditioning with another number of rows; a network with a Fourier embedding, whose
     /// output is scaled.
     pub fn gradients(
         &self,
@@ -158,7 +164,8 @@ fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 struct Writer {
     activation: After,
     tape: Tape,
-    weights: Vec<Vec<f32>>,
+    /// Read one by one, so that a large network is not copied as a whole.
+    weights: Vec<Box<dyn Fn() -> Vec<f32>>>,
     ids: Vec<ParamId>,
     modulations: usize,
 }
@@ -169,9 +176,10 @@ impl Writer {
     }
 
     fn parameter<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) -> Parameter {
-        self.weights.push(values(parameter.val()));
+        let tensor = parameter.val();
+        self.weights.push(Box::new(move || values(tensor.clone())));
         self.ids.push(parameter.id);
-        Parameter(self.weights.len() - 1)
+        Parameter(self.ids.len() - 1)
     }
 
     /// The next residual block's numbers, in the order of [`Conditioning`].

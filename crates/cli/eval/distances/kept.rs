@@ -3,8 +3,8 @@
 use ddim_data::{Picture, Size};
 use ddim_eval::{Directions, EvalError, Extractor, Features, Moments, Pixels, Statistics};
 
-use crate::features::Saved;
 use crate::args::{DistanceArgs, Metric, SetName};
+use crate::features::Saved;
 
 /// Seed of the directions: the same for both sets, and for every run.
 const DIRECTIONS: u64 = 0;
