@@ -5,6 +5,8 @@
 //! from `output.safetensors` in the folder where that exists, and with `--layers` where the time goes. `--plain` takes the
 //! tensor operations, `--direct` leaves Winograd's algorithm out. `benches/peer/cpu.py` runs it beside PyTorch.
 
+#![allow(clippy::print_stdout, reason = "what it is for")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;

@@ -39,8 +39,7 @@ pub fn train_classifier(
     let set = without_alpha(recipe.alpha, set);
     let labels = labels(&set)?;
     let config = config(recipe, &set)?;
-    let network = run::seeded(recipe.training.seed, device, |device| config.init(device))?;
-    let first = weights::read(&network);
+    let (network, first) = run::seeded(recipe.training.seed, device, |device| config.init(device))?;
     let training = &recipe.training;
     let images = recipe.images.of(set.len())?;
     let shards = Shards::new(training.shards, training.batch_size / training.shards)?;

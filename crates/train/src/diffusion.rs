@@ -117,9 +117,8 @@ impl Task for Diffusion<'_> {
 
 /// The network with its first weights, which the seed decides, on the device with autodiff.
 pub(crate) fn initialised(recipe: &Recipe, device: &Device) -> Result<(UNet2D, Vec<f32>), TrainError> {
-    let unet = run::seeded(recipe.seed, device, |device| recipe.unet.init(device)).map_err(RecipeError::from)?;
-    let weights = weights::read(&unet);
-    Ok((unet, weights))
+    let first = run::seeded(recipe.seed, device, |device| recipe.unet.init(device)).map_err(RecipeError::from)?;
+    Ok(first)
 }
 
 /// The set with its alpha channel as the recipe wants it; copied only where that changes something.

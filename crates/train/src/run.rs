@@ -4,7 +4,8 @@ use crate::log::Log;
 use crate::optimizer::{Optimizer, norm};
 use crate::recipe::Settings;
 use crate::state::State;
-use crate::{Shown, TrainError, TrainEvent, Training};
+use crate::{Shown, TrainError, TrainEvent, Training, weights};
+use burn::module::Module;
 use burn::tensor::Device;
 use ddim_data::write_whole;
 use std::fs::File;
@@ -73,14 +74,21 @@ pub(crate) fn run(
     }
 }
 
-/// What `init` makes on the device with autodiff, its random numbers decided by the seed.
-pub(crate) fn seeded<T>(seed: u64, device: &Device, init: impl FnOnce(&Device) -> T) -> T {
-    // The backend's generator belongs to the whole process; first weights are the only thing taken from it.
+/// The network that `init` makes on the device with autodiff, and its first weights, which the seed decides.
+pub(crate) fn seeded<M: Module, E>(
+    seed: u64,
+    device: &Device,
+    init: impl FnOnce(&Device) -> Result<M, E>,
+) -> Result<(M, Vec<f32>), E> {
+    // The backend's generator belongs to the whole process; first weights are the only thing taken from it. They are
+    // drawn when they are first looked at, so that is done before anyone else may draw.
     static GENERATOR: Mutex<()> = Mutex::new(());
     let _alone = GENERATOR.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let device = device.clone().autodiff();
     device.seed(seed);
-    init(&device)
+    let network = init(&device)?;
+    let first = weights::read(&network);
+    Ok((network, first))
 }
 
 /// Where a run leaves the model.
