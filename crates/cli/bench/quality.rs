@@ -97,9 +97,7 @@ impl Quality for FrechetDistance {
     fn judge(&self, pictures: Batches<'_>) -> anyhow::Result<Verdict> {
         let mut features = Features::default();
         for batch in pictures {
-            let found = self.extractor.extract(&batch?)?.pooled;
-            features.width = found.width;
-            features.values.extend(found.values);
+            features.append(&self.extractor.extract(&batch?)?.pooled)?;
         }
         let (found, needed) = (features.len(), features.width + 1);
         if found < needed {

@@ -39,6 +39,7 @@ impl Network {
         mut slope: impl FnMut(usize, &[f32], &mut [f32]),
     ) -> Gradients {
         assert_eq!(self.convolution, Convolution::Direct, "the way back needs the weights as they are");
+        self.check(x, [n, c, h, w], modulations);
         assert!(modulations.iter().all(|rows| rows.rows == n), "a row of each modulation for each picture");
         let back = Back::new(self);
         let mut sums = Sums::new(self, modulations);
@@ -103,7 +104,7 @@ impl Sums {
     fn new(network: &Network, modulations: &[Rows]) -> Self {
         let layer = |layer: &Layer| match &layer.work {
             Work::Norm { x, .. } => vec![0.0; 2 * network.tape.channels(*x)],
-            // The last row is written a vector at a time.
+            // The matrix, and the bias as its last row.
             Work::Conv { conv, .. } => vec![0.0; (conv.places() + 1) * conv.to()],
             _ => Vec::new(),
         };

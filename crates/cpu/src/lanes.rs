@@ -70,8 +70,8 @@ impl Isa {
 
 /// A vector register and what the layers need of it.
 ///
-/// Methods are compiled into functions that have the instructions enabled ([`with_isa!`]); they must not be called
-/// from others, which is why every constructor but those in such functions is private to this module's users.
+/// Methods are compiled into functions that have the instructions enabled ([`with_isa!`]), and must not be called from
+/// others: only bodies that `with_isa!` names are generic over it. A network is made only for an [`Isa`] that is there.
 pub(crate) trait Lanes: Copy {
     /// Floats in a vector.
     const WIDTH: usize;
@@ -183,7 +183,7 @@ macro_rules! with_isa {
                 $body::<crate::lanes::Avx2>($($arg),*)
             }
             match isa {
-                // SAFETY: `Isa::detect` found the instructions.
+                // SAFETY: `Network::new` has seen that the instructions are there.
                 #[cfg(target_arch = "x86_64")]
                 crate::lanes::Isa::Avx512 => unsafe { avx512($($arg),*) },
                 // SAFETY: as above.

@@ -38,7 +38,8 @@ impl Layout {
 
     /// Floats of a picture.
     pub(crate) fn len(&self) -> usize {
-        (self.height + self.halo.before + self.halo.after) * self.pitch()
+        let lines = self.height + self.halo.before + self.halo.after;
+        lines.checked_mul(self.pitch()).expect("a picture that fits into memory")
     }
 
     /// Pixels of a picture, the halo not counted.

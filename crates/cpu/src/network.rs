@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use rayon::prelude::*;
 
 use crate::lanes::Isa;
+use crate::layout::Halo;
 use crate::plan::{Keep, Plan, layouts};
 use crate::product::{Packed, Split};
 use crate::run::{Memory, Run};
@@ -56,7 +57,7 @@ impl Network {
     /// is that of most pictures: what suits them is chosen; others can be had all the same.
     ///
     /// # Panics
-    /// Parameters of other sizes than the tape says.
+    /// Parameters of other sizes than the tape says; instructions that the processor has not.
     pub fn new<'a>(
         tape: Tape,
         parameter: impl Fn(Parameter) -> Cow<'a, [f32]>,
@@ -64,6 +65,7 @@ impl Network {
         convolution: Convolution,
         size: [usize; 2],
     ) -> Self {
+        assert!(Isa::available().contains(&isa), "{isa:?}: this processor has {:?}", Isa::available());
         let weights = vec![Packed::default(); tape.layers.len()];
         let kernels = vec![Transformed::default(); tape.layers.len()];
         let rooms = Mutex::default();
@@ -103,6 +105,10 @@ impl Network {
     /// # Panics
     /// Values that are not of the shape; modulations of other widths than the tape says.
     pub fn forward(&self, x: &[f32], [n, c, h, w]: [usize; 4], modulations: &[Rows]) -> Vec<f32> {
+        self.check(x, [n, c, h, w], modulations);
+        if n == 0 {
+            return Vec::new();
+        }
         let last = self.tape.values.len() - 1;
         let threads = rayon::current_num_threads();
         let chunks = threads * n.div_ceil(threads * TOGETHER).max(1);
@@ -139,13 +145,42 @@ impl Network {
     }
 }
 
+impl Network {
+    /// Panics unless these are pictures and modulations that the tape can take.
+    pub(crate) fn check(&self, x: &[f32], [n, c, h, w]: [usize; 4], modulations: &[Rows]) {
+        let values = [n, c, h, w].into_iter().try_fold(1usize, usize::checked_mul);
+        assert_eq!(values, Some(x.len()), "values of {n} pictures of {c}x{h}x{w}");
+        assert!(c > 0 && h > 0 && w > 0, "pictures of {c}x{h}x{w}: no side may be 0");
+        for layer in &self.tape.layers {
+            let channels = self.tape.channels(layer.output);
+            let modulation = match &layer.work {
+                Work::Input { .. } => {
+                    assert_eq!(c, channels, "channels of the pictures and of the network");
+                    None
+                }
+                Work::Conv { shift, .. } => shift.map(|place| (place, channels)),
+                Work::Norm { norm, .. } => norm.modulation.map(|place| (place, 2 * channels)),
+                Work::Spread { .. } | Work::Join { .. } | Work::Attend { .. } => None,
+            };
+            if let Some((place, width)) = modulation {
+                let Rows { values, rows } = modulations[place.0];
+                assert!(rows == 1 || rows == n, "{rows} rows of modulation {} for {n} pictures", place.0);
+                assert_eq!(Some(values.len()), width.checked_mul(rows), "numbers of modulation {}", place.0);
+            }
+        }
+    }
+}
+
 /// The layers that are worth Winograd's algorithm: those with more pixels than a few. With fewer there is little to
 /// compute, and four times the weights to read.
 fn suited(tape: &Tape, size: [usize; 2]) -> Vec<bool> {
     const MANY: usize = 36;
     let layouts = layouts(tape, size);
     let suits = |layer: &Layer| match &layer.work {
-        Work::Conv { conv, .. } => conv.is_plain() && layouts[layer.output.0].pixels() >= MANY,
+        Work::Conv { x, conv, .. } => {
+            let bordered = tape.values[x.0].1 == Halo::ONE;
+            conv.is_plain() && bordered && layouts[layer.output.0].pixels() >= MANY
+        }
         _ => false,
     };
     tape.layers.iter().map(suits).collect()
@@ -177,7 +212,11 @@ impl<'a> Weights<'a> {
 /// The vectors of a layer: bias, padded for whole vectors, or gamma and beta.
 fn vectors<'a>(work: &Work, parameter: &impl Fn(Parameter) -> Cow<'a, [f32]>) -> Vec<f32> {
     match work {
-        Work::Norm { norm, .. } => [parameter(norm.gamma), parameter(norm.beta)].concat(),
+        Work::Norm { norm, .. } => {
+            let (gamma, beta) = (parameter(norm.gamma), parameter(norm.beta));
+            assert_eq!(gamma.len(), beta.len(), "weights and biases of a normalisation");
+            [gamma, beta].concat()
+        }
         Work::Conv { conv, .. } => {
             let mut bias = Vec::with_capacity(conv.to().next_multiple_of(16));
             for part in &conv.parts {

@@ -58,7 +58,8 @@ impl Plan {
     }
 
     fn room(layout: &Layout, pictures: usize) -> usize {
-        (layout.len() * pictures + SLACK).next_multiple_of(16)
+        let len = layout.len().checked_mul(pictures).expect("values of pictures that fit into memory");
+        (len + SLACK).next_multiple_of(16)
     }
 
     /// Where a value lies.
@@ -78,7 +79,10 @@ pub(crate) fn layouts(tape: &Tape, size: [usize; 2]) -> Vec<Layout> {
             Work::Join { a: x, .. } | Work::Norm { x, .. } | Work::Attend { qkv: x, .. } => of(x),
             Work::Conv { x, conv, .. } => {
                 let Layout { halo, .. } = layouts[x.0];
-                of(x).map(|side| (side + halo.before + halo.after - conv.kernel) / conv.stride + 1)
+                of(x).map(|side| {
+                    let covered = (side + halo.before + halo.after).checked_sub(conv.kernel);
+                    covered.expect("a picture, with its border, as large as the kernel") / conv.stride + 1
+                })
             }
         };
         let (channels, halo) = tape.values[layer.output.0];

@@ -20,7 +20,7 @@ pub struct Cost {
 }
 
 impl Network {
-    /// Times each layer for `n` pictures of zeros on this thread, the fastest of `repeats` runs.
+    /// Times each layer for `n` grey pictures on this thread, the fastest of `repeats` runs.
     pub fn profile(&self, [n, c, h, w]: [usize; 4], modulations: &[Rows], repeats: usize) -> Vec<Cost> {
         let plan = Plan::new(&self.tape, n, [h, w], Keep::WhileRead);
         let run = Run { network: self, plan: &plan, split: Split::Never, first: 0, modulations };

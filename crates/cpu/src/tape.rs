@@ -155,16 +155,31 @@ impl Tape {
     }
 
     /// The channels of `a`, then those of `b`.
+    ///
+    /// # Panics
+    /// Values with a border.
     pub fn join(&mut self, a: Value, b: Value) -> Value {
+        self.check_bare(&[a, b]);
         self.push(Work::Join { a, b }, self.channels(a) + self.channels(b), Halo::NONE)
     }
 
     /// A group normalisation, with a border for what follows.
+    ///
+    /// # Panics
+    /// A value with a border; groups that do not divide its channels.
     pub fn norm(&mut self, x: Value, norm: Norm, halo: Halo) -> Value {
+        self.check_bare(&[x]);
+        let channels = self.channels(x);
+        let divides = norm.groups > 0 && channels.is_multiple_of(norm.groups);
+        assert!(divides, "{} groups of {channels} channels", norm.groups);
         self.push(Work::Norm { x, norm }, self.channels(x), halo)
     }
 
     /// `(convolution + bias + shift + residual) * scale`; `x` has the border that the kernel reaches into.
+    ///
+    /// # Panics
+    /// A value with other channels than the convolution takes; a residual with a border or other channels than it gives; a
+    /// stride other than 1 and 2.
     pub fn conv(
         &mut self,
         x: Value,
@@ -174,11 +189,27 @@ impl Tape {
         scale: f32,
     ) -> Value {
         let to = conv.to();
+        assert_eq!(self.channels(x), conv.from, "channels of a value and of its convolution");
+        assert!(
+            conv.kernel > 0 && matches!(conv.stride, 1 | 2),
+            "a kernel of {}, a stride of {}",
+            conv.kernel,
+            conv.stride
+        );
+        if let Some(residual) = residual {
+            self.check_bare(&[residual]);
+            assert_eq!(self.channels(residual), to, "channels of a residual and of its sum");
+        }
         self.push(Work::Conv { x, conv, shift, residual, scale }, to, Halo::NONE)
     }
 
     /// Attention over all pixels; `qkv` has three times `heads * width` channels.
+    ///
+    /// # Panics
+    /// A value with a border or another number of channels.
     pub fn attend(&mut self, qkv: Value, heads: usize, width: usize) -> Value {
+        self.check_bare(&[qkv]);
+        assert_eq!(self.channels(qkv), 3 * heads * width, "channels of queries, keys and values");
         self.push(Work::Attend { qkv, heads, width }, heads * width, Halo::NONE)
     }
 
@@ -198,6 +229,10 @@ impl Tape {
             _ => 0,
         };
         self.layers.iter().map(largest).max().unwrap_or(0)
+    }
+
+    fn check_bare(&self, values: &[Value]) {
+        assert!(values.iter().all(|value| self.values[value.0].1 == Halo::NONE), "a value without a border");
     }
 
     fn push(&mut self, work: Work, channels: usize, halo: Halo) -> Value {

@@ -227,7 +227,8 @@ unsafe fn tile<L: Lanes, const DOWN: usize, const ACROSS: usize>(block: &Block, 
             let mut at = 0;
             for _ in 0..left.runs.len {
                 let weights: [L; ACROSS] = std::array::from_fn(|v| L::load(right_at.add(v * L::WIDTH)));
-                right_at = right_at.add(right.pitch);
+                // Behind the last place it points nowhere, and is not read.
+                right_at = right_at.wrapping_add(right.pitch);
                 for i in 0..DOWN {
                     let x = L::splat(*rows[i].add(at));
                     for v in 0..ACROSS {

@@ -309,7 +309,8 @@ fn output_tile_body<L: Lanes>(
             }
             let begin = match finish.start {
                 Start::Rows { values, pitch } => L::load(values.as_ptr().add(at.picture * pitch + first)),
-                Start::Zero | Start::Result => L::zero(),
+                Start::Zero => L::zero(),
+                Start::Result => unreachable!("only products add to what is there"),
             };
             for (row, line) in lines.into_iter().enumerate().take(rows) {
                 for (column, y) in from_points(line).into_iter().enumerate().take(columns) {

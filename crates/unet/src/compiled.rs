@@ -76,8 +76,8 @@ impl CompiledUNet {
         self.config.check_input(&x, conditioning);
         let (shape, device) = (x.dims(), x.device());
         let x = values(x);
-        let modulations: Vec<(Vec<f32>, usize)> = conditioning.modulations.iter().map(rows_of).collect();
-        let rows: Vec<Rows> = modulations.iter().map(|(values, rows)| Rows { values, rows: *rows }).collect();
+        let modulations = modulations(conditioning);
+        let rows: Vec<Rows> = modulations.iter().map(Numbers::rows).collect();
         let out = self.network.forward(&x, shape, &rows);
         let [n, _, h, w] = shape;
         let out = Tensor::from_data(TensorData::new(out, [n, self.config.out_channels, h, w]), &device);
@@ -113,8 +113,8 @@ impl CompiledUNet {
         slope: impl FnMut(usize, &[f32], &mut [f32]),
     ) -> CompiledGradients {
         assert!(matches!(conditioning.output_scale, OutputScale::One), "the way back starts at the last layer");
-        let modulations: Vec<(Vec<f32>, usize)> = conditioning.modulations.iter().map(rows_of).collect();
-        let rows: Vec<Rows> = modulations.iter().map(|(values, rows)| Rows { values, rows: *rows }).collect();
+        let modulations = modulations(conditioning);
+        let rows: Vec<Rows> = modulations.iter().map(Numbers::rows).collect();
         let gradients = self.network.gradients(x, shape, &rows, slope);
         let pairs = conditioning.modulations.iter().zip(gradients.modulations);
         let parts = pairs.map(|(modulation, gradient)| along(modulation, gradient));
@@ -124,8 +124,8 @@ impl CompiledUNet {
 
     /// What each layer takes for `n` pictures on one thread: the fastest of `repeats` runs.
     pub fn profile(&self, shape: [usize; 4], conditioning: &Conditioning, repeats: usize) -> Vec<ddim_cpu::Cost> {
-        let modulations: Vec<(Vec<f32>, usize)> = conditioning.modulations.iter().map(rows_of).collect();
-        let rows: Vec<Rows> = modulations.iter().map(|(values, rows)| Rows { values, rows: *rows }).collect();
+        let modulations = modulations(conditioning);
+        let rows: Vec<Rows> = modulations.iter().map(Numbers::rows).collect();
         self.network.profile(shape, &rows, repeats)
     }
 }
@@ -146,14 +146,27 @@ fn along(modulation: &Modulation, gradient: Vec<f32>) -> Tensor<1> {
     (numbers.clone() * Tensor::from_data(gradient, &numbers.device())).sum()
 }
 
-/// The numbers of a modulation, row after row, and how many rows: shifts, or scales and then shifts.
-fn rows_of(modulation: &Modulation) -> (Vec<f32>, usize) {
-    match modulation {
-        Modulation::Shift(shift) => (values(shift.clone()), shift.dims()[0]),
-        Modulation::ScaleShift { scale, shift } => {
-            (values(Tensor::cat(vec![scale.clone(), shift.clone()], 1)), scale.dims()[0])
-        }
+/// The numbers of a modulation, row after row: shifts, or scales and then shifts.
+struct Numbers {
+    values: Vec<f32>,
+    rows: usize,
+}
+
+impl Numbers {
+    fn rows(&self) -> Rows<'_> {
+        Rows { values: &self.values, rows: self.rows }
     }
+}
+
+fn modulations(conditioning: &Conditioning) -> Vec<Numbers> {
+    let numbers = |modulation: &Modulation| match modulation {
+        Modulation::Shift(shift) => Numbers { rows: shift.dims()[0], values: values(shift.clone()) },
+        Modulation::ScaleShift { scale, shift } => {
+            let both = Tensor::cat(vec![scale.clone(), shift.clone()], 1);
+            Numbers { rows: both.dims()[0], values: values(both) }
+        }
+    };
+    conditioning.modulations.iter().map(numbers).collect()
 }
 
 fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
