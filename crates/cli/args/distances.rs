@@ -39,9 +39,9 @@ pub(crate) struct DistanceArgs {
     pub(crate) metrics: Vec<Metric>,
 
     /// What pictures are compared by: pixels, the embedded classifier or that of classifier:FOLDER, or
-    /// inception:FILE with the weights of the field's FID
-    #[arg(long, value_name = "NAME", default_value = "pixels", requires = "set")]
-    pub(crate) features: FeatureChoice,
+    /// inception:FILE with the weights of the field's FID [default: classifier beside an embedded: set, else pixels]
+    #[arg(long, value_name = "NAME", requires = "set")]
+    pub(crate) features: Option<FeatureChoice>,
 
     /// How Inception's pictures become 299x299: as torch-fidelity, pytorch-fid or clean-fid does it
     #[arg(long, value_name = "NAME", default_value = "torch-fidelity", value_parser = preparation,
@@ -71,6 +71,19 @@ pub(crate) struct DistanceArgs {
     /// Parts of the inception score
     #[arg(long, value_name = "N", default_value_t = ddim_eval::SPLITS, value_parser = at_least_one, requires = "set")]
     pub(crate) splits: usize,
+}
+
+impl DistanceArgs {
+    /// What pictures are compared by.
+    pub(crate) fn features(&self) -> FeatureChoice {
+        let is_embedded = |name: &SetName| matches!(name.home, SetHome::Embedded(_));
+        let beside_embedded = self.set.iter().chain(&self.reference).any(is_embedded);
+        match &self.features {
+            Some(features) => features.clone(),
+            None if beside_embedded => FeatureChoice::Classifier(None),
+            None => FeatureChoice::Pixels,
+        }
+    }
 }
 
 /// What can be measured.

@@ -45,7 +45,7 @@ pub(super) fn measure(args: &EvalArgs, device: &Chosen, interrupt: &Interrupt) -
     let existing = Existing::from_force(options.force);
     let save = options.save_stats.as_deref().map(|file| Staged::create(file, existing));
     let save = save.transpose().context("--save-stats")?;
-    let extractor = extractor(&options.features, options.resize, device)?;
+    let extractor = extractor(&options.features(), options.resize, device)?;
     let names: Vec<&SetName> = options.set.iter().chain(&options.reference).collect();
     let sources = names.iter().enumerate().map(|(k, name)| Source::open(name, args, device, k as u64));
     let sources = sources.collect::<anyhow::Result<Vec<_>>>()?;
@@ -72,7 +72,7 @@ pub(super) fn measure(args: &EvalArgs, device: &Chosen, interrupt: &Interrupt) -
         save.finish(&last.saved(&measured.features)?.to_bytes()?)?;
         measured.lines.extend(options.save_stats.iter().map(|file| file.display().to_string()));
     }
-    check_sizes(&sides, &options.features, &metrics)?;
+    check_sizes(&sides, &options.features(), &metrics)?;
     measured.figures = Figures::of(&sides, &metrics, &measured.features, args);
     Ok(measured)
 }
