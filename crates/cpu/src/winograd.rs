@@ -4,8 +4,8 @@
 //! and a kernel g become B^T d B and G g G^T, their products are added up over channels at each of the 36 places, and
 //! A^T m A leads back: 36 multiplications in place of 144, all of them matrix products.
 //!
-//! The points are 0, +-5/8, +-3/2 and infinity. They decide the rounding: with the usual 0, +-1, +-2 the error is four
-//! times that of adding up directly, with these 1.6 times (root mean square over 64 channels, f32), and their
+//! The points are 0, +-5/8, +-3/2 and infinity. They decide the rounding: with the usual 0, +-1, +-2 the error is three and
+//! a half times that of adding up directly, with these 1.6 times (root mean square over 64 channels, f32), and their
 //! coefficients are exact in f32 as well.
 
 use rayon::prelude::*;
