@@ -9,6 +9,7 @@ mod editing;
 mod evaluation;
 mod inversion;
 mod sampling;
+mod set_name;
 mod training;
 mod tuning;
 
@@ -16,14 +17,15 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 pub(crate) use self::bench::{BenchArgs, Budget, ClockChoice, Counts};
 pub(crate) use self::bound::{BoundArgs, DecoderChoice};
-pub(crate) use self::distances::{DistanceArgs, FeatureChoice, Metric, OnCorrupt, SetHome, SetName};
+pub(crate) use self::distances::{DistanceArgs, FeatureChoice, Metric};
 pub(crate) use self::divergence::DivergenceArgs;
 pub(crate) use self::editing::{EditArgs, InpaintChoice};
-pub(crate) use self::evaluation::{EvalArgs, FlowArgs};
+pub(crate) use self::evaluation::{EvalArgs, FlowArgs, OnCorrupt};
 pub(crate) use self::inversion::{
     ColourArgs, DecodeArgs, EncodeArgs, EndArgs, InterpolateArgs, NoisePoint, PictureArgs, ReconstructArgs,
 };
 pub(crate) use self::sampling::{EtaChoice, ModelArgs, OutputArgs, PlanArgs, SampleArgs, ScheduleArgs};
+pub(crate) use self::set_name::{SetHome, SetName};
 pub(crate) use self::training::TrainArgs;
 pub(crate) use self::tuning::{SolverChoice, SpacingChoice, TuneArgs};
 use crate::device::DeviceChoice;

@@ -253,7 +253,7 @@ fn finish(args: &BenchArgs, folder: &Folder, report: Option<&Report>) -> anyhow:
     let text = if args.json {
         format!("{:#}\n", report.to_json(&args.out, &files))
     } else {
-        let legend = table::legend(report.most_pictures, report.reference_steps, &report.quality);
+        let legend = table::legend(report);
         let paths = files.iter().map(|name| format!("{}\n", args.out.join(name).display()));
         format!("\n{legend}\n{}", paths.collect::<String>())
     };

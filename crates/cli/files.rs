@@ -27,29 +27,30 @@ impl Existing {
 /// that must not be replaced and a second run with the same target are found before any work is done.
 #[derive(Debug)]
 pub(crate) struct Staged {
+    option: &'static str,
     target: PathBuf,
     draft: Draft,
     existing: Existing,
 }
 
 impl Staged {
-    /// Claims `target`; its folder is made where it is missing.
+    /// Claims `target`, which `option` names; its folder is made where it is missing.
     ///
     /// # Errors
     /// When the file exists and is to be kept, cannot be written, or another run is writing it.
-    pub(crate) fn create(target: &Path, existing: Existing) -> anyhow::Result<Self> {
-        refuse_existing(target, existing)?;
+    pub(crate) fn create(option: &'static str, target: &Path, existing: Existing) -> anyhow::Result<Self> {
+        refuse_existing(option, target, existing)?;
         if target.is_dir() {
             bail!("{} is a folder, and a file was to be written there; choose another name", target.display());
         }
         let folder = parent(target);
         fs::create_dir_all(folder)
-            .with_context(|| format!("cannot make the folder {}; choose another --out", folder.display()))?;
-        let draft = claimed(Draft::claim(target), target, || {
-            format!("cannot write in {}; choose another --out", folder.display())
+            .with_context(|| format!("cannot make the folder {}; choose another {option}", folder.display()))?;
+        let draft = claimed(option, Draft::claim(target), target, || {
+            format!("cannot write in {}; choose another {option}", folder.display())
         })?;
-        refuse_existing(target, existing)?; // a run that has just ended may have written it
-        Ok(Self { target: target.to_owned(), draft, existing })
+        refuse_existing(option, target, existing)?; // a run that has just ended may have written it
+        Ok(Self { option, target: target.to_owned(), draft, existing })
     }
 
     /// Writes the whole content and puts the file in its place.
@@ -59,7 +60,7 @@ impl Staged {
     pub(crate) fn finish(mut self, content: &[u8]) -> anyhow::Result<()> {
         let cannot_write = || format!("cannot write {}", self.target.display());
         self.draft.write(content).and_then(|()| self.draft.sync()).with_context(cannot_write)?;
-        refuse_existing(&self.target, self.existing)?;
+        refuse_existing(self.option, &self.target, self.existing)?;
         self.draft.place().with_context(cannot_write)
     }
 }
@@ -82,24 +83,29 @@ pub(crate) fn write_unsynced(target: &Path, content: &[u8]) -> anyhow::Result<()
 /// # Errors
 /// When another process holds it, or it cannot be written.
 pub(crate) fn open_locked(path: &Path, place: &Path) -> anyhow::Result<File> {
-    claimed(ddim_data::open_locked(path), place, || {
+    claimed("--out", ddim_data::open_locked(path), place, || {
         format!("cannot write in the folder {}; choose another --out", place.display())
     })
 }
 
 /// What came of a lock; `problem` says what failed where it is not that another run holds it.
-fn claimed<T>(claim: io::Result<T>, place: &Path, problem: impl FnOnce() -> String) -> anyhow::Result<T> {
+fn claimed<T>(
+    option: &str,
+    claim: io::Result<T>,
+    place: &Path,
+    problem: impl FnOnce() -> String,
+) -> anyhow::Result<T> {
     match claim {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            bail!("another run is writing {}; wait until it ends, or choose another --out", place.display())
+            bail!("another run is writing {}; wait until it ends, or choose another {option}", place.display())
         }
         claim => claim.with_context(problem),
     }
 }
 
-fn refuse_existing(target: &Path, existing: Existing) -> anyhow::Result<()> {
+fn refuse_existing(option: &str, target: &Path, existing: Existing) -> anyhow::Result<()> {
     if existing == Existing::Keep && target.symlink_metadata().is_ok() {
-        bail!("{} exists; choose another --out, or replace it with --force", target.display());
+        bail!("{} exists; choose another {option}, or replace it with --force", target.display());
     }
     Ok(())
 }
@@ -119,7 +125,7 @@ mod tests {
     fn appears_whole_and_leaves_nothing_beside() {
         let folder = tempfile::tempdir().expect("a folder");
         let target = folder.path().join("new/a.png");
-        let staged = Staged::create(&target, Existing::Keep).expect("a free place");
+        let staged = Staged::create("--out", &target, Existing::Keep).expect("a free place");
         assert!(!target.exists());
         staged.finish(b"content").expect("writable");
         assert_eq!(fs::read(&target).expect("written"), b"content");
@@ -131,9 +137,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let target = folder.path().join("a.png");
         fs::write(&target, "old").expect("writable");
-        let error = Staged::create(&target, Existing::Keep).expect_err("kept");
+        let error = Staged::create("--out", &target, Existing::Keep).expect_err("kept");
         assert!(error.to_string().contains("--force"), "{error}");
-        Staged::create(&target, Existing::Replace).expect("forced").finish(b"new").expect("writable");
+        Staged::create("--out", &target, Existing::Replace).expect("forced").finish(b"new").expect("writable");
         assert_eq!(fs::read(&target).expect("written"), b"new");
     }
 
@@ -141,12 +147,12 @@ mod tests {
     fn a_second_run_with_the_same_target_is_refused_and_an_abandoned_one_is_not() {
         let folder = tempfile::tempdir().expect("a folder");
         let target = folder.path().join("a.png");
-        let first = Staged::create(&target, Existing::Keep).expect("a free place");
-        let error = Staged::create(&target, Existing::Keep).expect_err("taken");
+        let first = Staged::create("--out", &target, Existing::Keep).expect("a free place");
+        let error = Staged::create("--out", &target, Existing::Keep).expect_err("taken");
         assert!(error.to_string().contains("another run"), "{error}");
         drop(first);
         fs::write(folder.path().join(".a.png.tmp"), "left by a killed run").expect("writable");
-        Staged::create(&target, Existing::Keep).expect("free again").finish(b"x").expect("writable");
+        Staged::create("--out", &target, Existing::Keep).expect("free again").finish(b"x").expect("writable");
         assert_eq!(fs::read(&target).expect("written"), b"x");
     }
 }

@@ -1,8 +1,9 @@
 //! Ctrl-C: the first one asks the run to stop at its next step, the second one ends the program at once.
 
-use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use std::{process, thread};
 
 use anyhow::Context;
 
@@ -25,6 +26,7 @@ impl Interrupt {
             if seen.0.swap(true, Ordering::SeqCst) {
                 process::exit(i32::from(INTERRUPTED));
             }
+            thread::spawn(say_if_it_takes_long);
         })
         .context("cannot listen for Ctrl-C")?;
         Ok(interrupt)
@@ -34,6 +36,12 @@ impl Interrupt {
     pub(crate) fn requested(&self) -> bool {
         self.0.load(Ordering::SeqCst)
     }
+}
+
+/// Most runs end within a step; where that takes longer, the user should know that Ctrl-C was seen.
+fn say_if_it_takes_long() {
+    thread::sleep(Duration::from_millis(500));
+    tracing::warn!("stopping after what is under way; Ctrl-C again stops at once");
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ pub(crate) fn run(args: &TuneArgs) -> anyhow::Result<Ending> {
     let model = Model::load(&of_model, &device.device)?;
     let out = out(args, &model)?;
     let before = before(&out, &model)?;
-    let staged = Staged::create(&out, Existing::Replace)?;
+    let staged = Staged::create("--out", &out, Existing::Replace)?;
     tracing::info!("device: {}", device.description);
 
     let bar = progress::bar(0, "network calls");

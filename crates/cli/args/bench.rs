@@ -21,7 +21,7 @@ Examples:
   ddim bench --model path/to/model --spacing quad --device auto --json
 
 Everything is measured beside DDPM (eta 1) in as many steps as the model was trained with, which is drawn first.
-Ctrl-C ends after the batch under way; the same command goes on where it was stopped. The folder then holds report.html,
+After Ctrl-C the same command goes on where it was stopped, at the first batch that is not whole. The folder then holds report.html,
 quality.svg, time.svg, strip.svg, strip.png, table.csv, and rows.jsonl with one line a finished cell.";
 
 /// Options of `ddim bench`.
@@ -46,7 +46,7 @@ pub(crate) struct BenchArgs {
     )]
     pub(crate) eta: Vec<EtaChoice>,
 
-    /// A solver to measure as well, with its options; may be given several times
+    /// A solver to measure as well, with its options, as `ddim sample --help` lists them; may be given several times
     #[arg(long, value_name = "NAME", help_heading = "Method")]
     pub(crate) solver: Vec<Method>,
 
@@ -59,7 +59,8 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "NAME", help_heading = "Method")]
     pub(crate) convention: Option<Convention>,
 
-    /// Pictures of each cell, and STEPS:N for those of so many steps, as in 2000,1000:256
+    /// Pictures of each cell, and STEPS:N for those of so many steps, as in 2000,1000:256. Times are compared, so that no
+    /// batch of any cell is larger than the smallest number
     #[arg(long, short, value_name = "LIST", conflicts_with = "budget", help_heading = "Pictures")]
     pub(crate) num: Option<Counts>,
 

@@ -1,13 +1,11 @@
 //! Options of `ddim eval --bound`.
 
-use std::path::PathBuf;
-
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 use ddim_schedule::Eta;
 
 use super::sampling::{EtaChoice, at_least_one};
-use super::{PlanArgs, SolverChoice, SpacingChoice};
+use super::{PlanArgs, SetName, SolverChoice, SpacingChoice};
 
 /// The variational bound: of what, and of which sampler.
 #[derive(Args, Clone, Debug)]
@@ -15,7 +13,7 @@ use super::{PlanArgs, SolverChoice, SpacingChoice};
 pub(crate) struct BoundArgs {
     /// The variational bound of a sampler for these pictures, in bits per dimension, term by term
     #[arg(long, value_name = "IMAGES", num_args = 1.., group = "measure", help_heading = "What to measure")]
-    pub(crate) bound: Vec<PathBuf>,
+    pub(crate) bound: Vec<SetName>,
 
     /// Variance of DDPM's step: that of its posterior (as --eta 1), the larger one (as --eta hat), or the model's own
     #[arg(long, value_enum, requires = "bound", conflicts_with = "eta")]

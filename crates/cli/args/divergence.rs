@@ -1,9 +1,8 @@
 //! Options of `ddim eval --divergence`.
 
-use std::path::PathBuf;
-
 use clap::Args;
 
+use super::SetName;
 use super::sampling::at_least_one;
 
 /// Two sets, and the discriminators that tell them apart.
@@ -12,7 +11,7 @@ use super::sampling::at_least_one;
 pub(crate) struct DivergenceArgs {
     /// Divergences of two image sets, by how well small networks learn to tell them apart; needs no model
     #[arg(long, value_names = ["IMAGES", "IMAGES"], num_args = 2, group = "measure", help_heading = "What to measure")]
-    pub(crate) divergence: Vec<PathBuf>,
+    pub(crate) divergence: Vec<SetName>,
 
     /// Parts the pictures are dealt into: each is judged by networks trained with the others
     #[arg(long, value_name = "K", default_value_t = 2, value_parser = at_least_two, requires = "divergence")]

@@ -1,11 +1,9 @@
 //! Options of `ddim eval`.
 
-use std::path::PathBuf;
-
-use clap::{ArgGroup, Args};
+use clap::{ArgGroup, Args, ValueEnum};
 
 use super::sampling::at_least_one;
-use super::{BoundArgs, ComputingArgs, DistanceArgs, DivergenceArgs, ModelArgs, PlanArgs, SetHome};
+use super::{BoundArgs, ComputingArgs, DistanceArgs, DivergenceArgs, ModelArgs, PlanArgs, SetHome, SetName};
 
 /// Shown under `ddim eval --help`.
 pub(super) const EXAMPLES: &str = "\
@@ -14,12 +12,12 @@ Examples:
   ddim eval pictures train-images-idx3-ubyte.gz --metrics frechet,kernel --json
   ddim eval train-images-idx3-ubyte.gz:0..55000 --save-stats train.npz
   ddim eval model:path/to/tiny train.npz --solver dpm++ --steps 10 --extrapolate
-  ddim eval --likelihood t10k-images-idx3-ubyte.gz --num 64
+  ddim eval --likelihood t10k-images-idx3-ubyte.gz:0..64
   ddim eval --likelihood pictures.npz --probes 4 --steps 64 --json
   ddim eval --likelihood tiny.npz --model path/to/tiny --exact
   ddim eval --bound pictures.npz --steps 1000 --random-terms 50
   ddim eval --bound pictures.npz --steps 100 --eta hat --terms
-  ddim eval --divergence drawn.npz t10k-images-idx3-ubyte.gz --num 5000
+  ddim eval --divergence drawn.npz train-images-idx3-ubyte.gz:55000..60000
 
 Bits per dimension bound from above what it takes to store a picture with the model's help, once there are enough
 steps: with a few the number comes out too small. The variational bound is one for any number of steps, and for eta
@@ -30,9 +28,10 @@ above 0. Ctrl-C ends after the batch under way.";
 #[command(group = ArgGroup::new("measure").required(true).multiple(true))]
 #[command(group = ArgGroup::new("against").multiple(true))]
 pub(crate) struct EvalArgs {
-    /// Bits per dimension of these pictures: image sets as `ddim train` takes them, or picture files
+    /// Bits per dimension of these pictures: image sets as `ddim train` takes them, or picture files; a part of one as in
+    /// IMAGES:55000..60000
     #[arg(long, value_name = "IMAGES", num_args = 1.., group = "measure", help_heading = "What to measure")]
-    pub(crate) likelihood: Vec<PathBuf>,
+    pub(crate) likelihood: Vec<SetName>,
 
     #[command(flatten)]
     pub(crate) distances: DistanceArgs,
@@ -53,10 +52,14 @@ pub(crate) struct EvalArgs {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
 
-    /// Pictures of each set at most, from its beginning [default: 64 for --likelihood and --bound, 2000 for
-    /// --divergence; all of a set that is compared, 2048 of a model's]
+    /// Pictures of each set at most, from its beginning [default: all of a part with an end; else 64 for --likelihood and
+    /// --bound, 2000 for --divergence, all of a set that is compared, 2048 of a model's]
     #[arg(long, short, value_name = "N", value_parser = at_least_one)]
     pub(crate) num: Option<usize>,
+
+    /// What to do about a file of a folder that is no picture of the set's size
+    #[arg(long, value_enum, default_value_t = OnCorrupt::Fail)]
+    pub(crate) on_corrupt: OnCorrupt,
 
     /// Seed of everything random
     #[arg(long, value_name = "SEED", default_value_t = 0)]
@@ -95,6 +98,15 @@ impl EvalArgs {
             _ => Ok(()),
         }
     }
+}
+
+/// What to do about a broken picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnCorrupt {
+    /// Name it, leave it out and count it
+    Skip,
+    /// Name it and stop
+    Fail,
 }
 
 /// How a likelihood is computed.

@@ -1,11 +1,13 @@
 //! Everything on one page that needs nothing else: no script, no other file.
 
 use super::cells::Role;
+use super::quality::Verdict;
 use super::quality_plot;
 use super::report::Report;
+use super::row::{Compared, Row};
 use super::strip::Strip;
 use super::svg::escaped;
-use super::units::{digits, time};
+use super::units::digits;
 use super::{machine, table, time_plot};
 
 const STYLE: &str = "\
@@ -32,7 +34,6 @@ pub(super) fn page(report: &Report, strip: &Strip) -> anyhow::Result<String> {
     let model = report.settings["model"].as_str().unwrap_or_default();
     let quality =
         quality_plot::svg(report).unwrap_or_else(|| format!("<p>Quality: {}.</p>\n", escaped(&report.quality)));
-    let legend = table::legend(report.most_pictures, report.reference_steps, &report.quality);
     Ok(format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n\
@@ -44,7 +45,7 @@ pub(super) fn page(report: &Report, strip: &Strip) -> anyhow::Result<String> {
         time_plot::svg(report).unwrap_or_default(),
         strip.svg()?.unwrap_or_default(),
         rows(report),
-        escaped(&legend),
+        escaped(&table::legend(report)),
         origin(report),
         model = escaped(model),
     ))
@@ -60,13 +61,29 @@ fn lead(report: &Report) -> String {
     let Some(found) = of_20.or_else(|| report.asked().next()) else { return unfinished };
     let row = &found.row;
     format!(
-        "<p class=\"lead\">With {}, {} steps a picture takes {}: {} times faster than DDPM in {} steps.</p>\n{unfinished}",
+        "<p class=\"lead\">With {}, {} steps a picture takes {}: {} times faster than DDPM in {} steps.{}</p>\n\
+         {unfinished}",
         escaped(&row.method),
         row.steps,
-        time(row.seconds_per_picture.median),
+        table::time_per_picture(row),
         digits(found.comparison.speed_up),
         report.reference_steps,
+        qualities(report, found),
     )
+}
+
+/// How good the pictures of this row are beside those of DDPM, if both are known.
+fn qualities(report: &Report, found: &Compared) -> String {
+    let reference = report.rows.iter().find(|compared| compared.row.is_reference());
+    let measured = |row: &Row| matches!(row.quality, Verdict::Measured { .. });
+    match reference {
+        Some(reference) if measured(&found.row) && measured(&reference.row) => format!(
+            " Its distance from the reference is {}, DDPM's {}.",
+            table::quality(&found.row.quality),
+            table::quality(&reference.row.quality)
+        ),
+        _ => String::new(),
+    }
 }
 
 /// The table, with a line above each method.
@@ -137,6 +154,6 @@ mod tests {
         assert_eq!(page.matches("http").count(), page.matches("http://www.w3.org/2000/svg").count());
         assert!(page.contains("a distance &lt;made up&gt;") && !page.contains("<made up>"), "{page}");
         assert_eq!(page.matches("<tr class").count(), 9);
-        assert!(page.contains("With eta 0, 10 steps a picture takes 12.0 ms: 83.5 times faster"), "{page}");
+        assert!(page.contains("With eta 0, 10 steps a picture takes 12.0 ms ±7%: 83.5 times faster"), "{page}");
     }
 }

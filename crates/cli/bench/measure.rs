@@ -72,10 +72,8 @@ impl<'a> Runner<'a> {
             let warm_up = self.warm_up(cell, batch_size.min(count))?;
             let memory = self.instruments.memory.watch();
             for first in (unfinished.pictures()..count).step_by(batch_size) {
-                if self.interrupt.requested() {
-                    return Ok(None);
-                }
-                let (pictures, laps) = self.batch(cell, first..count.min(first + batch_size), batch_size)?;
+                let batch = self.batch(cell, first..count.min(first + batch_size), batch_size)?;
+                let Some((pictures, laps)) = batch else { return Ok(None) };
                 let time = BatchTime {
                     pictures: pictures.len(),
                     calls: laps.calls,
@@ -113,23 +111,23 @@ impl<'a> Runner<'a> {
         Ok(laps.total.as_secs_f64())
     }
 
-    /// Draws a batch.
+    /// Draws a batch; none if the user stops it.
     fn batch(
         &self,
         cell: &Cell,
         pictures: Range<usize>,
         batch_size: usize,
-    ) -> anyhow::Result<(Vec<Picture>, Laps)> {
+    ) -> anyhow::Result<Option<(Vec<Picture>, Laps)>> {
         let n = pictures.len() as u64;
         let (outcome, laps) = self.draw(cell, pictures, batch_size, |_| {
             self.bar.inc(n);
-            ControlFlow::Continue(())
+            if self.interrupt.requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
-        let Outcome::Finished(x) = outcome else { bail!("a run that nobody stopped has ended early") };
+        let Outcome::Finished(x) = outcome else { return Ok(None) };
         let values: Vec<f32> = x.into_data().convert::<f32>().iter::<f32>().collect();
         let rounding = cell.plan.convention().pixel_rounding();
         let picture = |values: &[f32]| Picture::from_values(values, self.shape, |value| rounding.to_u8(value));
-        Ok((values.chunks(self.shape.iter().product()).map(picture).collect(), laps))
+        Ok(Some((values.chunks(self.shape.iter().product()).map(picture).collect(), laps)))
     }
 
     fn draw(

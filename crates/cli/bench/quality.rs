@@ -65,7 +65,7 @@ pub(super) fn of(args: &BenchArgs, model: &Model, device: &Device) -> anyhow::Re
     let reference = match &judging.reference {
         None => Saved::embedded(Split::Train)?,
         Some(SetName { home: SetHome::Embedded(split), .. }) => Saved::embedded(*split)?,
-        Some(SetName { home: SetHome::Path(path), .. }) => Saved::read(path)?.with_context(|| {
+        Some(SetName { home: SetHome::Path(path), .. }) => Saved::read(path).context("--reference")?.with_context(|| {
             format!(
                 "--reference {}: is no .npz with mu and sigma; `ddim eval SET --save-stats FILE.npz` makes one",
                 path.display()

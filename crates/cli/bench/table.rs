@@ -1,7 +1,8 @@
 //! The table, as text.
 
 use super::quality::Verdict;
-use super::row::{Compared, Quartiles, Whole};
+use super::report::Report;
+use super::row::{Compared, Quartiles, Row, Whole};
 use super::units::{digits, mebibytes, percent, signed_percent, time};
 
 /// What stands for a number that is not known.
@@ -17,15 +18,14 @@ pub(super) fn headings(most_pictures: usize, reference_steps: usize) -> Vec<Stri
 /// A row, in the order of the headings.
 pub(super) fn cells(compared: &Compared) -> Vec<String> {
     let row = &compared.row;
-    let batches = row.pictures / row.batch_size;
     vec![
         row.method.clone(),
         row.steps.to_string(),
         row.calls.to_string(),
         row.pictures.to_string(),
         time(row.warm_up_seconds),
-        spread(&row.seconds_per_call, batches),
-        spread(&row.seconds_per_picture, batches),
+        spread(&row.seconds_per_call, row.pictures / row.batch_size),
+        time_per_picture(row),
         digits(row.pictures_per_second),
         digits(compared.comparison.speed_up),
         signed_percent(compared.comparison.deviation),
@@ -39,9 +39,10 @@ pub(super) fn cells(compared: &Compared) -> Vec<String> {
     ]
 }
 
-/// What the columns mean, a line each.
-pub(super) fn legend(most_pictures: usize, reference_steps: usize, quality: &str) -> String {
-    format!(
+/// What the columns mean, and why a quality is missing, a line each.
+pub(super) fn legend(report: &Report) -> String {
+    let Report { most_pictures, reference_steps, quality, .. } = report;
+    let meanings = format!(
         "warm-up: the first step, in which kernels are compiled and tuned; in no other time\n\
          a call, a picture: median over the batches, +- half the distance of the quartiles\n\
          speed-up: against DDPM (eta 1) in {reference_steps} steps\n\
@@ -49,7 +50,16 @@ pub(super) fn legend(most_pictures: usize, reference_steps: usize, quality: &str
          outside: time outside of the network; memory: peak of the process\n\
          quality: {quality}\n\
          for {most_pictures}: time for {most_pictures} pictures; ~ is extrapolated from the pictures drawn\n"
-    )
+    );
+    let mut reasons: Vec<&str> = Vec::new();
+    for compared in &report.rows {
+        if let Verdict::NotMeasured { not_measured } = &compared.row.quality
+            && !reasons.contains(&not_measured.as_str())
+        {
+            reasons.push(not_measured);
+        }
+    }
+    reasons.iter().fold(meanings, |text, reason| text + &format!("not measured: {reason}\n"))
 }
 
 /// Columns of text: how wide they are.
@@ -99,6 +109,11 @@ impl Columns {
     }
 }
 
+/// How long a picture takes.
+pub(super) fn time_per_picture(row: &Row) -> String {
+    spread(&row.seconds_per_picture, row.pictures / row.batch_size)
+}
+
 /// The median, and half the distance between the quartiles as a share of it; of a single batch just its number.
 fn spread(quartiles: &Quartiles, batches: usize) -> String {
     if batches < 2 {
@@ -108,7 +123,7 @@ fn spread(quartiles: &Quartiles, batches: usize) -> String {
     format!("{} ±{:.0}%", time(quartiles.median), 100.0 * half / quartiles.median)
 }
 
-fn quality(verdict: &Verdict) -> String {
+pub(super) fn quality(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Measured { value, standard_error: Some(error) } => {
             format!("{} ±{}", digits(*value), digits(*error))

@@ -2,23 +2,19 @@
 
 use std::fmt::Write;
 
-use anyhow::Context;
 use ddim_checkpoint::{SchedulerClass, SchedulerConfig};
-use ddim_data::ImageSet;
 use ddim_eval::{
     Bound, BoundBits, BoundEstimate, DecoderVariance, EvalError, Mean, Terms, scaled, variational_bound,
 };
-use ddim_sampler::PictureNoise;
 use ddim_schedule::Method;
-use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use super::pictures::{self, PICTURES, Sets};
+use super::pictures::{self, Batch, Sets};
+use crate::Ending;
 use crate::args::{DecoderChoice, EvalArgs};
 use crate::model::Model;
 use crate::plan::{self, ResolvedPlan};
 use crate::signals::Interrupt;
-use crate::{Ending, progress};
 
 /// What came out.
 #[derive(Debug)]
@@ -48,15 +44,25 @@ pub(super) fn measure<'a>(
         DecoderChoice::Small => DecoderVariance::Small,
     };
     let bound = Bound::new(&plan.plan, decoder).map_err(explained)?;
-    let sets = Sets::open(&args.bound.bound, model);
-    let bar = progress::bar(sets.count(args.num.unwrap_or(PICTURES)) as u64, "pictures");
-    let mut run = Run { args, model, bound, bar, interrupt, estimates: Vec::new() };
-    let ending = sets.sets.iter().try_fold(Ending::Done, |ending, (path, set)| match ending {
-        Ending::Done => run.add(set).with_context(|| path.display().to_string()),
-        Ending::Interrupted => Ok(ending),
-    });
-    run.bar.finish_and_clear();
-    Ok(Measured { args, plan, bound: run.bound, estimates: run.estimates, sets, ending: ending? })
+    let sets = Sets::read(&args.bound.bound, args, model);
+    let mut estimates = Vec::new();
+    let ending = sets.in_batches(args, interrupt, |batch| {
+        estimates.push(estimate(args, model, &bound, batch)?);
+        Ok(())
+    })?;
+    Ok(Measured { args, plan, bound, estimates, sets, ending })
+}
+
+fn estimate(args: &EvalArgs, model: &Model, bound: &Bound, batch: &Batch<'_>) -> anyhow::Result<BoundEstimate> {
+    let mut noise = batch.noise(args.seed);
+    let x0 = scaled(&batch.pixels(), batch.shape(), model.inner.device());
+    let labels = batch.labels(model, args.flow.any_class)?;
+    let network = model.inner.network_at_times(x0.dims(), &labels)?;
+    let terms = match args.bound.random_terms {
+        Some(count) => Terms::random(bound, count, &noise, &x0),
+        None => Terms::all(bound, batch.len()),
+    };
+    Ok(variational_bound(network, bound, x0, &terms, &mut noise)?)
 }
 
 /// Whether the model's output has a variance besides its prediction.
@@ -73,48 +79,6 @@ fn explained(error: EvalError) -> anyhow::Error {
         _ => None,
     };
     option.into_iter().fold(anyhow::Error::new(error), anyhow::Error::context)
-}
-
-/// A measurement under way.
-struct Run<'a> {
-    args: &'a EvalArgs,
-    model: &'a Model,
-    bound: Bound,
-    bar: ProgressBar,
-    interrupt: &'a Interrupt,
-    estimates: Vec<BoundEstimate>,
-}
-
-impl Run<'_> {
-    /// Measures the first pictures of a set, batch by batch.
-    fn add(&mut self, set: &ImageSet) -> anyhow::Result<Ending> {
-        let pictures: Vec<usize> = (0..set.len().min(self.args.num.unwrap_or(PICTURES))).collect();
-        for batch in pictures.chunks(self.args.computing.batch_size) {
-            if self.interrupt.requested() {
-                return Ok(Ending::Interrupted);
-            }
-            let estimate = self.batch(set, batch)?;
-            self.estimates.push(estimate);
-            self.bar.inc(batch.len() as u64);
-        }
-        Ok(Ending::Done)
-    }
-
-    fn batch(&self, set: &ImageSet, batch: &[usize]) -> anyhow::Result<BoundEstimate> {
-        let model = &self.model.inner;
-        // Numbered over all sets, so that each picture has random numbers of its own.
-        let done: usize = self.estimates.iter().map(|estimate| estimate.pictures.len()).sum();
-        let mut streams = PictureNoise::new(self.args.seed, (done..done + batch.len()).map(|k| k as u64));
-        let pixels: Vec<&[u8]> = batch.iter().map(|k| set.image(*k)).collect();
-        let x0 = scaled(&pixels, set.shape, model.device());
-        let labels = pictures::labels(self.model, set, batch, self.args.flow.any_class)?;
-        let network = model.network_at_times(x0.dims(), &labels)?;
-        let terms = match self.args.bound.random_terms {
-            Some(count) => Terms::random(&self.bound, count, &streams, &x0),
-            None => Terms::all(&self.bound, batch.len()),
-        };
-        Ok(variational_bound(network, &self.bound, x0, &terms, &mut streams)?)
-    }
 }
 
 impl Measured<'_> {
@@ -162,7 +126,7 @@ impl Measured<'_> {
             "decoder": part(|bits| bits.decoder),
             "terms": terms.collect::<Vec<_>>(),
             "pictures": self.pictures(),
-            "images": self.sets.paths(),
+            "images": self.sets.names(),
             "network_calls": self.calls(),
             "random_terms": self.args.bound.random_terms,
             "decoder_variance": match self.args.bound.decoder {

@@ -43,8 +43,8 @@ enum Side {
 pub(super) fn measure(args: &EvalArgs, device: &Chosen, interrupt: &Interrupt) -> anyhow::Result<Measured> {
     let options = &args.distances;
     let existing = Existing::from_force(options.force);
-    let save = options.save_stats.as_deref().map(|file| Staged::create(file, existing));
-    let save = save.transpose().context("--save-stats")?;
+    let save =
+        options.save_stats.as_deref().map(|file| Staged::create("--save-stats", file, existing)).transpose()?;
     let extractor = extractor(&options.features(), options.resize, device)?;
     let names: Vec<&SetName> = options.set.iter().chain(&options.reference).collect();
     let sources = names.iter().enumerate().map(|(k, name)| Source::open(name, args, device, k as u64));
@@ -72,7 +72,7 @@ pub(super) fn measure(args: &EvalArgs, device: &Chosen, interrupt: &Interrupt) -
         save.finish(&last.saved(&measured.features)?.to_bytes()?)?;
         measured.lines.extend(options.save_stats.iter().map(|file| file.display().to_string()));
     }
-    check_sizes(&sides, &options.features(), &metrics)?;
+    let metrics = fitting(&sides, &options.features(), metrics, options.metrics.is_empty())?;
     measured.figures = Figures::of(&sides, &metrics, &measured.features, args);
     Ok(measured)
 }
@@ -111,14 +111,26 @@ fn check_saved(sources: &[Source], extractor: &dyn Extractor) -> anyhow::Result<
     Ok(())
 }
 
-/// Refuses sets whose pixels cannot be compared.
-fn check_sizes(sides: &[Side], features: &FeatureChoice, metrics: &[Metric]) -> anyhow::Result<()> {
-    let compares_pixels = *features == FeatureChoice::Pixels || metrics.contains(&Metric::Sliced);
+/// The metrics without those of pixels, if these cannot be compared and nobody asked for them.
+///
+/// # Errors
+/// When pixels that cannot be compared have to be.
+fn fitting(
+    sides: &[Side],
+    features: &FeatureChoice,
+    mut metrics: Vec<Metric>,
+    chosen_by_us: bool,
+) -> anyhow::Result<Vec<Metric>> {
     if let [Side::Pictures(first), Side::Pictures(second)] = sides
         && let (Some(one), Some(other)) = (first.size, second.size)
-        && compares_pixels
         && one != other
     {
+        if chosen_by_us {
+            metrics.retain(|metric| *metric != Metric::Sliced);
+        }
+        if *features != FeatureChoice::Pixels && !metrics.contains(&Metric::Sliced) {
+            return Ok(metrics);
+        }
         bail!(
             "{} has pictures of {one}, {} of {other} (height x width x channels): pixels can be compared only between \
              pictures of one size; bring them to one, or choose other --features and --metrics",
@@ -126,7 +138,7 @@ fn check_sizes(sides: &[Side], features: &FeatureChoice, metrics: &[Metric]) -> 
             second.name
         );
     }
-    Ok(())
+    Ok(metrics)
 }
 
 impl Side {

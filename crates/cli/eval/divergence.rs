@@ -5,10 +5,11 @@ use std::ops::ControlFlow;
 
 use anyhow::bail;
 use burn::tensor::Device;
-use ddim_data::{ImageSet, Size};
+use ddim_data::Size;
 use ddim_eval::{ConvNet, Divergence, DivergenceEstimate, Samples, Training, divergence, scaled};
 use serde_json::{Value, json};
 
+use super::pictures::Pictures;
 use crate::args::EvalArgs;
 use crate::signals::Interrupt;
 use crate::{Ending, progress};
@@ -36,16 +37,13 @@ pub(super) fn measure<'a>(
     device: &Device,
     interrupt: &Interrupt,
 ) -> anyhow::Result<Measured<'a>> {
-    let sets = open(args)?;
-    let pictures = sets.each_ref().map(|set| set.len().min(args.num.unwrap_or(PICTURES)));
-    let batches = sets.each_ref().map(|set| {
-        move |indices: &[usize]| {
-            let pixels: Vec<&[u8]> = indices.iter().map(|k| set.image(*k)).collect();
-            scaled(&pixels, set.shape, device)
-        }
+    let sets = read(args)?;
+    let pictures = sets.each_ref().map(Pictures::len);
+    let batches = sets.each_ref().map(|pictures| {
+        move |indices: &[usize]| scaled(&pictures.pixels(indices.iter().copied()), pictures.set.shape, device)
     });
     let samples = [0, 1].map(|k| Samples { len: pictures[k], batch: &batches[k] });
-    let [height, width, channels] = sets[0].shape;
+    let [height, width, channels] = sets[0].set.shape;
     let (network, options) = (ConvNet::new([channels, height, width]), &args.divergence);
     let training = Training { epochs: options.epochs, seed: args.seed, ..Training::default() };
     let bar = progress::bar((Divergence::ALL.len() * options.folds) as u64, "networks");
@@ -69,17 +67,14 @@ pub(super) fn measure<'a>(
 }
 
 /// Both sets, of pictures of one size.
-fn open(args: &EvalArgs) -> anyhow::Result<[ImageSet; 2]> {
+fn read(args: &EvalArgs) -> anyhow::Result<[Pictures; 2]> {
     let [a, b] = &args.divergence.divergence[..] else { bail!("--divergence takes two sets of pictures") };
-    let sets = [ddim_data::open(a)?, ddim_data::open(b)?];
-    if sets[0].shape != sets[1].shape {
+    let sets = [Pictures::read(a, args, PICTURES)?, Pictures::read(b, args, PICTURES)?];
+    let [first, second] = sets.each_ref().map(|pictures| Size(pictures.set.shape));
+    if first != second {
         bail!(
-            "{} has pictures of {}, and {} of {} (height x width x channels): only pictures of one size can be \
-             compared",
-            a.display(),
-            Size(sets[0].shape),
-            b.display(),
-            Size(sets[1].shape)
+            "{a} has pictures of {first}, and {b} of {second} (height x width x channels): only pictures of one size can \
+             be compared"
         );
     }
     Ok(sets)
@@ -115,7 +110,8 @@ impl Measured<'_> {
             });
         }
         report["pictures"] = json!(self.pictures);
-        report["images"] = json!(self.args.divergence.divergence);
+        report["images"] =
+            json!(self.args.divergence.divergence.iter().map(ToString::to_string).collect::<Vec<_>>());
         report["folds"] = json!(self.args.divergence.folds);
         report["epochs"] = json!(self.args.divergence.epochs);
         report["seed"] = json!(self.args.seed);

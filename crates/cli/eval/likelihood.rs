@@ -1,17 +1,13 @@
 //! Bits per dimension of sets of pictures.
 
-use anyhow::Context;
-use ddim_data::ImageSet;
 use ddim_eval::{BitsPerDim, Grid, LogDensity, Trace, dequantised, log_density, velocity_of};
-use ddim_sampler::PictureNoise;
-use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use super::pictures::{self, PICTURES, Sets};
+use super::pictures::{self, Batch, Sets};
+use crate::Ending;
 use crate::args::{EvalArgs, FlowArgs};
 use crate::model::Model;
 use crate::signals::Interrupt;
-use crate::{Ending, progress};
 
 /// What came out.
 #[derive(Debug)]
@@ -34,65 +30,23 @@ const STEPS: usize = 32;
 pub(super) fn measure(args: &EvalArgs, model: &Model, interrupt: &Interrupt) -> anyhow::Result<Measured> {
     let grid = Grid::new(model.inner.schedule(), args.plan.steps.unwrap_or(STEPS))?;
     grid.levels().iter().try_for_each(|level| model.inner.check_time(level.time))?;
-    let sets = Sets::open(&args.likelihood, model);
-    let bar = progress::bar(sets.count(args.num.unwrap_or(PICTURES)) as u64, "pictures");
-    let mut flow = Flow { args, model, grid, bar, interrupt, densities: Vec::new() };
-    let ending = sets.sets.iter().try_fold(Ending::Done, |ending, (path, set)| match ending {
-        Ending::Done => flow.add(set).with_context(|| path.display().to_string()),
-        Ending::Interrupted => Ok(ending),
-    });
-    flow.bar.finish_and_clear();
-    Ok(Measured {
-        densities: flow.densities,
-        flow: args.flow.clone(),
-        steps: args.plan.steps.unwrap_or(STEPS),
-        seed: args.seed,
-        sets,
-        ending: ending?,
-    })
+    let sets = Sets::read(&args.likelihood, args, model);
+    let mut densities = Vec::new();
+    let ending = sets.in_batches(args, interrupt, |batch| {
+        densities.push(density(args, model, &grid, batch)?);
+        Ok(())
+    })?;
+    let steps = args.plan.steps.unwrap_or(STEPS);
+    Ok(Measured { densities, flow: args.flow.clone(), steps, seed: args.seed, sets, ending })
 }
 
-/// A measurement under way.
-struct Flow<'a> {
-    args: &'a EvalArgs,
-    model: &'a Model,
-    grid: Grid,
-    bar: ProgressBar,
-    interrupt: &'a Interrupt,
-    densities: Vec<LogDensity>,
-}
-
-impl Flow<'_> {
-    /// Measures the first pictures of a set, batch by batch.
-    fn add(&mut self, set: &ImageSet) -> anyhow::Result<Ending> {
-        let pictures: Vec<usize> = (0..set.len().min(self.args.num.unwrap_or(PICTURES))).collect();
-        for batch in pictures.chunks(self.args.computing.batch_size) {
-            if self.interrupt.requested() {
-                return Ok(Ending::Interrupted);
-            }
-            let density = self.batch(set, batch)?;
-            self.densities.push(density);
-            self.bar.inc(batch.len() as u64);
-        }
-        Ok(Ending::Done)
-    }
-
-    fn batch(&self, set: &ImageSet, batch: &[usize]) -> anyhow::Result<LogDensity> {
-        let model = &self.model.inner;
-        // Numbered over all sets, so that each picture has random numbers of its own.
-        let done: usize = self.densities.iter().map(|density| density.estimates.len()).sum();
-        let streams = PictureNoise::new(self.args.seed, (done..done + batch.len()).map(|k| k as u64));
-        let pixels: Vec<&[u8]> = batch.iter().map(|k| set.image(*k)).collect();
-        let x0 = dequantised(&pixels, set.shape, &streams, model.device());
-        let labels = pictures::labels(self.model, set, batch, self.args.flow.any_class)?;
-        let network = model.network(x0.dims(), &labels)?;
-        let velocity = velocity_of(model.checkpoint().scheduler.prediction(), network);
-        Ok(log_density(velocity, &self.grid, x0, self.trace(), &streams)?)
-    }
-
-    fn trace(&self) -> Trace {
-        trace(&self.args.flow)
-    }
+fn density(args: &EvalArgs, model: &Model, grid: &Grid, batch: &Batch<'_>) -> anyhow::Result<LogDensity> {
+    let noise = batch.noise(args.seed);
+    let x0 = dequantised(&batch.pixels(), batch.shape(), &noise, model.inner.device());
+    let labels = batch.labels(model, args.flow.any_class)?;
+    let network = model.inner.network(x0.dims(), &labels)?;
+    let velocity = velocity_of(model.inner.checkpoint().scheduler.prediction(), network);
+    Ok(log_density(velocity, grid, x0, trace(&args.flow), &noise)?)
 }
 
 fn trace(flow: &FlowArgs) -> Trace {
@@ -126,7 +80,7 @@ impl Measured {
             "standard_error": bits.and_then(|bits| bits.standard_error),
             "probe_error": bits.and_then(|bits| bits.probe_error),
             "pictures": self.pictures(),
-            "images": self.sets.paths(),
+            "images": self.sets.names(),
             "network_calls": self.calls(),
             "steps": self.steps,
             "trace": trace,

@@ -24,7 +24,7 @@ impl Saved {
     /// A file that cannot be read, and a `mu` without its `sigma`.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Option<Self>> {
         let is_npz = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npz"));
-        if !is_npz || !path.is_file() || read_array(path, "mu")?.is_none() {
+        if !is_npz || path.is_dir() || read_array(path, "mu")?.is_none() {
             return Ok(None);
         }
         Self::of(path.display().to_string(), |array| Ok(read_array(path, array)?))

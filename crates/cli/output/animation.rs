@@ -29,7 +29,7 @@ impl Animation {
     /// When the ending is not one of a moving picture, or the file cannot be written.
     pub(crate) fn create(path: &Path, n_steps: usize, existing: Existing) -> anyhow::Result<Self> {
         let format = format_of(path)?;
-        let staged = Staged::create(path, existing)?;
+        let staged = Staged::create("--animate", path, existing)?;
         Ok(Self { format, path: path.to_owned(), staged, frames: vec![Vec::new(); n_steps.min(MOST_FRAMES)] })
     }
 

@@ -54,7 +54,7 @@ impl Collected {
     /// # Errors
     /// When it exists and is to be kept, or cannot be written.
     pub(crate) fn create(path: &Path, kind: FileKind, existing: Existing) -> anyhow::Result<Self> {
-        let staged = Staged::create(path, existing)?;
+        let staged = Staged::create("--out", path, existing)?;
         Ok(Self { path: path.to_owned(), kind, staged, finals: Vec::new(), states: Vec::new() })
     }
 

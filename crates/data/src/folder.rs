@@ -57,18 +57,25 @@ pub(crate) fn open_file(file: &Path) -> Result<ImageSet, DataError> {
     Ok(ImageSet { pixels, labels: None, shape: [height, width, channels], class_names: Vec::new() })
 }
 
+/// Decides about a picture that cannot be used: an error ends the reading, without one the picture is left out.
+pub(crate) type Broken<'a> = dyn FnMut(DataError) -> Result<(), DataError> + 'a;
+
 /// The pictures of the sub-folders with the names of these as classes, or, where there are no sub-folders, the
 /// pictures of the folder itself without labels.
-pub(crate) fn open(folder: &Path, entries_of_it: &[PathBuf]) -> Result<ImageSet, DataError> {
+pub(crate) fn open(
+    folder: &Path,
+    entries_of_it: &[PathBuf],
+    broken: &mut Broken<'_>,
+) -> Result<ImageSet, DataError> {
     let classes: Vec<&PathBuf> = entries_of_it.iter().filter(|path| path.is_dir()).collect();
     let mut pictures = Pictures::default();
     if classes.is_empty() {
-        pictures.append(entries_of_it)?;
+        pictures.append(entries_of_it, broken)?;
         return pictures.into_set(folder, None, Vec::new());
     }
     let (mut labels, mut class_names) = (Vec::new(), Vec::new());
     for (label, class) in classes.iter().enumerate() {
-        let count = pictures.append(&entries(class)?)?;
+        let count = pictures.append(&entries(class)?, broken)?;
         if count == 0 {
             let problem = "holds no picture; each sub-folder of an image set is a class and holds its pictures";
             return Err(DataError::malformed(class, problem));
@@ -87,29 +94,36 @@ struct Pictures {
 }
 
 impl Pictures {
-    /// Adds those of the files that are pictures, and counts them.
-    fn append(&mut self, files: &[PathBuf]) -> Result<usize, DataError> {
+    /// Adds those of the files that are pictures, but for broken ones that are left out, and counts them.
+    fn append(&mut self, files: &[PathBuf], broken: &mut Broken<'_>) -> Result<usize, DataError> {
         let mut count = 0;
         for file in files.iter().filter(|file| is_of_set(file)) {
-            let Picture { width, height, channels, pixels } = Picture::read(file)?;
-            let shape = [height, width, channels];
-            match &self.first {
-                None => self.first = Some((file.clone(), shape)),
-                Some((_, expected)) if *expected == shape => {}
-                Some((first, expected)) => {
-                    return Err(DataError::SizesDiffer {
-                        path: file.clone(),
-                        found: Size(shape),
-                        first: first.clone(),
-                        expected: Size(*expected),
-                    });
+            match self.read(file) {
+                Ok(pixels) => {
+                    checked_bytes(file, &[self.pixels.len() + pixels.len()])?;
+                    self.pixels.extend(pixels);
+                    count += 1;
                 }
+                Err(error) => broken(error)?,
             }
-            checked_bytes(file, &[self.pixels.len() + pixels.len()])?;
-            self.pixels.extend(pixels);
-            count += 1;
         }
         Ok(count)
+    }
+
+    /// The pixels of a picture of the same size as those before it.
+    fn read(&mut self, file: &Path) -> Result<Vec<u8>, DataError> {
+        let Picture { width, height, channels, pixels } = Picture::read(file)?;
+        let shape = [height, width, channels];
+        let (first, expected) = self.first.get_or_insert_with(|| (file.to_owned(), shape));
+        if *expected == shape {
+            return Ok(pixels);
+        }
+        Err(DataError::SizesDiffer {
+            path: file.to_owned(),
+            found: Size(shape),
+            first: first.clone(),
+            expected: Size(*expected),
+        })
     }
 
     fn into_set(

@@ -1,5 +1,6 @@
 //! Pictures in memory, and finding out what a path holds.
 
+use crate::folder::Broken;
 use crate::{DataError, Size, cifar10, folder, idx, names, npz};
 use std::path::Path;
 
@@ -100,9 +101,36 @@ pub enum Alpha {
 /// What cannot be read or is not understood, with the file and what was expected of it; a set larger than
 /// [`MAX_BYTES`]; an empty one. A file that lies about its size does not make this allocate what it says.
 pub fn open(path: &Path) -> Result<ImageSet, DataError> {
+    open_with(path, Err)
+}
+
+/// As [`open`], but a picture file of a folder that cannot be read, or whose size is not that of those before it, is given
+/// to `broken`: if that returns no error, the picture is left out.
+///
+/// ```
+/// # let folder = std::env::temp_dir().join("ddim-open-with");
+/// # std::fs::create_dir_all(&folder)?;
+/// # let picture = ddim_data::Picture { width: 1, height: 1, channels: 1, pixels: vec![7] };
+/// # std::fs::write(folder.join("1.png"), ddim_data::encode_png(&picture, "{}")?)?;
+/// # std::fs::write(folder.join("2.png"), "cut off")?;
+/// let mut left_out = 0;
+/// let set = ddim_data::open_with(&folder, |_| {
+///     left_out += 1;
+///     Ok(())
+/// })?;
+/// assert_eq!((set.len(), left_out), (1, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// As [`open`], and what `broken` returns.
+pub fn open_with(
+    path: &Path,
+    mut broken: impl FnMut(DataError) -> Result<(), DataError>,
+) -> Result<ImageSet, DataError> {
     let metadata = std::fs::metadata(path).map_err(DataError::read(path))?;
     let mut set = if metadata.is_dir() {
-        open_folder(path)?
+        open_folder(path, &mut broken)?
     } else {
         match path.extension().and_then(|extension| extension.to_str()) {
             Some("bin") => cifar10::open(path)?,
@@ -152,14 +180,14 @@ pub(crate) fn checked_shape(path: &Path, dims: &[usize]) -> Result<[usize; 3], D
     }
 }
 
-fn open_folder(path: &Path) -> Result<ImageSet, DataError> {
+fn open_folder(path: &Path, broken: &mut Broken<'_>) -> Result<ImageSet, DataError> {
     let files = folder::entries(path)?;
     if files.iter().any(|file| cifar10::is_batch(file)) {
         return cifar10::open_folder(path, &files);
     }
     let images: Vec<_> = files.iter().filter(|file| idx::is_images(file)).collect();
     match images.as_slice() {
-        [] => folder::open(path, &files),
+        [] => folder::open(path, &files, broken),
         [one] => idx::open(one),
         [first, second, ..] => Err(DataError::malformed(
             path,

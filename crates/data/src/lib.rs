@@ -27,7 +27,7 @@ pub use self::arrays::{Array, Values, decode_array, encode_arrays, read_array};
 pub use self::error::{DataError, Size};
 pub use self::folder::{is_picture_file, picture_files};
 pub use self::grid::grid;
-pub use self::image_set::{Alpha, ImageSet, MAX_BYTES, open};
+pub use self::image_set::{Alpha, ImageSet, MAX_BYTES, open, open_with};
 pub use self::npz::encode_npz;
 pub use self::picture::Picture;
 pub use self::png::encode_png;

@@ -6,7 +6,8 @@ use std::ops::ControlFlow;
 use burn::tensor::Tensor;
 use burn::tensor::activation::{log_sigmoid, relu};
 
-use crate::discriminator::training::{Part, margins, shuffled};
+use crate::discriminator::training::{Part, margins};
+use crate::pick::pick;
 use crate::{Discriminator, EvalError, Mean, Samples, Training};
 
 /// A divergence of two distributions `p` and `q`, and the loss whose least risk it is (Nguyen, Wainwright, Jordan
@@ -125,7 +126,7 @@ pub fn divergence(
         return Err(EvalError::Folds { folds, most: fewest / 2 });
     }
     // Runs of training have the numbers of their folds; the deal comes after them.
-    let order = [0, 1].map(|k| shuffled((0..sets[k].len).collect(), training.seed, folds as u64, k as u32));
+    let order = [0, 1].map(|k| pick(training.seed, folds as u64, k as u32, sets[k].len, sets[k].len));
     let mut found = [Vec::new(), Vec::new()];
     for fold in 0..folds {
         let part = |held_out: bool| {

@@ -57,7 +57,7 @@ pub fn kernel_distance(
     }
     let of_subset = |k: usize| {
         let stream = 2 + 2 * k as u32;
-        let chosen = |set: &Features, stream| set.at(&pick(seed, stream, set.len(), subset));
+        let chosen = |set: &Features, stream| set.at(&pick(seed, 0, stream, set.len(), subset));
         squared_discrepancy(&chosen(first, stream), &chosen(second, stream + 1))
     };
     let distances: Vec<f64> = (0..subsets).map(of_subset).collect();
@@ -72,7 +72,7 @@ pub fn kernel_distance(
 /// The standard error of the mean of the distances between blocks.
 fn error_of_blocks(first: &Features, second: &Features, seed: u64) -> f64 {
     // In random order: a set may be sorted by class.
-    let orders = [(first, 0), (second, 1)].map(|(set, stream)| pick(seed, stream, set.len(), set.len()));
+    let orders = [(first, 0), (second, 1)].map(|(set, stream)| pick(seed, 0, stream, set.len(), set.len()));
     let block = |set: &Features, order: &[usize], k: usize| {
         set.at(&order[k * order.len() / BLOCKS..(k + 1) * order.len() / BLOCKS])
     };

@@ -2,15 +2,16 @@
 
 use ddim_sampler::fill_uniforms;
 
-/// The first `count` places of a random order of `0..n`, that of this seed and stream.
+/// The first `count` places of a random order of `0..n`, that of this seed, run and stream (Fisher and
+/// Yates; Knuth, Algorithm 3.4.2P).
 ///
 /// # Panics
 ///
 /// When `count` is above `n`.
-pub(crate) fn pick(seed: u64, stream: u32, n: usize, count: usize) -> Vec<usize> {
+pub(crate) fn pick(seed: u64, run: u64, stream: u32, n: usize, count: usize) -> Vec<usize> {
     assert!(count <= n, "{count} of {n}");
     let mut uniforms = vec![0.0; 2 * count];
-    fill_uniforms(seed, 0, stream, &mut uniforms);
+    fill_uniforms(seed, run, stream, &mut uniforms);
     let mut order: Vec<usize> = (0..n).collect();
     for (at, pair) in uniforms.chunks_exact(2).enumerate() {
         // 48 random bits: with 24 some places of a large set would be chosen more often than others.
@@ -28,9 +29,9 @@ mod tests {
 
     #[test]
     fn a_choice_is_part_of_an_order() {
-        let mut all = pick(1, 2, 100, 100);
-        assert_eq!(all[..10], pick(1, 2, 100, 10));
-        assert_ne!(all[..10], pick(1, 3, 100, 10));
+        let mut all = pick(1, 0, 2, 100, 100);
+        assert_eq!(all[..10], pick(1, 0, 2, 100, 10));
+        assert_ne!(all[..10], pick(1, 0, 3, 100, 10));
         all.sort_unstable();
         assert!(all.into_iter().eq(0..100));
     }

@@ -110,7 +110,7 @@ impl<'a> Source<'a> {
     ) -> anyhow::Result<Ending> {
         let bar = progress::bar(self.pictures() as u64, "pictures");
         let name = kept.name.clone();
-        let mut look = Look { kept, extractor, on_corrupt: args.distances.on_corrupt, bar: &bar };
+        let mut look = Look { kept, extractor, on_corrupt: args.on_corrupt, bar: &bar };
         let ending = match self {
             Self::Files(files) => look.at_files(files, args.computing.batch_size, interrupt),
             Self::Set(set, part) => look.at_set(set, part.clone(), args.computing.batch_size, interrupt),

@@ -8,7 +8,7 @@ use ddim_schedule::{Plan, Spacing};
 
 use super::grid::LocalErrors;
 use super::{Distance, MeasuredOn, Measures, TuneOptions, TuneProgress, TuneStage, mean};
-use crate::{Batch, Error, Model, Options};
+use crate::{Batch, Error, ErrorSummary, Model, Options};
 
 /// Pictures by their noise, and what the equation makes of it.
 pub(super) struct Reference {
@@ -179,9 +179,7 @@ pub(super) fn distance(distances: &[f64]) -> Distance {
 }
 
 fn error_of_mean(values: &[f64]) -> f64 {
-    let (n, middle) = (values.len() as f64, mean(values));
-    let variance = values.iter().map(|value| (value - middle).powi(2)).sum::<f64>() / (n - 1.0);
-    (variance / n).sqrt()
+    ErrorSummary::new(values).standard_error.unwrap_or(f64::NAN)
 }
 
 #[cfg(test)]

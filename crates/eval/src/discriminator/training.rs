@@ -3,10 +3,10 @@
 use std::ops::ControlFlow;
 
 use burn::tensor::{Device, Tensor};
-use ddim_sampler::fill_uniforms;
 
 use super::Discriminator;
 use crate::Divergence;
+use crate::pick::pick;
 
 /// Inputs by number, and how a batch of them is made.
 #[derive(Clone, Copy)]
@@ -73,7 +73,13 @@ impl Training {
         let mut best = (risk(&adam.weights), adam.weights.clone(), 0);
         for epoch in 0..self.epochs {
             let stream = OF_EPOCHS + 2 * epoch as u32;
-            let order = [0, 1].map(|k| shuffled(shown[k].indices.clone(), self.seed, run, stream + k as u32));
+            let order = [0, 1].map(|k| {
+                let shown = &shown[k].indices;
+                pick(self.seed, run, stream + k as u32, shown.len(), shown.len())
+                    .iter()
+                    .map(|at| shown[*at])
+                    .collect()
+            });
             let batches = self.batches(&order);
             for (step, [first, second]) in batches.iter().enumerate() {
                 let inputs = [(shown[0].samples.batch)(first), (shown[1].samples.batch)(second)];
@@ -130,16 +136,6 @@ pub(crate) fn margins(
         chunks.flat_map(|scores| scores.iter::<f64>().map(|score| sign * score).collect::<Vec<_>>()).collect()
     };
     [of(&sets[0], 1.0), of(&sets[1], -1.0)]
-}
-
-/// The numbers in an order of their own for each stream (Fisher and Yates; Knuth, Algorithm 3.4.2P).
-pub(crate) fn shuffled(mut indices: Vec<usize>, seed: u64, run: u64, stream: u32) -> Vec<usize> {
-    let mut uniforms = vec![0.0; indices.len()];
-    fill_uniforms(seed, run, stream, &mut uniforms);
-    for (last, u) in (1..indices.len()).rev().zip(uniforms) {
-        indices.swap(last, (f64::from(u) * (last + 1) as f64) as usize);
-    }
-    indices
 }
 
 /// Weights, and what Adam remembers of their gradients.

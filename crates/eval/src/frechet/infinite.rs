@@ -82,7 +82,7 @@ struct Shuffled<'a> {
 
 impl<'a> Shuffled<'a> {
     fn new(set: &'a Features, seed: u64, stream: u32) -> Self {
-        Self { set, order: pick(seed, stream, set.len(), set.len()) }
+        Self { set, order: pick(seed, 0, stream, set.len(), set.len()) }
     }
 
     /// The statistics of part `k` of so many.

@@ -1,0 +1,148 @@
+//! Sets of pictures as they are named on the command line.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use ddim_features::Split;
+
+/// A set of pictures as typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SetName {
+    /// Where they come from.
+    pub(crate) home: SetHome,
+    /// Which of them.
+    pub(crate) part: Part,
+    typed: String,
+}
+
+/// Where pictures come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SetHome {
+    /// A file or a folder.
+    Path(PathBuf),
+    /// What is known of the pictures that the embedded classifier was trained on, or of those set aside.
+    Embedded(Split),
+    /// A model; the one that `--model` names where it has no name.
+    Model(Option<String>),
+}
+
+/// Pictures from `first` on, up to `end`, which is not among them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Part {
+    first: usize,
+    end: Option<usize>,
+}
+
+impl Part {
+    /// Whether it says where it ends.
+    pub(crate) fn has_end(self) -> bool {
+        self.end.is_some()
+    }
+
+    /// The numbers of the pictures in a set of so many, `most` of them at most.
+    ///
+    /// # Errors
+    /// A sentence, when the set ends before.
+    pub(crate) fn of(self, pictures: usize, most: Option<usize>) -> Result<Range<usize>, String> {
+        let end = self.end.unwrap_or(pictures);
+        if self.first >= pictures || end > pictures {
+            return Err(format!("has pictures 0..{pictures}, and {self} was asked for"));
+        }
+        Ok(self.first..end.min(self.first.saturating_add(most.unwrap_or(pictures))))
+    }
+
+    /// The numbers of pictures that a model is asked for.
+    pub(crate) fn drawn(self, usual: usize) -> Range<usize> {
+        self.first..self.end.unwrap_or(self.first + usual)
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}..{}", self.first, self.end.map_or(String::new(), |end| end.to_string()))
+    }
+}
+
+impl fmt::Display for SetName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.typed)
+    }
+}
+
+impl FromStr for SetName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, part) = match text.rsplit_once(':').and_then(|(name, part)| Some((name, part_of(part)?))) {
+            Some((name, part)) => (name, part?),
+            None => (text, Part::default()),
+        };
+        let home = match name.strip_prefix("model:").or((name == "model").then_some("")) {
+            Some("") => SetHome::Model(None),
+            Some(model) => SetHome::Model(Some(model.to_owned())),
+            None if name == "embedded:train" => SetHome::Embedded(Split::Train),
+            None if name == "embedded:held-out" => SetHome::Embedded(Split::HeldOut),
+            None if name.is_empty() => return Err("a set needs a name before its part".to_owned()),
+            None => SetHome::Path(name.into()),
+        };
+        Ok(Self { home, part, typed: text.to_owned() })
+    }
+}
+
+/// `55000..60000`, with either number left out; `None` for a text that is no part but belongs to the name.
+fn part_of(text: &str) -> Option<Result<Part, String>> {
+    let (first, end) = text.split_once("..")?;
+    let number = |text: &str| if text.is_empty() { Some(None) } else { text.parse().ok().map(Some) };
+    let (first, end): (Option<usize>, Option<usize>) = (number(first)?, number(end)?);
+    let part = Part { first: first.unwrap_or(0), end };
+    if part.end.is_some_and(|end| end <= part.first) {
+        return Some(Err(format!("{part} holds no picture: the end is not among them, as in 55000..60000")));
+    }
+    Some(Ok(part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> SetName {
+        text.parse().expect("a set")
+    }
+
+    #[test]
+    fn a_set_is_a_place_and_a_part() {
+        let whole = name("train-images-idx3-ubyte.gz");
+        assert_eq!(
+            (whole.part, whole.home),
+            (Part::default(), SetHome::Path("train-images-idx3-ubyte.gz".into()))
+        );
+        let part = name("c:/data:55000..60000");
+        assert_eq!(part.home, SetHome::Path("c:/data".into()));
+        assert_eq!(part.part, Part { first: 55_000, end: Some(60_000) });
+        assert_eq!(part.to_string(), "c:/data:55000..60000");
+        assert_eq!(name("x:..10").part, Part { first: 0, end: Some(10) });
+        assert_eq!(name("x:7..").part, Part { first: 7, end: None });
+        // No numbers: a part of a path.
+        assert_eq!(name("a:../b").home, SetHome::Path("a:../b".into()));
+        for (typed, model) in [("model:", None), ("model", None), ("model:tiny", Some("tiny"))] {
+            assert_eq!(name(typed).home, SetHome::Model(model.map(str::to_owned)));
+            assert_eq!(name(&format!("{typed}:5..9")).part, Part { first: 5, end: Some(9) });
+        }
+        for refused in ["x:5..5", "x:9..2", ":1..2", ""] {
+            assert!(refused.parse::<SetName>().is_err(), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_part_lies_in_its_set() {
+        let part = name("x:5..9").part;
+        assert_eq!(part.of(9, None), Ok(5..9));
+        assert_eq!(part.of(100, Some(2)), Ok(5..7));
+        assert_eq!(part.of(8, None), Err("has pictures 0..8, and 5..9 was asked for".to_owned()));
+        assert_eq!(Part::default().of(3, Some(8)), Ok(0..3));
+        assert!(name("x:3..").part.of(3, None).is_err());
+        assert_eq!((part.drawn(100), name("x:7..").part.drawn(10)), (5..9, 7..17));
+    }
+}
