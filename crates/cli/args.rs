@@ -3,6 +3,7 @@
 mod bench;
 mod bound;
 mod corrections;
+mod diagnosis;
 mod distances;
 mod divergence;
 mod editing;
@@ -17,6 +18,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 pub(crate) use self::bench::{BenchArgs, Budget, ClockChoice, Counts};
 pub(crate) use self::bound::{BoundArgs, DecoderChoice};
+pub(crate) use self::diagnosis::DoctorArgs;
 pub(crate) use self::distances::{DistanceArgs, FeatureChoice, Metric};
 pub(crate) use self::divergence::DivergenceArgs;
 pub(crate) use self::editing::{EditArgs, InpaintChoice};
@@ -74,6 +76,9 @@ pub(crate) enum Command {
     Inspect(InspectArgs),
     /// Show the devices that can be used here
     Devices(DevicesArgs),
+    /// Check that a device computes what the CPU computes, part by part of the network and in a short run
+    #[command(after_long_help = diagnosis::EXAMPLES)]
+    Doctor(DoctorArgs),
     /// Train a model on a set of images
     #[command(after_long_help = training::EXAMPLES)]
     Train(TrainArgs),

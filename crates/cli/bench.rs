@@ -23,7 +23,6 @@ mod table;
 mod testing;
 mod time_plot;
 mod unfinished;
-mod units;
 
 use std::io::{self, Write};
 

@@ -10,6 +10,7 @@ mod completions;
 mod decode;
 mod device;
 mod devices;
+mod doctor;
 mod drawing;
 mod editing;
 mod encode;
@@ -34,6 +35,7 @@ mod signals;
 mod train;
 mod tune;
 mod tuned;
+mod units;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -78,6 +80,7 @@ fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Schedule(args) => schedule::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Devices(args) => devices::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Bench(args) => bench::run(&args),

@@ -8,8 +8,8 @@ use ddim::timing::{Kind, Shares};
 use super::cells::{Cell, Role};
 use super::folder::Chosen;
 use super::measure::Runner;
-use super::units;
 use crate::args::{BenchArgs, Budget, Counts};
+use crate::units;
 
 /// Seconds to spend when nothing else was asked for.
 pub(super) const USUAL_BUDGET: Budget = Budget(600.0);

@@ -7,8 +7,8 @@ use super::report::Report;
 use super::row::{Compared, Row};
 use super::strip::Strip;
 use super::svg::escaped;
-use super::units::digits;
 use super::{machine, table, time_plot};
+use crate::units::digits;
 
 const STYLE: &str = "\
 :root{color-scheme:light dark}\

@@ -5,7 +5,7 @@ use super::chart::{Curve, Labels, Panel, Place, Point, sheet_width};
 use super::quality::Verdict;
 use super::report::Report;
 use super::svg::{self, Anchor};
-use super::units::digits;
+use crate::units::digits;
 
 /// From this ratio of the largest to the smallest on, a linear axis hides the small ones.
 const WIDE: f64 = 4.0;

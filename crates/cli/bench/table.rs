@@ -3,7 +3,7 @@
 use super::quality::Verdict;
 use super::report::Report;
 use super::row::{Compared, Quartiles, Row, Whole};
-use super::units::{digits, mebibytes, percent, signed_percent, time};
+use crate::units::{digits, mebibytes, percent, signed_percent, time};
 
 /// What stands for a number that is not known.
 pub(super) const NOTHING: &str = "-";

@@ -63,7 +63,7 @@ fn linear(report: &Report, first: f64, last: f64) -> Option<Guide> {
     let reference = report.rows.iter().find(|compared| compared.row.is_reference())?;
     let (seconds, calls) = (reference.row.seconds_per_picture.median, reference.row.calls as f64);
     let ends = [first, last].map(|n| (n, seconds * n / calls));
-    Some(Guide { name: format!("n/{calls} of {}", super::units::time(seconds)), ends })
+    Some(Guide { name: format!("n/{calls} of {}", crate::units::time(seconds)), ends })
 }
 
 /// Round numbers of seconds.

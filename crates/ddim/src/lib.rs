@@ -32,6 +32,7 @@
 mod adaptive;
 mod conditions;
 pub mod device;
+pub mod doctor;
 mod draw;
 mod error;
 mod interpolate;

@@ -1,7 +1,7 @@
 //! Numbers for people: three digits, and the unit that fits.
 
 /// `61.2 ms`, `3.83 s`, `8 min 33 s`, `2 h 13 min`.
-pub(super) fn time(seconds: f64) -> String {
+pub(crate) fn time(seconds: f64) -> String {
     match seconds {
         s if s < 0.9995e-3 => format!("{} µs", digits(s * 1e6)),
         s if s < 0.9995 => format!("{} ms", digits(s * 1e3)),
@@ -12,7 +12,7 @@ pub(super) fn time(seconds: f64) -> String {
 }
 
 /// Three digits: `0.123`, `1.23`, `12.3`, `123`, `1234`.
-pub(super) fn digits(number: f64) -> String {
+pub(crate) fn digits(number: f64) -> String {
     let size = number.abs();
     let places = match size {
         s if s < 0.9995 => 3,
@@ -24,19 +24,19 @@ pub(super) fn digits(number: f64) -> String {
 }
 
 /// A share with its sign: `+0.3%`.
-pub(super) fn signed_percent(share: f64) -> String {
+pub(crate) fn signed_percent(share: f64) -> String {
     // Not "-0.0%".
     let tenths = (share * 1000.0).round() + 0.0;
     format!("{:+.1}%", tenths / 10.0)
 }
 
 /// A share: `0.3%`.
-pub(super) fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     format!("{:.1}%", share * 100.0)
 }
 
 /// `43 MiB`
-pub(super) fn mebibytes(bytes: u64) -> String {
+pub(crate) fn mebibytes(bytes: u64) -> String {
     format!("{:.0} MiB", bytes as f64 / (1024.0 * 1024.0))
 }
 

@@ -1,0 +1,54 @@
+//! Options of `ddim doctor`.
+
+use clap::Args;
+
+use super::sampling::at_least_one;
+use super::{DeviceArgs, ModelArgs};
+
+/// Shown under `ddim doctor --help`.
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  ddim doctor                                  the device that `auto` takes, with the embedded model
+  ddim doctor --device vulkan --model path/to/model
+  ddim doctor --device vulkan --json
+
+Differences are shares of the largest value of what is compared. Rounding leaves some 1e-6, a wrong kernel 0.01 and more.
+With a difference above the tolerance, a value that is not finite, or a run that does not repeat bit for bit, the exit
+code is 1: then compute with --device cpu, and please report what the command prints.";
+
+/// Options of `ddim doctor`.
+#[derive(Args, Debug)]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+
+    /// Pictures computed at once
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = at_least_one)]
+    pub(crate) batch_size: usize,
+
+    /// Steps of the run
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = at_least_one)]
+    pub(crate) steps: usize,
+
+    /// The largest difference that is taken for rounding
+    #[arg(long, value_name = "SHARE", default_value_t = 1e-3, value_parser = share)]
+    pub(crate) tolerance: f64,
+
+    /// Seed of the noise
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    pub(crate) seed: u64,
+
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(share) if (0.0..1.0).contains(&share) => Ok(share),
+        _ => Err("give a share of the largest value, from 0 to below 1, such as 1e-3".to_owned()),
+    }
+}

@@ -1,0 +1,157 @@
+//! `ddim doctor`: whether a device can be trusted.
+
+use std::io::{self, Write};
+
+use anyhow::bail;
+use ddim::doctor::{Difference, ProductCheck, RunCheck};
+use ddim::schedule::{Eta, Method};
+use ddim::{Options, device};
+use serde_json::{Value, json};
+
+use crate::args::DoctorArgs;
+use crate::device::{self as devices, Chosen};
+use crate::model::Model;
+use crate::units::{digits, time};
+use crate::{Ending, progress};
+
+/// Rows and columns of the matrices that are multiplied.
+const PRODUCT: usize = 1024;
+
+/// What was found.
+struct Found<'a> {
+    args: &'a DoctorArgs,
+    device: Chosen,
+    model: String,
+    product: ProductCheck,
+    /// Of the network's parts; none on the CPU, which has nothing to be compared with part by part.
+    parts: Vec<Difference>,
+    network: Difference,
+    run: RunCheck,
+}
+
+/// Compares, and prints how far the device is from the CPU.
+///
+/// # Errors
+/// When the model or the device is refused, or the device is not to be trusted.
+pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<Ending> {
+    let device = devices::choose(args.device.device)?;
+    tracing::info!("device: {}", device.description);
+    let found = examine(args, device)?;
+    let text = if args.json { format!("{:#}\n", found.to_json()) } else { found.to_text() };
+    io::stdout().write_all(text.as_bytes())?;
+    found.verdict()
+}
+
+fn examine(args: &DoctorArgs, device: Chosen) -> anyhow::Result<Found<'_>> {
+    let bar = progress::bar(4, "checks");
+    let model = Model::load(&args.model, &device.device)?;
+    let reference = Model::load(&args.model, &device::cpu())?.inner.uncompiled();
+    let (pictures, seed) = (args.batch_size, args.seed);
+    // With noise in every step: it comes to the device in a way of its own.
+    let options = Options { steps: args.steps, method: Method::Ddim { eta: Eta::DDPM }, ..Options::default() };
+    let plan = model.inner.plan(&options)?;
+    let product = ProductCheck::new(PRODUCT, &device.device);
+    bar.inc(1);
+    let is_cpu = device::is_cpu(&device.device);
+    let parts = if is_cpu { Vec::new() } else { model.inner.compare_parts(&reference, pictures, seed)? };
+    bar.inc(1);
+    let network = model.inner.compare_networks(&reference, pictures, seed)?;
+    bar.inc(1);
+    let run = model.inner.compare_runs(&reference, &plan, pictures, seed)?;
+    bar.finish_and_clear();
+    Ok(Found { args, device, model: model.name, product, parts, network, run })
+}
+
+impl Found<'_> {
+    /// Everything that was compared, in the order in which it is told.
+    fn all(&self) -> impl Iterator<Item = &Difference> {
+        let first = std::iter::once(&self.product.difference).chain(&self.parts);
+        first.chain(std::iter::once(&self.network)).chain(&self.run.steps)
+    }
+
+    /// The first that is off, in the order of the computation: what follows from it is off as well.
+    fn first_off(&self) -> Option<&Difference> {
+        self.all().find(|difference| !difference.is_within(self.args.tolerance))
+    }
+
+    fn to_text(&self) -> String {
+        let (args, ProductCheck { size, first, later, .. }) = (self.args, &self.product);
+        let mut lines = vec![
+            format!("device     {}", self.device.description),
+            format!("model      {}, {} pictures, {} steps with noise", self.model, args.batch_size, args.steps),
+            format!(
+                "products   {size} x {size} x {size}: the first {}, then {} ({} GFLOP/s)",
+                time(first.as_secs_f64()),
+                time(later.as_secs_f64()),
+                digits(self.product.gflops())
+            ),
+            String::new(),
+        ];
+        let width = self.all().map(|difference| difference.name.len()).max().unwrap_or(0);
+        lines.extend(self.all().map(|difference| {
+            let mark = if difference.is_within(args.tolerance) { "" } else { "  <- off" };
+            format!("{:<width$}  {}{mark}", difference.name, shown(difference))
+        }));
+        let repeats = if self.run.repeats { "the same bit for bit" } else { "other bits  <- off" };
+        lines.push(format!("{:<width$}  {repeats}", "a second run"));
+        lines.iter().map(|line| format!("{line}\n")).collect()
+    }
+
+    fn to_json(&self) -> Value {
+        let difference = |found: &Difference| {
+            let largest = found.largest.is_finite().then_some(found.largest);
+            json!({ "name": found.name, "largest": largest, "not_finite": found.not_finite })
+        };
+        let differences = |all: &[Difference]| all.iter().map(difference).collect::<Vec<_>>();
+        let product = &self.product;
+        json!({
+            "device": self.device.name,
+            "model": self.model,
+            "pictures": self.args.batch_size,
+            "tolerance": self.args.tolerance,
+            "product": {
+                "size": product.size,
+                "first_seconds": product.first.as_secs_f64(),
+                "seconds": product.later.as_secs_f64(),
+                "gflops": product.gflops(),
+                "difference": difference(&product.difference),
+            },
+            "parts": differences(&self.parts),
+            "network": difference(&self.network),
+            "steps": differences(&self.run.steps),
+            "repeats": self.run.repeats,
+            "passed": self.first_off().is_none() && self.run.repeats,
+        })
+    }
+
+    /// # Errors
+    /// When the device is not to be trusted, and where that begins.
+    fn verdict(&self) -> anyhow::Result<Ending> {
+        let (name, tolerance) = (&self.device.description, self.args.tolerance);
+        let advice = if self.parts.is_empty() { "please report this" } else { "compute with --device cpu" };
+        match self.first_off() {
+            Some(Difference { name: part, not_finite, .. }) if *not_finite > 0 => {
+                bail!(
+                    "{name} is not to be trusted: {not_finite} values of {part} are not finite; compute with --device cpu"
+                )
+            }
+            Some(off) => bail!(
+                "{name} is not to be trusted: {} is off by {}, and {tolerance:e} is tolerated; {advice}",
+                off.name,
+                shown(off)
+            ),
+            None if !self.run.repeats => {
+                bail!("{name} gives other bits each time: pictures drawn on it cannot be drawn again")
+            }
+            None => Ok(Ending::Done),
+        }
+    }
+}
+
+/// The difference in powers of ten; what is not finite is counted.
+fn shown(difference: &Difference) -> String {
+    match difference.not_finite {
+        0 => format!("{:.1e}", difference.largest),
+        count => format!("{count} values not finite"),
+    }
+}

@@ -1,0 +1,258 @@
+//! Whether a device computes what the CPU computes.
+//!
+//! What lies between this library and a GPU has given wrong numbers without a word before: fused or tuned kernels, drivers,
+//! results that were read before they were there. These functions compute the same on two devices and say how far apart
+//! the results are.
+
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use burn::tensor::{Device, Tensor, TensorData};
+use ddim_sampler::{Guidance, Noise, PictureNoise, fill_uniforms};
+use ddim_schedule::Plan;
+use ddim_unet::Labels;
+
+use crate::{Batch, Error, Model, device};
+
+/// How far something is from what it should be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Difference {
+    /// What was computed: a part of the network by the name of its weights, or a step.
+    pub name: String,
+    /// The largest difference of a value, as a share of the largest value; infinite where one is not finite.
+    pub largest: f64,
+    /// How many values are not finite.
+    pub not_finite: usize,
+}
+
+/// A product of two square matrices, which is what most of a network's time is spent on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProductCheck {
+    /// Rows and columns.
+    pub size: usize,
+    /// From the CPU's product, the worst of all times.
+    pub difference: Difference,
+    /// The first time, in which kernels are compiled and tuned.
+    pub first: Duration,
+    /// The fastest of three later times, the result read back.
+    pub later: Duration,
+}
+
+/// A short run, compared.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunCheck {
+    /// The state after each step.
+    pub steps: Vec<Difference>,
+    /// Whether a second run gave the same bits.
+    pub repeats: bool,
+}
+
+impl Difference {
+    /// Between what was found and what was expected, value by value.
+    ///
+    /// ```
+    /// use ddim::doctor::Difference;
+    /// let found = Difference::between("a part", &[1.0, -2.02], &[1.0, -2.0]);
+    /// assert!((found.largest - 0.01).abs() < 1e-7 && found.is_within(0.02) && !found.is_within(0.001));
+    /// assert!(!Difference::between("a part", &[f32::NAN], &[1.0]).is_within(1.0));
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If there are not equally many values.
+    pub fn between(name: impl Into<String>, found: &[f32], expected: &[f32]) -> Self {
+        assert_eq!(found.len(), expected.len(), "values of the same thing");
+        let not_finite = found.iter().filter(|value| !value.is_finite()).count();
+        let most = |values: &mut dyn Iterator<Item = f64>| values.fold(0.0, f64::max);
+        let difference = most(&mut found.iter().zip(expected).map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs()));
+        let scale = most(&mut expected.iter().map(|value| f64::from(value.abs())));
+        let largest = match (not_finite, difference == 0.0) {
+            (0, true) => 0.0,
+            (0, false) => difference / scale,
+            _ => f64::INFINITY,
+        };
+        Self { name: name.into(), largest, not_finite }
+    }
+
+    /// Whether all is finite, and no value farther off than this share of the largest.
+    pub fn is_within(&self, tolerance: f64) -> bool {
+        self.not_finite == 0 && self.largest <= tolerance
+    }
+}
+
+impl ProductCheck {
+    /// Multiplies two matrices of `size` rows four times on the device and once on the CPU.
+    pub fn new(size: usize, on: &Device) -> Self {
+        let [a, b] = [0, 1].map(|stream| {
+            let mut values = vec![0.0; size * size];
+            fill_uniforms(0, 0, stream, &mut values);
+            Tensor::<2>::from_data(TensorData::new(values, [size, size]), &device::cpu()) - 0.5
+        });
+        let expected = values(a.clone().matmul(b.clone()));
+        let (a, b) = (a.to_device(on), b.to_device(on));
+        let times: Vec<(Duration, Difference)> = (0..4)
+            .map(|_| {
+                let start = Instant::now();
+                let found = values(a.clone().matmul(b.clone()));
+                (start.elapsed(), Difference::between("matrix product", &found, &expected))
+            })
+            .collect();
+        let worst = times.iter().map(|(_, difference)| difference).max_by(|a, b| a.largest.total_cmp(&b.largest));
+        let later = times[1..].iter().map(|(time, _)| *time).min();
+        Self {
+            size,
+            difference: worst.expect("four products").clone(),
+            first: times[0].0,
+            later: later.expect("three products"),
+        }
+    }
+
+    /// Billions of additions and multiplications a second, of the later times.
+    pub fn gflops(&self) -> f64 {
+        2.0 * (self.size as f64).powi(3) / self.later.as_secs_f64() / 1e9
+    }
+}
+
+impl Model {
+    /// Compares each part of the network with that of `reference`, the same model on another device: what comes out of it
+    /// for some pictures of noise at times from the whole schedule, each part fed by those before it on its own
+    /// device. Reading a part keeps it from being fused with the next; [`compare_networks`](Self::compare_networks)
+    /// does without.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSize`] for a model that does not say how large its pictures are.
+    pub fn compare_parts(&self, reference: &Model, pictures: usize, seed: u64) -> Result<Vec<Difference>, Error> {
+        let parts = |model: &Model| -> Result<Vec<(String, Vec<f32>)>, Error> {
+            let (x, times, labels) = model.question(pictures, seed)?;
+            let unet = &model.checkpoint().unet;
+            let conditioning = unet.condition(&times, &of_index(&labels), model.device());
+            let mut parts = Vec::new();
+            unet.forward_traced(x, &conditioning, &mut |name, x| parts.push((name.to_owned(), values(x.clone()))));
+            Ok(parts)
+        };
+        let (found, expected) = (parts(self)?, parts(reference)?);
+        let pairs = found.into_iter().zip(expected);
+        Ok(pairs.map(|((name, found), (_, expected))| Difference::between(name, &found, &expected)).collect())
+    }
+
+    /// Compares the network as it runs when pictures are drawn, fused and compiled, with that of `reference`.
+    ///
+    /// # Errors
+    ///
+    /// As [`compare_parts`](Self::compare_parts).
+    pub fn compare_networks(&self, reference: &Model, pictures: usize, seed: u64) -> Result<Difference, Error> {
+        let output = |model: &Model| -> Result<Vec<f32>, Error> {
+            let (x, times, labels) = model.question(pictures, seed)?;
+            let conditioning = model.checkpoint().unet.condition(&times, &of_index(&labels), model.device());
+            Ok(values(model.predict(x, &conditioning)))
+        };
+        Ok(Difference::between("the whole network", &output(self)?, &output(reference)?))
+    }
+
+    /// Compares a run step by step with that of `reference`, and with itself.
+    ///
+    /// # Errors
+    ///
+    /// As [`draw`](Self::draw).
+    pub fn compare_runs(
+        &self,
+        reference: &Model,
+        plan: &Plan,
+        pictures: usize,
+        seed: u64,
+    ) -> Result<RunCheck, Error> {
+        let (found, expected, again) = (
+            self.states(plan, pictures, seed)?,
+            reference.states(plan, pictures, seed)?,
+            self.states(plan, pictures, seed)?,
+        );
+        let step = |(k, (found, expected)): (usize, (&Vec<f32>, &Vec<f32>))| {
+            Difference::between(format!("step {} of {}", k + 1, plan.steps().len()), found, expected)
+        };
+        let bits = |states: &[Vec<f32>]| states.concat().iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+        Ok(RunCheck {
+            steps: found.iter().zip(&expected).enumerate().map(step).collect(),
+            repeats: bits(&found) == bits(&again),
+        })
+    }
+
+    /// Pictures of noise, times spread over the schedule, and labels.
+    fn question(&self, pictures: usize, seed: u64) -> Result<(Tensor<4>, Vec<f64>, Vec<usize>), Error> {
+        let [c, h, w] = self.shape()?;
+        let x = PictureNoise::new(seed, 0..pictures as u64).initial([pictures, c, h, w], self.device());
+        let each = self.schedule().train_steps() / pictures.max(1);
+        let times = (0..pictures).map(|k| (k * each + each / 2) as f64).collect();
+        Ok((x, times, self.labels_in_turn(pictures)))
+    }
+
+    fn labels_in_turn(&self, pictures: usize) -> Vec<usize> {
+        self.class_labels().into_iter().cycle().take(pictures).collect()
+    }
+
+    /// The state after each step.
+    fn states(&self, plan: &Plan, pictures: usize, seed: u64) -> Result<Vec<Vec<f32>>, Error> {
+        let [c, h, w] = self.shape()?;
+        let mut noise = PictureNoise::new(seed, 0..pictures as u64);
+        let x = noise.initial([pictures, c, h, w], self.device()) * plan.start_scale();
+        let (labels, padded_to) = (self.labels_in_turn(pictures), self.padding(pictures));
+        let batch = Batch { x, labels, guidance: Guidance::OFF, padded_to };
+        let mut states = Vec::new();
+        self.draw(plan, batch, &mut noise, |seen| {
+            states.push(values(seen.x.clone()));
+            ControlFlow::Continue(())
+        })?;
+        Ok(states)
+    }
+}
+
+fn of_index(labels: &[usize]) -> Labels<'_> {
+    if labels.is_empty() { Labels::None } else { Labels::Index(labels) }
+}
+
+fn values<const D: usize>(x: Tensor<D>) -> Vec<f32> {
+    x.into_data().convert::<f32>().iter::<f32>().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Options;
+
+    fn model() -> Model {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/goldens/models/classes_scale_shift");
+        Model::load(folder, &device::cpu()).expect("it is in the repository")
+    }
+
+    #[test]
+    fn the_compiled_network_is_the_plain_one() {
+        let (compiled, plain) = (model(), model().uncompiled());
+        let network = compiled.compare_networks(&plain, 3, 1).expect("it has a size");
+        assert!(network.largest > 0.0 && network.is_within(1e-4), "{network:?}");
+        let plan = plain.plan(&Options { steps: 3, ..Options::default() }).expect("a plan");
+        let run = compiled.compare_runs(&plain, &plan, 2, 1).expect("it has a size");
+        assert!(run.repeats && run.steps.len() == 3, "{run:?}");
+        assert!(run.steps.iter().all(|step| step.is_within(1e-3)), "{run:?}");
+    }
+
+    #[test]
+    fn every_part_has_a_name_and_other_weights_are_seen() {
+        let same = model().compare_parts(&model(), 2, 0).expect("it has a size");
+        assert!(same.iter().all(|part| part.largest == 0.0), "{same:?}");
+        let names: Vec<&str> = same.iter().map(|part| part.name.as_str()).collect();
+        assert!(names.contains(&"time_embedding") && names.contains(&"down_blocks.0.resnets.0"), "{names:?}");
+        let other = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/goldens/models/classes_scale_shift");
+        let mut checkpoint = ddim_checkpoint::load(other.as_ref(), &device::cpu()).expect("it is there");
+        checkpoint.unet = checkpoint.unet.config().init(&device::cpu());
+        let other = Model::from_checkpoint(checkpoint, &device::cpu()).expect("the same shapes");
+        let parts = other.compare_parts(&model(), 2, 0).expect("it has a size");
+        let first = parts.iter().find(|part| part.name == "conv_in").expect("there is one");
+        assert!(!first.is_within(0.1), "{first:?}");
+    }
+
+    #[test]
+    fn a_product_is_timed_and_right() {
+        let check = ProductCheck::new(64, &device::cpu());
+        assert!(check.difference.largest == 0.0 && check.gflops() > 0.0, "{check:?}");
+    }
+}
