@@ -1,49 +1,55 @@
 //! Attention over the pixels of one picture (Vaswani et al. 2017, arXiv:1706.03762, Eq. 1).
 
+use crate::cell::Cell;
 use crate::lanes::{Isa, Lanes, with_isa};
 use crate::product::{Packed, Product, Split, product};
 use crate::tile::{Finish, Left, Rows, Runs, Start};
 
 /// Memory that attention works in, kept from call to call.
 #[derive(Default)]
-pub(crate) struct Room {
-    keys: Packed,
-    values: Packed,
+pub(crate) struct Room<C = f32> {
+    keys: Packed<C>,
+    values: Packed<C>,
     weights: Vec<f32>,
+    /// A left matrix in cells: the queries, then the weights.
+    cells: Vec<C>,
 }
 
 /// softmax(q k^T / sqrt(width)) v for each head of `width` channels: `qkv` is \[pixels, 3 * heads * width\], with all
 /// heads of q first; `out` is \[pixels, heads * width\].
-pub(crate) fn attend(
+pub(crate) fn attend<C: Cell>(
     isa: Isa,
     split: Split,
     qkv: &[f32],
     [heads, width]: [usize; 2],
-    room: &mut Room,
+    room: &mut Room<C>,
     out: &mut [f32],
 ) {
     let inner = heads * width;
     let pixels = out.len() / inner;
     let pitch = 3 * inner;
-    room.weights.resize(pixels * pixels, 0.0);
+    let Room { keys, values, weights, cells } = room;
+    weights.resize(pixels * pixels, 0.0);
     let scale = (width as f32).sqrt().recip();
     for head in 0..heads {
         let at = |part: usize| part * inner + head * width;
-        room.keys.fill(isa, [width, pixels], |place, pixel| qkv[pixel * pitch + at(1) + place]);
-        room.values.fill_rows(isa, [pixels, width], |pixel| &qkv[pixel * pitch + at(2)..]);
-        let queries = plain(&qkv[at(0)..], pitch, width);
+        keys.fill(isa, [width, pixels], |place, pixel| qkv[pixel * pitch + at(1) + place]);
+        values.fill_rows(isa, [pixels, width], |pixel| &qkv[pixel * pitch + at(2)..]);
+        let (queries, apart) = C::rows(isa, &qkv[at(0)..], pixels, pitch, width, cells);
         let scaled = Finish { scale, ..Finish::plain() };
-        let scores = Product { left: queries, right: &room.keys, finish: scaled, rows: pixels };
-        product(isa, split, &scores, &mut room.weights, pixels);
-        softmax(isa, &mut room.weights, pixels);
-        let weights = plain(&room.weights, pixels, pixels);
-        let mixed = Product { left: weights, right: &room.values, finish: Finish::plain(), rows: pixels };
+        let scores =
+            Product { left: plain(queries, apart, keys.places), right: keys, finish: scaled, rows: pixels };
+        product(isa, split, &scores, weights, pixels);
+        softmax(isa, weights, pixels);
+        let (shares, apart) = C::rows(isa, weights, pixels, pixels, pixels, cells);
+        let finish = Finish::plain();
+        let mixed = Product { left: plain(shares, apart, values.places), right: values, finish, rows: pixels };
         product(isa, split, &mixed, &mut out[head * width..], inner);
     }
 }
 
 /// A matrix of rows `pitch` apart.
-fn plain(values: &[f32], pitch: usize, len: usize) -> Left<'_> {
+fn plain<C>(values: &[C], pitch: usize, len: usize) -> Left<'_, C> {
     Left { values, rows: Rows::matrix(pitch), runs: Runs::one(len), step: 1 }
 }
 

@@ -3,8 +3,9 @@
 mod norm;
 mod way;
 
+use crate::kernel::{Kernel, Weights};
 use crate::lanes::Isa;
-use crate::network::{Convolution, Network, Rows};
+use crate::network::{Convolution, Network, Precision, Rows};
 use crate::plan::{Keep, Plan};
 use crate::product::{Packed, Split};
 use crate::run::{Memory, Run};
@@ -26,11 +27,13 @@ const TOGETHER: usize = 2;
 impl Network {
     /// Takes `x`, \[n, c, h, w\], through the network and back, on this thread.
     ///
-    /// `slope` is told the number of the first picture of some, and their results \[k, c, h, w\]; it writes the gradient
-    /// of the loss over them. Modulations have a row for each picture. Gradients are those of the sum over pictures.
+    /// `slope` is told the number of the first picture of some, and their results \[k, c, h, w\]; it writes the
+    /// gradient of the loss over them. Modulations have a row for each picture. Gradients are those of the sum over
+    /// pictures.
     ///
     /// # Panics
-    /// A network that was made for [`Convolution::Winograd`]; values that are not of the shape; modulations of other widths than the tape says, or with another number of rows.
+    /// A network that was made for [`Convolution::Winograd`] or [`Precision::Bf16`]; values that are not of the shape;
+    /// modulations of other widths than the tape says, or with another number of rows.
     pub fn gradients(
         &self,
         x: &[f32],
@@ -38,7 +41,9 @@ impl Network {
         modulations: &[Rows],
         mut slope: impl FnMut(usize, &[f32], &mut [f32]),
     ) -> Gradients {
-        assert_eq!(self.convolution, Convolution::Direct, "the way back needs the weights as they are");
+        let made_for = (self.convolution, self.precision);
+        let as_they_are = (Convolution::Direct, Precision::F32);
+        assert_eq!(made_for, as_they_are, "the way back needs the weights as they are");
         self.check(x, [n, c, h, w], modulations);
         assert!(modulations.iter().all(|rows| rows.rows == n), "a row of each modulation for each picture");
         let back = Back::new(self);
@@ -82,8 +87,11 @@ struct Sums {
 
 impl Back {
     fn new(network: &Network) -> Self {
-        let weights = network.tape.layers.iter().zip(&network.weights).map(|(layer, packed)| match &layer.work {
-            Work::Conv { conv, .. } => turned(network.isa, conv, packed),
+        let kernels = network.tape.layers.iter().zip(&network.kernels);
+        let weights = kernels.map(|(layer, kernel)| match (&layer.work, kernel) {
+            (Work::Conv { conv, .. }, Some(Kernel::Floats(Weights::Direct(packed)))) => {
+                turned(network.isa, conv, packed)
+            }
             _ => Packed::default(),
         });
         Back { weights: weights.collect() }

@@ -12,10 +12,14 @@ pub(crate) use portable::Portable;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86::{Avx2, Avx512};
 
+use crate::cell::Pair;
+
 /// What the processor can do, found out once when the program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(dead_code, reason = "which variants are constructed depends on the architecture")]
 pub enum Isa {
+    /// 16 floats, x86-64 with AVX-512F and products of pairs in bf16.
+    Avx512Bf16,
     /// 16 floats, x86-64 with AVX-512F.
     Avx512,
     /// 8 floats, x86-64 with AVX2 and FMA.
@@ -27,12 +31,13 @@ pub enum Isa {
 }
 
 impl Isa {
-    /// The widest that this processor has.
+    /// The best that this processor has.
     pub fn detect() -> Self {
         #[cfg(target_arch = "x86_64")]
         {
             if is_x86_feature_detected!("avx512f") {
-                return Self::Avx512;
+                let bf16 = is_x86_feature_detected!("avx512bf16");
+                return if bf16 { Self::Avx512Bf16 } else { Self::Avx512 };
             }
             if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
                 return Self::Avx2;
@@ -41,24 +46,25 @@ impl Isa {
         if cfg!(target_arch = "aarch64") { Self::Neon } else { Self::Portable }
     }
 
-    /// Those that this processor has, the widest first: for tests, which run all of them.
+    /// Those that this processor has, the best first: for tests, which run all of them.
     pub fn available() -> Vec<Self> {
-        let mut all = vec![Self::detect()];
-        #[cfg(target_arch = "x86_64")]
-        if all == [Self::Avx512] {
-            all.push(Self::Avx2);
+        let all = [Self::Avx512Bf16, Self::Avx512, Self::Avx2, Self::Portable];
+        match Self::detect() {
+            Self::Neon => vec![Self::Neon, Self::Portable],
+            best => all.into_iter().skip_while(|isa| *isa != best).collect(),
         }
-        if all[0] != Self::Portable {
-            all.push(Self::Portable);
-        }
-        all
+    }
+
+    /// Whether products in bf16 are faster than those in f32: elsewhere they are the same numbers, slowly.
+    pub fn multiplies_bf16(self) -> bool {
+        self == Self::Avx512Bf16
     }
 
     /// The channels of one panel of packed weights.
     pub(crate) fn panel(self) -> usize {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => Avx512::WIDTH * Avx512::ACROSS,
+            Self::Avx512Bf16 | Self::Avx512 => Avx512::<false>::WIDTH * Avx512::<false>::ACROSS,
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => Avx2::WIDTH * Avx2::ACROSS,
             #[cfg(target_arch = "aarch64")]
@@ -73,6 +79,9 @@ impl Isa {
 /// Methods are compiled into functions that have the instructions enabled ([`with_isa!`]), and must not be called from
 /// others: only bodies that `with_isa!` names are generic over it. A network is made only for an [`Isa`] that is there.
 pub(crate) trait Lanes: Copy {
+    /// As many pairs in bf16.
+    type Pairs: Copy;
+
     /// Floats in a vector.
     const WIDTH: usize;
     /// Vectors of output channels side by side in a tile of the matrix product.
@@ -102,6 +111,31 @@ pub(crate) trait Lanes: Copy {
     fn round(self) -> Self;
     /// `self * 2^n` for whole `n` in [-126, 127].
     fn times_two_to(self, n: Self) -> Self;
+
+    /// # Safety
+    /// `WIDTH` pairs can be read from `from`.
+    unsafe fn load_pairs(from: *const Pair) -> Self::Pairs;
+    fn splat_pair(pair: Pair) -> Self::Pairs;
+    /// The first number of each pair.
+    fn firsts(pairs: Self::Pairs) -> Self;
+    /// The second number of each pair.
+    fn seconds(pairs: Self::Pairs) -> Self;
+
+    /// `self` plus the product of the seconds, plus that of the firsts: each rounded, in this order.
+    #[inline(always)]
+    fn add_pair_products(self, a: Self::Pairs, b: Self::Pairs) -> Self {
+        add_products_singly(self, a, b)
+    }
+
+    /// Writes the first `count` pairs of floats that lie side by side, rounded.
+    ///
+    /// # Safety
+    /// `count` pairs can be written to `to`.
+    #[inline(always)]
+    unsafe fn store_pairs(self, to: *mut Pair, count: usize) {
+        // SAFETY: the caller's.
+        unsafe { store_pairs_singly(self, to, count) }
+    }
 
     #[inline(always)]
     fn zero() -> Self {
@@ -166,32 +200,61 @@ pub(crate) trait Lanes: Copy {
     }
 }
 
+/// What [`Lanes::add_pair_products`] does where there is no instruction for it.
+#[inline(always)]
+fn add_products_singly<L: Lanes>(sum: L, a: L::Pairs, b: L::Pairs) -> L {
+    sum.add_product(L::seconds(a), L::seconds(b)).add_product(L::firsts(a), L::firsts(b))
+}
+
+/// What [`Lanes::store_pairs`] does where there is no instruction for it.
+///
+/// # Safety
+/// `count` pairs can be written to `to`.
+#[inline(always)]
+unsafe fn store_pairs_singly<L: Lanes>(x: L, to: *mut Pair, count: usize) {
+    let mut all = [0.0; 16];
+    // SAFETY: no vector has more than 16 floats.
+    unsafe { x.store(all.as_mut_ptr()) };
+    for (k, two) in all.chunks_exact(2).enumerate().take(count.min(L::WIDTH / 2)) {
+        // SAFETY: the caller vouches for `count` pairs.
+        unsafe { to.add(k).write(Pair::new(two[0], two[1])) };
+    }
+}
+
 /// Defines a function that runs `body::<L>` with the vectors of an [`Isa`], compiled for its instructions.
 macro_rules! with_isa {
-    ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) = $body:ident) => {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident $(<$cell:ident: $bound:ident>)? ($($arg:ident: $ty:ty),* $(,)?) = $body:ident) => {
         $(#[$meta])*
         #[allow(clippy::too_many_arguments, reason = "a kernel's operands")]
-        $vis fn $name(isa: crate::lanes::Isa, $($arg: $ty),*) {
+        $vis fn $name $(<$cell: $bound>)? (isa: crate::lanes::Isa, $($arg: $ty),*) {
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512bf16,avx512f,avx2,fma")]
+            fn avx512bf16 $(<$cell: $bound>)? ($($arg: $ty),*) {
+                $body::<crate::lanes::Avx512<true> $(, $cell)?>($($arg),*)
+            }
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx2,fma")]
-            fn avx512($($arg: $ty),*) {
-                $body::<crate::lanes::Avx512>($($arg),*)
+            fn avx512 $(<$cell: $bound>)? ($($arg: $ty),*) {
+                $body::<crate::lanes::Avx512<false> $(, $cell)?>($($arg),*)
             }
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma")]
-            fn avx2($($arg: $ty),*) {
-                $body::<crate::lanes::Avx2>($($arg),*)
+            fn avx2 $(<$cell: $bound>)? ($($arg: $ty),*) {
+                $body::<crate::lanes::Avx2 $(, $cell)?>($($arg),*)
             }
             match isa {
                 // SAFETY: `Network::new` has seen that the instructions are there.
                 #[cfg(target_arch = "x86_64")]
-                crate::lanes::Isa::Avx512 => unsafe { avx512($($arg),*) },
+                crate::lanes::Isa::Avx512Bf16 => unsafe { avx512bf16 $(::<$cell>)? ($($arg),*) },
                 // SAFETY: as above.
                 #[cfg(target_arch = "x86_64")]
-                crate::lanes::Isa::Avx2 => unsafe { avx2($($arg),*) },
+                crate::lanes::Isa::Avx512 => unsafe { avx512 $(::<$cell>)? ($($arg),*) },
+                // SAFETY: as above.
+                #[cfg(target_arch = "x86_64")]
+                crate::lanes::Isa::Avx2 => unsafe { avx2 $(::<$cell>)? ($($arg),*) },
                 #[cfg(target_arch = "aarch64")]
-                crate::lanes::Isa::Neon => $body::<crate::lanes::Neon>($($arg),*),
-                _ => $body::<crate::lanes::Portable>($($arg),*),
+                crate::lanes::Isa::Neon => $body::<crate::lanes::Neon $(, $cell)?>($($arg),*),
+                _ => $body::<crate::lanes::Portable $(, $cell)?>($($arg),*),
             }
         }
     };

@@ -6,14 +6,19 @@
 //! convolution writes, the nonlinearity where a normalisation does. Threads take whole pictures through all layers, so
 //! that these stay in the cache of one core; only where there are fewer pictures than threads do they share layers.
 //!
-//! Each output is summed up in one order, whatever the batch, the chunk and the number of threads: pictures are the same
-//! bit for bit.
+//! Products are of numbers in f32, or in bf16 with sums in f32 ([`Precision`]): with AVX-512's instruction for it
+//! faster by half, and everywhere else the same arithmetic, slowly.
+//!
+//! Each output is summed up in one order, whatever the batch, the chunk and the number of threads: pictures are the
+//! same bit for bit.
 
 #![allow(unsafe_code, reason = "vectors and tiles shared between threads; every block says why it is sound")]
 #![deny(unsafe_op_in_unsafe_fn)]
 
 mod attention;
+mod cell;
 mod gradient;
+mod kernel;
 mod lanes;
 mod layout;
 mod network;
@@ -30,7 +35,7 @@ mod winograd;
 pub use gradient::Gradients;
 pub use lanes::Isa;
 pub use layout::Halo;
-pub use network::{Convolution, Network, Rows};
+pub use network::{Convolution, Network, Precision, Rows};
 pub use norm::Activation;
 pub use profile::Cost;
 pub use spread::Resample;

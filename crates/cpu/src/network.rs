@@ -5,12 +5,13 @@ use std::sync::Mutex;
 
 use rayon::prelude::*;
 
+use crate::kernel::{Kernel, Weights};
 use crate::lanes::Isa;
 use crate::layout::Halo;
 use crate::plan::{Keep, Plan, layouts};
 use crate::product::{Packed, Split};
 use crate::run::{Memory, Run};
-use crate::tape::{Conv, Layer, Parameter, Part, Tape, Work};
+use crate::tape::{Layer, Parameter, Tape, Work};
 use crate::winograd::Transformed;
 
 /// A network on this processor.
@@ -18,14 +19,11 @@ pub struct Network {
     pub(crate) tape: Tape,
     pub(crate) isa: Isa,
     pub(crate) convolution: Convolution,
-    /// Which layers are done by Winograd's algorithm.
-    by_winograd: Vec<bool>,
+    pub(crate) precision: Precision,
     /// Vectors that layers read as they are: biases and the affine parts of normalisations.
     pub(crate) vectors: Vec<Vec<f32>>,
     /// For each layer that is a convolution.
-    pub(crate) weights: Vec<Packed>,
-    /// The same for those that are done by Winograd's algorithm.
-    pub(crate) kernels: Vec<Transformed>,
+    pub(crate) kernels: Vec<Option<Kernel>>,
     rooms: Mutex<Vec<Memory>>,
 }
 
@@ -49,12 +47,28 @@ pub enum Convolution {
     Direct,
 }
 
+/// What the products of a network are made of. All else is f32: sums, what lies between layers, normalisations,
+/// softmax.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// Numbers of 32 bits.
+    #[default]
+    F32,
+    /// Both factors are rounded to bf16, numbers of 16 bits off by 2^-8 of themselves at most, and products are added
+    /// up in f32: a result is off by about 1 %, or half of that with [`Convolution::Direct`] (MATH.md section 34).
+    /// Weights take half the memory.
+    ///
+    /// A processor that has the instruction ([`Isa::multiplies_bf16`]) is faster by half. Every other can do it too,
+    /// one product after the other: as exactly, and more slowly than in f32. For drawing only: there is no way back.
+    Bf16,
+}
+
 /// Pictures that one thread takes through the network together: weights of the deep layers are read once for all.
 const TOGETHER: usize = 8;
 
 impl Network {
-    /// Packs the weights of a tape: `parameter` gives each in turn, some of them more than once. `size`, height and width,
-    /// is that of most pictures: what suits them is chosen; others can be had all the same.
+    /// Packs the weights of a tape: `parameter` gives each in turn, some of them more than once. `size`, height and
+    /// width, is that of most pictures: what suits them is chosen; others can be had all the same.
     ///
     /// # Panics
     /// Parameters of other sizes than the tape says; instructions that the processor has not.
@@ -63,18 +77,13 @@ impl Network {
         parameter: impl Fn(Parameter) -> Cow<'a, [f32]>,
         isa: Isa,
         convolution: Convolution,
+        precision: Precision,
         size: [usize; 2],
     ) -> Self {
         assert!(Isa::available().contains(&isa), "{isa:?}: this processor has {:?}", Isa::available());
-        let weights = vec![Packed::default(); tape.layers.len()];
-        let kernels = vec![Transformed::default(); tape.layers.len()];
-        let rooms = Mutex::default();
-        let by_winograd = match convolution {
-            Convolution::Direct => vec![false; tape.layers.len()],
-            Convolution::Winograd => suited(&tape, size),
-        };
-        let vectors = Vec::new();
-        let mut network = Network { tape, isa, convolution, by_winograd, vectors, weights, kernels, rooms };
+        let kernels = kernels(&tape, convolution, precision, size);
+        let (vectors, rooms) = (Vec::new(), Mutex::default());
+        let mut network = Network { tape, isa, convolution, precision, vectors, kernels, rooms };
         network.load(parameter);
         network
     }
@@ -85,17 +94,12 @@ impl Network {
     /// Parameters of other sizes than the tape says.
     pub fn load<'a>(&mut self, parameter: impl Fn(Parameter) -> Cow<'a, [f32]>) {
         self.vectors = self.tape.layers.iter().map(|layer| vectors(&layer.work, &parameter)).collect();
-        let packed = self.weights.iter_mut().zip(&mut self.kernels).zip(&self.by_winograd);
-        for (((packed, kernel), by_winograd), layer) in packed.zip(&self.tape.layers) {
-            let Work::Conv { conv, .. } = &layer.work else { continue };
+        for (kernel, layer) in self.kernels.iter_mut().zip(&self.tape.layers) {
+            let (Some(kernel), Work::Conv { conv, .. }) = (kernel, &layer.work) else { continue };
             let parts: Vec<Cow<[f32]>> = conv.parts.iter().map(|part| parameter(part.weight)).collect();
-            let weights = Weights::new(conv, &parts);
-            if *by_winograd {
-                kernel.fill(self.isa, [conv.from, conv.to()], |out, input, tap| weights.at(out, input, tap));
-            } else {
-                packed.fill(self.isa, [conv.places(), conv.to()], |place, out| {
-                    weights.at(out, place % conv.from, place / conv.from)
-                });
+            match kernel {
+                Kernel::Floats(weights) => weights.fill(self.isa, conv, &parts),
+                Kernel::Pairs(weights) => weights.fill(self.isa, conv, &parts),
             }
         }
     }
@@ -171,42 +175,24 @@ impl Network {
     }
 }
 
-/// The layers that are worth Winograd's algorithm: those with more pixels than a few. With fewer there is little to
-/// compute, and four times the weights to read.
-fn suited(tape: &Tape, size: [usize; 2]) -> Vec<bool> {
+/// For each convolution weights that are not filled yet: for Winograd's algorithm where there are more pixels than a
+/// few. With fewer there is little to compute, and four times the weights to read.
+fn kernels(tape: &Tape, convolution: Convolution, precision: Precision, size: [usize; 2]) -> Vec<Option<Kernel>> {
     const MANY: usize = 36;
     let layouts = layouts(tape, size);
-    let suits = |layer: &Layer| match &layer.work {
-        Work::Conv { x, conv, .. } => {
-            let bordered = tape.values[x.0].1 == Halo::ONE;
-            conv.is_plain() && bordered && layouts[layer.output.0].pixels() >= MANY
-        }
-        _ => false,
+    let kernel = |layer: &Layer| {
+        let Work::Conv { x, conv, .. } = &layer.work else { return None };
+        let bordered = tape.values[x.0].1 == Halo::ONE;
+        let suited = conv.is_plain() && bordered && layouts[layer.output.0].pixels() >= MANY;
+        let by_winograd = convolution == Convolution::Winograd && suited;
+        Some(match (precision, by_winograd) {
+            (Precision::F32, true) => Kernel::Floats(Weights::Winograd(Transformed::default())),
+            (Precision::F32, false) => Kernel::Floats(Weights::Direct(Packed::default())),
+            (Precision::Bf16, true) => Kernel::Pairs(Weights::Winograd(Transformed::default())),
+            (Precision::Bf16, false) => Kernel::Pairs(Weights::Direct(Packed::default())),
+        })
     };
-    tape.layers.iter().map(suits).collect()
-}
-
-/// The weights of a convolution, of whatever parts.
-struct Weights<'a> {
-    conv: &'a Conv,
-    /// For each output channel its part's weights, the part and the channel in it.
-    columns: Vec<(&'a [f32], &'a Part, usize)>,
-}
-
-impl<'a> Weights<'a> {
-    fn new(conv: &'a Conv, parts: &'a [Cow<'a, [f32]>]) -> Self {
-        let mut columns = Vec::with_capacity(conv.to());
-        for (part, weight) in conv.parts.iter().zip(parts) {
-            assert_eq!(weight.len(), part.to * conv.places(), "weights of a convolution");
-            columns.extend((0..part.to).map(|column| (weight.as_ref(), part, column)));
-        }
-        Weights { conv, columns }
-    }
-
-    fn at(&self, out: usize, input: usize, tap: usize) -> f32 {
-        let (weight, part, column) = self.columns[out];
-        weight[part.at(column, input, tap, self.conv.from, self.conv.kernel * self.conv.kernel)]
-    }
+    tape.layers.iter().map(kernel).collect()
 }
 
 /// The vectors of a layer: bias, padded for whole vectors, or gamma and beta.

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use crate::cell::Cell;
 use crate::lanes::{Isa, with_isa};
 use crate::tile::{Block, Finish, Left, Right, Start, Target, multiply};
 
@@ -15,19 +16,20 @@ pub(crate) enum Split {
 }
 
 /// A right matrix, \[places, columns\], in panels of as many columns as a tile has: what a tile reads lies together.
+/// Where a cell holds several terms, each column has as many of them as fill its places; those behind the last are 0.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Packed {
+pub(crate) struct Packed<C = f32> {
     pub(crate) places: usize,
     pub(crate) columns: usize,
     panel: usize,
-    values: Vec<f32>,
+    values: Vec<C>,
 }
 
 /// A product: `rows` rows of `left` times `right`.
 #[derive(Clone, Copy)]
-pub(crate) struct Product<'a> {
-    pub(crate) left: Left<'a>,
-    pub(crate) right: &'a Packed,
+pub(crate) struct Product<'a, C = f32> {
+    pub(crate) left: Left<'a, C>,
+    pub(crate) right: &'a Packed<C>,
     pub(crate) finish: Finish<'a>,
     pub(crate) rows: usize,
 }
@@ -35,28 +37,24 @@ pub(crate) struct Product<'a> {
 /// Rows of a block, where the left matrix is the larger: some 100 kB of it stay in the cache for all panels.
 const BLOCK: usize = 112;
 
-/// Multiplications with their additions below which threads are not worth waking, which takes some 50 microseconds: a
+/// Products of cells with their additions below which threads are not worth waking, which takes some 50 microseconds: a
 /// seventh of a millisecond of one thread.
 pub(crate) const SMALL: usize = 1 << 23;
 
-impl Packed {
-    /// Packs `value(place, column)`.
-    pub(crate) fn new(
-        isa: Isa,
-        [places, columns]: [usize; 2],
-        value: impl Fn(usize, usize) -> f32 + Sync,
-    ) -> Self {
+impl<C: Cell> Packed<C> {
+    /// Packs `value(term, column)`.
+    pub(crate) fn new(isa: Isa, [terms, columns]: [usize; 2], value: impl Fn(usize, usize) -> f32) -> Self {
         let mut packed = Packed::default();
-        packed.fill(isa, [places, columns], value);
+        packed.fill(isa, [terms, columns], value);
         packed
     }
 
     /// Packs anew, into the same memory if it is large enough.
-    pub(crate) fn fill(&mut self, isa: Isa, [places, columns]: [usize; 2], value: impl Fn(usize, usize) -> f32) {
-        let panel = isa.panel();
+    pub(crate) fn fill(&mut self, isa: Isa, [terms, columns]: [usize; 2], value: impl Fn(usize, usize) -> f32) {
+        let (panel, places) = (isa.panel(), terms.div_ceil(C::TERMS));
         *self = Packed { places, columns, panel, values: std::mem::take(&mut self.values) };
         self.values.clear();
-        self.values.resize(columns.div_ceil(panel) * panel * places, 0.0);
+        self.values.resize(columns.div_ceil(panel) * panel * places, C::default());
         let mut start = 0;
         for first in (0..columns).step_by(panel) {
             let width = self.width(first);
@@ -64,8 +62,14 @@ impl Packed {
             let values = &mut self.values[start..start + width * places];
             // Column by column: where the matrix comes from a transpose, that reads along its rows.
             for column in 0..count {
+                let cell = |place: usize| {
+                    C::of(|k| match place * C::TERMS + k {
+                        term if term < terms => value(term, first + column),
+                        _ => 0.0,
+                    })
+                };
                 for (place, row) in values.chunks_exact_mut(width).enumerate() {
-                    row[column] = value(place, first + column);
+                    row[column] = cell(place);
                 }
             }
             start += width * places;
@@ -73,26 +77,44 @@ impl Packed {
         self.values.truncate(start);
     }
 
-    /// Packs rows that lie together: row `place` is the beginning of `row(place)`.
+    /// Packs rows that lie together: that of `term` is the beginning of `row(term)`.
     pub(crate) fn fill_rows<'a>(
         &mut self,
         isa: Isa,
-        [places, columns]: [usize; 2],
+        [terms, columns]: [usize; 2],
         row: impl Fn(usize) -> &'a [f32],
     ) {
-        let panel = isa.panel();
+        let (panel, places) = (isa.panel(), terms.div_ceil(C::TERMS));
         *self = Packed { places, columns, panel, values: std::mem::take(&mut self.values) };
         self.values.clear();
         for first in (0..columns).step_by(panel) {
             let width = self.width(first);
             let count = width.min(columns - first);
             for place in 0..places {
-                self.values.extend_from_slice(&row(place)[first..first + count]);
-                self.values.resize(self.values.len() + width - count, 0.0);
+                // A row behind the last is never looked at, but has to be something.
+                let rows: [&[f32]; 2] =
+                    std::array::from_fn(|k| &row((place * C::TERMS + k).min(terms - 1))[first..first + count]);
+                let there = terms - place * C::TERMS;
+                let cells = (0..count).map(|column| C::of(|k| if k < there { rows[k][column] } else { 0.0 }));
+                self.values.extend(cells);
+                self.values.resize(self.values.len() + width - count, C::default());
             }
         }
     }
 
+    /// Columns of the panel that begins at `first`, those behind the last column included.
+    fn width(&self, first: usize) -> usize {
+        // 16 is a multiple of every vector, so that no vector of a panel begins inside and ends outside of it.
+        self.panel.min((self.columns - first).next_multiple_of(self.panel.min(16)))
+    }
+
+    fn panel_at(&self, first: usize) -> Right<'_, C> {
+        let width = self.width(first);
+        Right { values: &self.values[first * self.places..][..width * self.places], pitch: width }
+    }
+}
+
+impl Packed {
     /// The matrix, row after row.
     pub(crate) fn plain(&self) -> Vec<f32> {
         let mut plain = vec![0.0; self.places * self.columns];
@@ -105,24 +127,13 @@ impl Packed {
         }
         plain
     }
-
-    /// Columns of the panel that begins at `first`, those behind the last column included.
-    fn width(&self, first: usize) -> usize {
-        // 16 is a multiple of every vector, so that no vector of a panel begins inside and ends outside of it.
-        self.panel.min((self.columns - first).next_multiple_of(self.panel.min(16)))
-    }
-
-    fn panel_at(&self, first: usize) -> Right<'_> {
-        let width = self.width(first);
-        Right { values: &self.values[first * self.places..][..width * self.places], pitch: width }
-    }
 }
 
 /// Computes a product into `out`, whose rows are `pitch` apart.
 ///
 /// # Panics
 /// Matrices that do not hold what the product names; a result with rows shorter than the right matrix.
-pub(crate) fn product(isa: Isa, split: Split, product: &Product, out: &mut [f32], pitch: usize) {
+pub(crate) fn product<C: Cell>(isa: Isa, split: Split, product: &Product<C>, out: &mut [f32], pitch: usize) {
     let Product { left, right, finish, rows } = *product;
     assert_eq!(left.runs.places(), right.places, "places of the left and of the right matrix");
     assert!(pitch >= right.columns, "rows of {} columns, {pitch} apart", right.columns);
@@ -173,7 +184,7 @@ pub(crate) fn product_of_rows(
 }
 
 with_isa! {
-    fn multiply_block(block: Block) = multiply
+    fn multiply_block<C: Cell>(block: Block<C>) = multiply
 }
 
 impl Finish<'_> {

@@ -1,22 +1,30 @@
 //! Some pictures on their way through the layers.
 
-use crate::attention::{Room, attend};
-use crate::network::{Network, Rows};
+use crate::attention::{self, attend};
+use crate::cell::Pair;
+use crate::kernel::{self, Kernel, Pictures};
+use crate::network::{Network, Precision, Rows};
 use crate::norm::{Affine, moments, normalize};
 use crate::plan::Plan;
-use crate::product::{Product, Split, product};
+use crate::product::Split;
 use crate::spread::{channels_first, channels_last, join, spread};
-use crate::tape::{Conv, Layer, Modulation, Norm, Value, Work};
-use crate::tile::{self, Finish, Left, Runs, Start};
-use crate::winograd;
+use crate::tape::{Layer, Modulation, Norm, Value, Work};
+use crate::tile::{Finish, Start};
 
 /// What one thread works in.
 #[derive(Default)]
 pub(crate) struct Memory {
     pub(crate) values: Vec<f32>,
-    room: Room,
-    tiles: winograd::Room,
+    floats: Room<f32>,
+    pairs: Room<Pair>,
     start: Vec<f32>,
+}
+
+/// What the products of one precision need.
+#[derive(Default)]
+struct Room<C> {
+    attention: attention::Room<C>,
+    kernel: kernel::Room<C>,
 }
 
 /// One chunk of pictures on its way.
@@ -45,7 +53,7 @@ impl Run<'_> {
     }
 
     pub(crate) fn layer(&self, k: usize, layer: &Layer, input: &[f32], memory: &mut Memory) {
-        let Memory { values, room, tiles, start } = memory;
+        let Memory { values, floats, pairs, start } = memory;
         let (to, pictures) = (&self.plan.layouts[layer.output.0], self.plan.pictures);
         let (out, rest) = apart(values, self.plan, layer.output);
         let isa = self.network.isa;
@@ -82,21 +90,26 @@ impl Run<'_> {
                 let residual = residual.map(|value| rest.get(value));
                 let starts = self.starts(k, to.channels, *shift, start);
                 let finish = Finish { start: starts, residual, scale: *scale };
-                let kernel = &self.network.kernels[k];
-                if kernel.is_there() {
-                    let (x, out) = ((x, from), (out, to));
-                    winograd::convolve(isa, self.split, x, kernel, finish, pictures, tiles, out);
-                    return;
+                let pictures = (conv, Pictures { count: pictures, x, from, to });
+                match &self.network.kernels[k] {
+                    Some(Kernel::Floats(weights)) => {
+                        weights.convolve(isa, self.split, pictures, finish, &mut floats.kernel, out)
+                    }
+                    Some(Kernel::Pairs(weights)) => {
+                        weights.convolve(isa, self.split, pictures, finish, &mut pairs.kernel, out)
+                    }
+                    None => unreachable!("a convolution has weights"),
                 }
-                let left = left(x, from, conv, to.height, to.width);
-                let work = Product { left, right: &self.network.weights[k], finish, rows: pictures * to.pixels() };
-                product(isa, self.split, &work, out, to.channels);
             }
             Work::Attend { qkv, heads, width } => {
                 let (qkv, from) = of(qkv);
+                let sizes = [*heads, *width];
                 each(out, &mut |n, out| {
-                    let qkv = &qkv[n * from.len()..][..from.len()];
-                    attend(isa, self.split, qkv, [*heads, *width], room, &mut out[..to.len()]);
+                    let (qkv, out) = (&qkv[n * from.len()..][..from.len()], &mut out[..to.len()]);
+                    match self.network.precision {
+                        Precision::F32 => attend(isa, self.split, qkv, sizes, &mut floats.attention, out),
+                        Precision::Bf16 => attend(isa, self.split, qkv, sizes, &mut pairs.attention, out),
+                    }
                 });
             }
         }
@@ -161,28 +174,5 @@ impl<'a> Rest<'a> {
         } else {
             &self.before[range]
         }
-    }
-}
-
-/// A picture as the left matrix of a convolution: a run is a row of the kernel.
-pub(crate) fn left<'a>(
-    x: &'a [f32],
-    from: &crate::layout::Layout,
-    conv: &Conv,
-    height: usize,
-    width: usize,
-) -> Left<'a> {
-    let pitch = from.pitch();
-    Left {
-        values: x,
-        rows: tile::Rows {
-            height,
-            width,
-            picture: from.len(),
-            line: conv.stride * pitch,
-            pixel: conv.stride * from.channels,
-        },
-        runs: Runs { count: conv.kernel, pitch, len: conv.kernel * from.channels },
-        step: 1,
     }
 }

@@ -178,8 +178,8 @@ impl Tape {
     /// `(convolution + bias + shift + residual) * scale`; `x` has the border that the kernel reaches into.
     ///
     /// # Panics
-    /// A value with other channels than the convolution takes; a residual with a border or other channels than it gives; a
-    /// stride other than 1 and 2.
+    /// A value with other channels than the convolution takes; a residual with a border or other channels than it
+    /// gives; a stride other than 1 and 2.
     pub fn conv(
         &mut self,
         x: Value,

@@ -5,13 +5,14 @@
 //! of the picture, one a row of the kernel. What matters is that `DOWN` pixels times `ACROSS` vectors of channels are
 //! added up in registers: each weight that is loaded serves all pixels, each value all channels.
 
+use crate::cell::Cell;
 use crate::lanes::Lanes;
 
-/// A left matrix that lies in memory as runs: the value of row `i` at place `k` of run `r` is at
+/// A left matrix that lies in memory as runs: the cell of row `i` at place `k` of run `r` is at
 /// `row(i) + runs[r] + k * step`.
 #[derive(Clone, Copy)]
-pub(crate) struct Left<'a> {
-    pub(crate) values: &'a [f32],
+pub(crate) struct Left<'a, C = f32> {
+    pub(crate) values: &'a [C],
     pub(crate) rows: Rows,
     /// Where runs begin, behind the start of a row.
     pub(crate) runs: Runs,
@@ -39,8 +40,8 @@ pub(crate) struct Rows {
 
 /// A right matrix: place `k` of all runs, counted through, has its row at `k * pitch`.
 #[derive(Clone, Copy)]
-pub(crate) struct Right<'a> {
-    pub(crate) values: &'a [f32],
+pub(crate) struct Right<'a, C = f32> {
+    pub(crate) values: &'a [C],
     pub(crate) pitch: usize,
 }
 
@@ -82,10 +83,10 @@ unsafe impl Sync for Target {}
 
 /// One block of a product: these rows, and these columns, at most a panel of them.
 #[derive(Clone, Copy)]
-pub(crate) struct Block<'a> {
-    pub(crate) left: Left<'a>,
+pub(crate) struct Block<'a, C = f32> {
+    pub(crate) left: Left<'a, C>,
     /// The panel of the right matrix that holds the columns, its first column first.
-    pub(crate) right: Right<'a>,
+    pub(crate) right: Right<'a, C>,
     pub(crate) finish: Finish<'a>,
     pub(crate) target: Target,
     pub(crate) rows: (usize, usize),
@@ -134,8 +135,8 @@ impl Runs {
     }
 }
 
-impl Block<'_> {
-    /// Panics unless everything that [`tile`] will touch is there, for vectors of `width` floats.
+impl<C: Cell> Block<'_, C> {
+    /// Panics unless everything that [`tile`] will touch is there, for vectors of `width` cells.
     #[inline(always)]
     fn check(&self, width: usize) {
         let Block { left, right, finish, target, rows: (from, to), columns: (first, last) } = *self;
@@ -162,7 +163,7 @@ impl Block<'_> {
 /// # Panics
 /// Matrices that do not hold what the block names.
 #[inline(always)]
-pub(crate) fn multiply<L: Lanes>(block: Block) {
+pub(crate) fn multiply<L: Lanes, C: Cell>(block: Block<C>) {
     block.check(L::WIDTH);
     let (from, to) = block.rows;
     let across = (block.columns.1 - block.columns.0).div_ceil(L::WIDTH);
@@ -174,10 +175,10 @@ pub(crate) fn multiply<L: Lanes>(block: Block) {
         // SAFETY: `check` has seen that all of it is there.
         unsafe {
             match across {
-                1 => rows_of::<L, 1>(&block, start, end - start),
-                2 => rows_of::<L, 2>(&block, start, end - start),
-                3 => rows_of::<L, 3>(&block, start, end - start),
-                4 => rows_of::<L, 4>(&block, start, end - start),
+                1 => rows_of::<L, C, 1>(&block, start, end - start),
+                2 => rows_of::<L, C, 2>(&block, start, end - start),
+                3 => rows_of::<L, C, 3>(&block, start, end - start),
+                4 => rows_of::<L, C, 4>(&block, start, end - start),
                 _ => unreachable!("a panel has at most four vectors"),
             }
         }
@@ -187,7 +188,7 @@ pub(crate) fn multiply<L: Lanes>(block: Block) {
 /// # Safety
 /// As [`tile`].
 #[inline(always)]
-unsafe fn rows_of<L: Lanes, const ACROSS: usize>(block: &Block, row: usize, down: usize) {
+unsafe fn rows_of<L: Lanes, C: Cell, const ACROSS: usize>(block: &Block<C>, row: usize, down: usize) {
     if ACROSS > L::ACROSS {
         unreachable!("a panel has at most {} vectors", L::ACROSS);
     }
@@ -195,7 +196,7 @@ unsafe fn rows_of<L: Lanes, const ACROSS: usize>(block: &Block, row: usize, down
         ($($down:literal)*) => {
             match down {
                 // SAFETY: the caller's.
-                $($down if $down <= L::DOWN => unsafe { tile::<L, $down, ACROSS>(block, row) },)*
+                $($down if $down <= L::DOWN => unsafe { tile::<L, C, $down, ACROSS>(block, row) },)*
                 _ => unreachable!("a tile has 1 to {} rows", L::DOWN),
             }
         };
@@ -208,7 +209,7 @@ unsafe fn rows_of<L: Lanes, const ACROSS: usize>(block: &Block, row: usize, down
 /// # Safety
 /// Everything that `block` names for these rows and columns must be there.
 #[inline(always)]
-unsafe fn tile<L: Lanes, const DOWN: usize, const ACROSS: usize>(block: &Block, row: usize) {
+unsafe fn tile<L: Lanes, C: Cell, const DOWN: usize, const ACROSS: usize>(block: &Block<C>, row: usize) {
     if DOWN > L::DOWN || ACROSS > L::ACROSS {
         return;
     }
@@ -221,18 +222,18 @@ unsafe fn tile<L: Lanes, const DOWN: usize, const ACROSS: usize>(block: &Block, 
         let mut sums = first_sums;
 
         let mut right_at = right.values.as_ptr();
-        let start: [*const f32; DOWN] = std::array::from_fn(|i| left.values.as_ptr().add(left.rows.at(row + i)));
+        let start: [*const C; DOWN] = std::array::from_fn(|i| left.values.as_ptr().add(left.rows.at(row + i)));
         for run in 0..left.runs.count {
-            let rows: [*const f32; DOWN] = std::array::from_fn(|i| start[i].add(run * left.runs.pitch));
+            let rows: [*const C; DOWN] = std::array::from_fn(|i| start[i].add(run * left.runs.pitch));
             let mut at = 0;
             for _ in 0..left.runs.len {
-                let weights: [L; ACROSS] = std::array::from_fn(|v| L::load(right_at.add(v * L::WIDTH)));
+                let weights: [C::Vector<L>; ACROSS] = std::array::from_fn(|v| C::load(right_at.add(v * L::WIDTH)));
                 // Behind the last place it points nowhere, and is not read.
                 right_at = right_at.wrapping_add(right.pitch);
                 for i in 0..DOWN {
-                    let x = L::splat(*rows[i].add(at));
+                    let x = C::splat::<L>(*rows[i].add(at));
                     for v in 0..ACROSS {
-                        sums[i][v] = sums[i][v].add_product(x, weights[v]);
+                        sums[i][v] = C::add_product(sums[i][v], x, weights[v]);
                     }
                 }
                 at += left.step;
@@ -249,8 +250,8 @@ unsafe fn tile<L: Lanes, const DOWN: usize, const ACROSS: usize>(block: &Block, 
 /// # Safety
 /// As [`tile`].
 #[inline(always)]
-unsafe fn begin<L: Lanes, const DOWN: usize, const ACROSS: usize>(
-    block: &Block,
+unsafe fn begin<L: Lanes, C: Cell, const DOWN: usize, const ACROSS: usize>(
+    block: &Block<C>,
     row: usize,
     sums: &mut [[L; ACROSS]; DOWN],
 ) {
@@ -280,8 +281,8 @@ unsafe fn begin<L: Lanes, const DOWN: usize, const ACROSS: usize>(
 /// # Safety
 /// As [`tile`].
 #[inline(always)]
-unsafe fn end<L: Lanes, const DOWN: usize, const ACROSS: usize>(
-    block: &Block,
+unsafe fn end<L: Lanes, C: Cell, const DOWN: usize, const ACROSS: usize>(
+    block: &Block<C>,
     row: usize,
     sums: &[[L; ACROSS]; DOWN],
 ) {

@@ -4,12 +4,15 @@
 //! and a kernel g become B^T d B and G g G^T, their products are added up over channels at each of the 36 places, and
 //! A^T m A leads back: 36 multiplications in place of 144, all of them matrix products.
 //!
-//! The points are 0, +-5/8, +-3/2 and infinity. They decide the rounding: with the usual 0, +-1, +-2 the error is three and
-//! a half times that of adding up directly, with these 1.6 times (root mean square over 64 channels, f32), and their
-//! coefficients are exact in f32 as well.
+//! The points are 0, +-5/8, +-3/2 and infinity. They decide the rounding: with the usual 0, +-1, +-2 the error is
+//! three and a half times that of adding up directly, with these 1.6 times (root mean square over 64 channels, f32),
+//! and their coefficients are exact in f32 as well. In bf16 the transformed tiles are what is rounded, once and where
+//! they are written, and amplified 4.5 times on the way back (MATH.md section 34).
 
 use rayon::prelude::*;
 
+use crate::cell::Cell;
+use crate::kernel::Pictures;
 use crate::lanes::{Isa, Lanes, with_isa};
 use crate::layout::Layout;
 use crate::product::{Packed, Product, SMALL, Split, product};
@@ -29,21 +32,21 @@ const B2: f32 = B * B;
 
 /// A kernel at the 36 places: a matrix \[in, out\] for each.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Transformed {
-    places: Vec<Packed>,
+pub(crate) struct Transformed<C> {
+    places: Vec<Packed<C>>,
 }
 
 /// Memory for transformed tiles.
 #[derive(Default)]
-pub(crate) struct Room {
-    inputs: Vec<f32>,
+pub(crate) struct Room<C> {
+    inputs: Vec<C>,
     products: Vec<f32>,
 }
 
 /// Floats of transformed tiles that are worked on at once: what stays in the cache of one core.
 const AT_ONCE: usize = 100_000;
 
-impl Transformed {
+impl<C: Cell> Transformed<C> {
     /// Transforms `weight(out, in, tap)`.
     pub(crate) fn fill(
         &mut self,
@@ -62,15 +65,10 @@ impl Transformed {
                 }
             }
         });
-        self.places.resize(PLACES, Packed::default());
+        self.places.resize_with(PLACES, Packed::default);
         self.places.par_iter_mut().enumerate().for_each(|(place, packed)| {
             packed.fill_rows(isa, [from, to], |input| &all[(input * PLACES + place) * to..]);
         });
-    }
-
-    /// Whether there is a kernel.
-    pub(crate) fn is_there(&self) -> bool {
-        !self.places.is_empty()
     }
 }
 
@@ -87,54 +85,77 @@ fn kernel_at_points(g: &[[f64; 3]; 3]) -> [[f64; POINTS]; POINTS] {
     std::array::from_fn(|i| std::array::from_fn(|j| dot(&rows[j], lines[i])))
 }
 
-/// The convolution of `pictures` pictures with a border of one, as [`product`] with the left matrix of a 3x3 kernel.
-#[allow(clippy::too_many_arguments, reason = "a layer's operands")]
-pub(crate) fn convolve(
+/// The convolution of pictures with a border of one, as [`product`] with the left matrix of a 3x3 kernel.
+pub(crate) fn convolve<C: Cell>(
     isa: Isa,
     split: Split,
-    (x, from): (&[f32], &Layout),
-    kernel: &Transformed,
+    pictures: Pictures,
+    kernel: &Transformed<C>,
     finish: Finish,
-    pictures: usize,
-    room: &mut Room,
-    (out, to): (&mut [f32], &Layout),
+    room: &mut Room<C>,
+    out: &mut [f32],
 ) {
-    let across = to.width.div_ceil(TILE);
-    let down = to.height.div_ceil(TILE);
-    let tiles = pictures * across * down;
-    let widths = from.channels + to.channels;
-    // Where there are few tiles, reading the weights is the work.
-    let work = PLACES * tiles.max(16) * from.channels * to.channels;
-    let split = if work > SMALL { split } else { Split::Never };
-    let at_once =
-        if split == Split::Threads { tiles } else { (AT_ONCE / (PLACES * widths)).clamp(28, tiles.max(28)) };
-    let (len_in, len_out) = (at_once * from.channels, at_once * to.channels);
-    room.inputs.resize((PLACES * len_in).max(room.inputs.len()), 0.0);
+    let Pictures { x, from, to, .. } = pictures;
+    let tiles = Tiles::of(&pictures);
+    let split = tiles.split(split, from.channels * to.channels);
+    let at_once = tiles.at_once(split, from.channels + to.channels);
+    let cells = from.channels.div_ceil(C::TERMS);
+    let (len_in, len_out) = (at_once * cells, at_once * to.channels);
+    room.inputs.resize((PLACES * len_in).max(room.inputs.len()), C::default());
     room.products.resize((PLACES * len_out).max(room.products.len()), 0.0);
-    let place = |tile: usize| Place {
-        picture: tile / (across * down),
-        y: tile / across % down * TILE,
-        x: tile % across * TILE,
-    };
-    for first in (0..tiles).step_by(at_once) {
-        let count = at_once.min(tiles - first);
+    for first in (0..tiles.count).step_by(at_once) {
+        let count = at_once.min(tiles.count - first);
         let inputs = Spread::new(&mut room.inputs, len_in);
-        each(split, count, |k| input_tile(isa, x, from, place(first + k), inputs, k));
+        each(split, count, |k| input_tile(isa, x, from, tiles.place(first + k), inputs, k));
         let products = Spread::new(&mut room.products, len_out);
         each(split, PLACES, |at| {
-            let left = Left {
-                values: &room.inputs[at * len_in..][..len_in],
-                rows: Rows::matrix(from.channels),
-                runs: Runs::one(from.channels),
-                step: 1,
-            };
+            let values = &room.inputs[at * len_in..][..len_in];
+            let left = Left { values, rows: Rows::matrix(cells), runs: Runs::one(cells), step: 1 };
             let work = Product { left, right: &kernel.places[at], finish: Finish::plain(), rows: count };
             // SAFETY: places are disjoint, and each has one task.
             let out = unsafe { products.place(at) };
             product(isa, Split::Never, &work, out, to.channels);
         });
         let target = Spread::new(out, 0);
-        each(split, count, |k| output_tile(isa, &room.products, len_out, k, place(first + k), finish, to, target));
+        let products = &room.products;
+        each(split, count, |k| output_tile(isa, products, len_out, k, tiles.place(first + k), finish, to, target));
+    }
+}
+
+/// The tiles of some pictures, counted through.
+#[derive(Clone, Copy)]
+struct Tiles {
+    across: usize,
+    down: usize,
+    count: usize,
+}
+
+impl Tiles {
+    fn of(pictures: &Pictures) -> Self {
+        let (across, down) = (pictures.to.width.div_ceil(TILE), pictures.to.height.div_ceil(TILE));
+        Tiles { across, down, count: pictures.count * across * down }
+    }
+
+    /// Whether threads share the work, `products` at each place of a tile.
+    fn split(&self, split: Split, products: usize) -> Split {
+        // Where there are few tiles, reading the weights is the work.
+        if PLACES * self.count.max(16) * products > SMALL { split } else { Split::Never }
+    }
+
+    /// How many are worked on at once, with `widths` channels before and after.
+    fn at_once(&self, split: Split, widths: usize) -> usize {
+        match split {
+            Split::Threads => self.count,
+            Split::Never => (AT_ONCE / (PLACES * widths)).clamp(28, self.count.max(28)),
+        }
+    }
+
+    fn place(&self, tile: usize) -> Place {
+        Place {
+            picture: tile / (self.across * self.down),
+            y: tile / self.across % self.down * TILE,
+            x: tile % self.across * TILE,
+        }
     }
 }
 
@@ -156,20 +177,20 @@ struct Place {
 
 /// Memory that tasks write to at places of their own.
 #[derive(Clone, Copy)]
-struct Spread {
-    values: *mut f32,
+struct Spread<C> {
+    values: *mut C,
     len: usize,
     /// From one place to the next.
     pitch: usize,
 }
 
 // SAFETY: each task writes to tiles or places of its own.
-unsafe impl Send for Spread {}
+unsafe impl<C: Send> Send for Spread<C> {}
 // SAFETY: as above.
-unsafe impl Sync for Spread {}
+unsafe impl<C: Send> Sync for Spread<C> {}
 
-impl Spread {
-    fn new(values: &mut [f32], pitch: usize) -> Self {
+impl<C> Spread<C> {
+    fn new(values: &mut [C], pitch: usize) -> Self {
         Spread { values: values.as_mut_ptr(), len: values.len(), pitch }
     }
 
@@ -177,7 +198,7 @@ impl Spread {
     ///
     /// # Safety
     /// No other task may write to it, and the memory outlives the task.
-    unsafe fn place<'a>(self, at: usize) -> &'a mut [f32] {
+    unsafe fn place<'a>(self, at: usize) -> &'a mut [C] {
         assert!((at + 1) * self.pitch <= self.len);
         // SAFETY: it is inside, and the caller vouches that it is nobody else's.
         unsafe { std::slice::from_raw_parts_mut(self.values.add(at * self.pitch), self.pitch) }
@@ -186,17 +207,18 @@ impl Spread {
 
 with_isa! {
     /// B^T d B of one tile, at its place in each of the 36 matrices.
-    fn input_tile(x: &[f32], from: &Layout, at: Place, to: Spread, tile: usize) = input_tile_body
+    fn input_tile<C: Cell>(x: &[f32], from: &Layout, at: Place, to: Spread<C>, tile: usize) = input_tile_body
 }
 
 #[inline(always)]
-fn input_tile_body<L: Lanes>(x: &[f32], from: &Layout, at: Place, to: Spread, tile: usize) {
+fn input_tile_body<L: Lanes, C: Cell>(x: &[f32], from: &Layout, at: Place, to: Spread<C>, tile: usize) {
     let channels = from.channels;
+    let cells = channels.div_ceil(C::TERMS);
     let (lines, columns) = (from.height + 2, from.width + 2);
     let start = at.picture * from.len() + at.y * from.pitch() + at.x * channels;
     let (rows, width) = (POINTS.min(lines - at.y), POINTS.min(columns - at.x));
     assert!(start + (rows - 1) * from.pitch() + width * channels <= x.len(), "a tile ends behind the picture");
-    assert!((PLACES - 1) * to.pitch + (tile + 1) * channels <= to.len, "a tile ends behind its memory");
+    assert!((PLACES - 1) * to.pitch + (tile + 1) * cells <= to.len, "a tile ends behind its memory");
     for first in (0..channels).step_by(L::WIDTH) {
         let count = (channels - first).min(L::WIDTH);
         let mut lines = [[L::zero(); POINTS]; POINTS];
@@ -217,8 +239,9 @@ fn input_tile_body<L: Lanes>(x: &[f32], from: &Layout, at: Place, to: Spread, ti
             for (row, line) in lines.into_iter().enumerate() {
                 for (column, value) in at_points(line).into_iter().enumerate() {
                     let place = row * POINTS + column;
-                    let out = to.values.add(place * to.pitch + tile * channels + first);
-                    if count == L::WIDTH { value.store(out) } else { value.store_some(out, count) }
+                    // Vectors have as many floats as go into whole cells.
+                    let out = to.values.add(place * to.pitch + tile * cells + first / C::TERMS);
+                    C::store(value, out, count);
                 }
             }
         }
@@ -266,7 +289,7 @@ with_isa! {
         at: Place,
         finish: Finish,
         to: &Layout,
-        out: Spread,
+        out: Spread<f32>,
     ) = output_tile_body
 }
 
@@ -279,7 +302,7 @@ fn output_tile_body<L: Lanes>(
     at: Place,
     finish: Finish,
     to: &Layout,
-    out: Spread,
+    out: Spread<f32>,
 ) {
     let channels = to.channels;
     let (rows, columns) = (TILE.min(to.height - at.y), TILE.min(to.width - at.x));

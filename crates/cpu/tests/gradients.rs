@@ -4,50 +4,8 @@ mod common;
 
 use std::borrow::Cow;
 
-use common::numbers;
-use ddim_cpu::{
-    Activation, Conv, Convolution, Halo, Isa, Modulation, Network, Norm, Order, Parameter, Part, Resample, Rows,
-    Tape, Value,
-};
-
-/// A tape with the sizes of its parameters and the widths of its modulations.
-#[derive(Default)]
-struct Case {
-    tape: Tape,
-    sizes: Vec<usize>,
-    widths: Vec<usize>,
-}
-
-impl Case {
-    fn parameter(&mut self, size: usize) -> Parameter {
-        self.sizes.push(size);
-        Parameter(self.sizes.len() - 1)
-    }
-
-    fn modulation(&mut self, width: usize) -> Modulation {
-        self.widths.push(width);
-        Modulation(self.widths.len() - 1)
-    }
-
-    fn conv(&mut self, x: Value, to: usize, kernel: usize, stride: usize) -> Conv {
-        let from = self.tape.channels(x);
-        let weight = self.parameter(to * from * kernel * kernel);
-        let bias = Some(self.parameter(to));
-        Conv { kernel, stride, from, parts: vec![Part { to, weight, order: Order::OutIn, bias }] }
-    }
-
-    fn norm(&mut self, x: Value, groups: usize, activation: Activation, modulated: bool, halo: Halo) -> Value {
-        let channels = self.tape.channels(x);
-        let modulation = modulated.then(|| self.modulation(2 * channels));
-        let (gamma, beta) = (self.parameter(channels), self.parameter(channels));
-        self.tape.norm(x, Norm { groups, eps: 1e-5, gamma, beta, modulation, activation }, halo)
-    }
-
-    fn plain(&mut self, x: Value, to: usize, kernel: usize, stride: usize, scale: f32) -> Value {
-        let conv = self.conv(x, to, kernel, stride);
-        self.tape.conv(x, conv, None, None, scale)
-    }
-}
+use common::{Case, numbers};
+use ddim_cpu::{Activation, Conv, Convolution, Halo, Isa, Network, Order, Part, Precision, Resample, Rows};
 
 /// Every kind of layer once, with skips.
 fn everything() -> Case {
@@ -97,7 +55,14 @@ fn gradients_are_slopes() {
     let weights = numbers(3 * 17 * 8 * 4, 2);
     for isa in Isa::available() {
         let of = |parameters: &[Vec<f32>]| {
-            Network::new(case.tape.clone(), |k| Cow::from(&parameters[k.0]), isa, Convolution::Direct, [8, 4])
+            Network::new(
+                case.tape.clone(),
+                |k| Cow::from(&parameters[k.0]),
+                isa,
+                Convolution::Direct,
+                Precision::F32,
+                [8, 4],
+            )
         };
         let network = of(&parameters);
         let rows: Vec<Rows> = modulations.iter().map(|values| Rows { values, rows: 3 }).collect();

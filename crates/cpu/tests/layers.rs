@@ -6,8 +6,8 @@ use std::borrow::Cow;
 
 use common::numbers;
 use ddim_cpu::{
-    Activation, Conv, Convolution, Halo, Isa, Modulation, Network, Norm, Order, Parameter, Part, Resample, Rows,
-    Tape,
+    Activation, Conv, Convolution, Halo, Isa, Modulation, Network, Norm, Order, Parameter, Part, Precision,
+    Resample, Rows, Tape,
 };
 
 fn farthest(a: &[f32], b: &[f64]) -> f64 {
@@ -81,8 +81,14 @@ fn convolutions_on_odd_sizes() {
             let part = Part { to: case.to, weight: Parameter(0), order: Order::OutIn, bias: Some(Parameter(1)) };
             let conv = Conv { kernel, stride: case.stride, from: case.from, parts: vec![part] };
             tape.conv(spread, conv, Some(Modulation(0)), None, 0.5);
-            let network =
-                Network::new(tape, |k| Cow::from([&weight, &bias][k.0]), isa, Convolution::Winograd, case.size);
+            let network = Network::new(
+                tape,
+                |k| Cow::from([&weight, &bias][k.0]),
+                isa,
+                Convolution::Winograd,
+                Precision::F32,
+                case.size,
+            );
             let shape = [case.n, case.from, case.size[0], case.size[1]];
             let out = network.forward(&x, shape, &[Rows { values: &shift, rows: case.n }]);
             let expected = convolved(case, &x, &weight, &bias, &shift);
@@ -115,8 +121,14 @@ fn normalisation() {
                 activation: Activation::Silu,
             };
             tape.norm(input, norm, Halo::NONE);
-            let network =
-                Network::new(tape, |k| Cow::from([&gamma, &beta][k.0]), isa, Convolution::Direct, [8, 4]);
+            let network = Network::new(
+                tape,
+                |k| Cow::from([&gamma, &beta][k.0]),
+                isa,
+                Convolution::Direct,
+                Precision::F32,
+                [8, 4],
+            );
             let out = network.forward(&x, [n, channels, h, w], &[Rows { values: &modulation, rows: n }]);
 
             let (each, mut expected) = (channels / groups, Vec::new());

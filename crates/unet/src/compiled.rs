@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use burn::module::ParamId;
 use burn::tensor::{Tensor, TensorData};
-use ddim_cpu::{Activation as After, Convolution, Isa, Network, Parameter, Rows};
+use ddim_cpu::{Activation as After, Convolution, Isa, Network, Parameter, Precision, Rows};
 
 use self::writer::Writer;
 use crate::conditioning::{Conditioning, Modulation, OutputScale};
@@ -56,7 +56,7 @@ impl UNet2D {
         let weights = &writer.weights;
         let size = config.sample_size.map_or([USUAL_SIZE; 2], SampleSize::height_width);
         let weight = |k: Parameter| Cow::Owned(weights[k.0]());
-        let network = Network::new(writer.tape, weight, Isa::detect(), convolution, size);
+        let network = Network::new(writer.tape, weight, Isa::detect(), convolution, Precision::F32, size);
         Some(CompiledUNet { network, config: config.clone(), ids: writer.ids })
     }
 }

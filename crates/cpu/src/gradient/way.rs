@@ -3,12 +3,12 @@
 use super::norm::{activation_slope, coefficients, mix, share, standardising};
 use super::{Back, Sums};
 use crate::attention::{self, Room};
+use crate::kernel::left;
 use crate::layout::{Halo, Layout};
-
 use crate::norm;
 use crate::plan::Plan;
 use crate::product::{Packed, Product, Split, product, product_of_rows};
-use crate::run::{Memory, Run, left};
+use crate::run::{Memory, Run};
 use crate::spread::{self, Resample, channels_last};
 use crate::tape::{Conv, Layer, Modulation, Norm, Value, Work};
 use crate::tile::{self, Finish, Left, Runs, Start};
@@ -201,7 +201,7 @@ impl Way<'_> {
         let back = Conv { stride: 1, from: wide.channels, ..conv.clone() };
         let start = if written { Start::Result } else { Start::Zero };
         let work = Product {
-            left: left(values, &wide, &back, to.height, to.width),
+            left: left(values, &wide, &back, [to.height, to.width]),
             right: &self.back.weights[k],
             finish: Finish { start, ..Finish::plain() },
             rows: pictures * to.pixels(),

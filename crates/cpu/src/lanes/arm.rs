@@ -1,6 +1,7 @@
 //! The vectors of 64-bit ARM.
 
 use super::Lanes;
+use crate::cell::Pair;
 use std::arch::aarch64::*;
 
 #[derive(Clone, Copy)]
@@ -18,6 +19,8 @@ macro_rules! instructions {
 }
 
 impl Lanes for Neon {
+    type Pairs = uint32x4_t;
+
     const WIDTH: usize = 4;
     const ACROSS: usize = 4;
     const DOWN: usize = 6;
@@ -55,5 +58,25 @@ impl Lanes for Neon {
             let exponent = vaddq_s32(vcvtq_s32_f32(n.0), vdupq_n_s32(127));
             Self(vmulq_f32(self.0, vreinterpretq_f32_s32(vshlq_n_s32::<23>(exponent))))
         }
+    }
+    #[inline(always)]
+    unsafe fn load_pairs(from: *const Pair) -> uint32x4_t {
+        // SAFETY: the caller's.
+        unsafe { vld1q_u32(from.cast()) }
+    }
+    #[inline(always)]
+    fn splat_pair(pair: Pair) -> uint32x4_t {
+        // SAFETY: as in `splat`.
+        unsafe { vdupq_n_u32(pair.0) }
+    }
+    #[inline(always)]
+    fn firsts(pairs: uint32x4_t) -> Self {
+        // SAFETY: as in `splat`.
+        unsafe { Self(vreinterpretq_f32_u32(vshlq_n_u32::<16>(pairs))) }
+    }
+    #[inline(always)]
+    fn seconds(pairs: uint32x4_t) -> Self {
+        // SAFETY: as in `splat`.
+        unsafe { Self(vreinterpretq_f32_u32(vandq_u32(pairs, vdupq_n_u32(0xffff_0000)))) }
     }
 }

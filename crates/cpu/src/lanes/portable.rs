@@ -1,6 +1,7 @@
 //! Vectors for any processor.
 
 use super::Lanes;
+use crate::cell::Pair;
 
 /// Eight floats in an array; the compiler makes of it what the target has.
 #[derive(Clone, Copy)]
@@ -14,6 +15,8 @@ impl Portable {
 }
 
 impl Lanes for Portable {
+    type Pairs = [Pair; 8];
+
     const WIDTH: usize = 8;
     const ACROSS: usize = 1;
     const DOWN: usize = 4;
@@ -69,5 +72,22 @@ impl Lanes for Portable {
     #[inline(always)]
     fn times_two_to(self, n: Self) -> Self {
         self.map(n, |x, n| x * f32::from_bits((((n as i32) + 127) as u32) << 23))
+    }
+    #[inline(always)]
+    unsafe fn load_pairs(from: *const Pair) -> [Pair; 8] {
+        // SAFETY: the caller's; an array of pairs has the alignment of a pair.
+        unsafe { from.cast::<[Pair; 8]>().read() }
+    }
+    #[inline(always)]
+    fn splat_pair(pair: Pair) -> [Pair; 8] {
+        [pair; 8]
+    }
+    #[inline(always)]
+    fn firsts(pairs: [Pair; 8]) -> Self {
+        Self(pairs.map(|pair| f32::from_bits(pair.0 << 16)))
+    }
+    #[inline(always)]
+    fn seconds(pairs: [Pair; 8]) -> Self {
+        Self(pairs.map(|pair| f32::from_bits(pair.0 & 0xffff_0000)))
     }
 }
