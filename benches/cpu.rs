@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use ddim_checkpoint::load;
-use ddim_unet::{Conditioning, Convolution, Labels, UNet2D};
+use ddim_unet::{Conditioning, Convolution, Labels, Precision, UNet2D};
 use serde_json::json;
 
 fn main() {
@@ -28,7 +28,7 @@ fn main() {
     let checkpoint = load(Path::new(folder), &device).expect("a model folder");
     let unet = checkpoint.unet;
     let convolution = if has("--direct") { Convolution::Direct } else { Convolution::Winograd };
-    let compiled = unet.compile(convolution).expect("a network that can be compiled");
+    let compiled = unet.compile(convolution, Precision::F32).expect("a network that can be compiled");
     let labels = if unet.config().num_class_embeds.is_some() { Labels::Index(&[0]) } else { Labels::None };
     let conditioning = unet.condition(&[500.0], &labels, &device);
     let call = |x: Tensor<4>| match has("--plain") {

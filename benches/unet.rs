@@ -6,7 +6,7 @@
 use burn::tensor::Tensor;
 use ddim_checkpoint::{embedded, embedded_names};
 use ddim_sampler::{Noise, PictureNoise};
-use ddim_unet::{Conditioning, Convolution, Labels, UNet2D};
+use ddim_unet::{Conditioning, Convolution, Labels, Precision, UNet2D};
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 
@@ -18,7 +18,8 @@ fn main() {
 #[divan::bench(args = [1, 4, 16, 64])]
 fn compiled(bencher: Bencher, pictures: usize) {
     forward(bencher, pictures, |unet| {
-        let compiled = unet.compile(Convolution::default()).expect("a network that can be compiled");
+        let compiled =
+            unet.compile(Convolution::default(), Precision::F32).expect("a network that can be compiled");
         move |x, conditioning| compiled.forward(x, conditioning)
     });
 }
@@ -27,7 +28,7 @@ fn compiled(bencher: Bencher, pictures: usize) {
 #[divan::bench(args = [1, 16])]
 fn direct(bencher: Bencher, pictures: usize) {
     forward(bencher, pictures, |unet| {
-        let compiled = unet.compile(Convolution::Direct).expect("a network that can be compiled");
+        let compiled = unet.compile(Convolution::Direct, Precision::F32).expect("a network that can be compiled");
         move |x, conditioning| compiled.forward(x, conditioning)
     });
 }

@@ -51,7 +51,7 @@ use crate::{Ending, device, progress};
 pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<Ending> {
     let interrupt = Interrupt::install()?;
     let device = device::choose(args.computing.device.device)?;
-    let model = Model::load(&args.model, &device.device)?;
+    let model = Model::load(&args.model, &device.device)?.in_precision(args.precision)?;
     let cells = cells::cells(args, &model)?;
     let quality = quality::of(args, &model, &device)?;
     let settings = settings(args, &model, &device, &cells, quality.as_deref())?;
@@ -115,6 +115,7 @@ fn settings(
         "seed": args.seed,
         "quality": quality.map(Quality::identity),
         "device": device.name,
+        "precision": ddim::unet::Precision::from(args.precision).name(),
         "machine": machine::machine(),
         "cells": cells.iter().map(cell).collect::<Vec<_>>(),
     });

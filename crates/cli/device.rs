@@ -29,32 +29,18 @@ pub(crate) enum DeviceChoice {
 pub(crate) enum Precision {
     /// 32 bits
     F32,
-    /// 16 bits, short range
+    /// 16 bits, values up to 65504: GPUs that have it
     F16,
-    /// 16 bits, short fraction
+    /// 16 bits, three digits: the CPU, and GPUs that have it
     Bf16,
 }
 
-impl Precision {
-    /// The name typed.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "f32",
-            Self::F16 => "f16",
-            Self::Bf16 => "bf16",
-        }
-    }
-
-    /// Refuses the precisions that nothing computes in yet.
-    ///
-    /// # Errors
-    /// For everything but f32.
-    pub(crate) fn check(self) -> anyhow::Result<()> {
-        match self {
-            Self::F32 => Ok(()),
-            Self::F16 | Self::Bf16 => {
-                bail!("--precision {}: this version computes in f32 only; leave the option out", self.name())
-            }
+impl From<Precision> for ddim::unet::Precision {
+    fn from(precision: Precision) -> Self {
+        match precision {
+            Precision::F32 => Self::F32,
+            Precision::F16 => Self::F16,
+            Precision::Bf16 => Self::Bf16,
         }
     }
 }

@@ -44,7 +44,7 @@ pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<Ending> {
 
 fn examine(args: &DoctorArgs, device: Chosen) -> anyhow::Result<Found<'_>> {
     let bar = progress::bar(4, "checks");
-    let model = Model::load(&args.model, &device.device)?;
+    let model = Model::load(&args.model, &device.device)?.in_precision(args.precision)?;
     let reference = Model::load(&args.model, &device::cpu())?.inner.uncompiled();
     let (pictures, seed) = (args.batch_size, args.seed);
     // With noise in every step: it comes to the device in a way of its own.
@@ -63,6 +63,10 @@ fn examine(args: &DoctorArgs, device: Chosen) -> anyhow::Result<Found<'_>> {
 }
 
 impl Found<'_> {
+    fn precision(&self) -> &'static str {
+        ddim::unet::Precision::from(self.args.precision).name()
+    }
+
     /// Everything that was compared, in the order in which it is told.
     fn all(&self) -> impl Iterator<Item = &Difference> {
         let first = std::iter::once(&self.product.difference).chain(&self.parts);
@@ -71,14 +75,15 @@ impl Found<'_> {
 
     /// The first that is off, in the order of the computation: what follows from it is off as well.
     fn first_off(&self) -> Option<&Difference> {
-        self.all().find(|difference| !difference.is_within(self.args.tolerance))
+        self.all().find(|difference| !difference.is_within(self.args.tolerance()))
     }
 
     fn to_text(&self) -> String {
         let (args, ProductCheck { size, first, later, .. }) = (self.args, &self.product);
         let mut lines = vec![
             format!("device     {}", self.device.description),
-            format!("model      {}, {} pictures, {} steps with noise", self.model, args.batch_size, args.steps),
+            format!("model      {} in {}", self.model, self.precision()),
+            format!("run        {} pictures, {} steps with noise", args.batch_size, args.steps),
             format!(
                 "products   {size} x {size} x {size}: the first {}, then {} ({} GFLOP/s)",
                 time(first.as_secs_f64()),
@@ -89,7 +94,7 @@ impl Found<'_> {
         ];
         let width = self.all().map(|difference| difference.name.len()).max().unwrap_or(0);
         lines.extend(self.all().map(|difference| {
-            let mark = if difference.is_within(args.tolerance) { "" } else { "  <- off" };
+            let mark = if difference.is_within(args.tolerance()) { "" } else { "  <- off" };
             format!("{:<width$}  {}{mark}", difference.name, shown(difference))
         }));
         let repeats = if self.run.repeats { "the same bit for bit" } else { "other bits  <- off" };
@@ -107,8 +112,9 @@ impl Found<'_> {
         json!({
             "device": self.device.name,
             "model": self.model,
+            "precision": self.precision(),
             "pictures": self.args.batch_size,
-            "tolerance": self.args.tolerance,
+            "tolerance": self.args.tolerance(),
             "product": {
                 "size": product.size,
                 "first_seconds": product.first.as_secs_f64(),
@@ -127,7 +133,7 @@ impl Found<'_> {
     /// # Errors
     /// When the device is not to be trusted, and where that begins.
     fn verdict(&self) -> anyhow::Result<Ending> {
-        let (name, tolerance) = (&self.device.description, self.args.tolerance);
+        let (name, tolerance) = (&self.device.description, self.args.tolerance());
         let advice = if self.parts.is_empty() { "please report this" } else { "compute with --device cpu" };
         match self.first_off() {
             Some(Difference { name: part, not_finite, .. }) if *not_finite > 0 => {

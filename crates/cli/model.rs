@@ -9,6 +9,7 @@ use ddim_checkpoint::{SchedulerConfig, fingerprint};
 use ddim_schedule::Convention;
 
 use crate::args::ModelArgs;
+use crate::device::Precision;
 use crate::plan::{Meaning, Training};
 use crate::tuned::Home;
 
@@ -50,6 +51,16 @@ impl Model {
         let training = Training { weights: Some(weights.clone()), ..training };
         let inner = ddim::Model::from_checkpoint(checkpoint, device).with_context(|| described(args, &name))?;
         Ok(Self { name, weights, inner, training })
+    }
+}
+
+impl Model {
+    /// With a network that computes in this precision.
+    ///
+    /// # Errors
+    /// When the device does not.
+    pub(crate) fn in_precision(self, precision: Precision) -> anyhow::Result<Self> {
+        Ok(Self { inner: self.inner.with_precision(precision.into()).context("--precision")?, ..self })
     }
 }
 

@@ -29,11 +29,10 @@ const LARGEST_USUAL_START: f64 = 1000.0;
 /// # Errors
 /// When an option, the model or a file is refused, or a picture cannot be drawn or written.
 pub(crate) fn run(args: SampleArgs) -> anyhow::Result<Ending> {
-    args.precision.check()?;
     let started = Instant::now();
     let interrupt = Interrupt::install()?;
     let device = device::choose(args.device.device)?;
-    let model = Model::load(&args.model, &device.device)?;
+    let model = Model::load(&args.model, &device.device)?.in_precision(args.precision)?;
     draw(&Job::new(&args, &model, &device)?, &args.output, &interrupt, started)
 }
 

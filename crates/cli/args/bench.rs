@@ -10,6 +10,7 @@ use ddim_schedule::{Convention, Method, Spacing};
 use super::distances::preparation;
 use super::sampling::{EtaChoice, at_least_one};
 use super::{ComputingArgs, FeatureChoice, ModelArgs, SetName};
+use crate::device::Precision;
 
 /// Shown under `ddim bench --help`.
 pub(super) const EXAMPLES: &str = "\
@@ -77,6 +78,10 @@ pub(crate) struct BenchArgs {
 
     #[command(flatten)]
     pub(crate) computing: ComputingArgs,
+
+    /// Numbers in which the network computes; the sampler around it takes f32
+    #[arg(long, value_enum, default_value_t = Precision::F32, help_heading = "Device")]
+    pub(crate) precision: Precision,
 
     /// The folder for results; one that holds the same run is completed
     #[arg(long, short, value_name = "FOLDER", default_value = "bench", help_heading = "Output")]

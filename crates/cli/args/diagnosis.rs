@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::sampling::at_least_one;
 use super::{DeviceArgs, ModelArgs};
+use crate::device::Precision;
 
 /// Shown under `ddim doctor --help`.
 pub(super) const EXAMPLES: &str = "\
@@ -33,9 +34,13 @@ pub(crate) struct DoctorArgs {
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = at_least_one)]
     pub(crate) steps: usize,
 
-    /// The largest difference that is taken for rounding
-    #[arg(long, value_name = "SHARE", default_value_t = 1e-3, value_parser = share)]
-    pub(crate) tolerance: f64,
+    /// Numbers in which the network computes there; those of the CPU beside it are f32
+    #[arg(long, value_enum, default_value_t = Precision::F32, help_heading = "Device")]
+    pub(crate) precision: Precision,
+
+    /// The largest difference that is taken for rounding [default: 1e-3; 0.03 for f16, 0.2 for bf16]
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub(crate) tolerance: Option<f64>,
 
     /// Seed of the noise
     #[arg(long, value_name = "SEED", default_value_t = 0)]
@@ -44,6 +49,17 @@ pub(crate) struct DoctorArgs {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+impl DoctorArgs {
+    /// The largest difference that is taken for rounding.
+    pub(crate) fn tolerance(&self) -> f64 {
+        self.tolerance.unwrap_or(match self.precision {
+            Precision::F32 => 1e-3,
+            Precision::F16 => 0.03,
+            Precision::Bf16 => 0.2,
+        })
+    }
 }
 
 fn share(text: &str) -> Result<f64, String> {

@@ -97,7 +97,7 @@ pub(crate) struct SampleArgs {
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
 
-    /// Numbers in which the network computes
+    /// Numbers in which the network computes; the sampler around it takes f32
     #[arg(long, value_enum, default_value_t = Precision::F32, help_heading = "Device")]
     pub(crate) precision: Precision,
 

@@ -124,7 +124,7 @@ fn origin(report: &Report) -> String {
             "method",
             format!("spacing {}, convention {}", word(&settings["spacing"]), word(&settings["convention"])),
         ),
-        ("device", report.device.clone()),
+        ("device", format!("{}, {}", report.device, word(&settings["precision"]))),
         ("machine", processor),
         ("program", machine::program()),
         ("batches", format!("{batches} pictures at once, seed {}", settings["seed"])),

@@ -3,7 +3,7 @@
 use crate::checkpoint::{CheckpointError, SchedulerConfigError};
 use crate::sampler::SampleError;
 use crate::schedule::ScheduleError;
-use crate::unet::{ClassEmbedType, ConfigError};
+use crate::unet::{ClassEmbedType, ConfigError, Precision};
 
 /// A request that gave no pictures.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +45,14 @@ pub enum Error {
         null_class: usize,
         /// How many labels the network has.
         labels: usize,
+    },
+    /// A precision in which the device does not compute.
+    #[error("this device does not compute in {precision}: choose {}", others.join(" or "))]
+    Precision {
+        /// What was asked for.
+        precision: Precision,
+        /// Names of those in which it does.
+        others: Vec<&'static str>,
     },
     /// A timestep that the network has no embedding for.
     #[error("the network cannot take timestep {time}, only {allowed}: choose other steps or another spacing")]

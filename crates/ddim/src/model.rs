@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor};
 use ddim_checkpoint::Checkpoint;
 use ddim_sampler::{Noise, Observation, Outcome, PictureNoise};
 use ddim_schedule::{Convention, NoiseSchedule, Plan, Settings};
-use ddim_unet::{CompiledUNet, Conditioning, Convolution};
+use ddim_unet::{CompiledUNet, Conditioning, Convolution, Precision};
 
 use crate::{Batch, Error, Options, Pictures, Start, device, settings};
 
@@ -75,13 +75,47 @@ impl Model {
             config.check_size(height, width)?;
         }
         let schedule = checkpoint.scheduler.noise_schedule()?;
-        let compiled = if device::is_cpu(device) { checkpoint.unet.compile(Convolution::default()) } else { None };
+        let compiled = if device::is_cpu(device) {
+            checkpoint.unet.compile(Convolution::default(), Precision::F32)
+        } else {
+            None
+        };
         Ok(Self { checkpoint, schedule, device: device.clone(), compiled: compiled.map(Arc::new) })
     }
 
     /// The same model by tensor operations alone, also on the CPU: several times slower, the same up to rounding.
     pub fn uncompiled(self) -> Self {
         Self { compiled: None, ..self }
+    }
+
+    /// The same model with a network that computes in this precision; the sampler around it stays f32. For a model that is
+    /// as it was loaded: what is rounded does not come back.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Precision`] where the device does not compute in it.
+    pub fn with_precision(mut self, precision: Precision) -> Result<Self, Error> {
+        if !self.computes_in(precision) {
+            let others = [Precision::F32, Precision::F16, Precision::Bf16].into_iter();
+            let others = others.filter(|other| self.computes_in(*other)).map(Precision::name).collect();
+            return Err(Error::Precision { precision, others });
+        }
+        match self.compiled {
+            Some(_) => {
+                self.compiled = self.checkpoint.unet.compile(Convolution::default(), precision).map(Arc::new)
+            }
+            None => self.checkpoint.unet = self.checkpoint.unet.with_precision(precision),
+        }
+        Ok(self)
+    }
+
+    /// Whether its device can. Processors do not multiply in f16.
+    fn computes_in(&self, precision: Precision) -> bool {
+        if device::is_cpu(&self.device) {
+            precision != Precision::F16
+        } else {
+            self.device.supports_dtype(precision.dtype())
+        }
     }
 
     /// What the network says; automatic differentiation can follow it.

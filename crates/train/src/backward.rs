@@ -5,7 +5,7 @@ use crate::batch::Batch;
 use crate::objective::Loss;
 use crate::weights::{self, Places};
 use burn::tensor::Device;
-use ddim_unet::{CompiledUNet, Convolution, Labels, UNet2D};
+use ddim_unet::{CompiledUNet, Convolution, Labels, Precision, UNet2D};
 
 /// The network of a run with its loss.
 pub(crate) struct Backward {
@@ -22,7 +22,7 @@ pub(crate) struct Backward {
 impl Backward {
     pub(crate) fn new(unet: UNet2D, loss: Loss, device: &Device) -> Self {
         let on_processor = ddim_kernels::is_host(device) && loss.objective == Objective::Denoising;
-        let compiled = if on_processor { unet.compile(Convolution::Direct) } else { None };
+        let compiled = if on_processor { unet.compile(Convolution::Direct, Precision::F32) } else { None };
         let compiled = compiled.map(|compiled| (compiled, Places::new(&unet)));
         Backward { unet, compiled, loss, device: device.clone().autodiff() }
     }

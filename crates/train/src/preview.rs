@@ -6,7 +6,7 @@ use ddim_checkpoint::SchedulerConfig;
 use ddim_data::{Picture, grid};
 use ddim_sampler::{Noise, Outcome, PictureNoise, sample};
 use ddim_schedule::{Convention, Eta, Method, PixelRounding, Plan, Settings};
-use ddim_unet::{Convolution, Labels, UNet2D};
+use ddim_unet::{Convolution, Labels, Precision, UNet2D};
 use std::ops::ControlFlow;
 
 /// Steps of DDIM: enough to judge by.
@@ -42,7 +42,8 @@ pub(crate) fn draw(
     let shape = [count, unet.config().in_channels, size[0], size[1]];
     let labels: Vec<usize> = (0..count).map(|index| index % columns).collect();
     let labels = if classes.is_some() { Labels::Index(&labels) } else { Labels::None };
-    let compiled = if ddim_kernels::is_host(device) { unet.compile(Convolution::default()) } else { None };
+    let compiled =
+        if ddim_kernels::is_host(device) { unet.compile(Convolution::default(), Precision::F32) } else { None };
     let network = |x: Tensor<4>, call: ddim_sampler::Call| {
         let conditioning = unet.condition(&vec![call.time; count], &labels, device);
         match &compiled {

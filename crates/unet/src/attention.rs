@@ -1,10 +1,11 @@
 //! Self-attention over the pixels of a picture (Vaswani et al. 2017, arXiv:1706.03762, Eq. 1).
 
 use crate::norm::{self, group_norm};
+use crate::precision::cast;
 use crate::resnet::divided;
 use burn::module::Module;
 use burn::nn::{GroupNorm, Linear, LinearConfig};
-use burn::tensor::{Device, Tensor, activation::softmax};
+use burn::tensor::{DType, Device, Tensor, activation::softmax};
 
 /// (x + to_out(softmax(q k^T / sqrt(d)) v)) / divisor, with q, k, v linear in the normalised x.
 #[derive(Module, Debug)]
@@ -61,7 +62,8 @@ impl Attention {
         let k = per_head(self.to_k.forward(normed.clone()));
         let v = per_head(self.to_v.forward(normed));
 
-        let attended = softmax(q.matmul(k.transpose()), 3).matmul(v);
+        let scores = cast(q.matmul(k.transpose()), DType::F32);
+        let attended = cast(softmax(scores, 3), v.dtype()).matmul(v);
         let attended = attended.swap_dims(1, 2).reshape([batch, pixels, heads * head_width]);
         let out = self.to_out[0].forward(attended).swap_dims(1, 2).reshape([batch, channels, height, width]);
         divided(out + x, self.shape.divisor)

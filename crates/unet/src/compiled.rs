@@ -7,12 +7,12 @@ use std::collections::HashMap;
 
 use burn::module::ParamId;
 use burn::tensor::{Tensor, TensorData};
-use ddim_cpu::{Activation as After, Convolution, Isa, Network, Parameter, Precision, Rows};
+use ddim_cpu::{Activation as After, Convolution, Isa, Network, Parameter, Precision as Products, Rows};
 
 use self::writer::Writer;
 use crate::conditioning::{Conditioning, Modulation, OutputScale};
 use crate::options::{Activation, SampleSize};
-use crate::{UNet2D, UNet2DConfig};
+use crate::{Precision, UNet2D, UNet2DConfig};
 
 /// A [`UNet2D`] with its weights packed for this machine's processor: the same numbers up to rounding, several times
 /// faster than the tensor operations that it is compiled from.
@@ -40,8 +40,14 @@ const USUAL_SIZE: usize = 32;
 impl UNet2D {
     /// Compiles the network for the processor, whatever device its weights are on.
     ///
-    /// `None` where it has what only the tensor operations can do: dropout, or an activation other than SiLU and ReLU.
-    pub fn compile(&self, convolution: Convolution) -> Option<CompiledUNet> {
+    /// `None` where it has what only the tensor operations can do: dropout, or an activation other than SiLU and ReLU; and
+    /// for f16, in which processors do not multiply.
+    pub fn compile(&self, convolution: Convolution, precision: Precision) -> Option<CompiledUNet> {
+        let products = match precision {
+            Precision::F32 => Products::F32,
+            Precision::Bf16 => Products::Bf16,
+            Precision::F16 => return None,
+        };
         let config = self.config();
         let activation = match config.act_fn {
             Activation::Silu => After::Silu,
@@ -56,7 +62,7 @@ impl UNet2D {
         let weights = &writer.weights;
         let size = config.sample_size.map_or([USUAL_SIZE; 2], SampleSize::height_width);
         let weight = |k: Parameter| Cow::Owned(weights[k.0]());
-        let network = Network::new(writer.tape, weight, Isa::detect(), convolution, Precision::F32, size);
+        let network = Network::new(writer.tape, weight, Isa::detect(), convolution, products, size);
         Some(CompiledUNet { network, config: config.clone(), ids: writer.ids })
     }
 }

@@ -46,6 +46,7 @@ mod error;
 mod norm;
 mod options;
 mod pass;
+mod precision;
 mod resample;
 mod resnet;
 mod unet;
@@ -60,4 +61,5 @@ pub use options::{
     Activation, ClassEmbedType, DownBlockType, MidBlockType, ResampleType, SampleSize, TimeEmbeddingType,
     TimeScaleShift, UpBlockType,
 };
+pub use precision::Precision;
 pub use unet::UNet2D;

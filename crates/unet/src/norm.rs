@@ -1,7 +1,9 @@
 //! Group normalisation (Wu and He 2018, arXiv:1803.08494, Eq. 1 to 3) in few tensor operations.
 
 use burn::nn::{GroupNorm, GroupNormConfig};
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
+
+use crate::precision::cast;
 
 /// A group normalisation with weight 1 and bias 0.
 pub(crate) fn init(channels: usize, groups: usize, eps: f64, device: &burn::tensor::Device) -> GroupNorm {
@@ -43,7 +45,9 @@ fn normalize(norm: &GroupNorm, x: Tensor<4>, weight: Tensor<4>, bias: Tensor<4>)
     let [rows, ..] = weight.dims();
     let (groups, each) = (norm.num_groups, channels / norm.num_groups);
 
-    let x = x.reshape([batch, groups, each * height * width]);
+    // 16 bits are too few to add up squares.
+    let dtype = x.dtype();
+    let x = cast(x, DType::F32).reshape([batch, groups, each * height * width]);
     let mean = x.clone().mean_dim(2);
     let centred = x - mean;
     let variance = centred.clone().square().mean_dim(2);
@@ -51,6 +55,6 @@ fn normalize(norm: &GroupNorm, x: Tensor<4>, weight: Tensor<4>, bias: Tensor<4>)
 
     let scale = inverse_std.reshape([batch, groups, 1, 1]) * weight.reshape([rows, groups, each, 1]);
     let bias = bias.reshape([rows, groups, each, 1]);
-    (centred.reshape([batch, groups, each, height * width]) * scale + bias)
-        .reshape([batch, channels, height, width])
+    let x = centred.reshape([batch, groups, each, height * width]) * scale + bias;
+    cast(x.reshape([batch, channels, height, width]), dtype)
 }

@@ -4,6 +4,7 @@ use crate::UNet2DConfig;
 use crate::conditioning::Modulation;
 use crate::norm::{self, group_norm, modulated_group_norm};
 use crate::options::{Activation, TimeScaleShift};
+use crate::precision::cast;
 use crate::resample::{Resolution, conv3x3};
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -88,7 +89,10 @@ impl ResnetBlock {
         let h = self.activation.apply(group_norm(&self.norm1, x.clone()));
         let h = self.conv1.forward(resolution.apply(h));
         let h = match modulation {
-            Modulation::Shift(shift) => group_norm(&self.norm2, h + shift.clone()),
+            Modulation::Shift(shift) => {
+                let shift = cast(shift.clone(), h.dtype());
+                group_norm(&self.norm2, h + shift)
+            }
             Modulation::ScaleShift { scale, shift } => {
                 modulated_group_norm(&self.norm2, h, scale.clone(), shift.clone())
             }

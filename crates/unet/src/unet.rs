@@ -5,13 +5,14 @@ use crate::conditioning::{Conditioning, OutputScale};
 use crate::embedding::{ClassEmbedding, Labels, TimeProjection, TimestepEmbedding};
 use crate::norm::{self, group_norm};
 use crate::pass::{Observer, Pass};
+use crate::precision::cast;
 use crate::resample::conv3x3;
 use crate::resnet::ResnetBlock;
 use crate::{TimeEmbeddingType, UNet2DConfig};
 use burn::module::Module;
 use burn::nn::GroupNorm;
 use burn::nn::conv::Conv2d;
-use burn::tensor::{Device, Tensor, TensorData, activation::silu};
+use burn::tensor::{DType, Device, Tensor, TensorData, activation::silu};
 
 /// A picture, a time and perhaps a label in; a tensor of the size of the picture out.
 ///
@@ -117,7 +118,7 @@ impl UNet2D {
         let pass = &mut Pass::new(conditioning, observe);
 
         let x = if self.config.center_input_sample { x * 2.0 - 1.0 } else { x };
-        let mut x = self.conv_in.forward(x);
+        let mut x = self.conv_in.forward(cast(x, self.dtype()));
         pass.report(format_args!("conv_in"), &x);
         pass.keep(&x);
         for (i, block) in self.down_blocks.iter().enumerate() {
@@ -131,7 +132,7 @@ impl UNet2D {
         }
         let x = group_norm(&self.conv_norm_out, x);
         pass.report(format_args!("conv_norm_out"), &x);
-        let x = self.conv_out.forward(silu(x));
+        let x = cast(self.conv_out.forward(silu(x)), DType::F32);
         pass.report(format_args!("conv_out"), &x);
 
         match &conditioning.output_scale {

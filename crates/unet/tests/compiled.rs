@@ -2,7 +2,8 @@
 
 use burn::tensor::{Device, Distribution, Tensor};
 use ddim_unet::{
-    Activation, Convolution, DownBlockType, Labels, ResampleType, TimeScaleShift, UNet2DConfig, UpBlockType,
+    Activation, Convolution, DownBlockType, Labels, Precision, ResampleType, TimeScaleShift, UNet2DConfig,
+    UpBlockType,
 };
 
 /// A small network with odd numbers of channels.
@@ -26,7 +27,7 @@ fn difference(config: &UNet2DConfig, [n, h, w]: [usize; 3]) -> f32 {
     let device = Device::flex();
     device.seed(7);
     let unet = config.init(&device).expect("a network");
-    let compiled = unet.compile(Convolution::Winograd).expect("nothing that cannot be compiled");
+    let compiled = unet.compile(Convolution::Winograd, Precision::F32).expect("nothing that cannot be compiled");
     let labels: Vec<usize> = (0..n).map(|k| k % 4).collect();
     let labels = if config.num_class_embeds.is_some() { Labels::Index(&labels) } else { Labels::None };
     let times: Vec<f64> = (0..n).map(|k| 17.0 + 50.0 * k as f64).collect();
@@ -90,7 +91,7 @@ fn a_picture_is_the_same_in_every_batch() {
     device.seed(8);
     let config = odd();
     let unet = config.init(&device).expect("a network");
-    let compiled = unet.compile(Convolution::Winograd).expect("nothing that cannot be compiled");
+    let compiled = unet.compile(Convolution::Winograd, Precision::F32).expect("nothing that cannot be compiled");
     let x = Tensor::<4>::random([35, 3, 8, 8], Distribution::Normal(0.0, 1.0), &device);
     let conditioning = unet.condition(&[250.0], &Labels::Index(&[1]), &device);
     let whole = compiled.forward(x.clone(), &conditioning).into_data();
@@ -108,6 +109,6 @@ fn what_cannot_be_compiled_is_not() {
         UNet2DConfig { act_fn: Activation::Mish, ..odd() },
         UNet2DConfig { dropout: 0.1, ..odd() },
     ] {
-        assert!(config.init(&device).expect("a network").compile(Convolution::Winograd).is_none());
+        assert!(config.init(&device).expect("a network").compile(Convolution::Winograd, Precision::F32).is_none());
     }
 }
