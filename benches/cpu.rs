@@ -1,9 +1,11 @@
 //! One network call on the CPU, for comparing with another program: `cargo bench --bench cpu -- FOLDER --batch 1,16`.
 //!
 //! Reads a model folder in the diffusers layout and prints a line of JSON for each batch size: the times of `--repeats`
-//! calls in milliseconds after two that are not counted, the peak memory of the process so far, the largest difference
-//! from `output.safetensors` in the folder where that exists, and with `--layers` where the time goes. `--plain` takes the
-//! tensor operations, `--direct` leaves Winograd's algorithm out. `benches/peer/cpu.py` runs it beside PyTorch.
+//! calls in milliseconds after two that are not counted, how many billion additions and multiplications a second the
+//! median is if convolutions are done directly, the peak memory of the process so far, and the largest difference
+//! from `output.safetensors` in the folder where that exists. `--layers` shows where the time goes, by kind of layer and by
+//! block, and `--ceiling` how fast a matrix product is. `--plain` takes the tensor operations, `--direct` leaves Winograd's
+//! algorithm out, `--bf16` multiplies in 16 bits. `benches/peer/cpu.py` runs it beside PyTorch.
 
 #![allow(clippy::print_stdout, reason = "what it is for")]
 
@@ -13,7 +15,7 @@ use std::time::Instant;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use ddim_checkpoint::load;
-use ddim_unet::{Conditioning, Convolution, Labels, Precision, UNet2D};
+use ddim_unet::{CompiledUNet, Conditioning, Convolution, Cost, Labels, Precision, UNet2D};
 use serde_json::json;
 
 fn main() {
@@ -21,14 +23,17 @@ fn main() {
     let value = |name: &str| arguments.iter().position(|a| a == name).map(|at| arguments[at + 1].as_str());
     let has = |name: &str| arguments.iter().any(|a| a == name);
     let Some(folder) = arguments.first().filter(|argument| !argument.starts_with("--")) else {
-        println!("cargo bench --bench cpu -- FOLDER [--batch 1,16] [--repeats 9] [--plain | --direct] [--layers]");
+        println!(
+            "cargo bench --bench cpu -- FOLDER [--batch 1,16] [--repeats 9] [--plain | --direct] [--bf16] [--layers] [--ceiling]"
+        );
         return;
     };
     let device = ddim::device::cpu();
     let checkpoint = load(Path::new(folder), &device).expect("a model folder");
     let unet = checkpoint.unet;
     let convolution = if has("--direct") { Convolution::Direct } else { Convolution::Winograd };
-    let compiled = unet.compile(convolution, Precision::F32).expect("a network that can be compiled");
+    let precision = if has("--bf16") { Precision::Bf16 } else { Precision::F32 };
+    let compiled = unet.compile(convolution, precision).expect("a network that can be compiled");
     let labels = if unet.config().num_class_embeds.is_some() { Labels::Index(&[0]) } else { Labels::None };
     let conditioning = unet.condition(&[500.0], &labels, &device);
     let call = |x: Tensor<4>| match has("--plain") {
@@ -38,6 +43,10 @@ fn main() {
     if has("--layers") {
         layers(&compiled, &unet, &conditioning);
     }
+    if has("--ceiling") {
+        println!("{}", json!({ "ceiling_gflops": ceiling(&device) }));
+    }
+    let gflop = gflop(&compiled, &unet, &conditioning);
     let repeats = value("--repeats").map_or(9, |text| text.parse().expect("a number"));
     for batch in value("--batch").unwrap_or("1,16").split(',') {
         let batch: usize = batch.parse().expect("a number");
@@ -52,8 +61,13 @@ fn main() {
             })
             .collect();
         let difference = difference(Path::new(folder), out);
-        let report =
-            json!({ "batch": batch, "milliseconds": times, "difference": difference, "peak_megabytes": peak() });
+        let report = json!({
+            "batch": batch,
+            "milliseconds": times,
+            "gflops": batch as f64 * gflop / (median(&times) / 1e3),
+            "difference": difference,
+            "peak_megabytes": peak(),
+        });
         println!("{report}");
     }
 }
@@ -76,25 +90,61 @@ fn difference(folder: &Path, out: Tensor<4>) -> Option<f32> {
     Some(ours.iter().zip(theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max))
 }
 
-/// The time of each kind of layer and of each resolution, for four pictures on one thread.
-fn layers(compiled: &ddim_unet::CompiledUNet, unet: &UNet2D, conditioning: &Conditioning) {
+/// Billions of additions and multiplications for one picture, convolutions done directly.
+fn gflop(compiled: &CompiledUNet, unet: &UNet2D, conditioning: &Conditioning) -> f64 {
+    profile(compiled, unet, conditioning, 1, 0).iter().map(|(_, cost)| cost.flops).sum::<f64>() / 1e9
+}
+
+/// What the layers take for some pictures on one thread.
+fn profile<'a>(
+    compiled: &'a CompiledUNet,
+    unet: &UNet2D,
+    conditioning: &Conditioning,
+    pictures: usize,
+    repeats: usize,
+) -> Vec<(&'a str, Cost)> {
     let [height, width] = unet.config().sample_size.expect("a size").height_width();
-    let costs = compiled.profile([4, unet.config().in_channels, height, width], conditioning, 10);
-    let mut kinds: BTreeMap<(&str, usize), (f64, f64)> = BTreeMap::new();
-    for cost in &costs {
-        let entry = kinds.entry((cost.kind, cost.shape[0])).or_default();
-        *entry = (entry.0 + cost.seconds, entry.1 + cost.flops);
+    compiled.profile([pictures, unet.config().in_channels, height, width], conditioning, repeats)
+}
+
+/// The time of each kind of layer at each resolution, and of each block, for four pictures on one thread.
+fn layers(compiled: &CompiledUNet, unet: &UNet2D, conditioning: &Conditioning) {
+    let costs = profile(compiled, unet, conditioning, 4, 10);
+    let total: f64 = costs.iter().map(|(_, cost)| cost.seconds).sum();
+    let kind = |cost: &Cost| format!("{} at {}", cost.kind, cost.shape[0]);
+    for names in [
+        costs.iter().map(|(_, cost)| kind(cost)).collect::<Vec<_>>(),
+        costs.iter().map(|(block, _)| (*block).to_owned()).collect(),
+    ] {
+        let mut sums: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
+        for (name, (_, cost)) in names.iter().zip(&costs) {
+            let (seconds, flops) = sums.entry(name).or_default();
+            (*seconds, *flops) = (*seconds + cost.seconds, *flops + cost.flops);
+        }
+        for (name, (seconds, flops)) in sums {
+            let (milliseconds, share) = (seconds * 1e3, 100.0 * seconds / total);
+            println!("{name:14} {milliseconds:9.2} ms {share:5.1} % {:7.1} GFLOP/s", flops / seconds / 1e9);
+        }
+        println!("{:14} {:9.2} ms", "all", total * 1e3);
     }
-    let total: f64 = costs.iter().map(|cost| cost.seconds).sum();
-    for ((kind, size), (seconds, flops)) in kinds {
-        println!(
-            "{kind:8} at {size:3}: {:9.2} ms {:5.1} % {:7.1} GFLOP/s",
-            seconds * 1e3,
-            100.0 * seconds / total,
-            flops / seconds / 1e9
-        );
-    }
-    println!("{:8}        {:9.2} ms", "all", total * 1e3);
+}
+
+/// The fastest of some products of two matrices of 2048 rows in burn, in billions of additions and multiplications a second.
+fn ceiling(device: &Device) -> f64 {
+    let size = 2048;
+    let [a, b] = [0.5, 0.25].map(|value| Tensor::<2>::full([size, size], value, device));
+    let product = || {
+        let start = Instant::now();
+        std::hint::black_box(a.clone().matmul(b.clone()).into_data());
+        start.elapsed().as_secs_f64()
+    };
+    2.0 * (size as f64).powi(3) / (0..5).map(|_| product()).fold(f64::INFINITY, f64::min) / 1e9
+}
+
+fn median(times: &[f64]) -> f64 {
+    let mut sorted = times.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[sorted.len() / 2]
 }
 
 /// The most memory that this process has held, in megabytes; Linux only.

@@ -1,7 +1,9 @@
 """One network call here and in PyTorch on the same CPU, in turn: `just bench-cpu`.
 
 Writes models with random weights, checks that both programs say the same about the same pictures, and then lets each
-time its calls, one after the other, several rounds. Prints medians, the fastest call, the ratio and the peak memory.
+time its calls, one after the other, several rounds. Prints medians and their spread, billions of additions and
+multiplications a second (convolutions counted as if done directly) beside those of a matrix product, the ratio and the
+peak memory.
 
     pip install torch==2.15.0 diffusers==0.42.1
     python benches/peer/cpu.py --networks ddpm-cifar10,small,embedded --modes eager,channels_last --rounds 3
@@ -134,29 +136,37 @@ def main():
     for name in args.networks.split(","):
         with tempfile.TemporaryDirectory() as folder:
             golden(name, folder)
-            times, peaks, off = {}, {}, 0.0
+            times, peaks, off, ceiling = {}, {}, 0.0, 0.0
             for _ in range(args.rounds):
                 batches = ",".join(map(str, NETWORKS[name][1]))
                 ours = ["cargo", "bench", "-q", "--bench", "cpu", "--", folder, "--batch", batches]
                 ours += ["--repeats", str(args.repeats), *args.ours.split()]
-                runs = [("ours", ours)]
+                runs = [("ours", [*ours, "--ceiling"])]
+                if any("bf16" in mode for mode in args.modes.split(",")):
+                    runs.append(("ours, bf16", [*ours, "--bf16"]))
                 for mode in args.modes.split(","):
                     theirs = [sys.executable, __file__, "--repeats", str(args.repeats), "--worker", name, folder, mode]
                     runs.append((mode, theirs))
                 for who, command in runs:
                     for row in lines(command, **threads):
+                        if "ceiling_gflops" in row:
+                            ceiling = max(ceiling, row["ceiling_gflops"])
+                            continue
                         times.setdefault((row["batch"], who), []).extend(row["milliseconds"])
                         peaks[who] = max(peaks.get(who, 0), row["peak_megabytes"] or 0)
-                        off = max(off, row.get("difference") or 0)
-            print(f"{name}: largest difference {off:.1e}; peak memory in MB:", {k: round(v) for k, v in peaks.items()})
+                        if who == "ours":
+                            off = max(off, row.get("difference") or 0)
+                            gflop = row["gflops"] * statistics.median(row["milliseconds"]) / 1e3 / row["batch"]
+            print(f"{name}: {gflop:.2f} GFLOP a picture; a matrix product here does {ceiling:.0f} GFLOP/s")
+            print(f"  largest difference {off:.1e}; peak memory in MB:", {k: round(v) for k, v in peaks.items()})
             for batch in NETWORKS[name][1]:
                 ours = times[batch, "ours"]
                 for who in [who for b, who in times if b == batch]:
                     these = times[batch, who]
-                    ratio = statistics.median(these) / statistics.median(ours)
+                    middle = statistics.median(these)
                     print(
-                        f"  batch {batch:3} {who:24} {statistics.median(these):9.2f} ms "
-                        f"(best {min(these):9.2f}, worst {max(these):9.2f})  {ratio:5.2f} x ours"
+                        f"  batch {batch:3} {who:24} {middle:9.2f} ms (best {min(these):9.2f}, worst {max(these):9.2f})"
+                        f"  {batch * gflop / middle * 1e3:6.0f} GFLOP/s  {middle / statistics.median(ours):5.2f} x ours"
                     )
 
 

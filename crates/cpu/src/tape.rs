@@ -144,6 +144,16 @@ impl Part {
 }
 
 impl Tape {
+    /// How many layers it has.
+    pub fn len(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.layers.is_empty()
+    }
+
     /// The picture that the network is given, `scale x + shift`.
     pub fn input(&mut self, channels: usize, scale: f32, shift: f32) -> Value {
         self.push(Work::Input { scale, shift }, channels, Halo::NONE)

@@ -12,7 +12,7 @@ use ddim_cpu::{Activation as After, Convolution, Isa, Network, Parameter, Precis
 use self::writer::Writer;
 use crate::conditioning::{Conditioning, Modulation, OutputScale};
 use crate::options::{Activation, SampleSize};
-use crate::{Precision, UNet2D, UNet2DConfig};
+use crate::{Cost, Precision, UNet2D, UNet2DConfig};
 
 /// A [`UNet2D`] with its weights packed for this machine's processor: the same numbers up to rounding, several times
 /// faster than the tensor operations that it is compiled from.
@@ -23,6 +23,8 @@ pub struct CompiledUNet {
     config: UNet2DConfig,
     /// The network's own parameter of each of the tape's.
     ids: Vec<ParamId>,
+    /// The layer with which each block begins.
+    blocks: Vec<(String, usize)>,
 }
 
 /// What a batch says about the weights of a [`CompiledUNet`], and about the conditioning that it was given.
@@ -63,7 +65,7 @@ impl UNet2D {
         let size = config.sample_size.map_or([USUAL_SIZE; 2], SampleSize::height_width);
         let weight = |k: Parameter| Cow::Owned(weights[k.0]());
         let network = Network::new(writer.tape, weight, Isa::detect(), convolution, products, size);
-        Some(CompiledUNet { network, config: config.clone(), ids: writer.ids })
+        Some(CompiledUNet { network, config: config.clone(), ids: writer.ids, blocks: writer.blocks })
     }
 }
 
@@ -123,10 +125,17 @@ impl CompiledUNet {
     }
 
     /// What each layer takes for `n` pictures on one thread: the fastest of `repeats` runs.
-    pub fn profile(&self, shape: [usize; 4], conditioning: &Conditioning, repeats: usize) -> Vec<ddim_cpu::Cost> {
+    pub fn profile(&self, shape: [usize; 4], conditioning: &Conditioning, repeats: usize) -> Vec<(&str, Cost)> {
         let modulations = modulations(conditioning);
         let rows: Vec<Rows> = modulations.iter().map(Numbers::rows).collect();
-        self.network.profile(shape, &rows, repeats)
+        let costs = self.network.profile(shape, &rows, repeats).into_iter().enumerate();
+        costs.map(|(layer, cost)| (self.block(layer), cost)).collect()
+    }
+
+    /// The block that a layer belongs to.
+    fn block(&self, layer: usize) -> &str {
+        let begun = self.blocks.iter().rev().find(|(_, first)| *first <= layer);
+        begun.map_or("", |(name, _)| name)
     }
 }
 

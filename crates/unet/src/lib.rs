@@ -54,7 +54,7 @@ mod unet;
 pub use compiled::{CompiledGradients, CompiledUNet};
 pub use conditioning::Conditioning;
 pub use config::UNet2DConfig;
-pub use ddim_cpu::Convolution;
+pub use ddim_cpu::{Convolution, Cost};
 pub use embedding::Labels;
 pub use error::ConfigError;
 pub use options::{

@@ -24,11 +24,25 @@ pub(super) struct Writer {
     pub(super) weights: Vec<Box<dyn Fn() -> Vec<f32>>>,
     pub(super) ids: Vec<ParamId>,
     modulations: usize,
+    /// The layer with which each block begins, under its name in a diffusers file.
+    pub(super) blocks: Vec<(String, usize)>,
 }
 
 impl Writer {
     pub(super) fn new(activation: After) -> Self {
-        Writer { activation, tape: Tape::default(), weights: Vec::new(), ids: Vec::new(), modulations: 0 }
+        Writer {
+            activation,
+            tape: Tape::default(),
+            weights: Vec::new(),
+            ids: Vec::new(),
+            modulations: 0,
+            blocks: Vec::new(),
+        }
+    }
+
+    /// What is written from here on belongs to this block.
+    fn block(&mut self, name: impl Into<String>) {
+        self.blocks.push((name.into(), self.tape.len()));
     }
 
     fn parameter<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) -> Parameter {
@@ -100,20 +114,25 @@ trait Write {
 impl UNet2D {
     pub(super) fn write(&self, writer: &mut Writer) {
         let config = self.config();
+        writer.block("conv_in");
         let (scale, shift) = if config.center_input_sample { (2.0, -1.0) } else { (1.0, 0.0) };
         let x = writer.tape.input(config.in_channels, scale, shift);
         let x = writer.tape.spread(x, Resample::Keep, Halo::ONE);
         let mut x = writer.conv(x, &self.conv_in);
         let mut skips = vec![x];
-        for block in &self.down_blocks {
+        for (i, block) in self.down_blocks.iter().enumerate() {
+            writer.block(format!("down_blocks.{i}"));
             x = block.write(x, &mut skips, writer);
         }
         if let Some(block) = &self.mid_block {
+            writer.block("mid_block");
             x = block.write(x, writer);
         }
-        for block in &self.up_blocks {
+        for (i, block) in self.up_blocks.iter().enumerate() {
+            writer.block(format!("up_blocks.{i}"));
             x = block.write(x, &mut skips, writer);
         }
+        writer.block("conv_out");
         let x = writer.norm(x, &self.conv_norm_out, After::Silu, None, Halo::ONE);
         writer.conv(x, &self.conv_out);
     }
