@@ -16,7 +16,14 @@ bench *options:
 
 # One network call beside PyTorch on this CPU (`pip install torch==2.15.0 diffusers==0.42.1` first)
 bench-cpu *options:
-    python3 benches/peer/cpu.py {{options}}
+    python3 benches/peer/call.py {{options}}
+
+# The same on a GPU: a call, and a run of 20 steps (PyTorch with CUDA first)
+bench-gpu *options:
+    python3 benches/peer/call.py --device cuda --ours-device vulkan --networks ddpm-cifar10,embedded \
+        --modes eager,eager+tf32,compile+tf32,bf16,compile+bf16 {{options}}
+    python3 benches/peer/call.py --device cuda --ours-device vulkan --networks ddpm-cifar10,embedded \
+        --modes eager,eager+tf32,compile+tf32,bf16,compile+bf16 --steps 20 {{options}}
 
 # Format, then what CI refuses
 lint:

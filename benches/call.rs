@@ -1,0 +1,257 @@
+//! One network call, for comparing with another program: `cargo bench --bench call -- FOLDER --batch 1,16`.
+//!
+//! Reads a model folder in the diffusers layout and prints a line of JSON for each batch size: the times of `--repeats`
+//! calls in milliseconds after two that are not counted, how many billion additions and multiplications a second the
+//! median is if convolutions are done directly, the peak memory of the process so far, and the largest difference
+//! from `output.safetensors` in the folder where that exists. With `--steps 20` it is whole runs of eta 0 that are timed. The
+//! first time of all, in which kernels are compiled and tuned, is given apart.
+//!
+//! `--device` is the CPU unless it names a graphics API of `ddim devices`; `--precision` is f32, f16 or bf16.
+//! On the CPU, `--layers` shows where the time goes, by kind of layer and by block, `--plain` takes the tensor operations and
+//! `--direct` leaves Winograd's algorithm out. `--ceiling` tells how fast a matrix product is.
+//! `benches/peer/call.py` runs it beside PyTorch.
+
+#![allow(clippy::print_stdout, reason = "what it is for")]
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use ddim::sampler::{Guidance, Outcome, PictureNoise};
+use ddim::unet::{CompiledUNet, Conditioning, Convolution, Cost, Labels, Precision, UNet2D};
+use ddim::{Batch, Model, Options, device};
+use serde_json::json;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let Some(asked) = Asked::read(&arguments) else {
+        println!(
+            "cargo bench --bench call -- FOLDER [--batch 1,16] [--repeats 9] [--steps N] [--device cpu|vulkan|metal|dx12] \
+             [--precision f32|f16|bf16] [--plain | --direct] [--layers] [--ceiling]"
+        );
+        return;
+    };
+    let device = named(&asked.device);
+    let call = Call::new(&asked, &device);
+    if asked.layers {
+        layers(&call);
+    }
+    if asked.ceiling {
+        println!("{}", json!({ "ceiling_gflops": ceiling(&device) }));
+    }
+    let work = gflop(&call) * asked.steps.unwrap_or(1) as f64;
+    for batch in &asked.batches {
+        let x = input(&call.model, *batch, &device);
+        let run = |x: Tensor<4>| match asked.steps {
+            Some(steps) => call.run(x, steps),
+            None => call.once(x),
+        };
+        let first = timed(|| run(x.clone())).1;
+        let out = run(x.clone());
+        let times: Vec<f64> = (0..asked.repeats).map(|_| timed(|| run(x.clone())).1).collect();
+        let report = json!({
+            "batch": batch,
+            "milliseconds": times,
+            "first_milliseconds": first,
+            "gflops": *batch as f64 * work / (median(&times) / 1e3),
+            "difference": difference(&asked.folder, out).filter(|_| asked.steps.is_none()),
+            "peak_megabytes": peak(),
+        });
+        println!("{report}");
+    }
+}
+
+/// What was typed.
+struct Asked {
+    folder: PathBuf,
+    batches: Vec<usize>,
+    repeats: usize,
+    steps: Option<usize>,
+    device: String,
+    precision: Precision,
+    plain: bool,
+    direct: bool,
+    layers: bool,
+    ceiling: bool,
+}
+
+impl Asked {
+    /// Nothing without a folder.
+    fn read(arguments: &[String]) -> Option<Self> {
+        let value = |name: &str| arguments.iter().position(|a| a == name).map(|at| arguments[at + 1].as_str());
+        let has = |name: &str| arguments.iter().any(|a| a == name);
+        let number = |text: &str| text.parse().expect("a number");
+        Some(Self {
+            folder: arguments.first().filter(|argument| !argument.starts_with("--"))?.into(),
+            batches: value("--batch").unwrap_or("1,16").split(',').map(number).collect(),
+            repeats: value("--repeats").map_or(9, number),
+            steps: value("--steps").map(number),
+            device: value("--device").unwrap_or("cpu").to_owned(),
+            precision: match value("--precision").unwrap_or("f32") {
+                "f32" => Precision::F32,
+                "f16" => Precision::F16,
+                "bf16" => Precision::Bf16,
+                other => panic!("--precision {other}: there are f32, f16 and bf16"),
+            },
+            plain: has("--plain"),
+            direct: has("--direct"),
+            layers: has("--layers"),
+            ceiling: has("--ceiling"),
+        })
+    }
+}
+
+/// The CPU, or the first adapter of a graphics API, one made of hardware if possible.
+fn named(name: &str) -> Device {
+    if name == "cpu" {
+        return device::cpu();
+    }
+    let mut found: Vec<_> = device::adapters().into_iter().filter(|adapter| adapter.api == name).collect();
+    found.sort_by_key(|adapter| !adapter.is_hardware());
+    open(found.first().unwrap_or_else(|| panic!("--device {name}: `ddim devices` lists what there is")))
+}
+
+#[cfg(feature = "wgpu")]
+fn open(adapter: &device::Adapter) -> Device {
+    adapter.open()
+}
+
+#[cfg(not(feature = "wgpu"))]
+fn open(_: &device::Adapter) -> Device {
+    unreachable!("a build without the feature wgpu finds no adapters")
+}
+
+/// A network and what it is told besides pictures, made beforehand as for a run.
+struct Call {
+    model: Model,
+    conditioning: Conditioning,
+    /// For what only a compiled network does.
+    compiled: Option<CompiledUNet>,
+}
+
+impl Call {
+    fn new(asked: &Asked, device: &Device) -> Self {
+        let mut model = Model::load(&asked.folder, device).expect("a model folder");
+        if asked.plain {
+            model = model.uncompiled();
+        }
+        let model = model.with_precision(asked.precision).expect("a precision of this device");
+        let unet = &model.checkpoint().unet;
+        let labels = if unet.config().num_class_embeds.is_some() { Labels::Index(&[0]) } else { Labels::None };
+        let conditioning = unet.condition(&[500.0], &labels, device);
+        let convolution = if asked.direct { Convolution::Direct } else { Convolution::default() };
+        let compiled = device::is_cpu(device) && !asked.plain;
+        let compiled = compiled.then(|| unet.compile(convolution, asked.precision)).flatten();
+        Self { conditioning, compiled, model }
+    }
+
+    fn once(&self, x: Tensor<4>) -> Tensor<4> {
+        match &self.compiled {
+            Some(compiled) => compiled.forward(x, &self.conditioning),
+            None => self.model.checkpoint().unet.forward(x, &self.conditioning),
+        }
+    }
+
+    /// A whole run of eta 0.
+    fn run(&self, x: Tensor<4>, steps: usize) -> Tensor<4> {
+        let plan = self.model.plan(&Options { steps, ..Options::default() }).expect("so many steps");
+        let labels = if self.model.label_count() > 0 { vec![0; x.dims()[0]] } else { Vec::new() };
+        let batch = Batch { x, labels, guidance: Guidance::OFF, padded_to: 0 };
+        match self.model.draw(&plan, batch, &mut PictureNoise::new(0, []), |_| ControlFlow::Continue(())) {
+            Ok(Outcome::Finished(x)) => x,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Height and width of the pictures.
+    fn shape(&self, pictures: usize) -> [usize; 4] {
+        let [channels, height, width] = self.model.shape().expect("a size in its config.json");
+        [pictures, channels, height, width]
+    }
+}
+
+/// A result that is there, and the milliseconds until it was.
+fn timed(work: impl FnOnce() -> Tensor<4>) -> (Tensor<4>, f64) {
+    let start = Instant::now();
+    let out = work();
+    out.device().sync().expect("a device that works");
+    (out, start.elapsed().as_secs_f64() * 1e3)
+}
+
+/// Pictures that any program can make: x[k] = sin(k) of the running number k.
+fn input(model: &Model, batch: usize, device: &Device) -> Tensor<4> {
+    let [channels, height, width] = model.shape().expect("a size in its config.json");
+    let shape = [batch, channels, height, width];
+    let values: Vec<f32> = (0..shape.iter().product()).map(|k: usize| (k as f64).sin() as f32).collect();
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+/// The largest difference from the other program's output for as many of these pictures as it has.
+fn difference(folder: &Path, out: Tensor<4>) -> Option<f32> {
+    let bytes = std::fs::read(folder.join("output.safetensors")).ok()?;
+    let file = safetensors::SafeTensors::deserialize(&bytes).expect("a safetensors file");
+    let theirs = file.tensor("output").expect("a tensor named output");
+    let theirs = theirs.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().expect("four bytes")));
+    let ours = out.into_data().try_into_vec::<f32>().expect("f32");
+    Some(ours.iter().zip(theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max))
+}
+
+/// Billions of additions and multiplications for one picture, convolutions done directly.
+fn gflop(call: &Call) -> f64 {
+    let unet: &UNet2D = &call.model.checkpoint().unet;
+    let on_cpu = |unet: &UNet2D| unet.compile(Convolution::Direct, Precision::F32);
+    let compiled = call.compiled.is_none().then(|| on_cpu(unet)).flatten();
+    let Some(compiled) = call.compiled.as_ref().or(compiled.as_ref()) else { return f64::NAN };
+    profile(compiled, call, 1, 0).iter().map(|(_, cost)| cost.flops).sum::<f64>() / 1e9
+}
+
+/// What the layers take for some pictures on one thread.
+fn profile<'a>(compiled: &'a CompiledUNet, call: &Call, pictures: usize, repeats: usize) -> Vec<(&'a str, Cost)> {
+    compiled.profile(call.shape(pictures), &call.conditioning, repeats)
+}
+
+/// The time of each kind of layer at each resolution, and of each block, for four pictures on one thread.
+fn layers(call: &Call) {
+    let compiled = call.compiled.as_ref().expect("--layers is for a network that is compiled for the CPU");
+    let costs = profile(compiled, call, 4, 10);
+    let total: f64 = costs.iter().map(|(_, cost)| cost.seconds).sum();
+    let kind = |cost: &Cost| format!("{} at {}", cost.kind, cost.shape[0]);
+    for names in [
+        costs.iter().map(|(_, cost)| kind(cost)).collect::<Vec<_>>(),
+        costs.iter().map(|(block, _)| (*block).to_owned()).collect(),
+    ] {
+        let mut sums: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
+        for (name, (_, cost)) in names.iter().zip(&costs) {
+            let (seconds, flops) = sums.entry(name).or_default();
+            (*seconds, *flops) = (*seconds + cost.seconds, *flops + cost.flops);
+        }
+        for (name, (seconds, flops)) in sums {
+            let (milliseconds, share) = (seconds * 1e3, 100.0 * seconds / total);
+            println!("{name:14} {milliseconds:9.2} ms {share:5.1} % {:7.1} GFLOP/s", flops / seconds / 1e9);
+        }
+        println!("{:14} {:9.2} ms", "all", total * 1e3);
+    }
+}
+
+/// The fastest of some products of two matrices of 2048 rows, in billions of additions and multiplications a second.
+fn ceiling(device: &Device) -> f64 {
+    let size = 2048;
+    let [a, b] = [0.5, 0.25].map(|value| Tensor::<2>::full([size, size], value, device));
+    let product = || timed(|| a.clone().matmul(b.clone()).reshape([1, 1, size, size])).1 / 1e3;
+    2.0 * (size as f64).powi(3) / (0..5).map(|_| product()).fold(f64::INFINITY, f64::min) / 1e9
+}
+
+fn median(times: &[f64]) -> f64 {
+    let mut sorted = times.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[sorted.len() / 2]
+}
+
+/// The most memory that this process has held, in megabytes; Linux only.
+fn peak() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.split_whitespace().next()?.parse::<f64>().ok().map(|kilobytes| kilobytes / 1e3)
+}
