@@ -51,10 +51,9 @@ impl<C: Cell> Packed<C> {
 
     /// Packs anew, into the same memory if it is large enough.
     pub(crate) fn fill(&mut self, isa: Isa, [terms, columns]: [usize; 2], value: impl Fn(usize, usize) -> f32) {
-        let (panel, places) = (isa.panel(), terms.div_ceil(C::TERMS));
-        *self = Packed { places, columns, panel, values: std::mem::take(&mut self.values) };
-        self.values.clear();
-        self.values.resize(columns.div_ceil(panel) * panel * places, C::default());
+        self.begin(isa, [terms, columns]);
+        let (panel, places) = (self.panel, self.places);
+        self.values.resize(self.padded() * places, C::default());
         let mut start = 0;
         for first in (0..columns).step_by(panel) {
             let width = self.width(first);
@@ -74,7 +73,6 @@ impl<C: Cell> Packed<C> {
             }
             start += width * places;
         }
-        self.values.truncate(start);
     }
 
     /// Packs rows that lie together: that of `term` is the beginning of `row(term)`.
@@ -84,21 +82,32 @@ impl<C: Cell> Packed<C> {
         [terms, columns]: [usize; 2],
         row: impl Fn(usize) -> &'a [f32],
     ) {
-        let (panel, places) = (isa.panel(), terms.div_ceil(C::TERMS));
-        *self = Packed { places, columns, panel, values: std::mem::take(&mut self.values) };
+        self.begin(isa, [terms, columns]);
+        for first in (0..columns).step_by(self.panel) {
+            self.push_panel(terms, |term| &row(term)[first..]);
+        }
+    }
+
+    /// Makes room for a matrix whose panels are then pushed.
+    pub(crate) fn begin(&mut self, isa: Isa, [terms, columns]: [usize; 2]) {
+        let places = terms.div_ceil(C::TERMS);
+        *self = Packed { places, columns, panel: isa.panel(), values: std::mem::take(&mut self.values) };
         self.values.clear();
-        for first in (0..columns).step_by(panel) {
-            let width = self.width(first);
-            let count = width.min(columns - first);
-            for place in 0..places {
-                // A row behind the last is never looked at, but has to be something.
-                let rows: [&[f32]; 2] =
-                    std::array::from_fn(|k| &row((place * C::TERMS + k).min(terms - 1))[first..first + count]);
-                let there = terms - place * C::TERMS;
-                let cells = (0..count).map(|column| C::of(|k| if k < there { rows[k][column] } else { 0.0 }));
-                self.values.extend(cells);
-                self.values.resize(self.values.len() + width - count, C::default());
-            }
+        self.values.reserve_exact(self.padded() * places);
+    }
+
+    /// The next panel: its columns are the first of `row(term)`.
+    pub(crate) fn push_panel<'a>(&mut self, terms: usize, row: impl Fn(usize) -> &'a [f32]) {
+        let first = self.values.len() / self.places;
+        let width = self.width(first);
+        let count = width.min(self.columns - first);
+        for place in 0..self.places {
+            // A row behind the last is never looked at, but has to be something.
+            let rows: [&[f32]; 2] = std::array::from_fn(|k| &row((place * C::TERMS + k).min(terms - 1))[..count]);
+            let there = terms - place * C::TERMS;
+            let cells = (0..count).map(|column| C::of(|k| if k < there { rows[k][column] } else { 0.0 }));
+            self.values.extend(cells);
+            self.values.resize(self.values.len() + width - count, C::default());
         }
     }
 
@@ -106,6 +115,12 @@ impl<C: Cell> Packed<C> {
     fn width(&self, first: usize) -> usize {
         // 16 is a multiple of every vector, so that no vector of a panel begins inside and ends outside of it.
         self.panel.min((self.columns - first).next_multiple_of(self.panel.min(16)))
+    }
+
+    /// Columns of all panels.
+    fn padded(&self) -> usize {
+        let last = self.columns.saturating_sub(1) / self.panel * self.panel;
+        last + self.width(last)
     }
 
     fn panel_at(&self, first: usize) -> Right<'_, C> {

@@ -54,21 +54,27 @@ impl<C: Cell> Transformed<C> {
         [from, to]: [usize; 2],
         weight: impl Fn(usize, usize, usize) -> f32 + Sync,
     ) {
-        // [in, place, out]: an input's kernels at all places lie together, and inputs are transformed at the same time.
-        let mut all = vec![0.0f32; from * PLACES * to];
-        all.par_chunks_exact_mut(PLACES * to).enumerate().for_each(|(input, all)| {
-            for out in 0..to {
-                let kernel: [[f64; 3]; 3] =
-                    std::array::from_fn(|y| std::array::from_fn(|x| f64::from(weight(out, input, 3 * y + x))));
-                for (place, value) in kernel_at_points(&kernel).into_iter().flatten().enumerate() {
-                    all[place * to + out] = value as f32;
-                }
-            }
-        });
         self.places.resize_with(PLACES, Packed::default);
-        self.places.par_iter_mut().enumerate().for_each(|(place, packed)| {
-            packed.fill_rows(isa, [from, to], |input| &all[(input * PLACES + place) * to..]);
-        });
+        self.places.iter_mut().for_each(|packed| packed.begin(isa, [from, to]));
+        // [in, place, out] for a panel of outputs, so that the network is not there twice: an input's kernels at all
+        // places lie together, and inputs are transformed at the same time.
+        let panel = isa.panel();
+        let mut some = vec![0.0f32; from * PLACES * panel];
+        for first in (0..to).step_by(panel) {
+            let count = panel.min(to - first);
+            some.par_chunks_exact_mut(PLACES * panel).enumerate().for_each(|(input, some)| {
+                for out in 0..count {
+                    let tap = |y, x| f64::from(weight(first + out, input, 3 * y + x));
+                    let kernel = std::array::from_fn(|y| std::array::from_fn(|x| tap(y, x)));
+                    for (place, value) in kernel_at_points(&kernel).into_iter().flatten().enumerate() {
+                        some[place * panel + out] = value as f32;
+                    }
+                }
+            });
+            self.places.par_iter_mut().enumerate().for_each(|(place, packed)| {
+                packed.push_panel(from, |input| &some[(input * PLACES + place) * panel..][..count]);
+            });
+        }
     }
 }
 
