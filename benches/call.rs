@@ -41,9 +41,9 @@ fn main() {
     if asked.ceiling {
         println!("{}", json!({ "ceiling_gflops": ceiling(&device) }));
     }
-    let work = gflop(&call) * asked.steps.unwrap_or(1) as f64;
+    let mut work = None;
     for batch in &asked.batches {
-        let x = input(&call.model, *batch, &device);
+        let x = input(call.shape(*batch), &device);
         let run = |x: Tensor<4>| match asked.steps {
             Some(steps) => call.run(x, steps),
             None => call.once(x),
@@ -51,13 +51,17 @@ fn main() {
         let first = timed(|| run(x.clone())).1;
         let out = run(x.clone());
         let times: Vec<f64> = (0..asked.repeats).map(|_| timed(|| run(x.clone())).1).collect();
+        let peak = peak();
+        // Another packed network: after the memory of the first was read.
+        let work = *work.get_or_insert_with(|| gflop(&call) * asked.steps.unwrap_or(1) as f64);
         let report = json!({
             "batch": batch,
             "milliseconds": times,
             "first_milliseconds": first,
+            "gflop_a_picture": work,
             "gflops": *batch as f64 * work / (median(&times) / 1e3),
             "difference": difference(&asked.folder, out).filter(|_| asked.steps.is_none()),
-            "peak_megabytes": peak(),
+            "peak_megabytes": peak,
         });
         println!("{report}");
     }
@@ -133,17 +137,26 @@ struct Call {
 
 impl Call {
     fn new(asked: &Asked, device: &Device) -> Self {
+        let (runs, on_cpu) = (asked.steps.is_some(), device::is_cpu(device));
+        assert!(
+            !(runs && (asked.direct || asked.layers)),
+            "--steps draws as the library does, without --direct, --layers"
+        );
         let mut model = Model::load(&asked.folder, device).expect("a model folder");
-        if asked.plain {
+        // One packed network is held at a time: the peak of memory is reported.
+        if asked.plain || (on_cpu && !runs) {
             model = model.uncompiled();
         }
-        let model = model.with_precision(asked.precision).expect("a precision of this device");
+        if !on_cpu || asked.plain || runs {
+            model = model.with_precision(asked.precision).expect("a precision of this device");
+        }
         let unet = &model.checkpoint().unet;
         let labels = if unet.config().num_class_embeds.is_some() { Labels::Index(&[0]) } else { Labels::None };
         let conditioning = unet.condition(&[500.0], &labels, device);
         let convolution = if asked.direct { Convolution::Direct } else { Convolution::default() };
-        let compiled = device::is_cpu(device) && !asked.plain;
-        let compiled = compiled.then(|| unet.compile(convolution, asked.precision)).flatten();
+        let compile =
+            || unet.compile(convolution, asked.precision).expect("a network and a precision of processors");
+        let compiled = (on_cpu && !asked.plain && !runs).then(compile);
         Self { conditioning, compiled, model }
     }
 
@@ -165,7 +178,7 @@ impl Call {
         }
     }
 
-    /// Height and width of the pictures.
+    /// The shape of so many pictures.
     fn shape(&self, pictures: usize) -> [usize; 4] {
         let [channels, height, width] = self.model.shape().expect("a size in its config.json");
         [pictures, channels, height, width]
@@ -173,7 +186,7 @@ impl Call {
 }
 
 /// A result that is there, and the milliseconds until it was.
-fn timed(work: impl FnOnce() -> Tensor<4>) -> (Tensor<4>, f64) {
+fn timed<const D: usize>(work: impl FnOnce() -> Tensor<D>) -> (Tensor<D>, f64) {
     let start = Instant::now();
     let out = work();
     out.device().sync().expect("a device that works");
@@ -181,9 +194,7 @@ fn timed(work: impl FnOnce() -> Tensor<4>) -> (Tensor<4>, f64) {
 }
 
 /// Pictures that any program can make: x[k] = sin(k) of the running number k.
-fn input(model: &Model, batch: usize, device: &Device) -> Tensor<4> {
-    let [channels, height, width] = model.shape().expect("a size in its config.json");
-    let shape = [batch, channels, height, width];
+fn input(shape: [usize; 4], device: &Device) -> Tensor<4> {
     let values: Vec<f32> = (0..shape.iter().product()).map(|k: usize| (k as f64).sin() as f32).collect();
     Tensor::from_data(TensorData::new(values, shape), device)
 }
@@ -201,10 +212,8 @@ fn difference(folder: &Path, out: Tensor<4>) -> Option<f32> {
 /// Billions of additions and multiplications for one picture, convolutions done directly.
 fn gflop(call: &Call) -> f64 {
     let unet: &UNet2D = &call.model.checkpoint().unet;
-    let on_cpu = |unet: &UNet2D| unet.compile(Convolution::Direct, Precision::F32);
-    let compiled = call.compiled.is_none().then(|| on_cpu(unet)).flatten();
-    let Some(compiled) = call.compiled.as_ref().or(compiled.as_ref()) else { return f64::NAN };
-    profile(compiled, call, 1, 0).iter().map(|(_, cost)| cost.flops).sum::<f64>() / 1e9
+    let compiled = unet.compile(Convolution::Direct, Precision::F32).expect("a network of processors");
+    profile(&compiled, call, 1, 0).iter().map(|(_, cost)| cost.flops).sum::<f64>() / 1e9
 }
 
 /// What the layers take for some pictures on one thread.
@@ -239,7 +248,7 @@ fn layers(call: &Call) {
 fn ceiling(device: &Device) -> f64 {
     let size = 2048;
     let [a, b] = [0.5, 0.25].map(|value| Tensor::<2>::full([size, size], value, device));
-    let product = || timed(|| a.clone().matmul(b.clone()).reshape([1, 1, size, size])).1 / 1e3;
+    let product = || timed(|| a.clone().matmul(b.clone())).1 / 1e3;
     2.0 * (size as f64).powi(3) / (0..5).map(|_| product()).fold(f64::INFINITY, f64::min) / 1e9
 }
 
@@ -253,5 +262,5 @@ fn median(times: &[f64]) -> f64 {
 fn peak() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.split_whitespace().next()?.parse::<f64>().ok().map(|kilobytes| kilobytes / 1e3)
+    line.split_whitespace().next()?.parse::<f64>().ok().map(|kibibytes| kibibytes * 1.024e-3)
 }

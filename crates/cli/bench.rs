@@ -95,10 +95,6 @@ fn settings(
         plan["method"] = json!(cell.method);
         plan
     };
-    let pictures = match &args.num {
-        Some(counts) => json!({ "usual": counts.usual, "of_steps": counts.of_steps }),
-        None => json!({ "budget_seconds": args.budget.unwrap_or(amount::USUAL_BUDGET).0 }),
-    };
     let (methods, steps) = axes(cells);
     let of_any_cell = cells.first().context("there is a cell")?.plan.settings();
     let mut settings = json!({
@@ -110,12 +106,12 @@ fn settings(
         "convention": of_any_cell.convention.to_string(),
         "methods": methods,
         "steps": steps,
-        "pictures": pictures,
+        "pictures": pictures_asked(args),
         "pictures_at_once": args.computing.batch_size,
         "seed": args.seed,
         "quality": quality.map(Quality::identity),
         "device": device.name,
-        "precision": ddim::unet::Precision::from(args.precision).name(),
+        "precision": args.precision.name(),
         "machine": machine::machine(),
         "cells": cells.iter().map(cell).collect::<Vec<_>>(),
     });
@@ -123,6 +119,14 @@ fn settings(
         settings["clock"] = json!("fake");
     }
     Ok(settings)
+}
+
+/// How many pictures were asked for.
+fn pictures_asked(args: &BenchArgs) -> Value {
+    match &args.num {
+        Some(counts) => json!({ "usual": counts.usual, "of_steps": counts.of_steps }),
+        None => json!({ "budget_seconds": args.budget.unwrap_or(amount::USUAL_BUDGET).0 }),
+    }
 }
 
 /// The methods and the numbers of steps that were asked for, in the order of the table.

@@ -35,6 +35,13 @@ pub(crate) enum Precision {
     Bf16,
 }
 
+impl Precision {
+    /// The name typed.
+    pub(crate) fn name(self) -> &'static str {
+        ddim::unet::Precision::from(self).name()
+    }
+}
+
 impl From<Precision> for ddim::unet::Precision {
     fn from(precision: Precision) -> Self {
         match precision {

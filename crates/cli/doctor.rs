@@ -1,6 +1,7 @@
 //! `ddim doctor`: whether a device can be trusted.
 
 use std::io::{self, Write};
+use std::time::Instant;
 
 use anyhow::bail;
 use ddim::doctor::{Difference, ProductCheck, RunCheck};
@@ -9,9 +10,9 @@ use ddim::{Options, device};
 use serde_json::{Value, json};
 
 use crate::args::DoctorArgs;
-use crate::device::{self as devices, Chosen};
+use crate::device::{self as devices, Chosen, Precision};
 use crate::model::Model;
-use crate::units::{digits, time};
+use crate::units::{counted, digits, time};
 use crate::{Ending, progress};
 
 /// Rows and columns of the matrices that are multiplied.
@@ -50,7 +51,7 @@ fn examine(args: &DoctorArgs, device: Chosen) -> anyhow::Result<Found<'_>> {
     // With noise in every step: it comes to the device in a way of its own.
     let options = Options { steps: args.steps, method: Method::Ddim { eta: Eta::DDPM }, ..Options::default() };
     let plan = model.inner.plan(&options)?;
-    let product = ProductCheck::new(PRODUCT, &device.device);
+    let product = ProductCheck::new(PRODUCT, seed, &device.device, &Instant::now());
     bar.inc(1);
     let is_cpu = device::is_cpu(&device.device);
     let parts = if is_cpu { Vec::new() } else { model.inner.compare_parts(&reference, pictures, seed)? };
@@ -63,38 +64,41 @@ fn examine(args: &DoctorArgs, device: Chosen) -> anyhow::Result<Found<'_>> {
 }
 
 impl Found<'_> {
-    fn precision(&self) -> &'static str {
-        ddim::unet::Precision::from(self.args.precision).name()
+    /// Everything that was compared, in the order of the computation, and how far off each may be. The product is in f32
+    /// always.
+    fn all(&self) -> impl Iterator<Item = (&Difference, f64)> {
+        let tolerance = self.args.tolerance(self.args.precision);
+        let network = self.parts.iter().chain([&self.network]).chain(&self.run.steps);
+        let product = (&self.product.difference, self.args.tolerance(Precision::F32));
+        std::iter::once(product).chain(network.map(move |difference| (difference, tolerance)))
     }
 
-    /// Everything that was compared, in the order in which it is told.
-    fn all(&self) -> impl Iterator<Item = &Difference> {
-        let first = std::iter::once(&self.product.difference).chain(&self.parts);
-        first.chain(std::iter::once(&self.network)).chain(&self.run.steps)
+    /// The first that is off: what follows from it is off as well.
+    fn first_off(&self) -> Option<(&Difference, f64)> {
+        self.all().find(|(difference, tolerance)| !difference.is_within(*tolerance))
     }
 
-    /// The first that is off, in the order of the computation: what follows from it is off as well.
-    fn first_off(&self) -> Option<&Difference> {
-        self.all().find(|difference| !difference.is_within(self.args.tolerance()))
+    fn passed(&self) -> bool {
+        self.first_off().is_none() && self.run.repeats
     }
 
     fn to_text(&self) -> String {
         let (args, ProductCheck { size, first, later, .. }) = (self.args, &self.product);
         let mut lines = vec![
             format!("device     {}", self.device.description),
-            format!("model      {} in {}", self.model, self.precision()),
-            format!("run        {} pictures, {} steps with noise", args.batch_size, args.steps),
+            format!("model      {} in {}", self.model, args.precision.name()),
+            format!("run        {}, {} steps with noise", counted(args.batch_size), args.steps),
             format!(
-                "products   {size} x {size} x {size}: the first {}, then {} ({} GFLOP/s)",
+                "products   {size} x {size} x {size} in f32: the first {}, then {} ({} GFLOP/s)",
                 time(first.as_secs_f64()),
                 time(later.as_secs_f64()),
                 digits(self.product.gflops())
             ),
             String::new(),
         ];
-        let width = self.all().map(|difference| difference.name.len()).max().unwrap_or(0);
-        lines.extend(self.all().map(|difference| {
-            let mark = if difference.is_within(args.tolerance()) { "" } else { "  <- off" };
+        let width = self.all().map(|(difference, _)| difference.name.len()).max().unwrap_or(0);
+        lines.extend(self.all().map(|(difference, tolerance)| {
+            let mark = if difference.is_within(tolerance) { "" } else { "  <- off" };
             format!("{:<width$}  {}{mark}", difference.name, shown(difference))
         }));
         let repeats = if self.run.repeats { "the same bit for bit" } else { "other bits  <- off" };
@@ -108,13 +112,14 @@ impl Found<'_> {
             json!({ "name": found.name, "largest": largest, "not_finite": found.not_finite })
         };
         let differences = |all: &[Difference]| all.iter().map(difference).collect::<Vec<_>>();
-        let product = &self.product;
+        let (args, product) = (self.args, &self.product);
         json!({
             "device": self.device.name,
             "model": self.model,
-            "precision": self.precision(),
-            "pictures": self.args.batch_size,
-            "tolerance": self.args.tolerance(),
+            "precision": args.precision.name(),
+            "pictures": args.batch_size,
+            "seed": args.seed,
+            "tolerance": args.tolerance(args.precision),
             "product": {
                 "size": product.size,
                 "first_seconds": product.first.as_secs_f64(),
@@ -126,22 +131,21 @@ impl Found<'_> {
             "network": difference(&self.network),
             "steps": differences(&self.run.steps),
             "repeats": self.run.repeats,
-            "passed": self.first_off().is_none() && self.run.repeats,
+            "passed": self.passed(),
         })
     }
 
     /// # Errors
     /// When the device is not to be trusted, and where that begins.
     fn verdict(&self) -> anyhow::Result<Ending> {
-        let (name, tolerance) = (&self.device.description, self.args.tolerance());
-        let advice = if self.parts.is_empty() { "please report this" } else { "compute with --device cpu" };
+        let name = &self.device.description;
+        let is_cpu = self.device.name == devices::CPU;
+        let advice = if is_cpu { "please report this" } else { "compute with --device cpu" };
         match self.first_off() {
-            Some(Difference { name: part, not_finite, .. }) if *not_finite > 0 => {
-                bail!(
-                    "{name} is not to be trusted: {not_finite} values of {part} are not finite; compute with --device cpu"
-                )
+            Some((Difference { name: part, not_finite, .. }, _)) if *not_finite > 0 => {
+                bail!("{name} is not to be trusted: {not_finite} values of {part} are not finite; {advice}")
             }
-            Some(off) => bail!(
+            Some((off, tolerance)) => bail!(
                 "{name} is not to be trusted: {} is off by {}, and {tolerance:e} is tolerated; {advice}",
                 off.name,
                 shown(off)

@@ -108,7 +108,7 @@ impl<'a> Job<'a> {
             shape,
             batch_size: args.batch_size,
             device: &device.name,
-            precision: ddim::unet::Precision::from(args.precision).name(),
+            precision: args.precision.name(),
         }
         .to_json();
         Ok(Self {

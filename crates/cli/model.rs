@@ -52,9 +52,7 @@ impl Model {
         let inner = ddim::Model::from_checkpoint(checkpoint, device).with_context(|| described(args, &name))?;
         Ok(Self { name, weights, inner, training })
     }
-}
 
-impl Model {
     /// With a network that computes in this precision.
     ///
     /// # Errors

@@ -26,7 +26,8 @@ impl Interrupt {
             if seen.0.swap(true, Ordering::SeqCst) {
                 process::exit(i32::from(INTERRUPTED));
             }
-            thread::spawn(say_if_it_takes_long);
+            // Without a thread nothing is said, and the run stops all the same.
+            let _ = thread::Builder::new().spawn(say_if_it_takes_long);
         })
         .context("cannot listen for Ctrl-C")?;
         Ok(interrupt)

@@ -40,6 +40,14 @@ pub(crate) fn mebibytes(bytes: u64) -> String {
     format!("{:.0} MiB", bytes as f64 / (1024.0 * 1024.0))
 }
 
+/// `1 picture`, `64 pictures`.
+pub(crate) fn counted(pictures: usize) -> String {
+    match pictures {
+        1 => "1 picture".to_owned(),
+        count => format!("{count} pictures"),
+    }
+}
+
 fn parts(small: f64, ratio: f64, large_unit: &str, small_unit: &str) -> String {
     let small = small.round();
     format!("{} {large_unit} {} {small_unit}", (small / ratio).floor(), small % ratio)

@@ -22,8 +22,9 @@ Examples:
   ddim bench --model path/to/model --spacing quad --device auto --json
 
 Everything is measured beside DDPM (eta 1) in as many steps as the model was trained with, which is drawn first.
-After Ctrl-C the same command goes on where it was stopped, at the first batch that is not whole. The folder then holds report.html,
-quality.svg, time.svg, strip.svg, strip.png, table.csv, and rows.jsonl with one line a finished cell.";
+After Ctrl-C the same command goes on at the first batch that is not whole.
+The folder holds report.html, quality.svg, time.svg, strip.svg, strip.png, table.csv, and rows.jsonl with one line a
+finished cell.";
 
 /// Options of `ddim bench`.
 #[derive(Args, Debug)]

@@ -52,9 +52,9 @@ pub(crate) struct DoctorArgs {
 }
 
 impl DoctorArgs {
-    /// The largest difference that is taken for rounding.
-    pub(crate) fn tolerance(&self) -> f64 {
-        self.tolerance.unwrap_or(match self.precision {
+    /// The largest difference that is taken for rounding in this precision.
+    pub(crate) fn tolerance(&self, precision: Precision) -> f64 {
+        self.tolerance.unwrap_or(match precision {
             Precision::F32 => 1e-3,
             Precision::F16 => 0.03,
             Precision::Bf16 => 0.2,

@@ -57,7 +57,8 @@ pub(crate) struct EvalArgs {
     #[arg(long, short, value_name = "N", value_parser = at_least_one)]
     pub(crate) num: Option<usize>,
 
-    /// What to do about a file of a folder that is no picture of the set's size
+    /// What to do about a file of a folder that is no picture of the set's size. FIRST..END counts files for distances, and
+    /// pictures that are not left out for all else
     #[arg(long, value_enum, default_value_t = OnCorrupt::Fail)]
     pub(crate) on_corrupt: OnCorrupt,
 
@@ -107,6 +108,11 @@ pub(crate) enum OnCorrupt {
     Skip,
     /// Name it and stop
     Fail,
+}
+
+impl OnCorrupt {
+    /// What to say where a picture ends a measurement.
+    pub(crate) const ADVICE: &str = "one picture cannot be used (--on-corrupt skip leaves such out)";
 }
 
 /// How a likelihood is computed.

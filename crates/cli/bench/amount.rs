@@ -48,11 +48,14 @@ pub(super) fn described(chosen: &Chosen, cells: &[Cell]) -> String {
 fn fixed(counts: &Counts, cells: &[Cell], batch_size: usize) -> anyhow::Result<Chosen> {
     let is_there = |steps: usize| cells.iter().any(|cell| cell.steps == steps);
     if let Some((steps, _)) = counts.of_steps.iter().find(|(steps, _)| !is_there(*steps)) {
-        bail!("--num {steps}:...: no cell has {steps} steps; name one of --steps");
+        let mut there: Vec<usize> = cells.iter().map(|cell| cell.steps).collect();
+        there.sort_unstable();
+        there.dedup();
+        bail!("--num {steps}:...: no cell has {steps} steps; there are {there:?}");
     }
     let count = |cell: &Cell| match counts.of_steps.iter().find(|(steps, _)| *steps == cell.steps) {
         Some((_, count)) => Ok(Some(*count)),
-        // One batch, which need not be whole.
+        // One batch: only its time is needed.
         None if cell.role == Role::Reference => Ok(None),
         None => counts.usual.map(Some).with_context(|| {
             format!("--num: nothing is said for {} steps; give a number for all cells as well", cell.steps)

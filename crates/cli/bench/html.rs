@@ -78,7 +78,7 @@ fn qualities(report: &Report, found: &Compared) -> String {
     let measured = |row: &Row| matches!(row.quality, Verdict::Measured { .. });
     match reference {
         Some(reference) if measured(&found.row) && measured(&reference.row) => format!(
-            " Its distance from the reference is {}, DDPM's {}.",
+            " Quality (smaller is better): {}, DDPM's {}.",
             table::quality(&found.row.quality),
             table::quality(&reference.row.quality)
         ),
@@ -155,5 +155,6 @@ mod tests {
         assert!(page.contains("a distance &lt;made up&gt;") && !page.contains("<made up>"), "{page}");
         assert_eq!(page.matches("<tr class").count(), 9);
         assert!(page.contains("With eta 0, 10 steps a picture takes 12.0 ms ±7%: 83.5 times faster"), "{page}");
+        assert!(page.contains(" Quality (smaller is better): 15.0 ±1.50, DDPM's 5.10 ±0.510."), "{page}");
     }
 }

@@ -115,6 +115,11 @@ impl Row {
         })
     }
 
+    /// Whole batches that were drawn.
+    pub(super) fn batches(&self) -> usize {
+        self.pictures / self.batch_size
+    }
+
     /// A name for the files of its cell.
     pub(super) fn file_name(&self) -> String {
         file_name(&self.method, self.steps)

@@ -24,7 +24,7 @@ pub(super) fn cells(compared: &Compared) -> Vec<String> {
         row.calls.to_string(),
         row.pictures.to_string(),
         time(row.warm_up_seconds),
-        spread(&row.seconds_per_call, row.pictures / row.batch_size),
+        spread(&row.seconds_per_call, row.batches()),
         time_per_picture(row),
         digits(row.pictures_per_second),
         digits(compared.comparison.speed_up),
@@ -111,7 +111,7 @@ impl Columns {
 
 /// How long a picture takes.
 pub(super) fn time_per_picture(row: &Row) -> String {
-    spread(&row.seconds_per_picture, row.pictures / row.batch_size)
+    spread(&row.seconds_per_picture, row.batches())
 }
 
 /// The median, and half the distance between the quartiles as a share of it; of a single batch just its number.

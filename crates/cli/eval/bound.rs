@@ -9,12 +9,12 @@ use ddim_eval::{
 use ddim_schedule::Method;
 use serde_json::{Value, json};
 
-use super::pictures::{self, Batch, Sets};
-use crate::Ending;
+use super::pictures::{Batch, Sets};
 use crate::args::{DecoderChoice, EvalArgs};
 use crate::model::Model;
 use crate::plan::{self, ResolvedPlan};
 use crate::signals::Interrupt;
+use crate::{Ending, units};
 
 /// What came out.
 #[derive(Debug)]
@@ -88,7 +88,7 @@ impl Measured<'_> {
         let mut text = format!(
             "{} bits/dim, bound from above  ({})\nprior {}, {} steps {}, decoder {}\n{} network calls a picture\n",
             shown(bits.total),
-            pictures::counted(self.pictures()),
+            units::counted(self.pictures()),
             shown(bits.prior),
             bits.steps.len(),
             shown(bits.between),

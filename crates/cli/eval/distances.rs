@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 use self::figures::Figures;
 use self::kept::Kept;
 use self::source::Source;
-use crate::Ending;
-use crate::args::{EvalArgs, FeatureChoice, Metric, SetName};
+use crate::args::{DistanceArgs, EvalArgs, FeatureChoice, Metric, SetName};
 use crate::device::Chosen;
 use crate::features::{Saved, extractor};
 use crate::files::{Existing, Staged};
 use crate::signals::Interrupt;
+use crate::{Ending, units};
 
 /// What came out.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ pub(super) fn measure(args: &EvalArgs, device: &Chosen, interrupt: &Interrupt) -
         save.finish(&last.saved(&measured.features)?.to_bytes()?)?;
         measured.lines.extend(options.save_stats.iter().map(|file| file.display().to_string()));
     }
-    let metrics = fitting(&sides, &options.features(), metrics, options.metrics.is_empty())?;
+    let metrics = fitting(&sides, options, metrics)?;
     measured.figures = Figures::of(&sides, &metrics, &measured.features, args);
     Ok(measured)
 }
@@ -115,20 +115,17 @@ fn check_saved(sources: &[Source], extractor: &dyn Extractor) -> anyhow::Result<
 ///
 /// # Errors
 /// When pixels that cannot be compared have to be.
-fn fitting(
-    sides: &[Side],
-    features: &FeatureChoice,
-    mut metrics: Vec<Metric>,
-    chosen_by_us: bool,
-) -> anyhow::Result<Vec<Metric>> {
+fn fitting(sides: &[Side], options: &DistanceArgs, mut metrics: Vec<Metric>) -> anyhow::Result<Vec<Metric>> {
     if let [Side::Pictures(first), Side::Pictures(second)] = sides
         && let (Some(one), Some(other)) = (first.size, second.size)
         && one != other
     {
-        if chosen_by_us {
+        let by_pixels = options.features() == FeatureChoice::Pixels;
+        if options.metrics.is_empty() && !by_pixels {
+            tracing::warn!("sliced is left out: {} has pictures of {one}, {} of {other}", first.name, second.name);
             metrics.retain(|metric| *metric != Metric::Sliced);
         }
-        if *features != FeatureChoice::Pixels && !metrics.contains(&Metric::Sliced) {
+        if !by_pixels && !metrics.contains(&Metric::Sliced) {
             return Ok(metrics);
         }
         bail!(
@@ -165,8 +162,7 @@ impl Measured {
         };
         let counted = match pictures {
             None => "statistics".to_owned(),
-            Some(1) => "1 picture".to_owned(),
-            Some(pictures) => format!("{pictures} pictures"),
+            Some(pictures) => units::counted(pictures),
         };
         let left_out = if skipped == 0 { String::new() } else { format!(", {skipped} left out") };
         self.lines.push(format!("{role:<9} {name}  ({counted}{left_out})"));

@@ -3,11 +3,11 @@
 use ddim_eval::{BitsPerDim, Grid, LogDensity, Trace, dequantised, log_density, velocity_of};
 use serde_json::{Value, json};
 
-use super::pictures::{self, Batch, Sets};
-use crate::Ending;
+use super::pictures::{Batch, Sets};
 use crate::args::{EvalArgs, FlowArgs};
 use crate::model::Model;
 use crate::signals::Interrupt;
+use crate::{Ending, units};
 
 /// What came out.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ impl Measured {
         let error = bits.standard_error.map_or(String::new(), |error| format!(" +- {error:.4}"));
         let probes =
             bits.probe_error.map_or(String::new(), |error| format!(", {error:.4} of the error from probes"));
-        let pictures = pictures::counted(self.pictures());
+        let pictures = units::counted(self.pictures());
         format!(
             "{:.4}{error} bits/dim  ({pictures}{probes})\n{} network calls a picture, each with its gradient\n",
             bits.mean,

@@ -28,10 +28,16 @@ impl Pictures {
     /// # Errors
     /// When there are no pictures to read, or one of them is broken and not to be left out.
     pub(super) fn read(name: &SetName, args: &EvalArgs, usual: usize) -> anyhow::Result<Self> {
-        let SetHome::Path(path) = &name.home else {
-            bail!(
-                "{name}: there are no pictures of it to read; draw some with `ddim sample --out FOLDER`, or name a file"
-            );
+        let path = match &name.home {
+            SetHome::Path(path) => path,
+            SetHome::Model(_) => bail!(
+                "there are no pictures of {name} to read; draw some with `ddim sample --out FOLDER`, or name a file"
+            ),
+            SetHome::Embedded(_) => {
+                bail!(
+                    "{name}: only statistics of these pictures are there; name the file or folder with the pictures"
+                )
+            }
         };
         let mut left_out = 0;
         let set = ddim_data::open_with(path, |error| {
@@ -44,9 +50,7 @@ impl Pictures {
         });
         let set = match set {
             Err(error) if left_out > 0 && args.on_corrupt == OnCorrupt::Fail => {
-                return Err(
-                    anyhow!(error).context("one picture cannot be used (--on-corrupt skip leaves such out)")
-                );
+                return Err(anyhow!(error).context(OnCorrupt::ADVICE));
             }
             set => set?,
         };
@@ -198,12 +202,4 @@ fn fitting(name: &SetName, args: &EvalArgs, model: &Model) -> anyhow::Result<Pic
         );
     }
     Ok(pictures)
-}
-
-/// "1 picture", "64 pictures".
-pub(super) fn counted(pictures: usize) -> String {
-    match pictures {
-        1 => "1 picture".to_owned(),
-        count => format!("{count} pictures"),
-    }
 }

@@ -77,7 +77,7 @@ pub(crate) fn open(
     for (label, class) in classes.iter().enumerate() {
         let count = pictures.append(&entries(class)?, broken)?;
         if count == 0 {
-            let problem = "holds no picture; each sub-folder of an image set is a class and holds its pictures";
+            let problem = "holds no picture that can be used; each sub-folder of an image set is a class and holds its pictures";
             return Err(DataError::malformed(class, problem));
         }
         labels.extend(std::iter::repeat_n(label, count));

@@ -5,13 +5,14 @@
 //! the results are.
 
 use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use ddim_sampler::{Guidance, Noise, PictureNoise, fill_uniforms};
 use ddim_schedule::Plan;
 use ddim_unet::Labels;
 
+use crate::timing::Clock;
 use crate::{Batch, Error, Model, device};
 
 /// How far something is from what it should be.
@@ -21,7 +22,7 @@ pub struct Difference {
     pub name: String,
     /// The largest difference of a value, as a share of the largest value; infinite where one is not finite.
     pub largest: f64,
-    /// How many values are not finite.
+    /// How many of the values found are not finite.
     pub not_finite: usize,
 }
 
@@ -55,6 +56,7 @@ impl Difference {
     /// let found = Difference::between("a part", &[1.0, -2.02], &[1.0, -2.0]);
     /// assert!((found.largest - 0.01).abs() < 1e-7 && found.is_within(0.02) && !found.is_within(0.001));
     /// assert!(!Difference::between("a part", &[f32::NAN], &[1.0]).is_within(1.0));
+    /// assert!(!Difference::between("a part", &[1.0], &[f32::NAN]).is_within(1.0));
     /// ```
     ///
     /// # Panics
@@ -66,10 +68,11 @@ impl Difference {
         let most = |values: &mut dyn Iterator<Item = f64>| values.fold(0.0, f64::max);
         let difference = most(&mut found.iter().zip(expected).map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs()));
         let scale = most(&mut expected.iter().map(|value| f64::from(value.abs())));
-        let largest = match (not_finite, difference == 0.0) {
-            (0, true) => 0.0,
-            (0, false) => difference / scale,
-            _ => f64::INFINITY,
+        let is_comparable = found.iter().chain(expected).all(|value| value.is_finite());
+        let largest = match (is_comparable, difference == 0.0) {
+            (false, _) => f64::INFINITY,
+            (true, true) => 0.0,
+            (true, false) => difference / scale,
         };
         Self { name: name.into(), largest, not_finite }
     }
@@ -82,19 +85,19 @@ impl Difference {
 
 impl ProductCheck {
     /// Multiplies two matrices of `size` rows four times on the device and once on the CPU.
-    pub fn new(size: usize, on: &Device) -> Self {
+    pub fn new(size: usize, seed: u64, on: &Device, clock: &dyn Clock) -> Self {
         let [a, b] = [0, 1].map(|stream| {
             let mut values = vec![0.0; size * size];
-            fill_uniforms(0, 0, stream, &mut values);
+            fill_uniforms(seed, 0, stream, &mut values);
             Tensor::<2>::from_data(TensorData::new(values, [size, size]), &device::cpu()) - 0.5
         });
         let expected = values(a.clone().matmul(b.clone()));
         let (a, b) = (a.to_device(on), b.to_device(on));
         let times: Vec<(Duration, Difference)> = (0..4)
             .map(|_| {
-                let start = Instant::now();
+                let start = clock.now();
                 let found = values(a.clone().matmul(b.clone()));
-                (start.elapsed(), Difference::between("matrix product", &found, &expected))
+                (clock.now().saturating_sub(start), Difference::between("matrix product", &found, &expected))
             })
             .collect();
         let worst = times.iter().map(|(_, difference)| difference).max_by(|a, b| a.largest.total_cmp(&b.largest));
@@ -114,14 +117,19 @@ impl ProductCheck {
 }
 
 impl Model {
-    /// Compares each part of the network with that of `reference`, the same model on another device: what comes out of it
-    /// for some pictures of noise at times from the whole schedule, each part fed by those before it on its own
+    /// Compares each part of the network with that of `reference`, the same model on another device, by tensor operations: a
+    /// network compiled for the CPU has no parts, and [`compare_networks`](Self::compare_networks) is for it. It is what
+    /// comes out of a part for some pictures of noise at times from the whole schedule, each part fed by those before it on its own
     /// device. Reading a part keeps it from being fused with the next; [`compare_networks`](Self::compare_networks)
     /// does without.
     ///
     /// # Errors
     ///
     /// [`Error::NoSize`] for a model that does not say how large its pictures are.
+    ///
+    /// # Panics
+    ///
+    /// If `reference` is another model.
     pub fn compare_parts(&self, reference: &Model, pictures: usize, seed: u64) -> Result<Vec<Difference>, Error> {
         let parts = |model: &Model| -> Result<Vec<(String, Vec<f32>)>, Error> {
             let (x, times, labels) = model.question(pictures, seed)?;
@@ -132,6 +140,8 @@ impl Model {
             Ok(parts)
         };
         let (found, expected) = (parts(self)?, parts(reference)?);
+        let names = |parts: &[(String, Vec<f32>)]| parts.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+        assert_eq!(names(&found), names(&expected), "one model on two devices");
         let pairs = found.into_iter().zip(expected);
         Ok(pairs.map(|((name, found), (_, expected))| Difference::between(name, &found, &expected)).collect())
     }
@@ -139,6 +149,10 @@ impl Model {
     /// Compares the network as it runs when pictures are drawn, fused and compiled, with that of `reference`.
     ///
     /// # Errors
+    ///
+    /// As [`compare_parts`](Self::compare_parts).
+    ///
+    /// # Panics
     ///
     /// As [`compare_parts`](Self::compare_parts).
     pub fn compare_networks(&self, reference: &Model, pictures: usize, seed: u64) -> Result<Difference, Error> {
@@ -155,6 +169,10 @@ impl Model {
     /// # Errors
     ///
     /// As [`draw`](Self::draw).
+    ///
+    /// # Panics
+    ///
+    /// If `reference` is another model.
     pub fn compare_runs(
         &self,
         reference: &Model,
@@ -219,9 +237,10 @@ mod tests {
     use super::*;
     use crate::Options;
 
+    const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/goldens/models/classes_scale_shift");
+
     fn model() -> Model {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/goldens/models/classes_scale_shift");
-        Model::load(folder, &device::cpu()).expect("it is in the repository")
+        Model::load(FOLDER, &device::cpu()).expect("it is in the repository")
     }
 
     #[test]
@@ -241,9 +260,8 @@ mod tests {
         assert!(same.iter().all(|part| part.largest == 0.0), "{same:?}");
         let names: Vec<&str> = same.iter().map(|part| part.name.as_str()).collect();
         assert!(names.contains(&"time_embedding") && names.contains(&"down_blocks.0.resnets.0"), "{names:?}");
-        let other = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/goldens/models/classes_scale_shift");
-        let mut checkpoint = ddim_checkpoint::load(other.as_ref(), &device::cpu()).expect("it is there");
-        checkpoint.unet = checkpoint.unet.config().init(&device::cpu());
+        let mut checkpoint = ddim_checkpoint::load(FOLDER.as_ref(), &device::cpu()).expect("it is there");
+        checkpoint.unet = checkpoint.unet.config().init(&device::cpu()).expect("the same configuration");
         let other = Model::from_checkpoint(checkpoint, &device::cpu()).expect("the same shapes");
         let parts = other.compare_parts(&model(), 2, 0).expect("it has a size");
         let first = parts.iter().find(|part| part.name == "conv_in").expect("there is one");
@@ -252,7 +270,7 @@ mod tests {
 
     #[test]
     fn a_product_is_timed_and_right() {
-        let check = ProductCheck::new(64, &device::cpu());
+        let check = ProductCheck::new(64, 0, &device::cpu(), &std::time::Instant::now());
         assert!(check.difference.largest == 0.0 && check.gflops() > 0.0, "{check:?}");
     }
 }

@@ -22,6 +22,8 @@ pub struct Model {
     device: Device,
     /// The network once more, where it runs on the processor and can be compiled for it.
     compiled: Option<Arc<CompiledUNet>>,
+    /// What the network computes in.
+    precision: Precision,
 }
 
 /// What the observer of [`Model::sample_with`] sees after a step.
@@ -80,12 +82,16 @@ impl Model {
         } else {
             None
         };
-        Ok(Self { checkpoint, schedule, device: device.clone(), compiled: compiled.map(Arc::new) })
+        let (device, compiled) = (device.clone(), compiled.map(Arc::new));
+        Ok(Self { checkpoint, schedule, device, compiled, precision: Precision::F32 })
     }
 
     /// The same model by tensor operations alone, also on the CPU: several times slower, the same up to rounding.
-    pub fn uncompiled(self) -> Self {
-        Self { compiled: None, ..self }
+    pub fn uncompiled(mut self) -> Self {
+        if self.compiled.take().is_some() {
+            self.checkpoint.unet = self.checkpoint.unet.with_precision(self.precision);
+        }
+        self
     }
 
     /// The same model with a network that computes in this precision; the sampler around it stays f32. For a model that is
@@ -95,17 +101,21 @@ impl Model {
     ///
     /// [`Error::Precision`] where the device does not compute in it.
     pub fn with_precision(mut self, precision: Precision) -> Result<Self, Error> {
+        if precision == self.precision {
+            return Ok(self);
+        }
         if !self.computes_in(precision) {
             let others = [Precision::F32, Precision::F16, Precision::Bf16].into_iter();
             let others = others.filter(|other| self.computes_in(*other)).map(Precision::name).collect();
             return Err(Error::Precision { precision, others });
         }
-        match self.compiled {
-            Some(_) => {
-                self.compiled = self.checkpoint.unet.compile(Convolution::default(), precision).map(Arc::new)
-            }
-            None => self.checkpoint.unet = self.checkpoint.unet.with_precision(precision),
+        // The old one goes first: two packed copies would take twice the memory.
+        if self.compiled.take().is_some() {
+            self.compiled = self.checkpoint.unet.compile(Convolution::default(), precision).map(Arc::new);
+        } else {
+            self.checkpoint.unet = self.checkpoint.unet.with_precision(precision);
         }
+        self.precision = precision;
         Ok(self)
     }
 

@@ -23,6 +23,11 @@ pub(crate) fn pick(seed: u64, run: u64, stream: u32, n: usize, count: usize) -> 
     order
 }
 
+/// The values in a random order, that of this seed, run and stream.
+pub(crate) fn shuffled(values: &[usize], seed: u64, run: u64, stream: u32) -> Vec<usize> {
+    pick(seed, run, stream, values.len(), values.len()).into_iter().map(|at| values[at]).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -105,8 +105,8 @@ impl CompiledUNet {
     /// automatic differentiation, [`CompiledGradients::conditioning`] takes the way back up to its beginning.
     ///
     /// # Panics
-    /// As [`UNet2D::forward`]; a network compiled for [`Convolution::Winograd`]; a conditioning with another number of rows; a network with a Fourier embedding, whose
-    /// output is scaled.
+    /// As [`UNet2D::forward`]; a network compiled for [`Convolution::Winograd`] or in another precision than f32; a
+    /// conditioning with another number of rows; a network with a Fourier embedding, whose output is scaled.
     pub fn gradients(
         &self,
         x: &[f32],

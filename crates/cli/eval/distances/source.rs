@@ -152,9 +152,7 @@ impl Look<'_> {
                 match (self.read(file), self.on_corrupt) {
                     (Ok(picture), _) => pictures.push(picture),
                     (Err(error), OnCorrupt::Fail) => {
-                        return Err(
-                            error.context("one picture cannot be used (--on-corrupt skip leaves such out)")
-                        );
+                        return Err(error.context(OnCorrupt::ADVICE));
                     }
                     (Err(error), OnCorrupt::Skip) => {
                         self.bar.suspend(|| tracing::warn!("left out: {}", crate::chain(&error)));

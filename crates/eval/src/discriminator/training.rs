@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::Discriminator;
 use crate::Divergence;
-use crate::pick::pick;
+use crate::pick::shuffled;
 
 /// Inputs by number, and how a batch of them is made.
 #[derive(Clone, Copy)]
@@ -73,13 +73,7 @@ impl Training {
         let mut best = (risk(&adam.weights), adam.weights.clone(), 0);
         for epoch in 0..self.epochs {
             let stream = OF_EPOCHS + 2 * epoch as u32;
-            let order = [0, 1].map(|k| {
-                let shown = &shown[k].indices;
-                pick(self.seed, run, stream + k as u32, shown.len(), shown.len())
-                    .iter()
-                    .map(|at| shown[*at])
-                    .collect()
-            });
+            let order = [0, 1].map(|k| shuffled(&shown[k].indices, self.seed, run, stream + k as u32));
             let batches = self.batches(&order);
             for (step, [first, second]) in batches.iter().enumerate() {
                 let inputs = [(shown[0].samples.batch)(first), (shown[1].samples.batch)(second)];
