@@ -10,6 +10,10 @@ run *options:
 test *options:
     cargo test --release --workspace {{options}}
 
+# The processor's crate under valgrind, half a minute; it has no AVX-512, so AVX2 and plain Rust are what is tested
+memcheck:
+    CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="valgrind -q --error-exitcode=1" cargo test --release -p ddim-cpu --tests
+
 # Speed: sampler overhead, network, start to first picture
 bench *options:
     cargo bench {{options}}

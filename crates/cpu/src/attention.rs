@@ -1,13 +1,14 @@
 //! Attention over the pixels of one picture (Vaswani et al. 2017, arXiv:1706.03762, Eq. 1).
 
+use crate::block::{Finish, Left, Rows, Runs, Start};
 use crate::cell::Cell;
-use crate::lanes::{Isa, Lanes, with_isa};
+use crate::isa::Isa;
+use crate::lanes::{Lanes, with_isa};
 use crate::product::{Packed, Product, Split, product};
-use crate::tile::{Finish, Left, Rows, Runs, Start};
 
 /// Memory that attention works in, kept from call to call.
 #[derive(Default)]
-pub(crate) struct Room<C = f32> {
+pub(crate) struct Room<C> {
     keys: Packed<C>,
     values: Packed<C>,
     weights: Vec<f32>,
@@ -69,47 +70,52 @@ pub(crate) struct Slopes<'a> {
 
 /// Adds the gradient of q, k and v. With P = softmax(S), S = s q k^T, s = 1 / sqrt(width) and out = P v:
 /// dv = P^T dout, dP = dout v^T, dS = P (dP - rowsum(dP P)), dq = s dS k, dk = s dS^T q.
-pub(crate) fn slopes(
-    isa: Isa,
-    one: &Slopes,
-    scratch: &mut Vec<f32>,
-    packed: &mut [Packed; 3],
-    room: &mut Room,
-    d_qkv: &mut [f32],
-) {
-    let Slopes { qkv, d_out, pixels, heads, width } = *one;
-    let inner = heads * width;
-    let pitch = 3 * inner;
-    let scale = (width as f32).sqrt().recip();
-    scratch.resize((2 * pixels * pixels).max(scratch.len()), 0.0);
-    let (weights, d_scores) = scratch.split_at_mut(pixels * pixels);
-    let d_scores = &mut d_scores[..pixels * pixels];
-    let run = |left: Left<'_>, right: &Packed, finish: Finish<'_>, out: &mut [f32], pitch: usize| {
-        product(isa, Split::Never, &Product { left, right, finish, rows: pixels }, out, pitch);
-    };
-    for head in 0..heads {
+pub(crate) fn slopes(isa: Isa, one: &Slopes, scratch: &mut Vec<f32>, packed: &mut Packed, d_qkv: &mut [f32]) {
+    let square = one.pixels * one.pixels;
+    scratch.resize((2 * square).max(scratch.len()), 0.0);
+    let (weights, d_scores) = scratch[..2 * square].split_at_mut(square);
+    (0..one.heads).for_each(|head| one.head(isa, head, [weights, d_scores], packed, d_qkv));
+}
+
+impl Slopes<'_> {
+    /// What one head adds, in two squares of pixels.
+    fn head(
+        &self,
+        isa: Isa,
+        head: usize,
+        [weights, d_scores]: [&mut [f32]; 2],
+        packed: &mut Packed,
+        d_qkv: &mut [f32],
+    ) {
+        let Slopes { qkv, d_out, pixels, heads, width } = *self;
+        let inner = heads * width;
+        let pitch = 3 * inner;
         let at = |part: usize| part * inner + head * width;
         let of = |part: usize| &qkv[at(part)..];
         let d_head = &d_out[head * width..];
-        let scaled = Finish { scale, ..Finish::plain() };
-        room.keys.fill(isa, [width, pixels], |place, pixel| of(1)[pixel * pitch + place]);
-        run(plain(of(0), pitch, width), &room.keys, scaled, weights, pixels);
+        let scale = (width as f32).sqrt().recip();
+        let (simply, added) = (Finish::plain(), Finish { start: Start::Result, ..Finish::plain() });
+        let run = |left: Left<'_>, right: &Packed, finish: Finish<'_>, out: &mut [f32], pitch: usize| {
+            product(isa, Split::Never, &Product { left, right, finish, rows: pixels }, out, pitch);
+        };
+
+        packed.fill(isa, [width, pixels], |place, pixel| of(1)[pixel * pitch + place]);
+        run(plain(of(0), pitch, width), packed, Finish { scale, ..simply }, weights, pixels);
         softmax(isa, weights, pixels);
 
-        packed[0].fill(isa, [pixels, width], |pixel, column| d_head[pixel * inner + column]);
-        let added = Finish { start: Start::Result, ..Finish::plain() };
-        run(turned(weights, pixels), &packed[0], added, &mut d_qkv[at(2)..], pitch);
+        packed.fill(isa, [pixels, width], |pixel, column| d_head[pixel * inner + column]);
+        run(turned(weights, pixels), packed, added, &mut d_qkv[at(2)..], pitch);
 
-        packed[0].fill(isa, [width, pixels], |place, pixel| of(2)[pixel * pitch + place]);
-        run(plain(d_head, inner, width), &packed[0], Finish::plain(), d_scores, pixels);
+        packed.fill(isa, [width, pixels], |place, pixel| of(2)[pixel * pitch + place]);
+        run(plain(d_head, inner, width), packed, simply, d_scores, pixels);
         for (d, p) in d_scores.chunks_exact_mut(pixels).zip(weights.chunks_exact(pixels)) {
             let mean: f32 = d.iter().zip(p).map(|(d, p)| d * p).sum();
             d.iter_mut().zip(p).for_each(|(d, p)| *d = scale * p * (*d - mean));
         }
-        packed[1].fill(isa, [pixels, width], |pixel, column| of(1)[pixel * pitch + column]);
-        run(plain(d_scores, pixels, pixels), &packed[1], added, &mut d_qkv[at(0)..], pitch);
-        packed[2].fill(isa, [pixels, width], |pixel, column| of(0)[pixel * pitch + column]);
-        run(turned(d_scores, pixels), &packed[2], added, &mut d_qkv[at(1)..], pitch);
+        packed.fill(isa, [pixels, width], |pixel, column| of(1)[pixel * pitch + column]);
+        run(plain(d_scores, pixels, pixels), packed, added, &mut d_qkv[at(0)..], pitch);
+        packed.fill(isa, [pixels, width], |pixel, column| of(0)[pixel * pitch + column]);
+        run(turned(d_scores, pixels), packed, added, &mut d_qkv[at(1)..], pitch);
     }
 }
 

@@ -10,7 +10,8 @@
 //! between is left as it is. The DDPM network for CIFAR-10 takes 1.65 times fewer milliseconds on one thread, 1.5 on
 //! two that share a core, and its packed weights 180 MB in place of 350.
 
-use crate::lanes::{Isa, Lanes, with_isa};
+use crate::isa::Isa;
+use crate::lanes::{Lanes, with_isa};
 
 /// What lies at one place of a matrix.
 pub(crate) trait Cell: Copy + Default + Send + Sync {

@@ -1,10 +1,11 @@
 //! The way back: gradients of weights and modulations.
 
+mod conv;
 mod norm;
 mod way;
 
+use crate::isa::Isa;
 use crate::kernel::{Kernel, Weights};
-use crate::lanes::Isa;
 use crate::network::{Convolution, Network, Precision, Rows};
 use crate::plan::{Keep, Plan};
 use crate::product::{Packed, Split};
@@ -33,7 +34,8 @@ impl Network {
     ///
     /// # Panics
     /// A network that was made for [`Convolution::Winograd`] or [`Precision::Bf16`]; values that are not of the shape;
-    /// modulations of other widths than the tape says, or with another number of rows.
+    /// modulations of other widths than the tape says, or with another number of rows; pictures as in
+    /// [`Network::forward`].
     pub fn gradients(
         &self,
         x: &[f32],

@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
+use crate::block::{self, Finish, Left, Runs};
 use crate::cell::{Cell, Pair};
-use crate::lanes::Isa;
+use crate::isa::Isa;
 use crate::layout::Layout;
 use crate::product::{Packed, Product, Split, product};
 use crate::tape::{Conv, Part};
-use crate::tile::{self, Finish, Left, Runs};
 use crate::winograd::{self, Transformed};
 
 /// The weights of a convolution.
@@ -93,7 +93,7 @@ pub(crate) fn left<'a, C>(x: &'a [C], from: &Layout, conv: &Conv, [height, width
     let pitch = from.pitch();
     Left {
         values: x,
-        rows: tile::Rows {
+        rows: block::Rows {
             height,
             width,
             picture: from.len(),

@@ -16,8 +16,10 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 mod attention;
+mod block;
 mod cell;
 mod gradient;
+mod isa;
 mod kernel;
 mod lanes;
 mod layout;
@@ -33,7 +35,7 @@ mod tile;
 mod winograd;
 
 pub use gradient::Gradients;
-pub use lanes::Isa;
+pub use isa::Isa;
 pub use layout::Halo;
 pub use network::{Convolution, Network, Precision, Rows};
 pub use norm::Activation;

@@ -5,13 +5,13 @@ use std::sync::Mutex;
 
 use rayon::prelude::*;
 
+use crate::isa::Isa;
 use crate::kernel::{Kernel, Weights};
-use crate::lanes::Isa;
 use crate::layout::Halo;
 use crate::plan::{Keep, Plan, layouts};
 use crate::product::{Packed, Split};
 use crate::run::{Memory, Run};
-use crate::tape::{Layer, Parameter, Tape, Work};
+use crate::tape::{Layer, Parameter, Tape, Value, Work};
 use crate::winograd::Transformed;
 
 /// A network on this processor.
@@ -107,8 +107,12 @@ impl Network {
 
     /// Takes `x`, \[n, c, h, w\], through the network.
     ///
+    /// Pictures do not touch each other: one with a value that is not finite comes out as NaN where that value reaches,
+    /// which is nearly everywhere behind the first normalisation, and all others as they would without it.
+    ///
     /// # Panics
-    /// Values that are not of the shape; modulations of other widths than the tape says.
+    /// Values that are not of the shape; modulations of other widths than the tape says; pictures with sides that cannot
+    /// be halved as often as the network does, so that nothing is left or its two ways meet with different sizes.
     pub fn forward(&self, x: &[f32], [n, c, h, w]: [usize; 4], modulations: &[Rows]) -> Vec<f32> {
         self.check(x, [n, c, h, w], modulations);
         if n == 0 {
@@ -181,10 +185,11 @@ impl Network {
 fn kernels(tape: &Tape, convolution: Convolution, precision: Precision, size: [usize; 2]) -> Vec<Option<Kernel>> {
     const MANY: usize = 36;
     let layouts = layouts(tape, size);
+    let many = |value: Value| layouts.as_ref().is_ok_and(|layouts| layouts[value.0].pixels() >= MANY);
     let kernel = |layer: &Layer| {
         let Work::Conv { x, conv, .. } = &layer.work else { return None };
         let bordered = tape.values[x.0].1 == Halo::ONE;
-        let suited = conv.is_plain() && bordered && layouts[layer.output.0].pixels() >= MANY;
+        let suited = conv.is_plain() && bordered && many(layer.output);
         let by_winograd = convolution == Convolution::Winograd && suited;
         Some(match (precision, by_winograd) {
             (Precision::F32, true) => Kernel::Floats(Weights::Winograd(Transformed::default())),

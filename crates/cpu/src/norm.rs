@@ -2,7 +2,8 @@
 
 use rayon::prelude::*;
 
-use crate::lanes::{Isa, Lanes, with_isa};
+use crate::isa::Isa;
+use crate::lanes::{Lanes, with_isa};
 use crate::layout::Layout;
 use crate::product::Split;
 

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use crate::layout::{Halo, Layout};
-use crate::tape::{Tape, Work};
+use crate::tape::{Tape, Value, Work};
 
 /// Layouts and places of all values, for `pictures` pictures at once.
 #[derive(Clone, Debug)]
@@ -29,8 +29,10 @@ pub(crate) enum Keep {
 const SLACK: usize = 64;
 
 impl Plan {
+    /// # Panics
+    /// Pictures that do not go through the layers.
     pub(crate) fn new(tape: &Tape, pictures: usize, size: [usize; 2], keep: Keep) -> Self {
-        let layouts = layouts(tape, size);
+        let layouts = layouts(tape, size).unwrap_or_else(|misfit| panic!("{misfit}"));
         let sizes: Vec<usize> = layouts.iter().map(|layout| Self::room(layout, pictures)).collect();
         let (starts, len) = match keep {
             Keep::WhileRead => share(&sizes, &last_reads(tape)),
@@ -59,27 +61,39 @@ impl Plan {
     }
 }
 
-/// The layout of every value, for pictures of this size.
-pub(crate) fn layouts(tape: &Tape, size: [usize; 2]) -> Vec<Layout> {
+/// The layout of every value, for pictures of this size; an error where they do not go through the layers.
+pub(crate) fn layouts(tape: &Tape, size: [usize; 2]) -> Result<Vec<Layout>, String> {
     let mut layouts: Vec<Layout> = Vec::with_capacity(tape.values.len());
     for layer in &tape.layers {
-        let of = |value: &crate::tape::Value| [layouts[value.0].height, layouts[value.0].width];
+        let of = |value: &Value| [layouts[value.0].height, layouts[value.0].width];
         let [height, width] = match &layer.work {
             Work::Input { .. } => size,
             Work::Spread { x, resample } => resample.size(of(x)),
             Work::Join { a: x, .. } | Work::Norm { x, .. } | Work::Attend { qkv: x, .. } => of(x),
             Work::Conv { x, conv, .. } => {
                 let Layout { halo, .. } = layouts[x.0];
-                of(x).map(|side| {
-                    let covered = (side + halo.before + halo.after).checked_sub(conv.kernel);
-                    covered.expect("a picture, with its border, as large as the kernel") / conv.stride + 1
-                })
+                let steps = |side: usize| (side + halo.before + halo.after).checked_sub(conv.kernel);
+                of(x).map(|side| steps(side).map_or(0, |steps| steps / conv.stride + 1))
             }
         };
+        let [h, w] = size;
+        if height == 0 || width == 0 {
+            return Err(format!("pictures of {h}x{w} are too small for the network: halved to nothing"));
+        }
+        let other = match &layer.work {
+            Work::Join { b, .. } => of(b),
+            Work::Conv { residual: Some(residual), .. } => of(residual),
+            _ => [height, width],
+        };
+        if other != [height, width] {
+            let [other, across] = other;
+            let what = format!("{height}x{width} pixels meet {other}x{across}");
+            return Err(format!("pictures of {h}x{w} cannot be halved as often as the network does: {what}"));
+        }
         let (channels, halo) = tape.values[layer.output.0];
         layouts.push(Layout { channels, height, width, halo });
     }
-    layouts
+    Ok(layouts)
 }
 
 /// The last layer that reads each value; the last value is never given away.

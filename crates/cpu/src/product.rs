@@ -2,9 +2,11 @@
 
 use rayon::prelude::*;
 
+use crate::block::{Block, Finish, Left, Right, Start, Target};
 use crate::cell::Cell;
-use crate::lanes::{Isa, with_isa};
-use crate::tile::{Block, Finish, Left, Right, Start, Target, multiply};
+use crate::isa::Isa;
+use crate::lanes::with_isa;
+use crate::tile::multiply;
 
 /// How the work of one layer is shared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,26 +1,32 @@
 //! Some pictures on their way through the layers.
 
 use crate::attention::{self, attend};
+use crate::block::{Finish, Start};
 use crate::cell::Pair;
 use crate::kernel::{self, Kernel, Pictures};
+use crate::layout::Layout;
 use crate::network::{Network, Precision, Rows};
 use crate::norm::{Affine, moments, normalize};
 use crate::plan::Plan;
 use crate::product::Split;
 use crate::spread::{channels_first, channels_last, join, spread};
-use crate::tape::{Layer, Modulation, Norm, Value, Work};
-use crate::tile::{Finish, Start};
+use crate::tape::{Conv, Layer, Modulation, Norm, Value, Work};
 
 /// What one thread works in.
 #[derive(Default)]
 pub(crate) struct Memory {
     pub(crate) values: Vec<f32>,
-    floats: Room<f32>,
-    pairs: Room<Pair>,
+    rooms: Rooms,
     start: Vec<f32>,
 }
 
-/// What the products of one precision need.
+/// What products need, for each precision.
+#[derive(Default)]
+struct Rooms {
+    floats: Room<f32>,
+    pairs: Room<Pair>,
+}
+
 #[derive(Default)]
 struct Room<C> {
     attention: attention::Room<C>,
@@ -53,64 +59,76 @@ impl Run<'_> {
     }
 
     pub(crate) fn layer(&self, k: usize, layer: &Layer, input: &[f32], memory: &mut Memory) {
-        let Memory { values, floats, pairs, start } = memory;
-        let (to, pictures) = (&self.plan.layouts[layer.output.0], self.plan.pictures);
+        let Memory { values, rooms, start } = memory;
+        let to = &self.plan.layouts[layer.output.0];
         let (out, rest) = apart(values, self.plan, layer.output);
-        let isa = self.network.isa;
         let of = |value: &Value| (rest.get(*value), &self.plan.layouts[value.0]);
-        let each = |out: &mut [f32], f: &mut dyn FnMut(usize, &mut [f32])| {
-            out.chunks_mut(to.len()).take(pictures).enumerate().for_each(|(n, out)| f(n, out));
-        };
         match &layer.work {
-            Work::Input { scale, shift } => each(out, &mut |n, out| {
+            Work::Input { scale, shift } => {
                 let len = to.channels * to.pixels();
-                channels_last(&input[n * len..][..len], to.channels, (*scale, *shift), out);
-            }),
+                for (n, out) in self.each(out, to) {
+                    channels_last(&input[n * len..][..len], to.channels, (*scale, *shift), out);
+                }
+            }
             Work::Spread { x, resample } => {
                 let (x, from) = of(x);
-                each(out, &mut |n, out| spread(*resample, (&x[n * from.len()..], from), (out, to)));
+                self.each(out, to).for_each(|(n, out)| spread(*resample, (&x[n * from.len()..], from), (out, to)));
             }
             Work::Join { a, b } => {
                 let ((a, from_a), (b, from_b)) = (of(a), of(b));
-                let all = pictures * to.pixels();
+                let all = self.plan.pictures * to.pixels();
                 let (a, b) = (&a[..all * from_a.channels], &b[..all * from_b.channels]);
                 join((a, from_a.channels), (b, from_b.channels), &mut out[..all * to.channels]);
             }
-            Work::Norm { x, norm } => {
-                let (x, from) = of(x);
-                each(out, &mut |n, out| {
-                    let x = &x[n * from.len()..][..from.len()];
-                    let moments = moments(isa, x, from, norm.groups, norm.eps);
-                    let affine = self.affine(k, norm, n, from.channels);
-                    normalize(isa, self.split, (x, from), &moments, affine, norm.activation, (out, to));
-                });
-            }
+            Work::Norm { x, norm } => self.norm(k, norm, of(x), (out, to)),
             Work::Conv { x, conv, shift, residual, scale } => {
                 let (x, from) = of(x);
                 let residual = residual.map(|value| rest.get(value));
-                let starts = self.starts(k, to.channels, *shift, start);
-                let finish = Finish { start: starts, residual, scale: *scale };
-                let pictures = (conv, Pictures { count: pictures, x, from, to });
-                match &self.network.kernels[k] {
-                    Some(Kernel::Floats(weights)) => {
-                        weights.convolve(isa, self.split, pictures, finish, &mut floats.kernel, out)
-                    }
-                    Some(Kernel::Pairs(weights)) => {
-                        weights.convolve(isa, self.split, pictures, finish, &mut pairs.kernel, out)
-                    }
-                    None => unreachable!("a convolution has weights"),
-                }
+                let finish = Finish { start: self.starts(k, to.channels, *shift, start), residual, scale: *scale };
+                let pictures = Pictures { count: self.plan.pictures, x, from, to };
+                self.conv(k, (conv, pictures), finish, rooms, out);
             }
-            Work::Attend { qkv, heads, width } => {
-                let (qkv, from) = of(qkv);
-                let sizes = [*heads, *width];
-                each(out, &mut |n, out| {
-                    let (qkv, out) = (&qkv[n * from.len()..][..from.len()], &mut out[..to.len()]);
-                    match self.network.precision {
-                        Precision::F32 => attend(isa, self.split, qkv, sizes, &mut floats.attention, out),
-                        Precision::Bf16 => attend(isa, self.split, qkv, sizes, &mut pairs.attention, out),
-                    }
-                });
+            Work::Attend { qkv, heads, width } => self.attend([*heads, *width], of(qkv), rooms, (out, to)),
+        }
+    }
+
+    /// The pictures of a value that is written, with their numbers.
+    fn each<'b>(&self, out: &'b mut [f32], to: &Layout) -> impl Iterator<Item = (usize, &'b mut [f32])> {
+        out.chunks_mut(to.len()).take(self.plan.pictures).enumerate()
+    }
+
+    fn norm(&self, k: usize, norm: &Norm, (x, from): (&[f32], &Layout), (out, to): (&mut [f32], &Layout)) {
+        let isa = self.network.isa;
+        for (n, out) in self.each(out, to) {
+            let x = &x[n * from.len()..][..from.len()];
+            let moments = moments(isa, x, from, norm.groups, norm.eps);
+            let affine = self.affine(k, norm, n, from.channels);
+            normalize(isa, self.split, (x, from), &moments, affine, norm.activation, (out, to));
+        }
+    }
+
+    fn conv(&self, k: usize, work: (&Conv, Pictures), finish: Finish, rooms: &mut Rooms, out: &mut [f32]) {
+        let (isa, split, Rooms { floats, pairs }) = (self.network.isa, self.split, rooms);
+        match &self.network.kernels[k] {
+            Some(Kernel::Floats(weights)) => weights.convolve(isa, split, work, finish, &mut floats.kernel, out),
+            Some(Kernel::Pairs(weights)) => weights.convolve(isa, split, work, finish, &mut pairs.kernel, out),
+            None => unreachable!("a convolution has weights"),
+        }
+    }
+
+    fn attend(
+        &self,
+        sizes: [usize; 2],
+        (qkv, from): (&[f32], &Layout),
+        rooms: &mut Rooms,
+        (out, to): (&mut [f32], &Layout),
+    ) {
+        let (isa, split, Rooms { floats, pairs }) = (self.network.isa, self.split, rooms);
+        for (n, out) in self.each(out, to) {
+            let (qkv, out) = (&qkv[n * from.len()..][..from.len()], &mut out[..to.len()]);
+            match self.network.precision {
+                Precision::F32 => attend(isa, split, qkv, sizes, &mut floats.attention, out),
+                Precision::Bf16 => attend(isa, split, qkv, sizes, &mut pairs.attention, out),
             }
         }
     }

@@ -30,46 +30,54 @@ impl Resample {
 pub(crate) fn spread(resample: Resample, (x, from): (&[f32], &Layout), (out, to): (&mut [f32], &Layout)) {
     to.clear_halo(out);
     let channels = from.channels;
+    let (mut lines, outs) = (from.lines(x), to.lines_mut(out));
     match resample {
-        Resample::Keep => {
-            for (out, x) in to.lines_mut(out).zip(from.lines(x)) {
-                out.copy_from_slice(x);
-            }
-        }
+        Resample::Keep => outs.zip(lines).for_each(|(out, x)| out.copy_from_slice(x)),
         Resample::Double => {
-            let twice = from.lines(x).flat_map(|line| [line, line]);
-            for (out, x) in to.lines_mut(out).zip(twice) {
-                for (two, pixel) in out.chunks_exact_mut(2 * channels).zip(x.chunks_exact(channels)) {
-                    two[..channels].copy_from_slice(pixel);
-                    two[channels..].copy_from_slice(pixel);
-                }
-            }
+            let twice = lines.flat_map(|line| [line, line]);
+            outs.zip(twice).for_each(|(out, x)| double(x, channels, out));
         }
         Resample::Halve => {
-            let mut lines = from.lines(x);
-            for out in to.lines_mut(out) {
+            for out in outs {
                 let (Some(upper), Some(lower)) = (lines.next(), lines.next()) else { return };
-                let pairs = upper.chunks_exact(2 * channels).zip(lower.chunks_exact(2 * channels));
-                for (out, (upper, lower)) in out.chunks_exact_mut(channels).zip(pairs) {
-                    for (channel, out) in out.iter_mut().enumerate() {
-                        let pair = |two: &[f32]| two[channel] + two[channels + channel];
-                        *out = (pair(upper) + pair(lower)) * 0.25;
-                    }
-                }
+                halve([upper, lower], channels, out);
             }
         }
         Resample::Dilate => {
-            let mut lines = from.lines(x);
-            for (y, out) in to.lines_mut(out).enumerate() {
+            for (y, out) in outs.enumerate() {
                 out.fill(0.0);
                 if y % 2 == 0 {
                     let Some(line) = lines.next() else { return };
-                    for (two, pixel) in out.chunks_exact_mut(2 * channels).zip(line.chunks_exact(channels)) {
-                        two[..channels].copy_from_slice(pixel);
-                    }
+                    dilate(line, channels, out);
                 }
             }
         }
+    }
+}
+
+/// Each pixel of a line twice.
+fn double(line: &[f32], channels: usize, out: &mut [f32]) {
+    for (two, pixel) in out.chunks_exact_mut(2 * channels).zip(line.chunks_exact(channels)) {
+        two[..channels].copy_from_slice(pixel);
+        two[channels..].copy_from_slice(pixel);
+    }
+}
+
+/// The means of four pixels each of two lines.
+fn halve([upper, lower]: [&[f32]; 2], channels: usize, out: &mut [f32]) {
+    let pairs = upper.chunks_exact(2 * channels).zip(lower.chunks_exact(2 * channels));
+    for (out, (upper, lower)) in out.chunks_exact_mut(channels).zip(pairs) {
+        for (channel, out) in out.iter_mut().enumerate() {
+            let pair = |two: &[f32]| two[channel] + two[channels + channel];
+            *out = (pair(upper) + pair(lower)) * 0.25;
+        }
+    }
+}
+
+/// The pixels of a line at even places.
+fn dilate(line: &[f32], channels: usize, out: &mut [f32]) {
+    for (two, pixel) in out.chunks_exact_mut(2 * channels).zip(line.chunks_exact(channels)) {
+        two[..channels].copy_from_slice(pixel);
     }
 }
 

@@ -9,14 +9,16 @@
 //! and their coefficients are exact in f32 as well. In bf16 the transformed tiles are what is rounded, once and where
 //! they are written, and amplified 4.5 times on the way back (MATH.md section 34).
 
+mod tile;
+
 use rayon::prelude::*;
 
+use crate::block::{Finish, Left, Rows, Runs};
 use crate::cell::Cell;
+use crate::isa::Isa;
 use crate::kernel::Pictures;
-use crate::lanes::{Isa, Lanes, with_isa};
-use crate::layout::Layout;
 use crate::product::{Packed, Product, SMALL, Split, product};
-use crate::tile::{Finish, Left, Rows, Runs, Start};
+use tile::{Output, Spread, input_tile, output_tile};
 
 /// Outputs of a tile, each way.
 const TILE: usize = 4;
@@ -122,9 +124,12 @@ pub(crate) fn convolve<C: Cell>(
             let out = unsafe { products.place(at) };
             product(isa, Split::Never, &work, out, to.channels);
         });
+        let products = &room.products[..];
         let target = Spread::new(out, 0);
-        let products = &room.products;
-        each(split, count, |k| output_tile(isa, products, len_out, k, tiles.place(first + k), finish, to, target));
+        each(split, count, |k| {
+            let at = tiles.place(first + k);
+            output_tile(isa, Output { products, pitch: len_out, tile: k, at, finish, to, target });
+        });
     }
 }
 
@@ -179,182 +184,4 @@ struct Place {
     picture: usize,
     y: usize,
     x: usize,
-}
-
-/// Memory that tasks write to at places of their own.
-#[derive(Clone, Copy)]
-struct Spread<C> {
-    values: *mut C,
-    len: usize,
-    /// From one place to the next.
-    pitch: usize,
-}
-
-// SAFETY: each task writes to tiles or places of its own.
-unsafe impl<C: Send> Send for Spread<C> {}
-// SAFETY: as above.
-unsafe impl<C: Send> Sync for Spread<C> {}
-
-impl<C> Spread<C> {
-    fn new(values: &mut [C], pitch: usize) -> Self {
-        Spread { values: values.as_mut_ptr(), len: values.len(), pitch }
-    }
-
-    /// All of one place.
-    ///
-    /// # Safety
-    /// No other task may write to it, and the memory outlives the task.
-    unsafe fn place<'a>(self, at: usize) -> &'a mut [C] {
-        assert!((at + 1) * self.pitch <= self.len);
-        // SAFETY: it is inside, and the caller vouches that it is nobody else's.
-        unsafe { std::slice::from_raw_parts_mut(self.values.add(at * self.pitch), self.pitch) }
-    }
-}
-
-with_isa! {
-    /// B^T d B of one tile, at its place in each of the 36 matrices.
-    fn input_tile<C: Cell>(x: &[f32], from: &Layout, at: Place, to: Spread<C>, tile: usize) = input_tile_body
-}
-
-#[inline(always)]
-fn input_tile_body<L: Lanes, C: Cell>(x: &[f32], from: &Layout, at: Place, to: Spread<C>, tile: usize) {
-    let channels = from.channels;
-    let cells = channels.div_ceil(C::TERMS);
-    let (lines, columns) = (from.height + 2, from.width + 2);
-    let start = at.picture * from.len() + at.y * from.pitch() + at.x * channels;
-    let (rows, width) = (POINTS.min(lines - at.y), POINTS.min(columns - at.x));
-    assert!(start + (rows - 1) * from.pitch() + width * channels <= x.len(), "a tile ends behind the picture");
-    assert!((PLACES - 1) * to.pitch + (tile + 1) * cells <= to.len, "a tile ends behind its memory");
-    for first in (0..channels).step_by(L::WIDTH) {
-        let count = (channels - first).min(L::WIDTH);
-        let mut lines = [[L::zero(); POINTS]; POINTS];
-        // SAFETY: rows and columns up to `rows` and `width` are inside, as are `count` channels; so is the tile's row
-        // of each place.
-        unsafe {
-            for column in 0..width {
-                let mut d = [L::zero(); POINTS];
-                for (row, d) in d.iter_mut().enumerate().take(rows) {
-                    let from = x.as_ptr().add(start + row * from.pitch() + column * channels + first);
-                    *d = if count == L::WIDTH { L::load(from) } else { L::load_some(from, count) };
-                }
-                let t = at_points(d);
-                for (line, t) in lines.iter_mut().zip(t) {
-                    line[column] = t;
-                }
-            }
-            for (row, line) in lines.into_iter().enumerate() {
-                for (column, value) in at_points(line).into_iter().enumerate() {
-                    let place = row * POINTS + column;
-                    // Vectors have as many floats as go into whole cells.
-                    let out = to.values.add(place * to.pitch + tile * cells + first / C::TERMS);
-                    C::store(value, out, count);
-                }
-            }
-        }
-    }
-}
-
-/// B^T d.
-#[inline(always)]
-fn at_points<L: Lanes>(d: [L; POINTS]) -> [L; POINTS] {
-    let s = L::splat;
-    let (minus_a2, minus_b2) = (s(-A2), s(-B2));
-    let (product, minus_sum) = (s(A2 * B2), s(-(A2 + B2)));
-    let (even_a, odd_a) = (d[4].add_product(minus_b2, d[2]), d[3].add_product(minus_b2, d[1]).mul(s(A)));
-    let (even_b, odd_b) = (d[4].add_product(minus_a2, d[2]), d[3].add_product(minus_a2, d[1]).mul(s(B)));
-    [
-        d[4].add_product(product, d[0]).add_product(minus_sum, d[2]),
-        even_a.add(odd_a),
-        even_a.sub(odd_a),
-        even_b.add(odd_b),
-        even_b.sub(odd_b),
-        d[5].add_product(product, d[1]).add_product(minus_sum, d[3]),
-    ]
-}
-
-/// A^T m.
-#[inline(always)]
-fn from_points<L: Lanes>(m: [L; POINTS]) -> [L; TILE] {
-    let s = L::splat;
-    let (sum_a, difference_a) = (m[1].add(m[2]), m[1].sub(m[2]).mul(s(A)));
-    let (sum_b, difference_b) = (m[3].add(m[4]), m[3].sub(m[4]).mul(s(B)));
-    [
-        m[0].add(sum_a).add(sum_b),
-        difference_a.add(difference_b),
-        sum_a.mul(s(A2)).add_product(s(B2), sum_b),
-        m[5].add_product(s(A2), difference_a).add_product(s(B2), difference_b),
-    ]
-}
-
-with_isa! {
-    /// A^T m A of one tile, with what follows, into the picture.
-    fn output_tile(
-        products: &[f32],
-        pitch: usize,
-        tile: usize,
-        at: Place,
-        finish: Finish,
-        to: &Layout,
-        out: Spread<f32>,
-    ) = output_tile_body
-}
-
-#[inline(always)]
-#[allow(clippy::too_many_arguments, reason = "a kernel's operands")]
-fn output_tile_body<L: Lanes>(
-    products: &[f32],
-    pitch: usize,
-    tile: usize,
-    at: Place,
-    finish: Finish,
-    to: &Layout,
-    out: Spread<f32>,
-) {
-    let channels = to.channels;
-    let (rows, columns) = (TILE.min(to.height - at.y), TILE.min(to.width - at.x));
-    let start = at.picture * to.len() + at.y * to.pitch() + at.x * channels;
-    let end = start + (rows - 1) * to.pitch() + columns * channels;
-    assert!(end <= out.len && finish.residual.is_none_or(|residual| end <= residual.len()), "a tile ends behind");
-    assert!((PLACES - 1) * pitch + (tile + 1) * channels <= products.len(), "a tile ends behind its memory");
-    if let Start::Rows { values, pitch } = finish.start {
-        assert!(at.picture * pitch + channels.next_multiple_of(16) <= values.len(), "the start rows end early");
-    }
-    for first in (0..channels).step_by(L::WIDTH) {
-        let count = (channels - first).min(L::WIDTH);
-        // SAFETY: all places were asserted to be inside; `count` channels are.
-        unsafe {
-            let mut lines = [[L::zero(); POINTS]; TILE];
-            for column in 0..POINTS {
-                let mut m = [L::zero(); POINTS];
-                for (row, m) in m.iter_mut().enumerate() {
-                    let place = row * POINTS + column;
-                    let from = products.as_ptr().add(place * pitch + tile * channels + first);
-                    *m = if count == L::WIDTH { L::load(from) } else { L::load_some(from, count) };
-                }
-                let y = from_points(m);
-                for (line, y) in lines.iter_mut().zip(y) {
-                    line[column] = y;
-                }
-            }
-            let begin = match finish.start {
-                Start::Rows { values, pitch } => L::load(values.as_ptr().add(at.picture * pitch + first)),
-                Start::Zero => L::zero(),
-                Start::Result => unreachable!("only products add to what is there"),
-            };
-            for (row, line) in lines.into_iter().enumerate().take(rows) {
-                for (column, y) in from_points(line).into_iter().enumerate().take(columns) {
-                    let place = start + row * to.pitch() + column * channels + first;
-                    let mut y = y.add(begin);
-                    if let Some(residual) = finish.residual {
-                        y = y.add(L::load_some(residual.as_ptr().add(place), count));
-                    }
-                    if finish.scale != 1.0 {
-                        y = y.mul(L::splat(finish.scale));
-                    }
-                    let to = out.values.add(place);
-                    if count == L::WIDTH { y.store(to) } else { y.store_some(to, count) }
-                }
-            }
-        }
-    }
 }

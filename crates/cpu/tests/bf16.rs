@@ -4,10 +4,8 @@ mod common;
 
 use std::borrow::Cow;
 
-use common::{Case, numbers};
-use ddim_cpu::{
-    Activation, Conv, Convolution, Halo, Isa, Network, Order, Parameter, Part, Precision, Resample, Rows,
-};
+use common::{Case, each_isa, network, numbers, odd, run};
+use ddim_cpu::{Convolution, Halo, Isa, Network, Parameter, Precision, Resample};
 
 /// How far the nearest number in bf16, of 8 binary digits, may be from a number, relative to it.
 const UNIT: f64 = 1.0 / 256.0;
@@ -16,51 +14,6 @@ const UNIT: f64 = 1.0 / 256.0;
 fn size(values: impl Iterator<Item = f64>) -> f64 {
     let (sum, count) = values.fold((0.0, 0), |(sum, count), x| (sum + x * x, count + 1));
     (sum / f64::from(count)).sqrt()
-}
-
-/// Each instruction set with each of some.
-fn each_isa<T: Copy, const N: usize>(some: [T; N]) -> impl Iterator<Item = (Isa, T)> {
-    Isa::available().into_iter().flat_map(move |isa| some.map(|one| (isa, one)))
-}
-
-/// Convolutions, a normalisation and attention, with channels that nothing divides; fit for a single pixel.
-fn odd() -> Case {
-    let mut case = Case::default();
-    let input = case.tape.input(3, 2.0, -1.0);
-    let x = case.tape.spread(input, Resample::Keep, Halo::ONE);
-    let first = case.plain(x, 13, 3, 1, 1.0);
-    let x = case.norm(first, 13, Activation::Silu, true, Halo::ONE);
-    let conv = case.conv(x, 13, 3, 1);
-    let shift = case.modulation(13);
-    let x = case.tape.conv(x, conv, Some(shift), Some(first), 0.7);
-    let y = case.norm(x, 1, Activation::Identity, false, Halo::NONE);
-    let weights = [(); 3].map(|()| (case.parameter(13 * 15), Some(case.parameter(15))));
-    let parts = weights.map(|(weight, bias)| Part { to: 15, weight, order: Order::InOut, bias }).to_vec();
-    let qkv = case.tape.conv(y, Conv { kernel: 1, stride: 1, from: 13, parts }, None, None, 1.0);
-    let y = case.tape.attend(qkv, 3, 5);
-    let y = case.plain(y, 37, 1, 1, 1.0);
-    let y = case.tape.spread(y, Resample::Keep, Halo::ONE);
-    let y = case.plain(y, 11, 3, 1, 1.0);
-    let y = case.tape.spread(y, Resample::Keep, Halo::ONE);
-    case.plain(y, 3, 3, 2, 1.0);
-    case
-}
-
-/// The network with small numbers for weights: what layers give is near 1.
-fn network(case: &Case, isa: Isa, convolution: Convolution, precision: Precision, size: [usize; 2]) -> Network {
-    let weight = |k: Parameter| -> Cow<[f32]> {
-        numbers(case.sizes[k.0], 10 + k.0 as u64).iter().map(|x| 0.3 * x).collect()
-    };
-    Network::new(case.tape.clone(), weight, isa, convolution, precision, size)
-}
-
-/// What it says about `n` pictures, picture `first + k` with the modulation of its number.
-fn run(case: &Case, network: &Network, first: usize, n: usize, [h, w]: [usize; 2]) -> Vec<f32> {
-    let x = numbers((first + n) * 3 * h * w, 1);
-    let values = |(k, width): (u64, &usize)| numbers((first + n) * width, 90 + k)[first * width..].to_vec();
-    let modulations: Vec<Vec<f32>> = (0..).zip(&case.widths).map(values).collect();
-    let rows: Vec<Rows> = modulations.iter().map(|values| Rows { values, rows: n }).collect();
-    network.forward(&x[first * 3 * h * w..], [n, 3, h, w], &rows)
 }
 
 /// A 3x3 convolution from its definition: the sum of all products of each output, and that of their sizes.
@@ -143,27 +96,6 @@ fn the_instruction_does_what_its_twin_does() {
             let [one, other] = [Isa::Avx512Bf16, Isa::Avx512]
                 .map(|isa| run(&case, &network(&case, isa, convolution, Precision::Bf16, shape), 0, n, shape));
             assert!(one == other, "{convolution:?} at {shape:?}: bit for bit");
-        }
-    }
-}
-
-#[test]
-fn a_picture_is_the_same_in_any_batch_and_on_any_threads() {
-    let case = odd();
-    let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
-    let pools = [1, 2, 5].map(pool);
-    for (isa, precision) in each_isa([Precision::F32, Precision::Bf16]) {
-        for shape in [[1, 1], [9, 7]] {
-            let network = network(&case, isa, Convolution::Winograd, precision, shape);
-            let all = pools[0].install(|| run(&case, &network, 0, 17, shape));
-            for pool in &pools {
-                assert!(all == pool.install(|| run(&case, &network, 0, 17, shape)), "{isa:?} {precision:?}");
-            }
-            let each = all.len() / 17;
-            for (k, one) in all.chunks(each).enumerate() {
-                let alone = pools[k % 3].install(|| run(&case, &network, k, 1, shape));
-                assert!(one == alone, "{isa:?} {precision:?} picture {k}");
-            }
         }
     }
 }

@@ -97,9 +97,8 @@ fn activation_slope_body<L: Lanes>(
     to_y: &[Vec<f32>; 2],
     totals: &mut [Vec<f32>; 2],
 ) {
-    let padded = channels.next_multiple_of(16);
-    assert!(to_z.iter().all(|v| v.len() >= padded) && to_y.iter().all(|v| v.len() >= padded));
-    assert!(totals.iter().all(|v| v.len() >= padded));
+    let padded = |len: usize| len >= channels.next_multiple_of(16);
+    assert!(to_z.iter().all(|v| padded(v.len())) && to_y.iter().chain(&*totals).all(|v| padded(v.len())));
     for first in (0..channels).step_by(L::WIDTH) {
         let count = (channels - first).min(L::WIDTH);
         // SAFETY: a pixel has `channels` values, of which `count` are behind `first`; the vectors are padded.
@@ -115,20 +114,7 @@ fn activation_slope_body<L: Lanes>(
                     (L::load_some(from, count), L::load_some(to, count))
                 };
                 let z = shift.add_product(scale, x);
-                let dz = match activation {
-                    Activation::Identity => dy,
-                    Activation::Silu => {
-                        let one = L::splat(1.0);
-                        let s = one.div(one.add(L::zero().sub(z).exp()));
-                        // s (1 + z (1 - s))
-                        dy.mul(s.mul(one.add_product(z, one.sub(s))))
-                    }
-                    // 1 where z is above 0: its sign, between 0 and 1.
-                    Activation::Relu => {
-                        let huge = L::splat(f32::MAX);
-                        dy.mul(L::splat(1.0).min(L::zero().max(z).mul(huge).mul(huge)))
-                    }
-                };
+                let dz = through(activation, z, dy);
                 if count == L::WIDTH {
                     dz.store(to)
                 } else {
@@ -139,6 +125,25 @@ fn activation_slope_body<L: Lanes>(
             }
             by_shift.store(totals[0].as_mut_ptr().add(first));
             by_scale.store(totals[1].as_mut_ptr().add(first));
+        }
+    }
+}
+
+/// dy activation'(z).
+#[inline(always)]
+fn through<L: Lanes>(activation: Activation, z: L, dy: L) -> L {
+    match activation {
+        Activation::Identity => dy,
+        Activation::Silu => {
+            let one = L::splat(1.0);
+            let s = one.div(one.add(L::zero().sub(z).exp()));
+            // s (1 + z (1 - s))
+            dy.mul(s.mul(one.add_product(z, one.sub(s))))
+        }
+        // 1 where z is above 0: its sign, between 0 and 1.
+        Activation::Relu => {
+            let huge = L::splat(f32::MAX);
+            dy.mul(L::splat(1.0).min(L::zero().max(z).mul(huge).mul(huge)))
         }
     }
 }

@@ -2,16 +2,13 @@
 
 use super::norm::{activation_slope, coefficients, mix, share, standardising};
 use super::{Back, Sums};
-use crate::attention::{self, Room};
-use crate::kernel::left;
-use crate::layout::{Halo, Layout};
+use crate::attention;
 use crate::norm;
 use crate::plan::Plan;
-use crate::product::{Packed, Product, Split, product, product_of_rows};
+use crate::product::Packed;
 use crate::run::{Memory, Run};
 use crate::spread::{self, Resample, channels_last};
-use crate::tape::{Conv, Layer, Modulation, Norm, Value, Work};
-use crate::tile::{self, Finish, Left, Runs, Start};
+use crate::tape::{Layer, Norm, Value, Work};
 
 /// Some pictures on their way back.
 pub(super) struct Way<'a> {
@@ -23,12 +20,11 @@ pub(super) struct Way<'a> {
 /// What the way back works in.
 #[derive(Default)]
 pub(super) struct BackRoom {
-    slopes: Vec<f32>,
+    pub(super) slopes: Vec<f32>,
     written: Vec<bool>,
-    spread: Vec<f32>,
+    pub(super) spread: Vec<f32>,
     attention: Vec<f32>,
-    packed: [Packed; 3],
-    room: Room,
+    packed: Packed,
 }
 
 impl Way<'_> {
@@ -72,12 +68,17 @@ impl Way<'_> {
         }
     }
 
-    fn pictures(&self) -> usize {
+    pub(super) fn pictures(&self) -> usize {
         self.run.plan.pictures
     }
 
     /// The gradient of a layer's output, that of one of its inputs, and whether the latter holds something already.
-    fn two<'b>(&self, output: Value, input: Value, room: &'b mut BackRoom) -> (&'b [f32], &'b mut [f32], bool) {
+    pub(super) fn two<'b>(
+        &self,
+        output: Value,
+        input: Value,
+        room: &'b mut BackRoom,
+    ) -> (&'b [f32], &'b mut [f32], bool) {
         let (from, to) = (self.slopes.range(output.0), self.slopes.range(input.0));
         // Values are laid out in the order of the layers: an input lies before the output.
         assert!(to.end <= from.start, "a layer reads what was written before");
@@ -123,99 +124,6 @@ impl Way<'_> {
         }
     }
 
-    fn bias(
-        &self,
-        k: usize,
-        conv: &Conv,
-        shift: Option<Modulation>,
-        output: Value,
-        room: &BackRoom,
-        sums: &mut Sums,
-    ) {
-        let to = conv.to();
-        let d_out = &room.slopes[self.slopes.range(output.0)];
-        let pixels = self.slopes.layouts[output.0].pixels();
-        let zeros = vec![0.0; to.next_multiple_of(16)];
-        let mut total = zeros.clone();
-        for (n, picture) in d_out.chunks_exact(pixels * to).take(self.pictures()).enumerate() {
-            norm::sum_line(self.run.network.isa, picture, to, &zeros, norm::Power::One, &mut total);
-            accumulate(&total[..to], &mut sums.layers[k][conv.places() * to..]);
-            if let Some(Modulation(place)) = shift {
-                accumulate(&total[..to], &mut sums.modulations[place][(self.run.first + n) * to..][..to]);
-            }
-        }
-    }
-
-    /// The gradient of the weights: the transpose of the left matrix times the gradient of the output.
-    fn weights(
-        &self,
-        k: usize,
-        x: Value,
-        conv: &Conv,
-        output: Value,
-        (memory, room, sums): (&Memory, &BackRoom, &mut Sums),
-    ) {
-        let (from, to) = (&self.run.plan.layouts[x.0], &self.slopes.layouts[output.0]);
-        let x = &memory.values[self.run.plan.range(x.0)];
-        let d_out = &room.slopes[self.slopes.range(output.0)];
-        let row = conv.kernel * conv.from;
-        for n in 0..self.pictures() {
-            let left = Left {
-                values: &x[n * from.len()..],
-                rows: tile::Rows {
-                    height: conv.kernel,
-                    width: row,
-                    picture: conv.kernel * from.pitch(),
-                    line: from.pitch(),
-                    pixel: 1,
-                },
-                runs: Runs { count: to.height, pitch: conv.stride * from.pitch(), len: to.width },
-                step: conv.stride * from.channels,
-            };
-            let finish = Finish { start: Start::Result, ..Finish::plain() };
-            let right = (&d_out[n * to.len()..], to.channels, to.channels);
-            product_of_rows(self.run.network.isa, left, right, finish, conv.places(), &mut sums.layers[k]);
-        }
-    }
-
-    /// The gradient of the input: a convolution of the gradient of the output.
-    fn inputs(&self, k: usize, x: Value, conv: &Conv, output: Value, room: &mut BackRoom) {
-        if x.0 == 0 || self.reads_input_only(x) {
-            return;
-        }
-        let isa = self.run.network.isa;
-        let pictures = self.pictures();
-        let (from, to) = (self.slopes.layouts[output.0], self.slopes.layouts[x.0]);
-        let wide = widened(conv, &from, &to, self.run.plan.layouts[x.0].halo);
-        let mut spread_out = std::mem::take(&mut room.spread);
-        if wide != from {
-            spread_out.resize((pictures * wide.len() + 64).max(spread_out.len()), 0.0);
-            let resample = if conv.stride == 2 { Resample::Dilate } else { Resample::Keep };
-            let d_out = &room.slopes[self.slopes.range(output.0)];
-            for (d_out, out) in d_out.chunks(from.len()).zip(spread_out.chunks_mut(wide.len())).take(pictures) {
-                spread::spread(resample, (d_out, &from), (out, &wide));
-            }
-        }
-        let (d_out, d_x, written) = self.two(output, x, room);
-        let values = if wide == from { d_out } else { &spread_out[..] };
-        let back = Conv { stride: 1, from: wide.channels, ..conv.clone() };
-        let start = if written { Start::Result } else { Start::Zero };
-        let work = Product {
-            left: left(values, &wide, &back, [to.height, to.width]),
-            right: &self.back.weights[k],
-            finish: Finish { start, ..Finish::plain() },
-            rows: pictures * to.pixels(),
-        };
-        product(isa, Split::Never, &work, d_x, to.channels);
-        room.spread = spread_out;
-    }
-
-    /// Whether a value is only the input picture in another form: nobody asks for its gradient.
-    fn reads_input_only(&self, x: Value) -> bool {
-        let layer = &self.run.network.tape.layers[x.0];
-        matches!(&layer.work, Work::Spread { x, .. } if matches!(self.run.network.tape.layers[x.0].work, Work::Input { .. }))
-    }
-
     fn norm(
         &self,
         k: usize,
@@ -237,16 +145,8 @@ impl Way<'_> {
             let range = self.slopes.range(output.0).start + n * layout.len();
             let d_out = &mut room.slopes[range..][..layout.len()];
             let mut totals = [vec![0.0; scale.len()], vec![0.0; scale.len()]];
-            activation_slope(
-                isa,
-                x_n,
-                d_out,
-                layout.channels,
-                norm.activation,
-                [&scale, &shift],
-                &standard,
-                &mut totals,
-            );
+            let to_z = [&scale[..], &shift[..]];
+            activation_slope(isa, x_n, d_out, layout.channels, norm.activation, to_z, &standard, &mut totals);
             let [by_shift, by_scale] = &totals;
             let picture = self.run.first + n;
             share(norm, affine, by_shift, by_scale, &mut sums.layers[k], &mut sums.modulations, picture);
@@ -264,7 +164,6 @@ impl Way<'_> {
         let values = &memory.values[self.run.plan.range(qkv.0)];
         let mut scratch = std::mem::take(&mut room.attention);
         let mut packed = std::mem::take(&mut room.packed);
-        let mut inner_room = std::mem::take(&mut room.room);
         let pictures = self.pictures();
         let (d_out, d_qkv, written) = self.two(output, qkv, room);
         if !written {
@@ -280,26 +179,15 @@ impl Way<'_> {
             };
             debug_assert_eq!(from.channels, inner);
             let d_qkv = &mut d_qkv[n * to.len()..];
-            attention::slopes(isa, &one, &mut scratch, &mut packed, &mut inner_room, d_qkv);
+            attention::slopes(isa, &one, &mut scratch, &mut packed, d_qkv);
         }
         room.attention = scratch;
         room.packed = packed;
-        room.room = inner_room;
     }
 }
 
-fn accumulate(from: &[f32], to: &mut [f32]) {
+pub(super) fn accumulate(from: &[f32], to: &mut [f32]) {
     for (to, from) in to.iter_mut().zip(from) {
         *to += from;
     }
-}
-
-/// How the gradient of a convolution's output has to lie so that the turned convolution gives that of the input.
-fn widened(conv: &Conv, from: &Layout, to: &Layout, halo: Halo) -> Layout {
-    let [height, width] =
-        if conv.stride == 2 { [2 * from.height, 2 * from.width] } else { [from.height, from.width] };
-    let before = conv.kernel - 1 - halo.before;
-    let after = to.height + conv.kernel - 1 - before - height;
-    assert_eq!(to.width + conv.kernel - 1, before + after + width, "a border of one width on all sides");
-    Layout { channels: from.channels, height, width, halo: Halo { before, after } }
 }
