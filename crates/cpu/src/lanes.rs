@@ -17,7 +17,7 @@ use crate::cell::Pair;
 /// A vector register and what the layers need of it.
 ///
 /// Methods are compiled into functions that have the instructions enabled ([`with_isa!`]), and must not be called from
-/// others: only bodies that `with_isa!` names are generic over it. A network is made only for an [`Isa`] that is there.
+/// others: only bodies that `with_isa!` names are generic over it. A network is made only for an `Isa` that is there.
 pub(crate) trait Lanes: Copy {
     /// As many pairs in bf16.
     type Pairs: Copy;
@@ -161,9 +161,12 @@ unsafe fn store_pairs_singly<L: Lanes>(x: L, to: *mut Pair, count: usize) {
     }
 }
 
-/// Defines a function that runs `body::<L>` with the vectors of an [`Isa`], compiled for its instructions.
+/// Defines a function that runs `body::<L>` with the vectors of an `Isa`, compiled for its instructions.
 macro_rules! with_isa {
-    ($(#[$meta:meta])* $vis:vis fn $name:ident $(<$cell:ident: $bound:ident>)? ($($arg:ident: $ty:ty),* $(,)?) = $body:ident) => {
+    (
+        $(#[$meta:meta])*
+        $vis:vis fn $name:ident $(<$cell:ident: $bound:ident>)? ($($arg:ident: $ty:ty),* $(,)?) = $body:ident
+    ) => {
         $(#[$meta])*
         #[allow(clippy::too_many_arguments, reason = "a kernel's operands")]
         $vis fn $name $(<$cell: $bound>)? (isa: crate::isa::Isa, $($arg: $ty),*) {

@@ -6,8 +6,8 @@
 //! convolution writes, the nonlinearity where a normalisation does. Threads take whole pictures through all layers, so
 //! that these stay in the cache of one core; only where there are fewer pictures than threads do they share layers.
 //!
-//! Products are of numbers in f32, or in bf16 with sums in f32 ([`Precision`]): with AVX-512's instruction for it
-//! faster by half, and everywhere else the same arithmetic, slowly.
+//! Products are of numbers in f32, or in bf16 with sums in f32 ([`Precision`]): 1.5 times as fast with AVX-512's
+//! instruction for it, and half as fast everywhere else.
 //!
 //! Each output is summed up in one order, whatever the batch, the chunk and the number of threads: pictures are the
 //! same bit for bit.

@@ -117,9 +117,9 @@ fn one_behind_the_other(sizes: &[usize]) -> (Vec<usize>, usize) {
     (starts.collect(), len)
 }
 
-/// The same where value k lives from layer k to layer `last[k]`. Those that live longest are placed first, each as far in
-/// front as no other is at any time of its life; short lives fit above them. For the DDPM network for CIFAR-10 that takes
-/// no more than what lives at one time.
+/// The same where value k lives from layer k to layer `last[k]`. Those that live longest are placed first, each as far
+/// in front as no other is at any time of its life; short lives fit above them. For the DDPM network for CIFAR-10 that
+/// takes no more than what lives at one time.
 fn share(sizes: &[usize], last: &[usize]) -> (Vec<usize>, usize) {
     let mut order: Vec<usize> = (0..sizes.len()).collect();
     order.sort_by_key(|value| Reverse((last[*value].min(sizes.len()) - value, sizes[*value])));

@@ -101,8 +101,8 @@ impl Way<'_> {
 
     /// Whether a value is only the input picture in another form: nobody asks for its gradient.
     fn reads_input_only(&self, x: Value) -> bool {
-        let layer = &self.run.network.tape.layers[x.0];
-        matches!(&layer.work, Work::Spread { x, .. } if matches!(self.run.network.tape.layers[x.0].work, Work::Input { .. }))
+        let work = |value: Value| &self.run.network.tape.layers[value.0].work;
+        matches!(work(x), Work::Spread { x, .. } if matches!(work(*x), Work::Input { .. }))
     }
 }
 
