@@ -223,7 +223,8 @@ fn folders_that_are_no_sets() {
     assert!(refused(open, &text, "").contains("1.png: is no picture"));
     let hollow = folder(&[("cat/1.png", &png(2, 2, &[0])), ("dog/notes.txt", b"")]);
     assert!(
-        refused(open, &hollow, "").contains("dog: holds no picture that can be used; each sub-folder of an image set is a class")
+        refused(open, &hollow, "")
+            .contains("dog: holds no picture that can be used; each sub-folder of an image set is a class")
     );
     let two = folder(&[("a-images-idx3-ubyte", b""), ("b-images-idx3-ubyte", b"")]);
     assert!(refused(open, &two, "").contains("holds more than one set"));
