@@ -114,65 +114,62 @@ fn named(name: &str) -> Device {
     }
     let mut found: Vec<_> = device::adapters().into_iter().filter(|adapter| adapter.api == name).collect();
     found.sort_by_key(|adapter| !adapter.is_hardware());
-    open(found.first().unwrap_or_else(|| panic!("--device {name}: `ddim devices` lists what there is")))
+    let adapter = found.first().unwrap_or_else(|| panic!("--device {name}: `ddim devices` lists what there is"));
+    adapter.open().expect("a device that works")
 }
 
-#[cfg(feature = "wgpu")]
-fn open(adapter: &device::Adapter) -> Device {
-    adapter.open()
+/// What is called, made beforehand as for a run. One packed network is held at a time: the peak of memory is reported.
+enum Called {
+    /// A model that draws whole runs.
+    Model(Box<Model>),
+    /// Tensor operations.
+    Plain(Box<UNet2D>),
+    /// A network packed for the processor, and the one it was made from.
+    Compiled(Box<(UNet2D, CompiledUNet)>),
 }
 
-#[cfg(not(feature = "wgpu"))]
-fn open(_: &device::Adapter) -> Device {
-    unreachable!("a build without the feature wgpu finds no adapters")
-}
-
-/// A network and what it is told besides pictures, made beforehand as for a run.
 struct Call {
-    model: Model,
+    called: Called,
     conditioning: Conditioning,
-    /// For what only a compiled network does.
-    compiled: Option<CompiledUNet>,
 }
 
 impl Call {
     fn new(asked: &Asked, device: &Device) -> Self {
-        let (runs, on_cpu) = (asked.steps.is_some(), device::is_cpu(device));
-        assert!(
-            !(runs && (asked.direct || asked.layers)),
-            "--steps draws as the library does, without --direct, --layers"
-        );
-        let mut model = Model::load(&asked.folder, device).expect("a model folder");
-        // One packed network is held at a time: the peak of memory is reported.
-        if asked.plain || (on_cpu && !runs) {
-            model = model.uncompiled();
-        }
-        if !on_cpu || asked.plain || runs {
-            model = model.with_precision(asked.precision).expect("a precision of this device");
-        }
-        let unet = &model.checkpoint().unet;
+        let precision = asked.precision;
+        let load = || ddim::checkpoint::load(&asked.folder, device).expect("a model folder").unet;
+        let called = if asked.steps.is_some() {
+            assert!(!(asked.direct || asked.layers), "--steps draws as the library does");
+            let model = Model::load(&asked.folder, device).expect("a model folder");
+            let model = if asked.plain { model.uncompiled() } else { model };
+            Called::Model(Box::new(model.with_precision(precision).expect("a precision of this device")))
+        } else if asked.plain || !device::is_cpu(device) {
+            Called::Plain(Box::new(load().with_precision(precision)))
+        } else {
+            let convolution = if asked.direct { Convolution::Direct } else { Convolution::default() };
+            let unet = load();
+            let compiled = unet.compile(convolution, precision).expect("a network and a precision of processors");
+            Called::Compiled(Box::new((unet, compiled)))
+        };
+        let unet = called.unet();
         let labels = if unet.config().num_class_embeds.is_some() { Labels::Index(&[0]) } else { Labels::None };
         let conditioning = unet.condition(&[500.0], &labels, device);
-        let convolution = if asked.direct { Convolution::Direct } else { Convolution::default() };
-        let compile =
-            || unet.compile(convolution, asked.precision).expect("a network and a precision of processors");
-        let compiled = (on_cpu && !asked.plain && !runs).then(compile);
-        Self { conditioning, compiled, model }
+        Self { conditioning, called }
     }
 
     fn once(&self, x: Tensor<4>) -> Tensor<4> {
-        match &self.compiled {
-            Some(compiled) => compiled.forward(x, &self.conditioning),
-            None => self.model.checkpoint().unet.forward(x, &self.conditioning),
+        match &self.called {
+            Called::Compiled(networks) => networks.1.forward(x, &self.conditioning),
+            called => called.unet().forward(x, &self.conditioning),
         }
     }
 
     /// A whole run of eta 0.
     fn run(&self, x: Tensor<4>, steps: usize) -> Tensor<4> {
-        let plan = self.model.plan(&Options { steps, ..Options::default() }).expect("so many steps");
-        let labels = if self.model.label_count() > 0 { vec![0; x.dims()[0]] } else { Vec::new() };
+        let Called::Model(model) = &self.called else { unreachable!("made for runs") };
+        let plan = model.plan(&Options { steps, ..Options::default() }).expect("so many steps");
+        let labels = if model.label_count() > 0 { vec![0; x.dims()[0]] } else { Vec::new() };
         let batch = Batch { x, labels, guidance: Guidance::OFF, padded_to: 0 };
-        match self.model.draw(&plan, batch, &mut PictureNoise::new(0, []), |_| ControlFlow::Continue(())) {
+        match model.draw(&plan, batch, &mut PictureNoise::new(0, []), |_| ControlFlow::Continue(())) {
             Ok(Outcome::Finished(x)) => x,
             other => panic!("{other:?}"),
         }
@@ -180,8 +177,19 @@ impl Call {
 
     /// The shape of so many pictures.
     fn shape(&self, pictures: usize) -> [usize; 4] {
-        let [channels, height, width] = self.model.shape().expect("a size in its config.json");
-        [pictures, channels, height, width]
+        let config = self.called.unet().config();
+        let [height, width] = config.sample_size.expect("a size in its config.json").height_width();
+        [pictures, config.in_channels, height, width]
+    }
+}
+
+impl Called {
+    fn unet(&self) -> &UNet2D {
+        match self {
+            Self::Model(model) => &model.checkpoint().unet,
+            Self::Plain(unet) => unet,
+            Self::Compiled(networks) => &networks.0,
+        }
     }
 }
 
@@ -211,8 +219,7 @@ fn difference(folder: &Path, out: Tensor<4>) -> Option<f32> {
 
 /// Billions of additions and multiplications for one picture, convolutions done directly.
 fn gflop(call: &Call) -> f64 {
-    let unet: &UNet2D = &call.model.checkpoint().unet;
-    let compiled = unet.compile(Convolution::Direct, Precision::F32).expect("a network of processors");
+    let compiled = call.called.unet().compile(Convolution::Direct, Precision::F32).expect("a network of processors");
     profile(&compiled, call, 1, 0).iter().map(|(_, cost)| cost.flops).sum::<f64>() / 1e9
 }
 
@@ -223,8 +230,10 @@ fn profile<'a>(compiled: &'a CompiledUNet, call: &Call, pictures: usize, repeats
 
 /// The time of each kind of layer at each resolution, and of each block, for four pictures on one thread.
 fn layers(call: &Call) {
-    let compiled = call.compiled.as_ref().expect("--layers is for a network that is compiled for the CPU");
-    let costs = profile(compiled, call, 4, 10);
+    let Called::Compiled(networks) = &call.called else {
+        panic!("--layers is for a network that is compiled for the CPU");
+    };
+    let costs = profile(&networks.1, call, 4, 10);
     let total: f64 = costs.iter().map(|(_, cost)| cost.seconds).sum();
     let kind = |cost: &Cost| format!("{} at {}", cost.kind, cost.shape[0]);
     for names in [

@@ -1,12 +1,14 @@
-//! The GPU path against the CPU, step by step, on a software Vulkan device.
+//! The GPU path on a software Vulkan device: against the CPU, against itself, and beyond what it can do.
 //!
-//! Without such a device there is nothing to compare, and the test says so; with `DDIM_EXPECT_GPU=1` in the
-//! environment, as in CI, its absence is a failure.
+//! Without such a device there is nothing to test, and the test says so; with `DDIM_EXPECT_GPU=1` in the
+//! environment, as in CI, its absence is a failure. It is one test, so that its runs share what was tuned: a cache folder of
+//! their own, which the first of them fills.
 
 use std::env;
 use std::io::Write;
+use std::path::Path;
 
-use crate::program::{Tensors, ddim, finish, folder, golden};
+use crate::program::{Ran, Tensors, ddim, finish, folder, golden};
 
 /// f32 sums are taken in another order on every device. Each step's network call rounds differently by about
 /// 1e-6 of the largest activation, and these random-weight networks amplify that up to tenfold over the run;
@@ -14,37 +16,61 @@ use crate::program::{Tensors, ddim, finish, folder, golden};
 const TOLERANCE: f64 = 2e-4;
 
 #[test]
-fn every_step_agrees_with_the_cpu() {
+fn a_software_vulkan_device_draws_what_the_cpu_draws() {
     let folder = folder();
-    let mut command = ddim(folder.path());
-    command.args(["devices", "--json"]);
-    let adapters = finish(command);
-    if !adapters.expect_success().stdout.contains("\"software\"") {
+    if !run(folder.path(), "devices --json").expect_success().stdout.contains("\"software\"") {
         assert_ne!(env::var("DDIM_EXPECT_GPU").as_deref(), Ok("1"), "no software Vulkan device was found");
-        say("no software Vulkan device here: nothing compared");
+        say("no software Vulkan device here: nothing tested");
         return;
     }
+    warmup_is_kept(folder.path());
     for (model, words) in [
         ("attention_one_layer", "--steps 3 --eta 0"),
         ("classes_scale_shift", "--steps 3 --eta 1 --class 0,3"),
         ("no_attention_two_layers_odd_channels", "--steps 3 --eta 0.5"),
     ] {
-        compare(model, words);
+        every_step_agrees(folder.path(), model, words);
     }
+    doctor_trusts(folder.path());
+    pictures_are_the_same_in_any_number(folder.path());
+    what_cannot_be_is_refused(folder.path());
 }
 
-fn compare(model: &str, words: &str) {
-    let folder = folder();
-    let run = |device: &str| {
-        let mut command = ddim(folder.path());
-        command.args(["sample", "--num", "2", "--trajectory", "--device", device, "--model"]).arg(golden(model));
-        command.args(["--out", &format!("{device}.safetensors")]).args(words.split_whitespace());
-        finish(command).expect_success();
-        let (values, shape) =
-            Tensors::read(&folder.path().join(format!("{device}.safetensors"))).get("x").expect("a trajectory");
-        (values, shape)
+/// The program in `folder`, with its cache there.
+fn run(folder: &Path, words: &str) -> Ran {
+    let mut command = ddim(folder);
+    command.env("XDG_CACHE_HOME", folder.join("cache")).args(words.split_whitespace());
+    finish(command)
+}
+
+/// What follows the model's name in the words for [`run`].
+fn on_vulkan(model: &str, words: &str) -> String {
+    format!("{words} --device vulkan --model {}", golden(model).display())
+}
+
+/// Kernels that were tuned once are not tuned by the next process: it gets to its second run in less time. (They take
+/// minutes here and then milliseconds; no clock of this machine is trusted with more than which is longer.)
+fn warmup_is_kept(folder: &Path) {
+    let first_seconds = || {
+        let ran = run(folder, &on_vulkan("attention_one_layer", "warmup --batch-size 2 --json")).expect_success();
+        let said: serde_json::Value = serde_json::from_str(&ran.stdout).expect("JSON");
+        assert!(said["kept_in"].as_str().is_some_and(|kept| Path::new(kept).starts_with(folder)), "{said}");
+        said["batch_sizes"][0]["first_seconds"].as_f64().expect("a number")
     };
-    let ((cpu, shape), (gpu, _)) = (run("cpu"), run("vulkan"));
+    let (cold, warm) = (first_seconds(), first_seconds());
+    say(&format!("warmup: the first run took {cold:.2} s, with kernels kept {warm:.2} s"));
+    assert!(warm < cold, "tuned anew: {cold} s, then {warm} s");
+    assert!(folder.join("cache/ddim").read_dir().is_ok_and(|mut files| files.next().is_some()), "nothing was kept");
+}
+
+fn every_step_agrees(folder: &Path, model: &str, words: &str) {
+    let states = |device: &str| {
+        let out = folder.join(format!("{device}.safetensors"));
+        let common = format!("sample --num 2 --trajectory --force --device {device} --out {}", out.display());
+        run(folder, &format!("{common} --model {} {words}", golden(model).display())).expect_success();
+        Tensors::read(&out).get("x").expect("a trajectory")
+    };
+    let ((cpu, shape), (gpu, _)) = (states("cpu"), states("vulkan"));
     let state = cpu.len() / shape[0];
     let steps = cpu.chunks(state).zip(gpu.chunks(state));
     let differences: Vec<f64> = steps.map(|(a, b)| largest_difference(a, b)).collect();
@@ -52,6 +78,46 @@ fn compare(model: &str, words: &str) {
     say(&format!("{model}: largest difference to the CPU, state by state: {}", shown.join(" ")));
     assert_eq!(cpu.len(), gpu.len());
     assert!(differences.iter().all(|difference| *difference <= TOLERANCE), "{model}: {differences:?}");
+}
+
+/// In f32, and in f16 with the rounding that this brings; and not where nothing at all is tolerated.
+fn doctor_trusts(folder: &Path) {
+    for precision in ["f32", "f16"] {
+        let words = format!("doctor --steps 2 --precision {precision}");
+        let ran = run(folder, &on_vulkan("classes_scale_shift", &words)).expect_success();
+        assert!(ran.stdout.contains("a second run") && ran.stdout.contains("the same bit for bit"), "{}", ran.stdout);
+        let network = ran.stdout.lines().find(|line| line.starts_with("the whole network")).unwrap_or_default();
+        say(&format!("doctor, {precision}: {network}"));
+    }
+    let refused = run(folder, &on_vulkan("classes_scale_shift", "doctor --steps 1 --tolerance 1e-9"));
+    assert_eq!(refused.code, 1, "{}", refused.stdout);
+    assert!(refused.stderr.contains("is not to be trusted"), "{}", refused.stderr);
+}
+
+/// A batch that is not full is filled up, so that the same kernels see it; and noise belongs to the picture.
+fn pictures_are_the_same_in_any_number(folder: &Path) {
+    let last = |num: usize| {
+        let out = folder.join(format!("{num}.safetensors"));
+        let words = format!("sample --num {num} --batch-size 2 --steps 2 --eta 1 --out {}", out.display());
+        run(folder, &on_vulkan("attention_one_layer", &words)).expect_success();
+        Tensors::read(&out).get("final").expect("pictures").0
+    };
+    let (one, three) = (last(1), last(3));
+    assert_eq!(one.as_slice(), &three[..one.len()], "picture 0 of 1 and of 3");
+    assert!(three[..one.len()] != three[2 * one.len()..], "three pictures, not one");
+}
+
+fn what_cannot_be_is_refused(folder: &Path) {
+    for (words, said) in [
+        ("sample --batch-size 100000 --num 100000 --out a.npz", "ask for a batch size of"),
+        ("sample --precision bf16 --out a.npz", "does not compute in bf16: choose f32 or f16"),
+    ] {
+        let ran = run(folder, &on_vulkan("attention_one_layer", words));
+        assert!(ran.code == 1 && ran.stderr.contains(said), "{words}: {}", ran.stderr);
+    }
+    let ran = run(folder, "sample --device vulkan:7 --out a.npz");
+    assert!(ran.code == 1 && ran.stderr.contains("--device vulkan:7: the last of these"), "{}", ran.stderr);
+    assert!(!folder.join("a.npz").exists(), "a refused run has written something");
 }
 
 /// Says it also when the test passes, which `println!` would not.

@@ -13,6 +13,7 @@ mod sampling;
 mod set_name;
 mod training;
 mod tuning;
+mod warming;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
@@ -30,7 +31,8 @@ pub(crate) use self::sampling::{EtaChoice, ModelArgs, OutputArgs, PlanArgs, Samp
 pub(crate) use self::set_name::{SetHome, SetName};
 pub(crate) use self::training::TrainArgs;
 pub(crate) use self::tuning::{SolverChoice, SpacingChoice, TuneArgs};
-use crate::device::DeviceChoice;
+pub(crate) use self::warming::WarmupArgs;
+use crate::device::{DeviceChoice, DeviceParser};
 
 /// Draws pictures with trained diffusion models: DDIM and DDPM, on any GPU and on a plain CPU.
 #[derive(Debug, Parser)]
@@ -79,6 +81,9 @@ pub(crate) enum Command {
     /// Check that a device computes what the CPU computes, part by part of the network and in a short run
     #[command(after_long_help = diagnosis::EXAMPLES)]
     Doctor(DoctorArgs),
+    /// Compile and tune a model's kernels for a GPU beforehand; they are kept for later runs
+    #[command(after_long_help = warming::EXAMPLES)]
+    Warmup(WarmupArgs),
     /// Train a model on a set of images
     #[command(after_long_help = training::EXAMPLES)]
     Train(TrainArgs),
@@ -115,9 +120,10 @@ impl Verbosity {
     pub(crate) fn filter(&self) -> &'static str {
         match (self.quiet, self.verbose) {
             (true, _) => "error",
-            (false, 0) => "warn,ddim=info",
+            // burn's runtime tells at length what a device refused, and then the error says it once more.
+            (false, 0) => "warn,cubecl=off,ddim=info",
             (false, 1) => "warn,ddim=debug",
-            (false, _) => "debug",
+            (false, _) => "debug,naga=warn",
         }
     }
 }
@@ -153,7 +159,7 @@ pub(crate) struct CompletionsArgs {
 #[command(next_help_heading = "Device")]
 pub(crate) struct DeviceArgs {
     /// Where to compute: `auto` takes a GPU where there is one and the CPU otherwise, and never fails
-    #[arg(long, value_enum, default_value_t = DeviceChoice::Auto)]
+    #[arg(long, value_parser = DeviceParser, default_value_t = DeviceChoice::AUTO)]
     pub(crate) device: DeviceChoice,
 }
 

@@ -1,27 +1,85 @@
 //! Which device computes, and in which numbers.
 
-use std::thread;
+use std::ffi::OsStr;
+use std::{fmt, thread};
 
-use anyhow::bail;
+use anyhow::Context;
 use burn::tensor::Device;
-use clap::ValueEnum;
+use clap::builder::{EnumValueParser, PossibleValue, TypedValueParser};
+use clap::error::ErrorKind;
+use clap::{Arg, Command, ValueEnum};
 use ddim::device::{self, Adapter};
 
+use crate::kernels;
+
 /// What `--device` can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DeviceChoice {
+    api: Api,
+    /// Its place among those of that API.
+    index: Option<usize>,
+}
+
+/// What `--device` can name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum DeviceChoice {
+enum Api {
     /// A GPU where there is one, else the CPU
     Auto,
     /// The CPU
     Cpu,
     /// A GPU, through whatever this system offers
     Wgpu,
-    /// A GPU through Vulkan
+    /// A GPU through Vulkan; vulkan:1 is the second that `ddim devices` shows, and so with the others
     Vulkan,
     /// A GPU through Metal
     Metal,
     /// A GPU through WebGPU shaders
     Webgpu,
+}
+
+impl DeviceChoice {
+    /// A GPU where there is one, else the CPU.
+    pub(crate) const AUTO: Self = Self { api: Api::Auto, index: None };
+}
+
+impl fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.api.to_possible_value();
+        f.write_str(name.as_ref().map_or("", PossibleValue::get_name))?;
+        self.index.map_or(Ok(()), |index| write!(f, ":{index}"))
+    }
+}
+
+/// Reads `vulkan` and `vulkan:1`.
+#[derive(Clone, Debug)]
+pub(crate) struct DeviceParser;
+
+impl TypedValueParser for DeviceParser {
+    type Value = DeviceChoice;
+
+    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<DeviceChoice, clap::Error> {
+        let typed = value.to_string_lossy();
+        let (name, index) = match typed.split_once(':') {
+            Some((name, index)) => (OsStr::new(name), Some(index)),
+            None => (value, None),
+        };
+        let api = EnumValueParser::<Api>::new().parse_ref(command, arg, name)?;
+        let counted = !matches!(api, Api::Auto | Api::Cpu);
+        let index = match index.map(str::parse) {
+            None => None,
+            Some(Ok(index)) if counted => Some(index),
+            Some(_) => {
+                let what = if counted { "the number behind the colon counts from 0" } else { "there is but one" };
+                let text = format!("--device {typed}: {what}; `ddim devices` shows what can be typed\n");
+                return Err(clap::Error::raw(ErrorKind::InvalidValue, text).with_cmd(command));
+            }
+        };
+        Ok(DeviceChoice { api, index })
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(Api::value_variants().iter().filter_map(Api::to_possible_value)))
+    }
 }
 
 /// What `--precision` can be.
@@ -69,17 +127,26 @@ pub(crate) struct Chosen {
 /// Picks the device.
 ///
 /// # Errors
-/// When a GPU was asked for and there is none; never for `auto`.
+/// When a GPU was asked for and there is none, or it cannot be opened; never for `auto`.
 pub(crate) fn choose(choice: DeviceChoice) -> anyhow::Result<Chosen> {
-    match choice {
-        DeviceChoice::Cpu => Ok(cpu()),
-        DeviceChoice::Auto => {
-            Ok(device::adapters().iter().find(|found| found.is_hardware()).map_or_else(cpu, gpu))
+    match choice.api {
+        Api::Cpu => Ok(cpu()),
+        Api::Auto => Ok(automatic(&device::adapters()).map_or_else(cpu, |adapter| {
+            gpu(adapter).unwrap_or_else(|error| {
+                tracing::warn!("{error}");
+                cpu()
+            })
+        })),
+        _ => {
+            let found = device::adapters();
+            gpu(asked_for(choice, &found)?).with_context(|| format!("--device {choice}"))
         }
-        DeviceChoice::Wgpu | DeviceChoice::Webgpu => asked_for(choice, |_| true),
-        DeviceChoice::Vulkan => asked_for(choice, |found| found.api == "vulkan"),
-        DeviceChoice::Metal => asked_for(choice, |found| found.api == "metal"),
     }
+}
+
+/// The adapter that `auto` takes.
+pub(crate) fn automatic(found: &[Adapter]) -> Option<&Adapter> {
+    found.iter().find(|adapter| adapter.is_hardware())
 }
 
 /// The CPU, in words.
@@ -88,46 +155,91 @@ pub(crate) fn cpu_description() -> String {
     format!("CPU (flex), {threads} {}", if threads == 1 { "thread" } else { "threads" })
 }
 
-/// The first GPU that fits, one made of hardware if possible: who asks for it may have a software one.
-fn asked_for(choice: DeviceChoice, fits: impl Fn(&Adapter) -> bool) -> anyhow::Result<Chosen> {
-    let found: Vec<Adapter> = device::adapters().into_iter().filter(fits).collect();
-    let Some(adapter) = found.iter().find(|adapter| adapter.is_hardware()).or(found.first()) else {
-        let name = choice.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
-        bail!(
-            "--device {name}: there is no such device here; `ddim devices` lists what there is, auto and cpu always work"
-        );
+/// The GPU of that number, else the first, one made of hardware if possible: who asks for it may have a software one.
+fn asked_for(choice: DeviceChoice, found: &[Adapter]) -> anyhow::Result<&Adapter> {
+    let fits = |adapter: &&Adapter| match choice.api {
+        Api::Vulkan => adapter.api == "vulkan",
+        Api::Metal => adapter.api == "metal",
+        Api::Wgpu | Api::Webgpu | Api::Auto | Api::Cpu => true,
     };
-    Ok(gpu(adapter))
+    let fitting: Vec<&Adapter> = found.iter().filter(fits).collect();
+    let chosen = match choice.index {
+        Some(index) => fitting.get(index),
+        None => fitting.iter().find(|adapter| adapter.is_hardware()).or(fitting.first()),
+    };
+    chosen.copied().with_context(|| {
+        let there = match (choice.index, fitting.len()) {
+            (None, _) | (_, 0) => "there is no such device here".to_owned(),
+            (_, count) => format!("the last of these devices here has number {}", count - 1),
+        };
+        format!("--device {choice}: {there}; `ddim devices` lists what there is, auto and cpu always work")
+    })
 }
 
 fn cpu() -> Chosen {
     Chosen { device: device::cpu(), name: CPU.to_owned(), description: cpu_description() }
 }
 
-fn gpu(adapter: &Adapter) -> Chosen {
-    Chosen {
-        device: open(adapter),
+fn gpu(adapter: &Adapter) -> Result<Chosen, ddim::Error> {
+    kernels::keep();
+    Ok(Chosen {
+        device: adapter.open()?,
         name: adapter.name.clone(),
         description: format!("{} ({})", adapter.name, adapter.api),
-    }
-}
-
-#[cfg(feature = "wgpu")]
-fn open(adapter: &Adapter) -> Device {
-    adapter.open()
-}
-
-#[cfg(not(feature = "wgpu"))]
-fn open(_: &Adapter) -> Device {
-    unreachable!("a build without the feature wgpu finds no adapters")
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use ddim::device::AdapterKind;
+
     use super::*;
 
     #[test]
     fn the_cpu_always_works() {
-        assert_eq!(choose(DeviceChoice::Cpu).expect("always there").name, "cpu");
+        assert_eq!(choose(DeviceChoice { api: Api::Cpu, index: None }).expect("always there").name, "cpu");
+    }
+
+    fn parsed(typed: &str) -> Result<DeviceChoice, clap::Error> {
+        DeviceParser.parse_ref(&Command::new("ddim"), None, OsStr::new(typed))
+    }
+
+    #[test]
+    fn a_device_has_a_name_and_may_have_a_number() {
+        for typed in ["auto", "cpu", "vulkan", "vulkan:0", "metal:12"] {
+            assert_eq!(parsed(typed).expect(typed).to_string(), typed);
+        }
+        for typed in ["", "vulkn", "vulkan:", "vulkan:-1", "vulkan:x", "cpu:0", "auto:1", ":1"] {
+            assert!(parsed(typed).is_err(), "{typed}");
+        }
+    }
+
+    #[test]
+    fn hardware_comes_first_unless_a_number_says_otherwise() {
+        let adapter = |kind, api: &str, index| Adapter {
+            name: format!("{kind:?} {index}"),
+            kind,
+            api: api.to_owned(),
+            driver: String::new(),
+            index,
+            index_of_kind: 0,
+            abilities: device::Abilities::default(),
+        };
+        let found = [
+            adapter(AdapterKind::Software, "vulkan", 0),
+            adapter(AdapterKind::Discrete, "vulkan", 1),
+            adapter(AdapterKind::Integrated, "dx12", 0),
+        ];
+        let name = |typed| asked_for(parsed(typed).expect("a device"), &found).map(|adapter| adapter.name.clone());
+        assert_eq!(name("vulkan").expect("there"), "Discrete 1");
+        assert_eq!(name("vulkan:0").expect("there"), "Software 0");
+        assert_eq!(name("wgpu:2").expect("there"), "Integrated 0");
+        let refused = name("vulkan:2").expect_err("there are two").to_string();
+        assert!(
+            refused.starts_with("--device vulkan:2: the last of these devices here has number 1"),
+            "{refused}"
+        );
+        assert!(name("metal:0").expect_err("none").to_string().contains("there is no such device"));
+        assert_eq!(automatic(&found).expect("one").name, "Discrete 1");
     }
 }

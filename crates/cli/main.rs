@@ -21,6 +21,7 @@ mod images;
 mod inspect;
 mod interpolate;
 mod job;
+mod kernels;
 mod model;
 mod noise;
 mod output;
@@ -36,6 +37,7 @@ mod train;
 mod tune;
 mod tuned;
 mod units;
+mod warmup;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -81,6 +83,7 @@ fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Inspect(args) => inspect::run(&args),
         Command::Devices(args) => devices::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Warmup(args) => warmup::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Bench(args) => bench::run(&args),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use burn::tensor::Device;
-use ddim_checkpoint::{SchedulerConfig, fingerprint};
+use ddim_checkpoint::{Checkpoint, SchedulerConfig, fingerprint};
 use ddim_schedule::Convention;
 
 use crate::args::ModelArgs;
@@ -35,10 +35,11 @@ impl Model {
         let name = name(args)?;
         let request = args.scheduler_config.as_deref().map(read_scheduler).transpose()?;
         let folder = Path::new(&name);
-        let checkpoint = match (&request, is_embedded(&name)) {
-            (_, true) => ddim_checkpoint::embedded(&name, device)?,
-            (None, false) => ddim_checkpoint::load(folder, device)?,
-            (Some(scheduler), false) => ddim_checkpoint::load_with_scheduler(folder, scheduler.clone(), device)?,
+        let checkpoint = match &request {
+            Some(scheduler) if !is_embedded(&name) => {
+                ddim_checkpoint::load_with_scheduler(folder, scheduler.clone(), device)?
+            }
+            _ => checkpoint(&name, device)?,
         };
         let weights = if is_embedded(&name) {
             fingerprint(ddim_checkpoint::embedded_weights(&name)?)
@@ -60,6 +61,17 @@ impl Model {
     pub(crate) fn in_precision(self, precision: Precision) -> anyhow::Result<Self> {
         Ok(Self { inner: self.inner.with_precision(precision.into()).context("--precision")?, ..self })
     }
+}
+
+/// The model of that name: a folder, or embedded.
+///
+/// # Errors
+/// When there is no such model, or a file of it is broken.
+pub(crate) fn checkpoint(name: &str, device: &Device) -> anyhow::Result<Checkpoint> {
+    Ok(match is_embedded(name) {
+        true => ddim_checkpoint::embedded(name, device)?,
+        false => ddim_checkpoint::load(Path::new(name), device)?,
+    })
 }
 
 /// The noise that a plan is made for when no network is needed: the file's, or the model's.

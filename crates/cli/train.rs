@@ -8,15 +8,13 @@ use std::path::Path;
 use anyhow::Context;
 use burn::tensor::Device;
 use ddim_data::ImageSet;
-use ddim_train::{
-    Accuracy, ClassifierRecipe, Images, Recipe, RecipeError, Shown, TrainError, TrainEvent, Trained,
-};
+use ddim_train::{Accuracy, Beginning, ClassifierRecipe, Images, Recipe, RecipeError, Shown, TrainEvent, Trained};
 use indicatif::ProgressBar;
 use serde_json::json;
 
 use crate::args::TrainArgs;
 use crate::signals::Interrupt;
-use crate::{Ending, device, progress};
+use crate::{Ending, device, model, progress};
 
 /// Trains, or goes on with the run that lies in `--out`, and says where the model is.
 ///
@@ -33,8 +31,15 @@ fn diffusion(args: &TrainArgs) -> anyhow::Result<Ending> {
     recipe.objective = args.objective.unwrap_or(recipe.objective);
     recipe.images = args.images.unwrap_or(recipe.images);
     supervise(args, recipe.steps, |set, device, observe| {
-        ddim_train::train(&recipe, set, &args.out, device, observe)
+        let beginning = beginning(args.init.as_deref(), device)?;
+        Ok(ddim_train::train(&recipe, set, &beginning, &args.out, device, observe)?)
     })
+}
+
+/// What `--init` names.
+fn beginning(init: Option<&str>, device: &Device) -> anyhow::Result<Beginning> {
+    let load = |name| model::checkpoint(name, &device.clone().autodiff()).context("--init");
+    Ok(init.map(load).transpose()?.map_or(Beginning::Random, Beginning::Model))
 }
 
 /// A classifier, by default of all images but the last twelfth, which judges it.
@@ -47,7 +52,7 @@ fn classifier(args: &TrainArgs) -> anyhow::Result<Ending> {
             ..ClassifierRecipe::default()
         });
         recipe.images = args.images.unwrap_or(recipe.images);
-        ddim_train::train_classifier(&recipe, set, &args.out, device, observe)
+        Ok(ddim_train::train_classifier(&recipe, set, &args.out, device, observe)?)
     })
 }
 
@@ -57,7 +62,7 @@ type Observer<'a> = &'a mut dyn FnMut(&TrainEvent) -> ControlFlow<()>;
 fn supervise(
     args: &TrainArgs,
     steps: u64,
-    train: impl FnOnce(&ImageSet, &Device, Observer) -> Result<Trained, TrainError>,
+    train: impl FnOnce(&ImageSet, &Device, Observer) -> anyhow::Result<Trained>,
 ) -> anyhow::Result<Ending> {
     let interrupt = Interrupt::install()?;
     let images = ddim_data::open(&args.data).context("--data")?;

@@ -13,6 +13,7 @@ Examples:
   ddim train --data train-images-idx3-ubyte.gz --recipe recipe.json --out run
   ddim train --data pictures/ --recipe recipe.json --out run    a sub-folder is a class
   ddim train --data train-images-idx3-ubyte.gz --recipe recipe.json --out run --images 0..55000
+  ddim train --data pictures/ --recipe recipe.json --out run --init old-run/model
   ddim train --classifier --data train-images-idx3-ubyte.gz --out run
   ddim sample --model run/model                                 what it has learned so far
 
@@ -35,6 +36,11 @@ pub(crate) struct TrainArgs {
     /// left out
     #[arg(long, conflicts_with = "objective")]
     pub(crate) classifier: bool,
+
+    /// Begin with the weights of this model, a folder or an embedded one, in place of random ones; its network must be
+    /// the recipe's
+    #[arg(long, value_name = "MODEL", conflicts_with = "classifier")]
+    pub(crate) init: Option<String>,
 
     /// Train on these images only, in place of the recipe's: 0..55000 leaves out the image of index 55000 and those
     /// behind it

@@ -46,6 +46,30 @@ pub enum Error {
         /// How many labels the network has.
         labels: usize,
     },
+    /// An adapter that is there and cannot be used.
+    #[error("{adapter} cannot be opened: {reason}; the CPU always works")]
+    Adapter {
+        /// Its name and API.
+        adapter: String,
+        /// What the driver said.
+        reason: String,
+    },
+    /// More pictures at once than the device has tensors for.
+    #[error(
+        "{pictures} pictures at once need tensors of {} MiB, and those of this device have at most {} MiB: {}",
+        needed >> 20, largest >> 20,
+        if *fit == 0 { "compute on the CPU".to_owned() } else { format!("ask for a batch size of {fit} at most") }
+    )]
+    Room {
+        /// Pictures at once.
+        pictures: usize,
+        /// Bytes that the largest tensor of the network then has.
+        needed: u64,
+        /// Bytes that a tensor can have there.
+        largest: u64,
+        /// Pictures at once for which there is room.
+        fit: usize,
+    },
     /// A precision in which the device does not compute.
     #[error("this device does not compute in {precision}: choose {}", others.join(" or "))]
     Precision {

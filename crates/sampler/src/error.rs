@@ -1,7 +1,7 @@
 //! What can go wrong in a run.
 
 /// A run that gave no pictures.
-#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SampleError {
     /// The network's output, or noise given to the run, made a picture infinite or undefined.
@@ -46,6 +46,12 @@ pub enum SampleError {
         /// The picture's place in its batch, counted from 0.
         picture: usize,
     },
+    /// The device could not compute what was asked of it, or has no memory for it.
+    #[error("the device failed: {problem}")]
+    Device {
+        /// What it says.
+        problem: String,
+    },
     /// The network gives another number of channels than the plan's variance needs.
     #[error(
         "the network gives {found} channels for pictures of {picture} channels; this method needs {needed}, or \
@@ -77,4 +83,31 @@ pub enum SampleError {
          calls the network once a step and remembers nothing, such as ddim, ddpm or euler"
     )]
     RemembersThePast,
+}
+
+impl SampleError {
+    /// The device failed, as its runtime reports it over many lines: causes, steps that were skipped because of them, stack
+    /// traces.
+    pub(crate) fn device(report: &str) -> Self {
+        let is_news = |line: &&str| {
+            !(line.is_empty() || line.ends_with(':') || line.starts_with("skipped ") || line.starts_with("No backtrace"))
+        };
+        let mut news: Vec<&str> = report.lines().map(str::trim).filter(is_news).collect();
+        news.dedup();
+        Self::Device { problem: news.join(": ") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_becomes_a_line() {
+        let report = "An error happened during execution\nCaused by:\n  An IO error happened\nCaused by:\n  \
+                      can't allocate buffer of size: 200704000\nNo backtrace available\n  skipped `K`: it needed that";
+        let line = "the device failed: An error happened during execution: An IO error happened: can't allocate buffer \
+                    of size: 200704000";
+        assert_eq!(SampleError::device(report).to_string(), line);
+    }
 }

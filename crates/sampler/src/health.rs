@@ -41,7 +41,8 @@ impl<'a> Health<'a> {
 
     pub(crate) fn finish(self) -> Result<(), SampleError> {
         for (index, sums) in &self.pending {
-            let sums = sums.clone().into_data().convert::<f32>();
+            let sums = sums.clone().try_into_data().map_err(|error| SampleError::device(&error.to_string()))?;
+            let sums = sums.convert::<f32>();
             if let Some(picture) = sums.iter::<f32>().position(|sum| !sum.is_finite()) {
                 return Err(self.error(*index, picture));
             }

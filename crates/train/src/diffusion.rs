@@ -11,11 +11,21 @@ use ddim_checkpoint::{Card, Checkpoint, SchedulerConfig};
 use ddim_data::{Alpha, ImageSet, Size, encode_png, write_whole};
 use ddim_schedule::Convention;
 use ddim_unet::UNet2D;
+use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-/// Trains a network on pictures, or goes on with a run that lies in `out`.
+/// Where the weights of a run come from.
+#[derive(Debug, Clone)]
+pub enum Beginning {
+    /// From the recipe's seed.
+    Random,
+    /// From a model with the recipe's network, loaded on the device with autodiff.
+    Model(Checkpoint),
+}
+
+/// Trains a network on pictures, or goes on with a run that lies in `out`, whatever it began with.
 ///
 /// The network learns to say which noise was added to a picture (Ho et al. 2020, arXiv:2006.11239, algorithm 1 and
 /// Eq. 14), or, as the recipe's scheduler says, the picture or v; under [`Objective::Implicit`](crate::Objective) it
@@ -34,10 +44,11 @@ use std::path::Path;
 ///
 /// # Errors
 /// A recipe that makes no sense, pictures that do not fit it, a folder in use by another run, a checkpoint of another
-/// recipe, a loss that is no number, and whatever the file system refuses.
+/// recipe, a model to begin with whose network is another, a loss that is no number, and whatever the file system refuses.
 pub fn train(
     recipe: &Recipe,
     set: &ImageSet,
+    beginning: &Beginning,
     out: &Path,
     device: &Device,
     observe: impl FnMut(&TrainEvent) -> ControlFlow<()>,
@@ -45,14 +56,19 @@ pub fn train(
     recipe.check()?;
     let set = without_alpha(recipe.alpha, set);
     check_fit(recipe, &set)?;
-    let (unet, first) = initialised(recipe, device)?;
-    run::run(&mut Diffusion::new(recipe, &set, device, unet)?, recipe, first, out, observe)
+    let (unet, first) = match beginning {
+        Beginning::Random => initialised(recipe, device)?,
+        Beginning::Model(model) => taken_over(model, recipe)?,
+    };
+    let task = Diffusion::new(recipe, &set, device, unet)?;
+    run::run(&mut Diffusion { beginning, ..task }, recipe, first, out, observe)
 }
 
 /// A diffusion model in training.
 pub(crate) struct Diffusion<'a> {
     recipe: &'a Recipe,
     set: &'a ImageSet,
+    beginning: &'a Beginning,
     /// Without autodiff.
     device: &'a Device,
     /// Whose weights are replaced.
@@ -76,7 +92,17 @@ impl<'a> Diffusion<'a> {
         let loss = Loss { objective: recipe.objective, prediction: scheduler.prediction() };
         let shards = Shards::new(recipe.shards, recipe.batch_size / recipe.shards)?;
         let backward = Backward::new(unet.clone(), loss, device);
-        Ok(Diffusion { recipe, set, device, unet, scheduler, batches, backward, shards })
+        Ok(Diffusion {
+            recipe,
+            set,
+            beginning: &Beginning::Random,
+            device,
+            unet,
+            scheduler,
+            batches,
+            backward,
+            shards,
+        })
     }
 
     /// The card of the model after so many steps.
@@ -86,6 +112,9 @@ impl<'a> Diffusion<'a> {
         let mut extra = recipe.card.clone();
         extra.insert("trained_steps".to_owned(), step.into());
         extra.insert("trained_images".to_owned(), (step * recipe.batch_size as u64).into());
+        if let Beginning::Model(model) = self.beginning {
+            extra.insert("began_with".to_owned(), origin(&model.card));
+        }
         Card {
             name: recipe.name.clone(),
             classes: names.iter().take(recipe.class_count().unwrap_or(0)).cloned().collect(),
@@ -119,6 +148,24 @@ impl Task for Diffusion<'_> {
 pub(crate) fn initialised(recipe: &Recipe, device: &Device) -> Result<(UNet2D, Vec<f32>), TrainError> {
     let first = run::seeded(recipe.seed, device, |device| recipe.unet.init(device)).map_err(RecipeError::from)?;
     Ok(first)
+}
+
+/// The network of a model, and its weights.
+fn taken_over(model: &Checkpoint, recipe: &Recipe) -> Result<(UNet2D, Vec<f32>), TrainError> {
+    let (unet, first) = (model.unet.clone(), weights::read(&model.unet));
+    if unet.config() != &recipe.unet {
+        return Err(TrainError::OtherNetwork { model: model.card.name.clone() });
+    }
+    assert!(!first.is_empty(), "a model to begin with is loaded on the device with autodiff");
+    Ok((unet, first))
+}
+
+/// What a model that another began with is remembered by: its name, and how long it was trained itself.
+fn origin(card: &Card) -> Value {
+    let mut origin = Map::from_iter([("name".to_owned(), card.name.clone().into())]);
+    let known = ["trained_steps", "trained_images", "began_with"].into_iter();
+    origin.extend(known.filter_map(|key| Some((key.to_owned(), card.extra.get(key)?.clone()))));
+    Value::Object(origin)
 }
 
 /// The set with its alpha channel as the recipe wants it; copied only where that changes something.

@@ -74,6 +74,15 @@ pub enum TrainError {
         /// Channels of a picture.
         channels: usize,
     },
+    /// A model to begin with whose network is another.
+    #[error(
+        "the model {model:?} has another network than the recipe; copy the keys of its unet/config.json into the recipe's \
+         unet, or begin without it"
+    )]
+    OtherNetwork {
+        /// Its name.
+        model: String,
+    },
     /// A selection of pictures that are not there.
     #[error("images {first}..{end} of a set of {count}: the last index is {}; change images or --images", .count - 1)]
     Images {

@@ -29,7 +29,7 @@ mod testing;
 
 pub use classification::train_classifier;
 pub use classifier_recipe::ClassifierRecipe;
-pub use diffusion::train;
+pub use diffusion::{Beginning, train};
 pub use error::{RecipeError, TrainError};
 pub use event::{Accuracy, Shown, TrainEvent};
 pub use images::Images;

@@ -182,6 +182,27 @@ impl UNet2DConfig {
         1 << self.block_out_channels.len().saturating_sub(1)
     }
 
+    /// How many values the largest tensor of the network has for one picture of this size: what an up block takes in, or
+    /// the scores of an attention.
+    ///
+    /// ```
+    /// use ddim_unet::UNet2DConfig;
+    /// // diffusers' defaults: 448 + 224 channels where the last up block begins, and attention over 32 x 32 pixels.
+    /// assert_eq!(UNet2DConfig::default().largest_tensor(64, 64), (448 + 224) * 64 * 64);
+    /// ```
+    pub fn largest_tensor(&self, height: usize, width: usize) -> usize {
+        let channels = &self.block_out_channels;
+        let levels = channels.iter().zip(channels.iter().skip(1).chain(channels.last())).enumerate();
+        let largest = levels.map(|(level, (here, below))| {
+            let pixels = (height >> level) * (width >> level);
+            let attends = matches!(self.down_block_types.get(level), Some(DownBlockType::Attention));
+            let heads = self.attention_head_dim.map_or(1, |width| here / width.max(1));
+            let scores = if attends { heads * pixels * pixels } else { 0 };
+            ((here + below) * pixels).max(scores)
+        });
+        largest.max().unwrap_or(0)
+    }
+
     /// Whether the network takes pictures of this size.
     ///
     /// # Errors

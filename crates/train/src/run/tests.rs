@@ -1,5 +1,5 @@
 use super::*;
-use crate::diffusion::{initialised, train};
+use crate::diffusion::{self, Beginning, initialised};
 use crate::testing::{pictures, recipe};
 use crate::{Recipe, weights};
 use ddim_data::ImageSet;
@@ -7,9 +7,19 @@ use serde_json::{Value, json};
 use std::fs;
 use tempfile::TempDir;
 
+/// Trains on the CPU from random weights.
+fn train(
+    recipe: &Recipe,
+    set: &ImageSet,
+    out: &Path,
+    observe: impl FnMut(&TrainEvent) -> ControlFlow<()>,
+) -> Result<Trained, TrainError> {
+    diffusion::train(recipe, set, &Beginning::Random, out, &Device::flex(), observe)
+}
+
 /// Trains without interruption.
 fn run(recipe: &Recipe, out: &Path) -> Result<Trained, TrainError> {
-    train(recipe, &pictures(6), out, &Device::flex(), |_| ControlFlow::Continue(()))
+    train(recipe, &pictures(6), out, |_| ControlFlow::Continue(()))
 }
 
 /// Trains until the observer has seen this step taken.
@@ -18,7 +28,7 @@ fn run_until(stop: u64, recipe: &Recipe, out: &Path) -> Trained {
         TrainEvent::Step { step, .. } if *step == stop => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),
     };
-    train(recipe, &pictures(6), out, &Device::flex(), observe).expect("trains")
+    train(recipe, &pictures(6), out, observe).expect("trains")
 }
 
 /// What there is of the process once a panic has gone through `train` at this step is what a kill leaves: no code of
@@ -28,7 +38,7 @@ fn killed_at(kill: u64, recipe: &Recipe, out: &Path) {
         TrainEvent::Step { step, .. } if *step == kill => std::panic::resume_unwind(Box::new("killed")),
         _ => ControlFlow::Continue(()),
     };
-    let killed = std::panic::AssertUnwindSafe(|| train(recipe, &pictures(6), out, &Device::flex(), observe));
+    let killed = std::panic::AssertUnwindSafe(|| train(recipe, &pictures(6), out, observe));
     assert!(std::panic::catch_unwind(killed).is_err());
 }
 
@@ -72,7 +82,7 @@ fn the_loss_falls() {
             "unet.block_out_channels": [16],
         });
         let (out, mut losses) = (folder(), Vec::new());
-        let trained = train(&recipe(&changes), &pictures(6), out.path(), &Device::flex(), |event| {
+        let trained = train(&recipe(&changes), &pictures(6), out.path(), |event| {
             if let TrainEvent::Step { loss, .. } = event {
                 losses.push(*loss);
             }
@@ -161,7 +171,7 @@ fn the_curve_has_a_line_a_step() {
         }
         ControlFlow::Continue(())
     };
-    train(&recipe, &pictures(6), out.path(), &Device::flex(), observe).expect("trains");
+    train(&recipe, &pictures(6), out.path(), observe).expect("trains");
     let curve = fs::read_to_string(out.path().join("loss.csv")).expect("there");
     assert_eq!(curve.lines().next(), Some("step,loss"));
     assert_eq!(curve.lines().skip(1).collect::<Vec<_>>(), losses);
@@ -186,7 +196,7 @@ fn the_observer_hears_of_everything_in_order() {
         });
         ControlFlow::Continue(())
     };
-    train(&recipe, &pictures(6), out.path(), &Device::flex(), observe).expect("trains");
+    train(&recipe, &pictures(6), out.path(), observe).expect("trains");
     let expected = "started 0 12,1,2,3,4,5,saved 5,6,7,8,9,10,saved 10,11,12,saved 12";
     assert_eq!(heard.join(","), expected);
 }
@@ -254,7 +264,7 @@ fn two_runs_keep_out_of_each_others_folder() {
         }
         ControlFlow::Continue(())
     };
-    train(&recipe, &pictures(6), out.path(), &Device::flex(), observe).expect("the first is not disturbed");
+    train(&recipe, &pictures(6), out.path(), observe).expect("the first is not disturbed");
     let refused = refused.expect("the second was tried");
     assert!(refused.contains(".lock: another run is writing into this folder"), "{refused}");
     run(&recipe, out.path()).expect("the lock went with the first run");
@@ -264,7 +274,7 @@ fn two_runs_keep_out_of_each_others_folder() {
 fn pictures_that_do_not_fit_are_refused() {
     let out = folder();
     let with = |changes: Value, set: &ImageSet| {
-        message(train(&recipe(&changes), set, out.path(), &Device::flex(), |_| ControlFlow::Continue(())))
+        message(train(&recipe(&changes), set, out.path(), |_| ControlFlow::Continue(())))
     };
     let set = pictures(6);
     let colour = with(json!({ "unet.in_channels": 3, "unet.out_channels": 3 }), &set);
@@ -293,7 +303,7 @@ fn pictures_that_do_not_fit_are_refused() {
 fn unlabelled_pictures_train_a_network_without_classes() {
     let (out, set) = (folder(), ImageSet { labels: None, class_names: Vec::new(), ..pictures(6) });
     let changes = json!({ "unet.num_class_embeds": null, "steps": 2, "warmup_steps": 0 });
-    train(&recipe(&changes), &set, out.path(), &Device::flex(), |_| ControlFlow::Continue(())).expect("trains");
+    train(&recipe(&changes), &set, out.path(), |_| ControlFlow::Continue(())).expect("trains");
     let loaded = ddim_checkpoint::load(&out.path().join("model"), &Device::flex()).expect("loads");
     assert_eq!((loaded.card.null_class, loaded.card.classes.len()), (None, 0));
 }
@@ -309,8 +319,7 @@ fn alpha_is_settled_by_the_recipe() {
     let changes = json!({
         "unet.in_channels": 3, "unet.out_channels": 3, "alpha": { "over": [0, 0, 0] }, "steps": 2, "warmup_steps": 0,
     });
-    train(&recipe(&changes), &set, folder().path(), &Device::flex(), |_| ControlFlow::Continue(()))
-        .expect("trains");
+    train(&recipe(&changes), &set, folder().path(), |_| ControlFlow::Continue(())).expect("trains");
 }
 
 #[test]
@@ -326,4 +335,27 @@ fn a_loss_that_is_no_number_ends_the_run_and_keeps_the_checkpoint() {
     let message = message(run(&recipe, out.path()));
     assert!(message.starts_with("training has diverged: at step 7 the loss is NaN"), "{message}");
     assert!(before == left(out.path()), "something was written after the divergence");
+}
+
+#[test]
+fn a_run_may_begin_with_a_model_and_says_so() {
+    let (recipe, out, second) = (recipe(&json!({})), folder(), folder());
+    run(&recipe, out.path()).expect("trains");
+    let load = |folder: &Path| ddim_checkpoint::load(&folder.join("model"), &Device::flex().autodiff());
+    let first = load(out.path()).expect("loads");
+    let weights = weights::read(&first.unet);
+    // A step that moves nothing shows where it stands.
+    let still = crate::testing::recipe(&json!({ "steps": 1, "warmup_steps": 0, "learning_rate": 1e-30 }));
+    let begun = |recipe: &Recipe, out: &Path| {
+        let beginning = Beginning::Model(first.clone());
+        diffusion::train(recipe, &pictures(6), &beginning, out, &Device::flex(), |_| ControlFlow::Continue(()))
+    };
+    begun(&still, second.path()).expect("trains");
+    let after = load(second.path()).expect("loads");
+    assert_eq!(weights::read(&after.unet), weights);
+    let images = json!({ "name": "tiny", "trained_steps": 12, "trained_images": 48 });
+    assert_eq!(after.card.extra["began_with"], images);
+    let other = crate::testing::recipe(&json!({ "unet.block_out_channels": [4] }));
+    let refused = message(begun(&other, folder().path()));
+    assert!(refused.starts_with("the model \"tiny\" has another network than the recipe; copy"), "{refused}");
 }

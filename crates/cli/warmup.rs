@@ -1,0 +1,107 @@
+//! `ddim warmup`: a model's kernels, compiled and tuned beforehand.
+
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use ddim::sampler::{Guidance, Noise, Outcome, PictureNoise};
+use ddim::schedule::{Eta, Method, Plan};
+use ddim::{Batch, Options};
+use serde_json::{Value, json};
+
+use crate::args::WarmupArgs;
+use crate::device::{self as devices, CPU, Chosen};
+use crate::model::Model;
+use crate::units::{counted, time};
+use crate::{Ending, kernels, progress};
+
+/// Steps of the run that is timed, with noise in all but the last.
+const STEPS: usize = 2;
+
+/// One batch size.
+struct Warmed {
+    pictures: usize,
+    /// Seconds of the first run, in which kernels are made.
+    first: f64,
+    /// Of the fastest of three later ones.
+    later: f64,
+}
+
+/// Runs the model once a batch size, and says what the first run cost.
+///
+/// # Errors
+/// When the model, the device or the precision is refused, or drawing fails.
+pub(crate) fn run(args: &WarmupArgs) -> anyhow::Result<Ending> {
+    let device = devices::choose(args.device.device)?;
+    tracing::info!("device: {}", device.description);
+    let model = Model::load(&args.model, &device.device)?.in_precision(args.precision)?;
+    let options = Options { steps: STEPS, method: Method::Ddim { eta: Eta::DDPM }, ..Options::default() };
+    let plan = model.inner.plan(&options)?;
+    let bar = progress::bar(args.batch_size.len() as u64, "batch sizes");
+    let mut warmed = Vec::new();
+    for &pictures in &args.batch_size {
+        let first = seconds(&model, &plan, pictures)?;
+        let mut later = f64::INFINITY;
+        for _ in 0..3 {
+            later = later.min(seconds(&model, &plan, pictures)?);
+        }
+        warmed.push(Warmed { pictures, first, later });
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let text = if args.json {
+        format!("{:#}\n", to_json(args, &device, &model, &warmed))
+    } else {
+        to_text(args, &device, &model, &warmed)
+    };
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(Ending::Done)
+}
+
+/// What a short run takes until its pictures are here.
+fn seconds(model: &Model, plan: &Plan, pictures: usize) -> anyhow::Result<f64> {
+    let model = &model.inner;
+    let [c, h, w] = model.shape()?;
+    let start = Instant::now();
+    let mut noise = PictureNoise::new(0, 0..pictures as u64);
+    let x = noise.initial([pictures, c, h, w], model.device()) * plan.start_scale();
+    let labels = model.class_labels().into_iter().cycle().take(pictures).collect();
+    let batch = Batch { x, labels, guidance: Guidance::OFF, padded_to: model.padding(pictures) };
+    if let Outcome::Finished(x) = model.draw(plan, batch, &mut noise, |_| ControlFlow::Continue(()))? {
+        x.into_data();
+    }
+    Ok(start.elapsed().as_secs_f64())
+}
+
+fn to_text(args: &WarmupArgs, device: &Chosen, model: &Model, warmed: &[Warmed]) -> String {
+    let mut lines = vec![
+        format!("device   {}", device.description),
+        format!("model    {} in {}", model.name, args.precision.name()),
+    ];
+    lines.extend(warmed.iter().map(|Warmed { pictures, first, later }| {
+        let (pictures, first, later) = (counted(*pictures), time(*first), time(*later));
+        format!("{pictures}, {STEPS} steps: the first time {first}, then {later}")
+    }));
+    lines.push(match (device.name == CPU, kernels::folder()) {
+        (true, _) => "the CPU has no kernels to warm".to_owned(),
+        (false, Some(folder)) => format!("kept in {}", folder.display()),
+        (false, None) => {
+            "not kept: this build lacks the feature persistence, or there is no home folder".to_owned()
+        }
+    });
+    lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+fn to_json(args: &WarmupArgs, device: &Chosen, model: &Model, warmed: &[Warmed]) -> Value {
+    let sizes = warmed.iter().map(|Warmed { pictures, first, later }| {
+        json!({ "pictures": pictures, "steps": STEPS, "first_seconds": first, "seconds": later })
+    });
+    let kept = if device.name == CPU { None } else { kernels::folder() };
+    json!({
+        "device": device.name,
+        "model": model.name,
+        "precision": args.precision.name(),
+        "batch_sizes": sizes.collect::<Vec<_>>(),
+        "kept_in": kept,
+    })
+}
