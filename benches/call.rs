@@ -219,7 +219,8 @@ fn difference(folder: &Path, out: Tensor<4>) -> Option<f32> {
 
 /// Billions of additions and multiplications for one picture, convolutions done directly.
 fn gflop(call: &Call) -> f64 {
-    let compiled = call.called.unet().compile(Convolution::Direct, Precision::F32).expect("a network of processors");
+    let compiled =
+        call.called.unet().compile(Convolution::Direct, Precision::F32).expect("a network of processors");
     profile(&compiled, call, 1, 0).iter().map(|(_, cost)| cost.flops).sum::<f64>() / 1e9
 }
 

@@ -60,7 +60,10 @@ fn warmup_is_kept(folder: &Path) {
     let (cold, warm) = (first_seconds(), first_seconds());
     say(&format!("warmup: the first run took {cold:.2} s, with kernels kept {warm:.2} s"));
     assert!(warm < cold, "tuned anew: {cold} s, then {warm} s");
-    assert!(folder.join("cache/ddim").read_dir().is_ok_and(|mut files| files.next().is_some()), "nothing was kept");
+    assert!(
+        folder.join("cache/ddim").read_dir().is_ok_and(|mut files| files.next().is_some()),
+        "nothing was kept"
+    );
 }
 
 fn every_step_agrees(folder: &Path, model: &str, words: &str) {
@@ -85,7 +88,11 @@ fn doctor_trusts(folder: &Path) {
     for precision in ["f32", "f16"] {
         let words = format!("doctor --steps 2 --precision {precision}");
         let ran = run(folder, &on_vulkan("classes_scale_shift", &words)).expect_success();
-        assert!(ran.stdout.contains("a second run") && ran.stdout.contains("the same bit for bit"), "{}", ran.stdout);
+        assert!(
+            ran.stdout.contains("a second run") && ran.stdout.contains("the same bit for bit"),
+            "{}",
+            ran.stdout
+        );
         let network = ran.stdout.lines().find(|line| line.starts_with("the whole network")).unwrap_or_default();
         say(&format!("doctor, {precision}: {network}"));
     }

@@ -90,7 +90,10 @@ impl SampleError {
     /// traces.
     pub(crate) fn device(report: &str) -> Self {
         let is_news = |line: &&str| {
-            !(line.is_empty() || line.ends_with(':') || line.starts_with("skipped ") || line.starts_with("No backtrace"))
+            !(line.is_empty()
+                || line.ends_with(':')
+                || line.starts_with("skipped ")
+                || line.starts_with("No backtrace"))
         };
         let mut news: Vec<&str> = report.lines().map(str::trim).filter(is_news).collect();
         news.dedup();

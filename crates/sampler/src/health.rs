@@ -13,9 +13,13 @@ pub(crate) enum Verdict {
     /// This picture of the batch is the first that is not.
     NotFinite { picture: usize },
     /// A sum a picture, `[n]`: not finite if anything in the picture is not. Reading it makes the device
-    /// finish its work, so that is left to the end of the run.
+    /// finish its work, so that is left until there are a few.
     Pending(Tensor<1>),
 }
+
+/// Steps that the host may be ahead of a device: with every step the queue holds more of the device's memory, and more
+/// work is in vain when something fails.
+const WINDOW: usize = 16;
 
 /// The verdicts of a run.
 pub(crate) struct Health<'a> {
@@ -34,17 +38,21 @@ impl<'a> Health<'a> {
             Verdict::NotFinite { picture } => Err(self.error(index, picture)),
             Verdict::Pending(sums) => {
                 self.pending.push((index, sums));
-                Ok(())
+                if self.pending.len() == WINDOW { self.read() } else { Ok(()) }
             }
         }
     }
 
-    pub(crate) fn finish(self) -> Result<(), SampleError> {
-        for (index, sums) in &self.pending {
-            let sums = sums.clone().try_into_data().map_err(|error| SampleError::device(&error.to_string()))?;
+    pub(crate) fn finish(mut self) -> Result<(), SampleError> {
+        self.read()
+    }
+
+    fn read(&mut self) -> Result<(), SampleError> {
+        for (index, sums) in std::mem::take(&mut self.pending) {
+            let sums = sums.try_into_data().map_err(|error| SampleError::device(&error.to_string()))?;
             let sums = sums.convert::<f32>();
             if let Some(picture) = sums.iter::<f32>().position(|sum| !sum.is_finite()) {
-                return Err(self.error(*index, picture));
+                return Err(self.error(index, picture));
             }
         }
         Ok(())
