@@ -14,6 +14,12 @@ test *options:
 memcheck:
     CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="valgrind -q --error-exitcode=1" cargo test --release -p ddim-cpu --tests
 
+# The processor's crate on 64-bit ARM, in an emulator (rustup target add aarch64-unknown-linux-gnu; Debian: gcc-aarch64-linux-gnu qemu-user)
+neon:
+    CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
+        CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -L /usr/aarch64-linux-gnu" \
+        cargo test --release -p ddim-cpu --target aarch64-unknown-linux-gnu --tests
+
 # Speed: sampler overhead, network, start to first picture
 bench *options:
     cargo bench {{options}}

@@ -41,30 +41,44 @@ fn main() {
     if asked.ceiling {
         println!("{}", json!({ "ceiling_gflops": ceiling(&device) }));
     }
-    let mut work = None;
-    for batch in &asked.batches {
-        let x = input(call.shape(*batch), &device);
-        let run = |x: Tensor<4>| match asked.steps {
-            Some(steps) => call.run(x, steps),
-            None => call.once(x),
-        };
-        let first = timed(|| run(x.clone())).1;
-        let out = run(x.clone());
-        let times: Vec<f64> = (0..asked.repeats).map(|_| timed(|| run(x.clone())).1).collect();
-        let peak = peak();
-        // Another packed network: after the memory of the first was read.
-        let work = *work.get_or_insert_with(|| gflop(&call) * asked.steps.unwrap_or(1) as f64);
+    let measured: Vec<Measured> = asked.batches.iter().map(|batch| measure(&asked, &call, *batch)).collect();
+    // Packs another network: after all memory was read.
+    let work = gflop(&call) * asked.steps.unwrap_or(1) as f64;
+    for Measured { batch, milliseconds, first_milliseconds, difference, peak_megabytes } in measured {
+        let gflops = batch as f64 * work / (median(&milliseconds) / 1e3);
         let report = json!({
             "batch": batch,
-            "milliseconds": times,
-            "first_milliseconds": first,
+            "milliseconds": milliseconds,
+            "first_milliseconds": first_milliseconds,
             "gflop_a_picture": work,
-            "gflops": *batch as f64 * work / (median(&times) / 1e3),
-            "difference": difference(&asked.folder, out).filter(|_| asked.steps.is_none()),
-            "peak_megabytes": peak,
+            "gflops": gflops,
+            "difference": difference,
+            "peak_megabytes": peak_megabytes,
         });
         println!("{report}");
     }
+}
+
+/// One batch size.
+struct Measured {
+    batch: usize,
+    milliseconds: Vec<f64>,
+    first_milliseconds: f64,
+    difference: Option<f32>,
+    peak_megabytes: Option<f64>,
+}
+
+fn measure(asked: &Asked, call: &Call, batch: usize) -> Measured {
+    let x = input(call.shape(batch), &named(&asked.device));
+    let run = |x: Tensor<4>| match asked.steps {
+        Some(steps) => call.run(x, steps),
+        None => call.once(x),
+    };
+    let first_milliseconds = timed(|| run(x.clone())).1;
+    let out = run(x.clone());
+    let milliseconds = (0..asked.repeats).map(|_| timed(|| run(x.clone())).1).collect();
+    let difference = difference(&asked.folder, out).filter(|_| asked.steps.is_none());
+    Measured { batch, milliseconds, first_milliseconds, difference, peak_megabytes: peak() }
 }
 
 /// What was typed.
