@@ -4,7 +4,8 @@
 //! calls in milliseconds after two that are not counted, how many billion additions and multiplications a second the
 //! median is if convolutions are done directly, the peak memory of the process so far, and the largest difference
 //! from `output.safetensors` in the folder where that exists. With `--steps 20` it is whole runs of eta 0 that are timed. The
-//! first time of all, in which kernels are compiled and tuned, is given apart.
+//! first time of all, in which kernels are compiled, and tuned where `target/environment` does not say which is the fastest, is
+//! given apart.
 //!
 //! `--device` is the CPU unless it names a graphics API of `ddim devices`; `--precision` is f32, f16 or bf16.
 //! On the CPU, `--layers` shows where the time goes, by kind of layer and by block, `--plain` takes the tensor operations and

@@ -88,12 +88,13 @@ fn assert_no_dependency(crate_folder: &str, refused: impl Fn(&str) -> bool) {
     }
 }
 
-const DEVICE_CONSTRUCTORS: [&str; 13] = [
+const DEVICE_CONSTRUCTORS: [&str; 14] = [
     "Device::default(",
     "Device::new(",
     "Device::cpu(",
     "Device::flex(",
     "Device::wgpu(",
+    "Device::wgpu_options(",
     "Device::vulkan(",
     "Device::metal(",
     "Device::webgpu(",
@@ -184,6 +185,28 @@ fn only_the_command_line_prints_and_parses_arguments() {
     for library in [arithmetic.as_slice(), &around].concat() {
         assert_code_absent(&format!("crates/{library}/src"), &PRINTING);
         assert_no_dependency(library, |name| matches!(name, "clap" | "indicatif" | "tracing-subscriber"));
+    }
+}
+
+#[test]
+fn only_the_command_line_reads_the_environment() {
+    let libraries = [
+        "schedule",
+        "cpu",
+        "unet",
+        "sampler",
+        "kernels",
+        "checkpoint",
+        "data",
+        "train",
+        "eval",
+        "features",
+        "ddim",
+    ];
+    for source in libraries.iter().flat_map(|library| sources(&format!("crates/{library}/src"))) {
+        // burn's runtime reads settings of its own.
+        let exception = source.path.ends_with("device/runtime.rs");
+        assert!(exception || !source.code.contains("env::var"), "{}: env::var", source.path.display());
     }
 }
 

@@ -81,7 +81,7 @@ pub(crate) enum Command {
     /// Check that a device computes what the CPU computes, part by part of the network and in a short run
     #[command(after_long_help = diagnosis::EXAMPLES)]
     Doctor(DoctorArgs),
-    /// Compile and tune a model's kernels for a GPU beforehand; they are kept for later runs
+    /// Find the fastest kernels of a model on a GPU beforehand; the choice is kept for later runs
     #[command(after_long_help = warming::EXAMPLES)]
     Warmup(WarmupArgs),
     /// Train a model on a set of images
@@ -158,7 +158,8 @@ pub(crate) struct CompletionsArgs {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Device")]
 pub(crate) struct DeviceArgs {
-    /// Where to compute: `auto` takes a GPU where there is one and the CPU otherwise, and never fails
+    /// Where to compute: `auto` takes a GPU where there is one and the CPU otherwise, and never fails; a number picks
+    /// one of several, as in vulkan:1
     #[arg(long, value_parser = DeviceParser, default_value_t = DeviceChoice::AUTO)]
     pub(crate) device: DeviceChoice,
 }

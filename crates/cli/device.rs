@@ -27,12 +27,14 @@ enum Api {
     Auto,
     /// The CPU
     Cpu,
-    /// A GPU, through whatever this system offers
+    /// A GPU, through whatever this system offers; wgpu:1 is the second of all that `ddim devices` shows
     Wgpu,
-    /// A GPU through Vulkan; vulkan:1 is the second that `ddim devices` shows, and so with the others
+    /// A GPU through Vulkan; vulkan:1 is the one that `ddim devices` shows so
     Vulkan,
     /// A GPU through Metal
     Metal,
+    /// A GPU through DirectX 12
+    Dx12,
     /// A GPU through WebGPU shaders
     Webgpu,
 }
@@ -69,8 +71,13 @@ impl TypedValueParser for DeviceParser {
             None => None,
             Some(Ok(index)) if counted => Some(index),
             Some(_) => {
-                let what = if counted { "the number behind the colon counts from 0" } else { "there is but one" };
-                let text = format!("--device {typed}: {what}; `ddim devices` shows what can be typed\n");
+                let name = name.to_string_lossy();
+                let what = if counted {
+                    format!("the number behind the colon must be 0 or more, as in {name}:1")
+                } else {
+                    format!("{name} takes no number; type {name}")
+                };
+                let text = format!("--device {typed}: {what}\n");
                 return Err(clap::Error::raw(ErrorKind::InvalidValue, text).with_cmd(command));
             }
         };
@@ -131,9 +138,9 @@ pub(crate) struct Chosen {
 pub(crate) fn choose(choice: DeviceChoice) -> anyhow::Result<Chosen> {
     match choice.api {
         Api::Cpu => Ok(cpu()),
-        Api::Auto => Ok(automatic(&device::adapters()).map_or_else(cpu, |adapter| {
+        Api::Auto => Ok(device::preferred(&device::adapters()).map_or_else(cpu, |adapter| {
             gpu(adapter).unwrap_or_else(|error| {
-                tracing::warn!("{error}");
+                tracing::warn!("--device auto: {error}; computing on it");
                 cpu()
             })
         })),
@@ -142,11 +149,6 @@ pub(crate) fn choose(choice: DeviceChoice) -> anyhow::Result<Chosen> {
             gpu(asked_for(choice, &found)?).with_context(|| format!("--device {choice}"))
         }
     }
-}
-
-/// The adapter that `auto` takes.
-pub(crate) fn automatic(found: &[Adapter]) -> Option<&Adapter> {
-    found.iter().find(|adapter| adapter.is_hardware())
 }
 
 /// The CPU, in words.
@@ -160,6 +162,7 @@ fn asked_for(choice: DeviceChoice, found: &[Adapter]) -> anyhow::Result<&Adapter
     let fits = |adapter: &&Adapter| match choice.api {
         Api::Vulkan => adapter.api == "vulkan",
         Api::Metal => adapter.api == "metal",
+        Api::Dx12 => adapter.api == "dx12",
         Api::Wgpu | Api::Webgpu | Api::Auto | Api::Cpu => true,
     };
     let fitting: Vec<&Adapter> = found.iter().filter(fits).collect();
@@ -240,6 +243,6 @@ mod tests {
             "{refused}"
         );
         assert!(name("metal:0").expect_err("none").to_string().contains("there is no such device"));
-        assert_eq!(automatic(&found).expect("one").name, "Discrete 1");
+        assert_eq!(device::preferred(&found).expect("one").name, "Discrete 1");
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::Ending;
 use crate::args::DevicesArgs;
-use crate::device::{automatic, cpu_description};
+use crate::device::cpu_description;
 use crate::units::mebibytes;
 
 /// Prints every device, what it can do, and which one `--device auto` takes.
@@ -22,7 +22,7 @@ pub(crate) fn run(args: &DevicesArgs) -> anyhow::Result<Ending> {
 }
 
 fn as_json(adapters: &[Adapter]) -> Value {
-    let auto = automatic(adapters);
+    let auto = device::preferred(adapters);
     let cpu = json!({ "device": "cpu", "name": cpu_description(), "kind": "cpu", "auto": auto.is_none() });
     let gpus = adapters.iter().map(|adapter| {
         let Abilities { f16, bf16, subgroups, cooperative_matrices, largest_buffer } = adapter.abilities;
@@ -44,7 +44,7 @@ fn as_json(adapters: &[Adapter]) -> Value {
 }
 
 fn as_text(adapters: &[Adapter]) -> String {
-    let auto = automatic(adapters);
+    let auto = device::preferred(adapters);
     let mark = |is_auto| if is_auto { "  <- auto" } else { "" };
     let mut text = format!("{:<9} {}{}\n", "cpu", cpu_description(), mark(auto.is_none()));
     for adapter in adapters {
@@ -58,7 +58,7 @@ fn as_text(adapters: &[Adapter]) -> String {
 
 /// What `auto` takes, and why.
 fn reason(adapters: &[Adapter]) -> String {
-    match (automatic(adapters), adapters) {
+    match (device::preferred(adapters), adapters) {
         (Some(adapter), _) => format!("first GPU made of hardware: {}:{}", adapter.api, adapter.index),
         (None, []) => "cpu: no GPU was found".to_owned(),
         (None, _) => "cpu: no GPU made of hardware was found, and one of software is slower than it".to_owned(),

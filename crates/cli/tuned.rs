@@ -32,13 +32,14 @@ pub(crate) fn resolved(
 ) -> anyhow::Result<PlanArgs> {
     let Some(SpacingChoice::Tuned(file)) = &args.spacing else { return Ok(args.clone()) };
     let (tuned, place) = read(file.as_deref(), home)?;
+    let steps = args.steps.unwrap_or(default_steps);
     if let Some(weights) = weights.filter(|weights| !tuned.weights.is_empty() && **weights != tuned.weights) {
         bail!(
-            "--spacing tuned: {place} was made for weights {}, and the model has {weights}: run `ddim tune` again",
-            tuned.weights
+            "--spacing tuned: {place} was made for weights {}, and the model has {weights}: run `{}` again",
+            tuned.weights,
+            command(home, steps)
         );
     }
-    let steps = args.steps.unwrap_or(default_steps);
     let Some(entry) = tuned.steps.get(&steps) else {
         bail!(
             "--spacing tuned: {place} has nothing for {steps} steps, only for {}: choose one of those, or run `{}`",

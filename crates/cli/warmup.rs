@@ -1,12 +1,10 @@
 //! `ddim warmup`: a model's kernels, compiled and tuned beforehand.
 
 use std::io::{self, Write};
-use std::ops::ControlFlow;
 use std::time::Instant;
 
-use ddim::sampler::{Guidance, Noise, Outcome, PictureNoise};
-use ddim::schedule::{Eta, Method, Plan};
-use ddim::{Batch, Options};
+use ddim::Options;
+use ddim::schedule::{Eta, Method};
 use serde_json::{Value, json};
 
 use crate::args::WarmupArgs;
@@ -18,16 +16,19 @@ use crate::{Ending, kernels, progress};
 /// Steps of the run that is timed, with noise in all but the last.
 const STEPS: usize = 2;
 
+/// Later runs, the fastest of which is shown.
+const REPEATS: usize = 3;
+
 /// One batch size.
 struct Warmed {
     pictures: usize,
     /// Seconds of the first run, in which kernels are made.
     first: f64,
-    /// Of the fastest of three later ones.
+    /// Of the fastest of the later ones.
     later: f64,
 }
 
-/// Runs the model once a batch size, and says what the first run cost.
+/// Draws a short run several times at each batch size: the first makes the kernels.
 ///
 /// # Errors
 /// When the model, the device or the precision is refused, or drawing fails.
@@ -35,15 +36,13 @@ pub(crate) fn run(args: &WarmupArgs) -> anyhow::Result<Ending> {
     let device = devices::choose(args.device.device)?;
     tracing::info!("device: {}", device.description);
     let model = Model::load(&args.model, &device.device)?.in_precision(args.precision)?;
-    let options = Options { steps: STEPS, method: Method::Ddim { eta: Eta::DDPM }, ..Options::default() };
-    let plan = model.inner.plan(&options)?;
     let bar = progress::bar(args.batch_size.len() as u64, "batch sizes");
     let mut warmed = Vec::new();
     for &pictures in &args.batch_size {
-        let first = seconds(&model, &plan, pictures)?;
+        let first = seconds(&model, pictures)?;
         let mut later = f64::INFINITY;
-        for _ in 0..3 {
-            later = later.min(seconds(&model, &plan, pictures)?);
+        for _ in 0..REPEATS {
+            later = later.min(seconds(&model, pictures)?);
         }
         warmed.push(Warmed { pictures, first, later });
         bar.inc(1);
@@ -59,17 +58,16 @@ pub(crate) fn run(args: &WarmupArgs) -> anyhow::Result<Ending> {
 }
 
 /// What a short run takes until its pictures are here.
-fn seconds(model: &Model, plan: &Plan, pictures: usize) -> anyhow::Result<f64> {
-    let model = &model.inner;
-    let [c, h, w] = model.shape()?;
+fn seconds(model: &Model, pictures: usize) -> anyhow::Result<f64> {
+    let options = Options {
+        steps: STEPS,
+        method: Method::Ddim { eta: Eta::DDPM },
+        count: pictures,
+        batch_size: pictures,
+        ..Options::default()
+    };
     let start = Instant::now();
-    let mut noise = PictureNoise::new(0, 0..pictures as u64);
-    let x = noise.initial([pictures, c, h, w], model.device()) * plan.start_scale();
-    let labels = model.class_labels().into_iter().cycle().take(pictures).collect();
-    let batch = Batch { x, labels, guidance: Guidance::OFF, padded_to: model.padding(pictures) };
-    if let Outcome::Finished(x) = model.draw(plan, batch, &mut noise, |_| ControlFlow::Continue(()))? {
-        x.into_data();
-    }
+    model.inner.sample(&options)?.to_u8();
     Ok(start.elapsed().as_secs_f64())
 }
 
@@ -84,7 +82,8 @@ fn to_text(args: &WarmupArgs, device: &Chosen, model: &Model, warmed: &[Warmed])
     }));
     lines.push(match (device.name == CPU, kernels::folder()) {
         (true, _) => "the CPU has no kernels to warm".to_owned(),
-        (false, Some(folder)) => format!("kept in {}", folder.display()),
+        (false, Some(folder)) if folder.is_dir() => format!("kept in {}", folder.display()),
+        (false, Some(folder)) => format!("not kept: {} cannot be written", folder.display()),
         (false, None) => {
             "not kept: this build lacks the feature persistence, or there is no home folder".to_owned()
         }

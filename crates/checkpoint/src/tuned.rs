@@ -135,6 +135,8 @@ mod tests {
     fn the_embedded_steps_beat_the_best_published_spacing() {
         let name = crate::embedded_names()[0];
         let tuned = crate::embedded_tuned(name).unwrap().expect("it has a tuned.json");
+        let weights = crate::fingerprint(crate::embedded_weights(name).expect("embedded"));
+        assert_eq!(tuned.weights, weights, "tuned for other weights: run `ddim tune` again");
         assert!(tuned.steps.contains_key(&5) && tuned.steps.contains_key(&10));
         for (n_steps, TunedEntry { measures, .. }) in &tuned.steps {
             let best = &measures["fixed"][measures["best_fixed"].as_str().unwrap()]["mean"];

@@ -37,8 +37,8 @@ pub(crate) struct TrainArgs {
     #[arg(long, conflicts_with = "objective")]
     pub(crate) classifier: bool,
 
-    /// Begin with the weights of this model, a folder or an embedded one, in place of random ones; its network must be
-    /// the recipe's
+    /// Begin with the weights of this model, a folder or an embedded one, in place of random ones; its network and what
+    /// it predicts must be the recipe's
     #[arg(long, value_name = "MODEL", conflicts_with = "classifier")]
     pub(crate) init: Option<String>,
 

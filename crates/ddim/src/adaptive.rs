@@ -116,6 +116,7 @@ impl Model {
     ) -> Result<AdaptiveOutcome, Error> {
         self.check_flow(flow)?;
         self.check_batch(&batch)?;
+        self.check_room(&batch)?;
         let unet = &self.checkpoint().unet;
         if batch.guidance.interval != GuidanceInterval::Always {
             return Err(Error::SteadyGuidance);

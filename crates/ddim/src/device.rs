@@ -29,8 +29,12 @@ pub fn is_cpu(device: &Device) -> bool {
 
 /// A hardware GPU where there is one that can be opened, else the CPU. Never fails.
 pub fn auto() -> Device {
-    let opened = adapters().iter().find(|adapter| adapter.is_hardware()).map(Adapter::open);
-    opened.and_then(Result::ok).unwrap_or_else(cpu)
+    preferred(&adapters()).and_then(|adapter| adapter.open().ok()).unwrap_or_else(cpu)
+}
+
+/// The first of these that is made of hardware: what [`auto`] takes.
+pub fn preferred(adapters: &[Adapter]) -> Option<&Adapter> {
+    adapters.iter().find(|adapter| adapter.is_hardware())
 }
 
 /// The adapters that wgpu finds, API by API; none in a build without the feature `wgpu`.
@@ -42,9 +46,13 @@ pub fn adapters() -> Vec<Adapter> {
 }
 
 /// Bytes that a tensor may have on a device; no limit is known of the CPU, and of what was opened elsewhere.
+#[cfg(feature = "wgpu")]
 pub(crate) fn largest_tensor(device: &Device) -> Option<u64> {
-    #[cfg(feature = "wgpu")]
-    return runtime::adapter_of(device).map(|adapter| adapter.abilities.largest_buffer);
-    #[cfg(not(feature = "wgpu"))]
-    None.filter(|_: &u64| is_cpu(device))
+    runtime::adapter_of(device).map(|adapter| adapter.abilities.largest_buffer)
+}
+
+/// Bytes that a tensor may have on a device: no limit is known of the CPU.
+#[cfg(not(feature = "wgpu"))]
+pub(crate) fn largest_tensor(_: &Device) -> Option<u64> {
+    None
 }

@@ -33,7 +33,8 @@ impl Model {
     ///
     /// [`Error::BatchShape`], [`Error::Network`], [`Error::LabelCount`], [`Error::Class`], [`Error::NoClasses`],
     /// [`Error::NoGuidance`], [`Error::GuidanceScale`], [`Error::GuidanceInterval`], [`Error::GuidanceRescale`] or
-    /// [`Error::Time`] for what the model cannot do, [`Error::Room`] for more pictures than the device can take, and [`Error::Sample`] if the run fails.
+    /// [`Error::Time`] for what the model cannot do, [`Error::Room`] for more pictures than the device can take, and
+    /// [`Error::Sample`] if the run fails.
     ///
     /// # Panics
     ///
@@ -101,9 +102,9 @@ impl Model {
     ) -> Result<Outcome, Error> {
         self.check_plan(plan)?;
         self.check_batch(&batch)?;
-        let [n, channels, height, width] = batch.x.dims();
+        self.check_room(&batch)?;
+        let [n, channels, ..] = batch.x.dims();
         let rows = n.max(batch.padded_to);
-        self.check_room(rows, if batch.guidance.is_off() { 1 } else { 2 }, [height, width])?;
         let labels = self.network_labels(&batch, rows);
         let unet = &self.checkpoint().unet;
         let mut conditions = Conditions::new(unet, self.device(), plan, &labels);
@@ -197,10 +198,13 @@ impl Model {
         }
     }
 
-    /// Whether the device has tensors that are large enough for so many pictures, each of them seen `copies` times at once.
-    fn check_room(&self, pictures: usize, copies: usize, [height, width]: [usize; 2]) -> Result<(), Error> {
+    /// Whether the device has tensors that are large enough for the batch, which guidance doubles.
+    pub(crate) fn check_room(&self, batch: &Batch) -> Result<(), Error> {
         let Some(largest) = device::largest_tensor(self.device()) else { return Ok(()) };
-        let values = copies * self.checkpoint().unet.config().largest_tensor(height, width);
+        let [n, _, height, width] = batch.x.dims();
+        let pictures = n.max(batch.padded_to);
+        let copies = if batch.guidance.is_off() { 1 } else { 2 };
+        let values = copies * self.checkpoint().unet.config().largest_tensor_values(height, width);
         // Normalisations and attention make f32 of shorter floats.
         let each = (values * size_of::<f32>()) as u64;
         match usize::try_from(largest / each).unwrap_or(usize::MAX) {

@@ -177,12 +177,6 @@ pub enum Error {
     /// There is nothing to tune, or nothing to tune it with.
     #[error("nothing can be tuned: {0}")]
     Untunable(&'static str),
-    /// The device could not compute what was asked of it.
-    #[error("the device failed: {problem}")]
-    Device {
-        /// What it says.
-        problem: String,
-    },
     /// The observer stopped the run.
     #[error("stopped after {pictures} finished pictures")]
     Stopped {

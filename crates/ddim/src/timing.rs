@@ -5,7 +5,7 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use ddim_sampler::{Call, Noise, Observation, Outcome, sample};
+use ddim_sampler::{Call, Noise, Observation, Outcome, SampleError, sample};
 use ddim_schedule::Plan;
 
 use crate::{Batch, Error, Model};
@@ -60,7 +60,7 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// Those of [`draw`](Self::draw), and [`Error::Device`] if the device fails.
+    /// Those of [`draw`](Self::draw), and [`Error::Sample`] if the device fails.
     ///
     /// # Panics
     ///
@@ -77,7 +77,7 @@ impl Model {
         let mut failed = None;
         let mut settled = || {
             if let Err(error) = self.device().sync() {
-                failed = Some(Error::Device { problem: error.to_string() });
+                failed = Some(Error::from(SampleError::device(&error.to_string())));
             }
             clock.now()
         };

@@ -180,7 +180,7 @@ impl<'a, N: FnMut(Tensor<4>, &[PictureCall]) -> Tensor<4>> Run<'a, N> {
             last = Some((x, slope));
         }
         let (next, slope) = last.expect("a pair has stages");
-        let errors = self.errors(&next, weighted(pair.error, &slopes) * rows);
+        let errors = self.errors(&next, weighted(pair.error, &slopes) * rows)?;
         self.judge(&steps, &errors, next, slope)
     }
 
@@ -269,13 +269,14 @@ impl<'a, N: FnMut(Tensor<4>, &[PictureCall]) -> Tensor<4>> Run<'a, N> {
     }
 
     /// For each picture the root mean square of its errors, in units of the tolerance.
-    fn errors(&self, next: &Tensor<4>, error: Tensor<4>) -> Vec<f64> {
+    fn errors(&self, next: &Tensor<4>, error: Tensor<4>) -> Result<Vec<f64>, SampleError> {
         let [n, c, h, w] = next.dims();
         let size = self.x.clone().abs().max_pair(next.clone().abs());
         let allowed = size * self.tolerance.relative() + self.tolerance.absolute();
         let share = error / allowed;
         let squares = (share.clone() * share).reshape([n, c * h * w]).mean_dim(1);
-        squares.into_data().convert::<f32>().iter::<f32>().map(|square| f64::from(square).sqrt()).collect()
+        let squares = squares.try_into_data().map_err(|error| SampleError::device(&error.to_string()))?;
+        Ok(squares.convert::<f32>().iter::<f32>().map(|square| f64::from(square).sqrt()).collect())
     }
 
     /// One number a picture, `[n, 1, 1, 1]`.

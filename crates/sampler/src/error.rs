@@ -47,7 +47,7 @@ pub enum SampleError {
         picture: usize,
     },
     /// The device could not compute what was asked of it, or has no memory for it.
-    #[error("the device failed: {problem}")]
+    #[error("the device failed: {problem}; draw fewer pictures at once, or compute on the CPU")]
     Device {
         /// What it says.
         problem: String,
@@ -86,9 +86,9 @@ pub enum SampleError {
 }
 
 impl SampleError {
-    /// The device failed, as its runtime reports it over many lines: causes, steps that were skipped because of them, stack
-    /// traces.
-    pub(crate) fn device(report: &str) -> Self {
+    /// [`Device`](Self::Device), from what a runtime reports over many lines: causes, steps that were skipped because of them,
+    /// stack traces.
+    pub fn device(report: &str) -> Self {
         let is_news = |line: &&str| {
             !(line.is_empty()
                 || line.ends_with(':')
@@ -110,7 +110,7 @@ mod tests {
         let report = "An error happened during execution\nCaused by:\n  An IO error happened\nCaused by:\n  \
                       can't allocate buffer of size: 200704000\nNo backtrace available\n  skipped `K`: it needed that";
         let line = "the device failed: An error happened during execution: An IO error happened: can't allocate buffer \
-                    of size: 200704000";
+                    of size: 200704000; draw fewer pictures at once, or compute on the CPU";
         assert_eq!(SampleError::device(report).to_string(), line);
     }
 }

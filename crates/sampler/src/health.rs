@@ -1,4 +1,4 @@
-//! Finding the first picture that is not finite, without making a GPU wait.
+//! Finding the first picture that is not finite, with few waits for a GPU.
 
 use burn::tensor::Tensor;
 use ddim_schedule::Plan;
@@ -62,5 +62,28 @@ impl<'a> Health<'a> {
         let steps = self.plan.steps();
         let time = steps[index].time;
         SampleError::NotFinite { step: index + 1, n_steps: steps.len(), time, picture }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+    use ddim_schedule::{BetaSchedule, NoiseSchedule, Settings};
+
+    use super::*;
+
+    #[test]
+    fn verdicts_are_read_before_the_end_of_a_long_run() {
+        let schedule =
+            NoiseSchedule::new(&BetaSchedule::Linear { start: 1e-4, end: 0.02 }, 1000).expect("published");
+        let plan = Plan::new(&schedule, &Settings { n_steps: 40, ..Settings::default() }).expect("a plan");
+        let verdict = |sum: f32| Verdict::Pending(Tensor::from_data([0.5, sum], &Device::flex()));
+        let mut health = Health::new(&plan);
+        for index in 0..WINDOW - 1 {
+            let sum = if index == 2 { f32::NAN } else { 1.0 };
+            health.record(index, verdict(sum)).expect("not read yet");
+        }
+        let found = health.record(WINDOW - 1, verdict(1.0)).expect_err("read now");
+        assert!(matches!(found, SampleError::NotFinite { step: 3, picture: 1, .. }), "{found}");
     }
 }

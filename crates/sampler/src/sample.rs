@@ -57,8 +57,8 @@ pub enum Outcome {
 ///
 /// # Errors
 ///
-/// [`SampleError::NotFinite`] if the network or the noise makes a picture infinite or NaN, and
-/// [`SampleError::Channels`] if the network gives another number of channels than the plan needs.
+/// [`SampleError::NotFinite`] if the network or the noise makes a picture infinite or NaN, [`SampleError::Device`] if the
+/// device fails, and [`SampleError::Channels`] if the network gives another number of channels than the plan needs.
 ///
 /// # Examples
 ///

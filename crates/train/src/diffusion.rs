@@ -10,8 +10,8 @@ use burn::tensor::Device;
 use ddim_checkpoint::{Card, Checkpoint, SchedulerConfig};
 use ddim_data::{Alpha, ImageSet, Size, encode_png, write_whole};
 use ddim_schedule::Convention;
-use ddim_unet::UNet2D;
-use serde_json::{Map, Value};
+use ddim_unet::{UNet2D, UNet2DConfig};
+use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -44,7 +44,11 @@ pub enum Beginning {
 ///
 /// # Errors
 /// A recipe that makes no sense, pictures that do not fit it, a folder in use by another run, a checkpoint of another
-/// recipe, a model to begin with whose network is another, a loss that is no number, and whatever the file system refuses.
+/// recipe or beginning, a model to begin with whose network or prediction is another, a loss that is no number, and
+/// whatever the file system refuses.
+///
+/// # Panics
+/// If the model to begin with was not loaded on the device with autodiff.
 pub fn train(
     recipe: &Recipe,
     set: &ImageSet,
@@ -60,8 +64,7 @@ pub fn train(
         Beginning::Random => initialised(recipe, device)?,
         Beginning::Model(model) => taken_over(model, recipe)?,
     };
-    let task = Diffusion::new(recipe, &set, device, unet)?;
-    run::run(&mut Diffusion { beginning, ..task }, recipe, first, out, observe)
+    run::run(&mut Diffusion::new(recipe, &set, beginning, device, unet)?, recipe, first, out, observe)
 }
 
 /// A diffusion model in training.
@@ -83,6 +86,7 @@ impl<'a> Diffusion<'a> {
     pub(crate) fn new(
         recipe: &'a Recipe,
         set: &'a ImageSet,
+        beginning: &'a Beginning,
         device: &'a Device,
         unet: UNet2D,
     ) -> Result<Self, TrainError> {
@@ -126,6 +130,13 @@ impl<'a> Diffusion<'a> {
 }
 
 impl Task for Diffusion<'_> {
+    fn origin(&self) -> String {
+        match self.beginning {
+            Beginning::Random => String::new(),
+            Beginning::Model(model) => origin(&model.card).to_string(),
+        }
+    }
+
     fn gradient(&mut self, step: u64, weights: &[f32]) -> (f64, Vec<f32>) {
         self.backward.load(weights);
         self.shards.gradient(|rows| self.backward.gradient(&self.batches.rows(step, rows), weights))
@@ -152,12 +163,32 @@ pub(crate) fn initialised(recipe: &Recipe, device: &Device) -> Result<(UNet2D, V
 
 /// The network of a model, and its weights.
 fn taken_over(model: &Checkpoint, recipe: &Recipe) -> Result<(UNet2D, Vec<f32>), TrainError> {
+    check_same(model, recipe)?;
     let (unet, first) = (model.unet.clone(), weights::read(&model.unet));
-    if unet.config() != &recipe.unet {
-        return Err(TrainError::OtherNetwork { model: model.card.name.clone() });
-    }
     assert!(!first.is_empty(), "a model to begin with is loaded on the device with autodiff");
     Ok((unet, first))
+}
+
+/// Whether a model is what the recipe trains: the same network, but for keys that shape no weights, and the same prediction.
+fn check_same(model: &Checkpoint, recipe: &Recipe) -> Result<(), TrainError> {
+    let other = |key: &str, theirs: String, ours: String| {
+        Err(TrainError::OtherNetwork { model: model.card.name.clone(), key: key.to_owned(), theirs, ours })
+    };
+    let (theirs, ours) = (model.scheduler.prediction(), recipe.scheduler()?.prediction());
+    if theirs != ours {
+        return other("prediction_type", format!("{theirs:?}"), format!("{ours:?}"));
+    }
+    let same = UNet2DConfig {
+        sample_size: recipe.unet.sample_size,
+        dropout: recipe.unet.dropout,
+        ..model.unet.config().clone()
+    };
+    let (theirs, ours) = (json!(same), json!(recipe.unet));
+    let keys = ours.as_object().into_iter().flat_map(Map::keys);
+    match keys.into_iter().find(|key| theirs.get(key) != ours.get(key)) {
+        Some(key) => other(key, theirs[key].to_string(), ours[key].to_string()),
+        None => Ok(()),
+    }
 }
 
 /// What a model that another began with is remembered by: its name, and how long it was trained itself.

@@ -76,12 +76,18 @@ pub enum TrainError {
     },
     /// A model to begin with whose network is another.
     #[error(
-        "the model {model:?} has another network than the recipe; copy the keys of its unet/config.json into the recipe's \
-         unet, or begin without it"
+        "the model {model:?} to begin with has another {key} than the recipe, {theirs} in place of {ours}; take that into \
+         the recipe, or begin without the model"
     )]
     OtherNetwork {
         /// Its name.
         model: String,
+        /// Where they differ.
+        key: String,
+        /// Its value.
+        theirs: String,
+        /// The recipe's.
+        ours: String,
     },
     /// A selection of pictures that are not there.
     #[error("images {first}..{end} of a set of {count}: the last index is {}; change images or --images", .count - 1)]
@@ -149,6 +155,18 @@ pub enum TrainError {
         path: PathBuf,
         /// The first key that differs.
         key: String,
+    },
+    /// A run that is gone on with as if it had begun with something else.
+    #[error(
+        "{path}: this run began with {before}, not with {now}; begin it with the same again, or name another folder"
+    )]
+    OtherBeginning {
+        /// The checkpoint.
+        path: PathBuf,
+        /// What it began with.
+        before: String,
+        /// What it was asked to begin with.
+        now: String,
     },
     /// A checkpoint that cannot be used.
     #[error("{path}: {problem}; delete the file to begin anew")]

@@ -32,6 +32,11 @@ pub enum Trained {
 
 /// What is trained: its loss, and what is made of it at a checkpoint.
 pub(crate) trait Task {
+    /// What the first weights are, in words; empty for random ones.
+    fn origin(&self) -> String {
+        String::new()
+    }
+
     /// The loss of a step, the first of which is 1, and its gradient at these weights.
     fn gradient(&mut self, step: u64, weights: &[f32]) -> (f64, Vec<f32>);
 
@@ -113,8 +118,14 @@ const SMOOTHING: f64 = 0.99;
 
 impl<'a, T: Task, R: Settings> Run<'a, T, R> {
     fn open(task: &'a mut T, recipe: &'a R, first: Vec<f32>, out: &'a Path) -> Result<Self, TrainError> {
-        let state = State::load(&out.join("train.safetensors"), recipe, first.len())?;
-        let state = state.unwrap_or_else(|| State { optimizer: Optimizer::new(first), smoothed_loss: None });
+        let path = out.join("train.safetensors");
+        let state = State::load(&path, recipe, first.len())?;
+        let origin = task.origin();
+        if let Some(state) = state.as_ref().filter(|state| state.origin != origin) {
+            return Err(TrainError::OtherBeginning { path, before: told(&state.origin), now: told(&origin) });
+        }
+        let state =
+            state.unwrap_or_else(|| State { optimizer: Optimizer::new(first), smoothed_loss: None, origin });
         write_whole(&out.join("recipe.json"), recipe.to_json().as_bytes())?;
         let log = Log::open(&out.join("loss.csv"), state.optimizer.step)?;
         let start = (state.optimizer.step, Instant::now());
@@ -160,6 +171,11 @@ impl<'a, T: Task, R: Settings> Run<'a, T, R> {
         let Optimizer { step, average, .. } = &self.state.optimizer;
         self.task.publish(self.out, *step, average)
     }
+}
+
+/// What a run began with, for people.
+fn told(origin: &str) -> String {
+    if origin.is_empty() { "random weights".to_owned() } else { format!("the model {origin}") }
 }
 
 /// Keeps other runs out of the folder for as long as it lives, also if the process is killed.

@@ -57,7 +57,7 @@ fn mean(shards: Vec<(f64, Vec<f32>)>) -> (f64, Vec<f32>) {
 
 #[cfg(test)]
 mod tests {
-    use crate::diffusion::{Diffusion, initialised};
+    use crate::diffusion::{Beginning, Diffusion, initialised};
     use crate::optimizer::norm;
     use crate::run::Task;
     use crate::testing::{pictures, recipe};
@@ -70,7 +70,7 @@ mod tests {
         let (recipe, set, device) = (recipe(&changes), pictures(6), Device::flex());
         let (unet, first) = initialised(&recipe, &device).expect("fine");
         let weights = at.map_or(first, <[f32]>::to_vec);
-        let mut task = Diffusion::new(&recipe, &set, &device, unet).expect("threads");
+        let mut task = Diffusion::new(&recipe, &set, &Beginning::Random, &device, unet).expect("threads");
         let (loss, gradient) = task.gradient(1, &weights);
         (loss, gradient, weights)
     }

@@ -17,6 +17,8 @@ pub(crate) struct State {
     pub(crate) optimizer: Optimizer,
     /// The moving average of the loss; `None` before the first step.
     pub(crate) smoothed_loss: Option<f64>,
+    /// What the run began with, in words; empty for random weights.
+    pub(crate) origin: String,
 }
 
 /// Keys of a recipe that may change when a run goes on, because what has been computed does not depend on them.
@@ -32,6 +34,7 @@ impl State {
             ("step".to_owned(), step.to_string()),
             ("smoothed_loss".to_owned(), self.smoothed_loss.map_or("null".to_owned(), |loss| loss.to_string())),
             ("recipe".to_owned(), recipe.to_json()),
+            ("began_with".to_owned(), self.origin.clone()),
         ]);
         let bytes =
             safetensors::serialize(tensors, Some(metadata)).map_err(|error| broken(path, error.to_string()))?;
@@ -69,7 +72,8 @@ impl State {
             mean: values("mean")?,
             square: values("square")?,
         };
-        Ok(Some(State { optimizer, smoothed_loss }))
+        let origin = metadata.get("began_with").cloned().unwrap_or_default();
+        Ok(Some(State { optimizer, smoothed_loss, origin }))
     }
 }
 
@@ -160,7 +164,7 @@ mod tests {
         let mut optimizer = Optimizer::new(vec![1.0, -0.0, f32::MIN_POSITIVE / 2.0, 0.1]);
         let recipe = recipe(&json!({}));
         (0..3).for_each(|_| optimizer.update(&recipe.training(), &[1.0, 2.0, -1.0, 0.0], 0.5));
-        let state = State { optimizer, smoothed_loss: Some(0.1 + 0.2) };
+        let state = State { optimizer, smoothed_loss: Some(0.1 + 0.2), origin: "a model".to_owned() };
         state.save(&path, &recipe).expect("writable");
         (folder, path, state, recipe)
     }

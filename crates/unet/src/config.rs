@@ -182,25 +182,28 @@ impl UNet2DConfig {
         1 << self.block_out_channels.len().saturating_sub(1)
     }
 
-    /// How many values the largest tensor of the network has for one picture of this size: what an up block takes in, or
-    /// the scores of an attention.
+    /// How many values the largest tensor of the network has for one picture of this size: what a block on the way up
+    /// takes in, or the scores of an attention. The configuration must be a valid one.
     ///
     /// ```
     /// use ddim_unet::UNet2DConfig;
-    /// // diffusers' defaults: 448 + 224 channels where the last up block begins, and attention over 32 x 32 pixels.
-    /// assert_eq!(UNet2DConfig::default().largest_tensor(64, 64), (448 + 224) * 64 * 64);
+    /// // diffusers' defaults: the scores of 448 / 8 heads over 32 x 32 pixels.
+    /// assert_eq!(UNet2DConfig::default().largest_tensor_values(64, 64), 448 / 8 * (32 * 32) * (32 * 32));
     /// ```
-    pub fn largest_tensor(&self, height: usize, width: usize) -> usize {
+    pub fn largest_tensor_values(&self, height: usize, width: usize) -> usize {
         let channels = &self.block_out_channels;
-        let levels = channels.iter().zip(channels.iter().skip(1).chain(channels.last())).enumerate();
-        let largest = levels.map(|(level, (here, below))| {
+        let last = channels.len() - 1;
+        let largest = |level: usize| {
             let pixels = (height >> level) * (width >> level);
-            let attends = matches!(self.down_block_types.get(level), Some(DownBlockType::Attention));
-            let heads = self.attention_head_dim.map_or(1, |width| here / width.max(1));
-            let scores = if attends { heads * pixels * pixels } else { 0 };
-            ((here + below) * pixels).max(scores)
-        });
-        largest.max().unwrap_or(0)
+            let here = channels[level];
+            let joined = here.max(channels[(level + 1).min(last)]).max(channels[level.saturating_sub(1)]);
+            let attends = self.down_block_types[level] == DownBlockType::Attention
+                || self.up_block_types[last - level] == UpBlockType::Attention
+                || (level == last && self.add_attention && self.mid_block_type.is_some());
+            let heads = if attends { here / self.attention_head_dim.unwrap_or(here) } else { 0 };
+            ((here + joined) * pixels).max(heads * pixels * pixels)
+        };
+        (0..=last).map(largest).max().unwrap_or(0)
     }
 
     /// Whether the network takes pictures of this size.

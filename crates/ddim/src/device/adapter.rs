@@ -68,7 +68,7 @@ impl Adapter {
     ///
     /// # Errors
     ///
-    /// [`Error::Adapter`] if the driver refuses.
+    /// [`Error::Adapter`] if the driver refuses, or if burn's runtime has opened it before without this function.
     pub fn open(&self) -> Result<Device, Error> {
         #[cfg(feature = "wgpu")]
         let opened = super::runtime::open(self);

@@ -90,7 +90,7 @@ pub(super) fn open(adapter: &Adapter) -> Result<Device, String> {
         // The first is the one that is taken.
         CubeClRuntimeConfig::try_set(config.clone());
     });
-    let options = Device::wgpu_options().device_kind(kind(adapter)).graphics_api(api(adapter));
+    let options = Device::wgpu_options().device_kind(kind(adapter)?).graphics_api(api(adapter));
     let device = options.init().map_err(|error| error.to_string())?;
     opened.push((adapter.clone(), device.clone()));
     Ok(device)
@@ -108,14 +108,18 @@ fn configure(change: impl FnOnce(&mut CubeClRuntimeConfig)) {
     change(config.get_or_insert_with(|| CubeClRuntimeConfig::from_current_dir().override_from_env()));
 }
 
-fn kind(adapter: &Adapter) -> DeviceKind {
+/// What burn finds it by.
+fn kind(adapter: &Adapter) -> Result<DeviceKind, String> {
     let place = adapter.index_of_kind;
     match adapter.kind {
-        AdapterKind::Discrete => DeviceKind::DiscreteGpu(place),
-        AdapterKind::Integrated => DeviceKind::IntegratedGpu(place),
-        AdapterKind::Virtual => DeviceKind::VirtualGpu(place),
-        AdapterKind::Software => DeviceKind::Cpu,
-        AdapterKind::Unknown => DeviceKind::DefaultDevice,
+        AdapterKind::Discrete => Ok(DeviceKind::DiscreteGpu(place)),
+        AdapterKind::Integrated => Ok(DeviceKind::IntegratedGpu(place)),
+        AdapterKind::Virtual => Ok(DeviceKind::VirtualGpu(place)),
+        AdapterKind::Software if place == 0 => Ok(DeviceKind::Cpu),
+        AdapterKind::Software => Err("burn opens only the first software device of an API".to_owned()),
+        AdapterKind::Unknown => {
+            Err("it does not say what kind of device it is, and burn finds devices by that".to_owned())
+        }
     }
 }
 

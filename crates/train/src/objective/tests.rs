@@ -1,5 +1,5 @@
 use super::*;
-use crate::diffusion::{Diffusion, initialised};
+use crate::diffusion::{Beginning, Diffusion, initialised};
 use crate::optimizer::norm;
 use crate::run::Task;
 use crate::testing::{pictures, recipe};
@@ -80,7 +80,7 @@ fn a_network_has_the_same_two_losses_and_gradients() {
         let recipe = recipe(&json!({ "objective": objective, "batch_size": 32, "shards": 1 }));
         let (unet, weights) = initialised(&recipe, &device).expect("fine");
         let weights: Vec<f32> = weights.iter().map(|weight| weight * scale).collect();
-        let mut task = Diffusion::new(&recipe, &set, &device, unet).expect("a thread");
+        let mut task = Diffusion::new(&recipe, &set, &Beginning::Random, &device, unet).expect("a thread");
         let results: Vec<_> = (1..=100).map(|step| task.gradient(step, &weights)).collect();
         let losses: Vec<f64> = results.iter().map(|(loss, _)| *loss).collect();
         let mut gradient = vec![0.0; weights.len()];

@@ -357,5 +357,11 @@ fn a_run_may_begin_with_a_model_and_says_so() {
     assert_eq!(after.card.extra["began_with"], images);
     let other = crate::testing::recipe(&json!({ "unet.block_out_channels": [4] }));
     let refused = message(begun(&other, folder().path()));
-    assert!(refused.starts_with("the model \"tiny\" has another network than the recipe; copy"), "{refused}");
+    let place =
+        "the model \"tiny\" to begin with has another block_out_channels than the recipe, [8] in place of [4]";
+    assert!(refused.starts_with(place), "{refused}");
+    let refused = message(run(&still, second.path()));
+    assert!(refused.contains("this run began with the model {\"name\":\"tiny\""), "{refused}");
+    assert!(refused.contains(", not with random weights; begin it with the same again"), "{refused}");
+    begun(&still, second.path()).expect("goes on");
 }
