@@ -96,17 +96,7 @@ impl<'a> Diffusion<'a> {
         let loss = Loss { objective: recipe.objective, prediction: scheduler.prediction() };
         let shards = Shards::new(recipe.shards, recipe.batch_size / recipe.shards)?;
         let backward = Backward::new(unet.clone(), loss, device);
-        Ok(Diffusion {
-            recipe,
-            set,
-            beginning: &Beginning::Random,
-            device,
-            unet,
-            scheduler,
-            batches,
-            backward,
-            shards,
-        })
+        Ok(Diffusion { recipe, set, beginning, device, unet, scheduler, batches, backward, shards })
     }
 
     /// The card of the model after so many steps.
