@@ -7,6 +7,7 @@
 use std::env;
 use std::io::Write;
 use std::path::Path;
+use std::process::Command;
 
 use crate::program::{Ran, Tensors, ddim, finish, folder, golden};
 
@@ -38,11 +39,13 @@ fn a_software_vulkan_device_draws_what_the_cpu_draws() {
 
 /// The program in `folder`, with its cache there.
 fn run(folder: &Path, words: &str) -> Ran {
+    finish(command(folder, words))
+}
+
+fn command(folder: &Path, words: &str) -> Command {
     let mut command = ddim(folder);
-    // The driver's own cache would hide whether ours works.
-    command.env("XDG_CACHE_HOME", folder.join("cache")).env("MESA_SHADER_CACHE_DISABLE", "true");
-    command.args(words.split_whitespace());
-    finish(command)
+    command.env("XDG_CACHE_HOME", folder.join("cache")).args(words.split_whitespace());
+    command
 }
 
 /// What follows the model's name in the words for [`run`].
@@ -54,7 +57,10 @@ fn on_vulkan(model: &str, words: &str) -> String {
 /// compiles again what was chosen. (A third of the time; no clock of this machine is trusted with more than which is longer.)
 fn warmup_is_kept(folder: &Path) {
     let first_seconds = || {
-        let ran = run(folder, &on_vulkan("attention_one_layer", "warmup --batch-size 2 --json")).expect_success();
+        let mut command = command(folder, &on_vulkan("attention_one_layer", "warmup --batch-size 2 --json"));
+        // The driver's own cache would hide whether ours works.
+        command.env("MESA_SHADER_CACHE_DISABLE", "true");
+        let ran = finish(command).expect_success();
         let said: serde_json::Value = serde_json::from_str(&ran.stdout).expect("JSON");
         assert!(said["kept_in"].as_str().is_some_and(|kept| Path::new(kept).starts_with(folder)), "{said}");
         said["batch_sizes"][0]["first_seconds"].as_f64().expect("a number")
