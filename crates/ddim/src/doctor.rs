@@ -133,10 +133,10 @@ impl Model {
     pub fn compare_parts(&self, reference: &Model, pictures: usize, seed: u64) -> Result<Vec<Difference>, Error> {
         let parts = |model: &Model| -> Result<Vec<(String, Vec<f32>)>, Error> {
             let (x, times, labels) = model.question(pictures, seed)?;
-            let unet = &model.checkpoint().unet;
-            let conditioning = unet.condition(&times, &of_index(&labels), model.device());
+            let conditioning = model.checkpoint().unet.condition(&times, &of_index(&labels), model.device());
             let mut parts = Vec::new();
-            unet.forward_traced(x, &conditioning, &mut |name, x| parts.push((name.to_owned(), values(x.clone()))));
+            model
+                .predict_traced(x, &conditioning, &mut |name, x| parts.push((name.to_owned(), values(x.clone()))));
             Ok(parts)
         };
         let (found, expected) = (parts(self)?, parts(reference)?);

@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor};
 use ddim_checkpoint::Checkpoint;
 use ddim_sampler::{Noise, Observation, Outcome, PictureNoise};
 use ddim_schedule::{Convention, NoiseSchedule, Plan, Settings};
-use ddim_unet::{CompiledUNet, Conditioning, Convolution, Precision};
+use ddim_unet::{CompiledUNet, Conditioning, Convolution, Precision, PreparedUNet, UNet2D};
 
 use crate::{Batch, Error, Options, Pictures, Start, device, settings};
 
@@ -20,10 +20,29 @@ pub struct Model {
     checkpoint: Checkpoint,
     schedule: NoiseSchedule,
     device: Device,
-    /// The network once more, where it runs on the processor and can be compiled for it.
-    compiled: Option<Arc<CompiledUNet>>,
+    /// The network once more, made ready for where it runs, if it can be.
+    ready: Option<Ready>,
     /// What the network computes in.
     precision: Precision,
+}
+
+/// A network made ready for its device.
+#[derive(Clone, Debug)]
+enum Ready {
+    /// For the processor, automatic differentiation apart.
+    Compiled(Arc<CompiledUNet>),
+    /// For a GPU.
+    Prepared(Arc<PreparedUNet>),
+}
+
+impl Ready {
+    fn new(unet: &UNet2D, device: &Device, precision: Precision) -> Option<Self> {
+        if device::is_cpu(device) {
+            unet.compile(Convolution::default(), precision).map(|unet| Self::Compiled(Arc::new(unet)))
+        } else {
+            Some(Self::Prepared(Arc::new(unet.clone().prepare(precision))))
+        }
+    }
 }
 
 /// What the observer of [`Model::sample_with`] sees after a step.
@@ -77,21 +96,26 @@ impl Model {
             config.check_size(height, width)?;
         }
         let schedule = checkpoint.scheduler.noise_schedule()?;
-        let compiled = if device::is_cpu(device) {
-            checkpoint.unet.compile(Convolution::default(), Precision::F32)
-        } else {
-            None
-        };
-        let (device, compiled) = (device.clone(), compiled.map(Arc::new));
-        Ok(Self { checkpoint, schedule, device, compiled, precision: Precision::F32 })
+        let (device, precision) = (device.clone(), Precision::F32);
+        let mut model = Self { checkpoint, schedule, device, ready: None, precision };
+        model.make_ready();
+        Ok(model)
     }
 
-    /// The same model by tensor operations alone, also on the CPU: several times slower, the same up to rounding.
+    /// The same model by tensor operations alone: several times slower, the same up to rounding.
     pub fn uncompiled(mut self) -> Self {
-        if self.compiled.take().is_some() {
+        if self.ready.take().is_some() {
             self.checkpoint.unet = self.checkpoint.unet.with_precision(self.precision);
         }
         self
+    }
+
+    fn make_ready(&mut self) {
+        self.ready = Ready::new(&self.checkpoint.unet, &self.device, self.precision);
+        if let Some(Ready::Prepared(prepared)) = &self.ready {
+            // One copy of the weights is enough.
+            self.checkpoint.unet = prepared.unet().clone();
+        }
     }
 
     /// The same model with a network that computes in this precision; the sampler around it stays f32. For a model that is
@@ -109,13 +133,13 @@ impl Model {
             let others = others.filter(|other| self.computes_in(*other)).map(Precision::name).collect();
             return Err(Error::Precision { precision, others });
         }
+        self.precision = precision;
         // The old one goes first: two packed copies would take twice the memory.
-        if self.compiled.take().is_some() {
-            self.compiled = self.checkpoint.unet.compile(Convolution::default(), precision).map(Arc::new);
+        if self.ready.take().is_some() {
+            self.make_ready();
         } else {
             self.checkpoint.unet = self.checkpoint.unet.with_precision(precision);
         }
-        self.precision = precision;
         Ok(self)
     }
 
@@ -130,9 +154,23 @@ impl Model {
 
     /// What the network says; automatic differentiation can follow it.
     pub(crate) fn predict(&self, x: Tensor<4>, conditioning: &Conditioning) -> Tensor<4> {
-        match &self.compiled {
-            Some(compiled) if !x.is_autodiff() => compiled.forward(x, conditioning),
+        match &self.ready {
+            Some(Ready::Compiled(compiled)) if !x.is_autodiff() => compiled.forward(x, conditioning),
+            Some(Ready::Prepared(prepared)) => prepared.forward(x, conditioning),
             _ => self.checkpoint.unet.forward(x, conditioning),
+        }
+    }
+
+    /// The same part by part, which a compiled network does not have.
+    pub(crate) fn predict_traced(
+        &self,
+        x: Tensor<4>,
+        conditioning: &Conditioning,
+        trace: &mut dyn FnMut(&str, &Tensor<4>),
+    ) -> Tensor<4> {
+        match &self.ready {
+            Some(Ready::Prepared(prepared)) => prepared.forward_traced(x, conditioning, trace),
+            _ => self.checkpoint.unet.forward_traced(x, conditioning, trace),
         }
     }
 

@@ -1,14 +1,28 @@
-//! Fast twins of the sampler's tensor arithmetic.
+//! Fast twins of single operations of the sampler and of the network.
 //!
-//! Everything here has a plain-tensor twin in `ddim-sampler` that gives the same bits, and a test that
-//! compares the two. Without this crate every result is the same, only slower. It is the one crate that
-//! may name a backend to compute with; it knows no other crate of the workspace.
+//! Everything here has a twin in plain tensor operations, in `ddim-sampler` or in `ddim-unet`, and a test that compares the
+//! two. Without this crate every result is the same, only slower. It is the one crate that may name a backend to compute
+//! with; it knows no other crate of the workspace.
 //!
-//! * [`step_on_host`]: one reverse step in a single pass over memory, where tensors already live in host
-//!   memory (burn's `flex` backend).
+//! On the host (burn's `flex` backend), with the bits of the twin:
+//!
+//! * [`step_on_host`]: one reverse step in a single pass over memory.
+//!
+//! On a GPU, up to rounding, with the feature `wgpu`; each gives `None` for tensors that are elsewhere or belong to a graph
+//! of automatic differentiation:
+//!
+//! * [`step_on_gpu`]: the same in a single kernel.
+//! * [`group_norm_on_gpu`]: a group normalisation, what is added before it and SiLU behind it, in one kernel.
+//! * [`convolve_on_gpu`]: a 3x3 convolution with a quarter of the multiplications, also of a picture doubled before.
+//! * [`softmax_on_gpu`]: the weights of attention in one kernel.
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 
+#[cfg(all(feature = "wgpu", not(feature = "fusion")))]
+mod gpu;
+#[cfg(not(all(feature = "wgpu", not(feature = "fusion"))))]
+#[path = "no_gpu.rs"]
+mod gpu;
 mod host_step;
 
 pub use host_step::{HostStep, StepCoefficients, step_on_host};
@@ -16,4 +30,66 @@ pub use host_step::{HostStep, StepCoefficients, step_on_host};
 /// Whether tensors of this device live in host memory, without autodiff: code of the processor's own can take them up.
 pub fn is_host(device: &Device) -> bool {
     *device == Device::flex()
+}
+
+/// A group normalisation, Wu and He 2018 (arXiv:1803.08494), Eq. 1 to 3, and what follows it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GroupNorm {
+    /// In how many groups the channels lie.
+    pub groups: usize,
+    /// Added to the variance.
+    pub epsilon: f64,
+    /// Whether the result `y` becomes `y sigmoid(y)`.
+    pub silu: bool,
+}
+
+/// `(x + added - mean) / sqrt(variance + epsilon) * weight + bias`, and the activation.
+///
+/// `x` is `[n, c, h, w]` in 16 or 32 bits, and so is the result; `added`, `weight` and `bias` are `[1 or n, c, 1, 1]` in f32, as
+/// are all sums.
+pub fn group_norm_on_gpu(
+    norm: &GroupNorm,
+    x: &Tensor<4>,
+    added: Option<&Tensor<4>>,
+    weight: &Tensor<4>,
+    bias: &Tensor<4>,
+) -> Option<Tensor<4>> {
+    gpu::group_norm(norm, x, added, weight, bias)
+}
+
+/// `softmax(scores * scale)` of each row of `[n, heads, rows, columns]` in 16 or 32 bits, its sums in f32.
+pub fn softmax_on_gpu(scores: &Tensor<4>, scale: f64) -> Option<Tensor<4>> {
+    gpu::softmax(scores, scale)
+}
+
+/// Kernels `[out, in, 3, 3]` as [`convolve_on_gpu`] takes them: `[36, in, out]`, four times as many values. `None` also where burn's own
+/// convolution is better off: in 16 bits, with few channels, and on tensor cores.
+pub fn transformed_for_gpu(weight: &Tensor<4>) -> Option<Tensor<3>> {
+    gpu::transformed(weight)
+}
+
+/// The convolution of `x`, `[n, in, h, w]`, with a border of one zero around it and these [transformed](transformed_for_gpu) kernels; of each
+/// pixel of `x` four times, `[n, in, 2h, 2w]`, if `doubled`. All is f32, and `bias` has a value for each output.
+pub fn convolve_on_gpu(x: &Tensor<4>, kernels: &Tensor<3>, bias: &Tensor<1>, doubled: bool) -> Option<Tensor<4>> {
+    gpu::convolve(x, kernels, bias, doubled)
+}
+
+/// What a step on a GPU gives.
+pub struct GpuStep {
+    /// The next state.
+    pub next: Tensor<4>,
+    /// The predicted clean image, limited.
+    pub x0: Tensor<4>,
+    /// Shape `[n, parts of a picture]`: not finite where a prediction before the limit, or a next value, is not.
+    pub sums: Tensor<2>,
+}
+
+/// Takes a step with all tensors `[n, c, h, w]` in f32.
+pub fn step_on_gpu(
+    x: &Tensor<4>,
+    out: &Tensor<4>,
+    added: Option<&Tensor<4>>,
+    coefficients: &StepCoefficients,
+) -> Option<GpuStep> {
+    gpu::step(x, out, added, coefficients)
 }

@@ -12,9 +12,9 @@ pub(crate) enum Verdict {
     Finite,
     /// This picture of the batch is the first that is not.
     NotFinite { picture: usize },
-    /// A sum a picture, `[n]`: not finite if anything in the picture is not. Reading it makes the device
+    /// Sums over parts of pictures, `[n, parts]`: not finite if anything in the part is not. Reading them makes the device
     /// finish its work, so that is left until there are a few.
-    Pending(Tensor<1>),
+    Pending(Tensor<2>),
 }
 
 /// Steps that the host may be ahead of a device: with every step the queue holds more of the device's memory, and more
@@ -24,7 +24,7 @@ const WINDOW: usize = 16;
 /// The verdicts of a run.
 pub(crate) struct Health<'a> {
     plan: &'a Plan,
-    pending: Vec<(usize, Tensor<1>)>,
+    pending: Vec<(usize, Tensor<2>)>,
 }
 
 impl<'a> Health<'a> {
@@ -49,10 +49,11 @@ impl<'a> Health<'a> {
 
     fn read(&mut self) -> Result<(), SampleError> {
         for (index, sums) in std::mem::take(&mut self.pending) {
+            let [_, parts] = sums.dims();
             let sums = sums.try_into_data().map_err(|error| SampleError::device(&error.to_string()))?;
             let sums = sums.convert::<f32>();
-            if let Some(picture) = sums.iter::<f32>().position(|sum| !sum.is_finite()) {
-                return Err(self.error(index, picture));
+            if let Some(part) = sums.iter::<f32>().position(|sum| !sum.is_finite()) {
+                return Err(self.error(index, part / parts));
             }
         }
         Ok(())
@@ -77,7 +78,8 @@ mod tests {
         let schedule =
             NoiseSchedule::new(&BetaSchedule::Linear { start: 1e-4, end: 0.02 }, 1000).expect("published");
         let plan = Plan::new(&schedule, &Settings { n_steps: 40, ..Settings::default() }).expect("a plan");
-        let verdict = |sum: f32| Verdict::Pending(Tensor::from_data([0.5, sum], &Device::flex()));
+        // The last of two parts of the second picture.
+        let verdict = |sum: f32| Verdict::Pending(Tensor::from_data([[0.5, 1.0], [0.0, sum]], &Device::flex()));
         let mut health = Health::new(&plan);
         for index in 0..WINDOW - 1 {
             let sum = if index == 2 { f32::NAN } else { 1.0 };

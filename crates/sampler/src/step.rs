@@ -1,7 +1,7 @@
 //! One reverse step on tensors: the plain version, and the choice of a faster one.
 
 use burn::tensor::{Int, Tensor};
-use ddim_kernels::{HostStep, StepCoefficients, step_on_host};
+use ddim_kernels::{GpuStep, HostStep, StepCoefficients, step_on_gpu, step_on_host};
 use ddim_schedule::{StepNoise, X0Limit};
 
 use crate::SampleError;
@@ -47,8 +47,8 @@ impl Keeps {
     }
 }
 
-/// Takes a step, in one pass where that is possible and with tensor operations where it is not. Both give
-/// the same bits.
+/// Takes a step, in one pass where that is possible and with tensor operations where it is not. On the CPU both give the
+/// same bits, on a GPU the same numbers up to rounding.
 pub(crate) fn advance(
     update: &Update,
     x: Tensor<4>,
@@ -63,14 +63,19 @@ pub(crate) fn advance(
     let out = first_channels(out, channels);
     let (added, weight) = added.merged(f64::from(coefficients.sigma));
     let kept = update.keeps.before_the_step(&x, &out);
-    Ok(match step_on_host(x, out, added, &StepCoefficients { sigma: weight as f32, ..coefficients }) {
+    let coefficients = StepCoefficients { sigma: weight as f32, ..coefficients };
+    let (next, x0, verdict) = match step_on_host(x, out, added, &coefficients) {
         Ok(HostStep { next, x0, first_bad_picture }) => {
             let verdict = first_bad_picture.map_or(Verdict::Finite, |picture| Verdict::NotFinite { picture });
-            let kept = kept.or_else(|| (update.keeps == Keeps::X0).then(|| x0.clone()));
-            Stepped { next, x0, kept, verdict }
+            (next, x0, verdict)
         }
-        Err((x, out, added)) => plain_step(update, x, out, added.map(|added| added * weight)),
-    })
+        Err((x, out, added)) => match step_on_gpu(&x, &out, added.as_ref(), &coefficients) {
+            Some(GpuStep { next, x0, sums }) => (next, x0, Verdict::Pending(sums)),
+            None => return Ok(plain_step(update, x, out, added.map(|added| added * weight))),
+        },
+    };
+    let kept = kept.or_else(|| (update.keeps == Keeps::X0).then(|| x0.clone()));
+    Ok(Stepped { next, x0, kept, verdict })
 }
 
 /// The step as tensor operations: the meaning of every faster version.
@@ -102,10 +107,10 @@ fn plain_step(update: &Update, x: Tensor<4>, out: Tensor<4>, added: Option<Tenso
     Stepped { next, x0, kept, verdict }
 }
 
-/// `[n, c, h, w]` to `[n]`.
-fn sum_per_picture(x: Tensor<4>) -> Tensor<1> {
+/// `[n, c, h, w]` to `[n, 1]`.
+fn sum_per_picture(x: Tensor<4>) -> Tensor<2> {
     let [n, c, h, w] = x.dims();
-    x.reshape([n, c * h * w]).sum_dim(1).reshape([n])
+    x.reshape([n, c * h * w]).sum_dim(1)
 }
 
 /// The standard deviation of the noise: one number, or one a value.

@@ -1,11 +1,12 @@
 //! Self-attention over the pixels of a picture (Vaswani et al. 2017, arXiv:1706.03762, Eq. 1).
 
-use crate::norm::{self, group_norm};
+use crate::norm::{self, Normalization};
 use crate::precision::cast;
 use crate::resnet::divided;
 use burn::module::Module;
 use burn::nn::{GroupNorm, Linear, LinearConfig};
 use burn::tensor::{DType, Device, Tensor, activation::softmax};
+use ddim_kernels::softmax_on_gpu;
 
 /// (x + to_out(softmax(q k^T / sqrt(d)) v)) / divisor, with q, k, v linear in the normalised x.
 #[derive(Module, Debug)]
@@ -51,23 +52,29 @@ impl Attention {
         let [batch, channels, height, width] = x.dims();
         let pixels = height * width;
         let normed = match &self.group_norm {
-            Some(norm) => group_norm(norm, x.clone()),
+            Some(norm) => Normalization::of(norm).apply(x.clone()),
             None => x.clone(),
         };
-        let normed = normed.reshape([batch, channels, pixels]).swap_dims(1, 2);
+        // On a GPU the channels of a pixel lie side by side, and this changes nothing there.
+        let normed = normed.permute([0, 2, 3, 1]).reshape([batch, pixels, channels]);
 
         let (heads, head_width) = (self.shape.heads(), self.shape.head_width);
         let per_head = |t: Tensor<3>| t.reshape([batch, pixels, heads, head_width]).swap_dims(1, 2);
-        let q = per_head(self.to_q.forward(normed.clone())) / (head_width as f64).sqrt();
+        let q = per_head(self.to_q.forward(normed.clone()));
         let k = per_head(self.to_k.forward(normed.clone()));
         let v = per_head(self.to_v.forward(normed));
 
-        let scores = cast(q.matmul(k.transpose()), DType::F32);
-        let attended = cast(softmax(scores, 3), v.dtype()).matmul(v);
+        let attended = weights(q.matmul(k.transpose()), (head_width as f64).sqrt().recip()).matmul(v);
         let attended = attended.swap_dims(1, 2).reshape([batch, pixels, heads * head_width]);
-        let out = self.to_out[0].forward(attended).swap_dims(1, 2).reshape([batch, channels, height, width]);
+        let out = self.to_out[0].forward(attended).reshape([batch, height, width, channels]).permute([0, 3, 1, 2]);
         divided(out + x, self.shape.divisor)
     }
+}
+
+/// softmax(scores * scale) of each row, whose sums are f32 in any precision.
+fn weights(scores: Tensor<4>, scale: f64) -> Tensor<4> {
+    let plain = |scores: &Tensor<4>| cast(softmax(cast(scores.clone(), DType::F32) * scale, 3), scores.dtype());
+    softmax_on_gpu(&scores, scale).unwrap_or_else(|| plain(&scores))
 }
 
 impl AttentionShape {

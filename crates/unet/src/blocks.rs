@@ -175,7 +175,7 @@ impl UpBlock {
 }
 
 fn residual(resnet: &ResnetBlock, x: Tensor<4>, name: Arguments, pass: &mut Pass) -> Tensor<4> {
-    let x = resnet.forward(x, pass.modulation());
+    let x = resnet.forward(x, pass);
     pass.report(name, &x);
     x
 }

@@ -47,6 +47,7 @@ mod norm;
 mod options;
 mod pass;
 mod precision;
+mod prepared;
 mod resample;
 mod resnet;
 mod unet;
@@ -62,4 +63,5 @@ pub use options::{
     TimeScaleShift, UpBlockType,
 };
 pub use precision::Precision;
+pub use prepared::PreparedUNet;
 pub use unet::UNet2D;

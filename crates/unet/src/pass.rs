@@ -1,24 +1,30 @@
 //! What travels through the blocks during one forward pass.
 
 use crate::conditioning::{Conditioning, Modulation};
+use crate::prepared::Transformed;
 use burn::tensor::Tensor;
 use std::fmt::Arguments;
 use std::slice::Iter;
 
-/// The state of one forward pass beside the features: modulations still to come, features kept for the way up, and
-/// whoever watches.
+/// The state of one forward pass beside the features: modulations still to come, features kept for the way up, weights
+/// made ready, and whoever watches.
 pub(crate) struct Pass<'a> {
     modulations: Iter<'a, Modulation>,
     skips: Vec<Tensor<4>>,
-    observe: Observer<'a>,
+    pub(crate) transformed: &'a Transformed,
+    observer: Option<Observer<'a>>,
 }
 
 /// Is told the name of a part and what came out of it.
 pub(crate) type Observer<'a> = &'a mut dyn FnMut(Arguments, &Tensor<4>);
 
 impl<'a> Pass<'a> {
-    pub(crate) fn new(conditioning: &'a Conditioning, observe: Observer<'a>) -> Self {
-        Pass { modulations: conditioning.modulations.iter(), skips: Vec::new(), observe }
+    pub(crate) fn new(
+        conditioning: &'a Conditioning,
+        transformed: &'a Transformed,
+        observer: Option<Observer<'a>>,
+    ) -> Self {
+        Pass { modulations: conditioning.modulations.iter(), skips: Vec::new(), transformed, observer }
     }
 
     /// The modulation of the next residual block.
@@ -36,11 +42,22 @@ impl<'a> Pass<'a> {
     /// Puts the features kept last behind the channels of `x`.
     pub(crate) fn join(&mut self, x: Tensor<4>) -> Tensor<4> {
         let skip = self.skips.pop().expect("the way up takes as many features as the way down kept");
-        Tensor::cat(vec![x, skip], 1)
+        // Channels innermost, as convolutions on a GPU leave and take them.
+        let [x, skip] = [x, skip].map(|features| features.permute([0, 2, 3, 1]));
+        Tensor::cat(vec![x, skip], 3).permute([0, 3, 1, 2])
     }
 
     /// Reports what came out of a part.
     pub(crate) fn report(&mut self, part: Arguments, x: &Tensor<4>) {
-        (self.observe)(part, x);
+        if let Some(observe) = &mut self.observer {
+            observe(part, x);
+        }
+    }
+
+    /// Reports what a part would give that is not computed by itself.
+    pub(crate) fn report_extra(&mut self, part: Arguments, x: impl FnOnce() -> Tensor<4>) {
+        if let Some(observe) = &mut self.observer {
+            observe(part, &x());
+        }
     }
 }

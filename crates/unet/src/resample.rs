@@ -83,8 +83,8 @@ impl Resampler {
     pub(crate) fn forward(&self, x: Tensor<4>, pass: &mut Pass) -> Tensor<4> {
         match self {
             Self::Down(down) => down.conv.forward(x),
-            Self::Up(up) => up.conv.forward(double(x)),
-            Self::Resnet(resnet) => resnet.forward(x, pass.modulation()),
+            Self::Up(up) => pass.transformed.convolve_doubled(&up.conv, x),
+            Self::Resnet(resnet) => resnet.forward(x, pass),
         }
     }
 
@@ -103,7 +103,7 @@ pub(crate) fn conv3x3(from: usize, to: usize, device: &Device) -> Conv2d {
 }
 
 /// Each pixel four times: \[n, c, h, w\] to \[n, c, 2h, 2w\].
-fn double(x: Tensor<4>) -> Tensor<4> {
+pub(crate) fn double(x: Tensor<4>) -> Tensor<4> {
     let [_, _, h, w] = x.dims();
     interpolate(x, InterpolateOptions::new(InterpolateMode::Nearest).with_output_size([2 * h, 2 * w]))
 }

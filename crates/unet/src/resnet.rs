@@ -2,9 +2,9 @@
 
 use crate::UNet2DConfig;
 use crate::conditioning::Modulation;
-use crate::norm::{self, group_norm, modulated_group_norm};
+use crate::norm::{self, Normalization};
 use crate::options::{Activation, TimeScaleShift};
-use crate::precision::cast;
+use crate::pass::Pass;
 use crate::resample::{Resolution, conv3x3};
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -84,20 +84,13 @@ impl ResnetBlock {
     }
 
     /// \[n, from, h, w\] to \[n, to, h, w\], at the resolution of the block.
-    pub(crate) fn forward(&self, x: Tensor<4>, modulation: &Modulation) -> Tensor<4> {
+    pub(crate) fn forward(&self, x: Tensor<4>, pass: &mut Pass) -> Tensor<4> {
+        let modulation = pass.modulation();
         let resolution = self.shape.resolution;
-        let h = self.activation.apply(group_norm(&self.norm1, x.clone()));
-        let h = self.conv1.forward(resolution.apply(h));
-        let h = match modulation {
-            Modulation::Shift(shift) => {
-                let shift = cast(shift.clone(), h.dtype());
-                group_norm(&self.norm2, h + shift)
-            }
-            Modulation::ScaleShift { scale, shift } => {
-                modulated_group_norm(&self.norm2, h, scale.clone(), shift.clone())
-            }
-        };
-        let h = self.conv2.forward(self.dropout.forward(self.activation.apply(h)));
+        let h = Normalization::of(&self.norm1).then(self.activation).apply(x.clone());
+        let h = pass.transformed.convolve(&self.conv1, resolution.apply(h));
+        let h = Normalization::of(&self.norm2).modulated(modulation).then(self.activation).apply(h);
+        let h = pass.transformed.convolve(&self.conv2, self.dropout.forward(h));
 
         let x = resolution.apply(x);
         let x = match &self.conv_shortcut {

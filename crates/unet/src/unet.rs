@@ -3,16 +3,17 @@
 use crate::blocks::{DownBlock, MidBlock, UpBlock};
 use crate::conditioning::{Conditioning, OutputScale};
 use crate::embedding::{ClassEmbedding, Labels, TimeProjection, TimestepEmbedding};
-use crate::norm::{self, group_norm};
+use crate::norm::{self, Normalization};
 use crate::pass::{Observer, Pass};
 use crate::precision::cast;
+use crate::prepared::Transformed;
 use crate::resample::conv3x3;
 use crate::resnet::ResnetBlock;
-use crate::{TimeEmbeddingType, UNet2DConfig};
+use crate::{Activation, TimeEmbeddingType, UNet2DConfig};
 use burn::module::Module;
 use burn::nn::GroupNorm;
 use burn::nn::conv::Conv2d;
-use burn::tensor::{DType, Device, Tensor, TensorData, activation::silu};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 
 /// A picture, a time and perhaps a label in; a tensor of the size of the picture out.
 ///
@@ -75,7 +76,7 @@ impl UNet2D {
     /// A picture with other channels than the network has, or of a size that
     /// [`UNet2DConfig::check_size`] refuses; a conditioning of another network, or with rows other than 1 or n.
     pub fn forward(&self, x: Tensor<4>, conditioning: &Conditioning) -> Tensor<4> {
-        self.run(x, conditioning, &mut |_, _| {})
+        self.run(x, conditioning, &Transformed::default(), None)
     }
 
     /// [`forward`](Self::forward), and tells `trace` what comes out of each part, under the name that its weights
@@ -90,10 +91,20 @@ impl UNet2D {
         conditioning: &Conditioning,
         trace: &mut dyn FnMut(&str, &Tensor<4>),
     ) -> Tensor<4> {
+        self.run_traced(x, conditioning, &Transformed::default(), trace)
+    }
+
+    pub(crate) fn run_traced(
+        &self,
+        x: Tensor<4>,
+        conditioning: &Conditioning,
+        transformed: &Transformed,
+        trace: &mut dyn FnMut(&str, &Tensor<4>),
+    ) -> Tensor<4> {
         for (name, embedding) in &conditioning.embeddings {
             trace(name, embedding);
         }
-        self.run(x, conditioning, &mut |part, x| trace(&part.to_string(), x))
+        self.run(x, conditioning, transformed, Some(&mut |part, x| trace(&part.to_string(), x)))
     }
 
     pub(crate) fn new(config: &UNet2DConfig, device: &Device) -> Self {
@@ -113,9 +124,15 @@ impl UNet2D {
         }
     }
 
-    fn run(&self, x: Tensor<4>, conditioning: &Conditioning, observe: Observer) -> Tensor<4> {
+    pub(crate) fn run<'a>(
+        &self,
+        x: Tensor<4>,
+        conditioning: &'a Conditioning,
+        transformed: &'a Transformed,
+        observer: Option<Observer<'a>>,
+    ) -> Tensor<4> {
         self.config.check_input(&x, conditioning);
-        let pass = &mut Pass::new(conditioning, observe);
+        let pass = &mut Pass::new(conditioning, transformed, observer);
 
         let x = if self.config.center_input_sample { x * 2.0 - 1.0 } else { x };
         let mut x = self.conv_in.forward(cast(x, self.dtype()));
@@ -130,9 +147,11 @@ impl UNet2D {
         for (i, block) in self.up_blocks.iter().enumerate() {
             x = block.forward(x, format_args!("up_blocks.{i}"), pass);
         }
-        let x = group_norm(&self.conv_norm_out, x);
-        pass.report(format_args!("conv_norm_out"), &x);
-        let x = cast(self.conv_out.forward(silu(x)), DType::F32);
+        pass.report_extra(format_args!("conv_norm_out"), || {
+            Normalization::of(&self.conv_norm_out).apply(x.clone())
+        });
+        let x = Normalization::of(&self.conv_norm_out).then(Activation::Silu).apply(x);
+        let x = cast(self.conv_out.forward(x), DType::F32);
         pass.report(format_args!("conv_out"), &x);
 
         match &conditioning.output_scale {

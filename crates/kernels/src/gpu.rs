@@ -1,0 +1,77 @@
+//! Kernels for GPUs, written once for every compiler that burn has: WGSL, SPIR-V, Metal, CUDA.
+//!
+//! Each takes a tensor apart to the memory it lies in. A tensor that a kernel is not made for (on another backend, in
+//! the graph of automatic differentiation) is not taken, and the caller goes the plain way.
+
+use burn::backend::Cube;
+use burn::tensor;
+use burn_cubecl::cubecl::{self, prelude::*};
+use burn_cubecl::tensor::CubeTensor;
+
+mod group_norm;
+mod softmax;
+mod step;
+#[cfg(test)]
+mod tests;
+mod winograd;
+
+pub(crate) use group_norm::group_norm;
+pub(crate) use softmax::softmax;
+pub(crate) use step::step;
+pub(crate) use winograd::{convolve, transformed};
+
+// A kernel's tensors have the name of burn's.
+type Tensor1 = tensor::Tensor<1>;
+type Tensor3 = tensor::Tensor<3>;
+/// `[n, c, h, w]`.
+type Pictures = tensor::Tensor<4>;
+
+/// Where a tensor lies, if that is on a GPU and outside any graph.
+fn memory<const D: usize>(tensor: tensor::Tensor<D>) -> Option<CubeTensor> {
+    tensor.try_into_primitive::<Cube>().ok()
+}
+
+/// The tensor that lies there.
+fn tensor<const D: usize>(memory: CubeTensor) -> tensor::Tensor<D> {
+    tensor::Tensor::from_primitive::<Cube>(memory)
+}
+
+/// What the values of all units of a cube are put together by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Fold {
+    Sum,
+    Largest,
+}
+
+/// What the units of a cube, `side` squared of them, have, put together for all of them, always in the same order. `shared`
+/// has `side` more places than there are units.
+///
+/// Two waits: each of the first units puts `side` values together, then each unit the results of those.
+#[cube]
+fn over_cube(value: f32, shared: &mut Shared<[f32]>, #[comptime] fold: Fold, #[comptime] side: usize) -> f32 {
+    let unit = UNIT_POS as usize;
+    let units = comptime!(side * side);
+    shared[unit] = value;
+    sync_cube();
+    if unit < side {
+        let mut part = shared[unit];
+        for row in 1..side {
+            part = fold_two(part, shared[unit + row * side], fold);
+        }
+        shared[units + unit] = part;
+    }
+    sync_cube();
+    let mut whole = shared[units];
+    for part in 1..side {
+        whole = fold_two(whole, shared[units + part], fold);
+    }
+    whole
+}
+
+#[cube]
+fn fold_two(a: f32, b: f32, #[comptime] fold: Fold) -> f32 {
+    match comptime!(fold) {
+        Fold::Sum => a + b,
+        Fold::Largest => max(a, b),
+    }
+}
