@@ -3,6 +3,8 @@
 //! Each takes a tensor apart to the memory it lies in. A tensor that a kernel is not made for (on another backend, in
 //! the graph of automatic differentiation) is not taken, and the caller goes the plain way.
 
+use std::any::Any;
+
 use burn::backend::Cube;
 use burn::tensor;
 use burn_cubecl::cubecl::{self, prelude::*};
@@ -27,13 +29,18 @@ type Tensor3 = tensor::Tensor<3>;
 type Pictures = tensor::Tensor<4>;
 
 /// Where a tensor lies, if that is on a GPU and outside any graph.
+///
+/// Nowhere, if another crate has switched on burn's `fusion`, as burn's default features do: its tensors have another type, and
+/// get their memory later.
 fn memory<const D: usize>(tensor: tensor::Tensor<D>) -> Option<CubeTensor> {
-    tensor.try_into_primitive::<Cube>().ok()
+    let primitive: Box<dyn Any> = Box::new(tensor.try_into_primitive::<Cube>().ok()?);
+    primitive.downcast().ok().map(|memory| *memory)
 }
 
 /// The tensor that lies there.
 fn tensor<const D: usize>(memory: CubeTensor) -> tensor::Tensor<D> {
-    tensor::Tensor::from_primitive::<Cube>(memory)
+    let primitive: Box<dyn Any> = Box::new(memory);
+    tensor::Tensor::from_primitive::<Cube>(*primitive.downcast().expect("the type that it was taken from"))
 }
 
 /// What the values of all units of a cube are put together by.

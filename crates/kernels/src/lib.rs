@@ -8,8 +8,8 @@
 //!
 //! * [`step_on_host`]: one reverse step in a single pass over memory.
 //!
-//! On a GPU, up to rounding, with the feature `wgpu`; each gives `None` for tensors that are elsewhere or belong to a graph
-//! of automatic differentiation:
+//! On a GPU, up to rounding, with the feature `wgpu`; each gives `None` for tensors that are elsewhere, that belong to a graph
+//! of automatic differentiation, or that burn's `fusion` has not given memory yet:
 //!
 //! * [`step_on_gpu`]: the same in a single kernel.
 //! * [`group_norm_on_gpu`]: a group normalisation, what is added before it and SiLU behind it, in one kernel.
@@ -18,9 +18,9 @@
 
 use burn::tensor::{Device, Tensor};
 
-#[cfg(all(feature = "wgpu", not(feature = "fusion")))]
+#[cfg(feature = "wgpu")]
 mod gpu;
-#[cfg(not(all(feature = "wgpu", not(feature = "fusion"))))]
+#[cfg(not(feature = "wgpu"))]
 #[path = "no_gpu.rs"]
 mod gpu;
 mod host_step;

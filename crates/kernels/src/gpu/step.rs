@@ -1,6 +1,8 @@
 //! One reverse step in one kernel: prediction, limit, next state, and whether all of them are finite.
 //!
 //! As tensor operations it is a dozen kernels, each of which reads and writes whole pictures.
+//!
+//! Gain, eta 0: one kernel a step in place of 8.7. On llvmpipe, where ten steps take 2200 kernels and seconds, no clock shows it.
 
 use burn::backend::TensorMetadata;
 use burn::tensor::{DType, Shape};
