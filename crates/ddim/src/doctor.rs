@@ -117,11 +117,10 @@ impl ProductCheck {
 }
 
 impl Model {
-    /// Compares each part of the network with that of `reference`, the same model on another device, by tensor operations: a
-    /// network compiled for the CPU has no parts, and [`compare_networks`](Self::compare_networks) is for it. It is what
+    /// Compares each part of the network, prepared for a GPU if it is on one, with that of `reference`, the same model on another
+    /// device: a network compiled for the CPU has no parts, and [`compare_networks`](Self::compare_networks) is for it. It is what
     /// comes out of a part for some pictures of noise at times from the whole schedule, each part fed by those before it on its own
-    /// device. Reading a part keeps it from being fused with the next; [`compare_networks`](Self::compare_networks)
-    /// does without.
+    /// device. Reading a part makes the device wait; [`compare_networks`](Self::compare_networks) does without.
     ///
     /// # Errors
     ///
@@ -146,7 +145,7 @@ impl Model {
         Ok(pairs.map(|((name, found), (_, expected))| Difference::between(name, &found, &expected)).collect())
     }
 
-    /// Compares the network as it runs when pictures are drawn, fused and compiled, with that of `reference`.
+    /// Compares the network as it runs when pictures are drawn, compiled or prepared, with that of `reference`.
     ///
     /// # Errors
     ///

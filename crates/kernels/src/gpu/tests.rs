@@ -28,7 +28,7 @@ fn random(shape: [usize; 4]) -> Tensor<4> {
 }
 
 fn values(x: Tensor<4>) -> Vec<f32> {
-    x.into_data().convert::<f32>().to_vec().expect("floats")
+    x.into_data().convert::<f32>().try_to_vec().expect("floats")
 }
 
 /// As the definition says, in f64.

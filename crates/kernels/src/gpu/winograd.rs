@@ -12,6 +12,7 @@
 use burn::tensor::{DType, Shape, TensorData};
 use burn_cubecl::cubecl::std::FastDivmod;
 use burn_cubecl::cubecl::{self, calculate_cube_count_elemwise, prelude::*};
+use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::ops::permute_nhwc_to_nchw;
 use burn_cubecl::tensor::CubeTensor;
@@ -67,54 +68,64 @@ pub(crate) fn transformed(weight: &Pictures) -> Option<Tensor3> {
 }
 
 /// The convolution of `x`, `[n, in, h, w]`, with a border of one; of each of its pixels four times, if that is to be doubled first.
-pub(crate) fn convolve(x: &Pictures, kernel: &Tensor3, bias: &Tensor1, doubled: bool) -> Option<Pictures> {
+pub(crate) fn convolve(x: &Pictures, kernels: &Tensor3, bias: &Tensor1, doubled: bool) -> Option<Pictures> {
     let [n, inputs, height, width] = x.dims();
-    let [_, _, outputs] = kernel.dims();
+    let [_, _, outputs] = kernels.dims();
     if x.dims().contains(&0) || [x.dtype(), bias.dtype()] != [DType::F32; 2] {
         return None;
     }
     let (x, bias) = (memory(x.clone())?, memory(bias.clone())?);
     let [height, width] = if doubled { [2 * height, 2 * width] } else { [height, width] };
-    let (lines, columns) = (height.div_ceil(TILE), width.div_ceil(TILE));
-    let empty =
-        |shape: Shape| empty_device_contiguous_dtype(bias.client.clone(), bias.device.clone(), shape, DType::F32);
-    let out = empty(Shape::new([n, height, width, outputs]));
+    let [lines, columns] = [height, width].map(|side| side.div_ceil(TILE));
     let a_picture = PLACES * lines * columns * inputs.max(outputs);
+    if (a_picture * size_of::<f32>()) as u64 > x.client.properties().memory.max_page_size {
+        return None;
+    }
+    let out = empty(&x, Shape::new([n, height, width, outputs]));
     let some = (AT_ONCE / a_picture).clamp(1, n);
     for first in (0..n).step_by(some) {
         let tiles = some.min(n - first) * lines * columns;
         let size = |channels| SizeLaunch::new(channels, columns, lines, height, width, first, tiles * channels);
-        let places = empty(Shape::new([PLACES, tiles, inputs]));
-        let (count, dim) = units(&bias, tiles * inputs);
-        input_kernel::launch(
-            &bias.client,
-            count,
-            dim,
-            x.required_address_type().max(places.required_address_type()),
-            x.clone().into_tensor_arg(),
-            places.clone().into_tensor_arg(),
-            size(inputs),
-            doubled,
-        );
-        let products = memory(tensor::<3>(places).matmul(kernel.clone()))?;
-        let (count, dim) = units(&bias, tiles * outputs);
-        output_kernel::launch(
-            &bias.client,
-            count,
-            dim,
-            products.required_address_type().max(out.required_address_type()),
-            products.into_tensor_arg(),
-            bias.clone().into_tensor_arg(),
-            out.clone().into_tensor_arg(),
-            size(outputs),
-        );
+        let places = empty(&x, Shape::new([PLACES, tiles, inputs]));
+        to_places(&x, &places, size(inputs), doubled);
+        let products = tensor::<3>(places).matmul(kernels.clone());
+        from_places(into_contiguous(memory(products)?), &bias, &out, size(outputs));
     }
     Some(tensor(permute_nhwc_to_nchw(out)))
 }
 
-fn units(on: &CubeTensor, count: usize) -> (CubeCount, CubeDim) {
-    let dim = CubeDim::new(&on.client, count);
-    (calculate_cube_count_elemwise(&on.client, count, dim), dim)
+fn empty(like: &CubeTensor, shape: Shape) -> CubeTensor {
+    empty_device_contiguous_dtype(like.client.clone(), like.device.clone(), shape, like.dtype)
+}
+
+fn to_places(x: &CubeTensor, places: &CubeTensor, size: SizeLaunch, doubled: bool) {
+    let units = places.meta.num_elements() / PLACES;
+    let dim = CubeDim::new(&x.client, units);
+    input_kernel::launch(
+        &x.client,
+        calculate_cube_count_elemwise(&x.client, units, dim),
+        dim,
+        x.required_address_type().max(places.required_address_type()),
+        x.clone().into_tensor_arg(),
+        places.clone().into_tensor_arg(),
+        size,
+        doubled,
+    );
+}
+
+fn from_places(products: CubeTensor, bias: &CubeTensor, out: &CubeTensor, size: SizeLaunch) {
+    let units = products.meta.num_elements() / PLACES;
+    let dim = CubeDim::new(&out.client, units);
+    output_kernel::launch(
+        &out.client,
+        calculate_cube_count_elemwise(&out.client, units, dim),
+        dim,
+        products.required_address_type().max(out.required_address_type()),
+        products.into_tensor_arg(),
+        bias.clone().into_tensor_arg(),
+        out.clone().into_tensor_arg(),
+        size,
+    );
 }
 
 /// Where a unit finds its tile and its channel.
