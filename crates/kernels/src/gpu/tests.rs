@@ -124,7 +124,7 @@ fn winograd_is_a_convolution() {
     let Some(device) = gpu() else { return };
     let one = [1, 1];
     for [n, inputs, outputs, height, width] in
-        [[1, 32, 32, 1, 1], [3, 32, 35, 5, 7], [2, 35, 32, 9, 4], [2, 40, 48, 17, 30]]
+        [[1, 32, 32, 1, 1], [3, 32, 36, 5, 7], [2, 36, 32, 9, 4], [2, 40, 48, 17, 30]]
     {
         let x = random([n, inputs, height, width]);
         let weight = random([outputs, inputs, 3, 3]) * 0.05;
@@ -151,6 +151,7 @@ fn winograd_is_a_convolution() {
         }
     }
     assert!(transformed_for_gpu(&random([16, 32, 3, 3]).to_device(&device)).is_none(), "few channels");
+    assert!(transformed_for_gpu(&random([32, 33, 3, 3]).to_device(&device)).is_none(), "no whole vectors");
     assert!(transformed_for_gpu(&random([32, 32, 1, 1]).to_device(&device)).is_none(), "another size");
 }
 

@@ -28,6 +28,9 @@ const PLACES: usize = POINTS * POINTS;
 
 /// Channels on either side below which too little is saved for the time it takes to compile and tune.
 const CHANNELS: usize = 32;
+/// What channels are a multiple of, so that products read whole vectors: for others burn's kernels are long, and a software device
+/// compiles one for minutes.
+const VECTOR: usize = 4;
 /// Values of transformed tiles that are worked on at once, so that a large batch takes no more memory: 128 MiB of them.
 const AT_ONCE: usize = 1 << 25;
 
@@ -45,7 +48,9 @@ pub(crate) fn transformed(weight: &Pictures) -> Option<Tensor3> {
     let [outputs, inputs, rows, columns] = weight.dims();
     let on = memory(weight.clone())?;
     let has_tensor_cores = !on.client.properties().features.matmul.cmma.is_empty();
-    if [rows, columns] != [3; 2] || inputs.min(outputs) < CHANNELS || on.dtype != DType::F32 || has_tensor_cores {
+    let suits = |channels: usize| channels >= CHANNELS && channels.is_multiple_of(VECTOR);
+    let is_taken = [rows, columns] == [3; 2] && suits(inputs) && suits(outputs) && on.dtype == DType::F32;
+    if !is_taken || has_tensor_cores {
         return None;
     }
     let values = weight.to_data().try_to_vec::<f32>().expect("of this type");
