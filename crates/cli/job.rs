@@ -78,13 +78,7 @@ impl<'a> Job<'a> {
         given: Option<Given>,
     ) -> anyhow::Result<Self> {
         let shape = model.inner.shape().with_context(|| model.name.clone())?;
-        match &plan.adaptive {
-            None => model.inner.check_plan(&plan.plan)?,
-            Some(_) if !args.edit.init.is_empty() => {
-                bail!("--init needs the steps of a plan, which --solver adaptive has not: leave one of them out")
-            }
-            Some(adaptive) => model.inner.check_flow(&adaptive.flow)?,
-        }
+        check_method(args, model, &plan)?;
         let langevin = langevin(args, &plan)?;
         let classes = Classes::of(&model.inner);
         let in_turn = classes.in_turn(&args.class)?;
@@ -219,6 +213,18 @@ impl<'a> Job<'a> {
             }
         }
     }
+}
+
+/// Refuses times that the network has no embedding for, and what the method has no steps for.
+fn check_method(args: &SampleArgs, model: &Model, plan: &ResolvedPlan) -> anyhow::Result<()> {
+    match &plan.adaptive {
+        None => model.inner.check_plan(&plan.plan)?,
+        Some(_) if !args.edit.init.is_empty() => {
+            bail!("--init needs the steps of a plan, which --solver adaptive has not: leave one of them out")
+        }
+        Some(adaptive) => model.inner.check_flow(&adaptive.flow)?,
+    }
+    Ok(())
 }
 
 /// The corrections asked for, if the plan can be corrected.

@@ -36,11 +36,17 @@ enum Ready {
 }
 
 impl Ready {
-    fn new(unet: &UNet2D, device: &Device, precision: Precision) -> Option<Self> {
+    /// The network, and what was made of it: on a GPU both share their weights. Nothing for automatic differentiation, which would not
+    /// find them.
+    fn new(unet: UNet2D, device: &Device, precision: Precision) -> (UNet2D, Option<Self>) {
         if device::is_cpu(device) {
-            unet.compile(Convolution::default(), precision).map(|unet| Self::Compiled(Arc::new(unet)))
+            let compiled = unet.compile(Convolution::default(), precision);
+            (unet, compiled.map(|compiled| Self::Compiled(Arc::new(compiled))))
+        } else if device.is_autodiff() {
+            (unet, None)
         } else {
-            Some(Self::Prepared(Arc::new(unet.clone().prepare(precision))))
+            let prepared = unet.prepare(precision);
+            (prepared.unet().clone(), Some(Self::Prepared(Arc::new(prepared))))
         }
     }
 }
@@ -82,7 +88,7 @@ impl Model {
     /// [`Error::SchedulerConfig`] if its scheduler configuration names no noise schedule; [`Error::LabelKind`] if
     /// the network takes labels that are no class numbers; [`Error::NullClass`] if its card names a label that the
     /// network has not; [`Error::Network`] if its pictures cannot be halved at every level.
-    pub fn from_checkpoint(checkpoint: Checkpoint, device: &Device) -> Result<Self, Error> {
+    pub fn from_checkpoint(mut checkpoint: Checkpoint, device: &Device) -> Result<Self, Error> {
         let config = checkpoint.unet.config();
         if let Some(kind) = config.class_embed_type {
             return Err(Error::LabelKind(kind));
@@ -97,25 +103,18 @@ impl Model {
         }
         let schedule = checkpoint.scheduler.noise_schedule()?;
         let (device, precision) = (device.clone(), Precision::F32);
-        let mut model = Self { checkpoint, schedule, device, ready: None, precision };
-        model.make_ready();
-        Ok(model)
+        let ready;
+        (checkpoint.unet, ready) = Ready::new(checkpoint.unet, &device, precision);
+        Ok(Self { checkpoint, schedule, device, ready, precision })
     }
 
-    /// The same model by tensor operations alone: several times slower, the same up to rounding.
+    /// The same model without what was made ready for its device: slower, the same up to rounding. On the CPU that leaves tensor
+    /// operations alone; on a GPU normalisations, softmax and the sampler's step are single kernels all the same.
     pub fn uncompiled(mut self) -> Self {
         if self.ready.take().is_some() {
             self.checkpoint.unet = self.checkpoint.unet.with_precision(self.precision);
         }
         self
-    }
-
-    fn make_ready(&mut self) {
-        self.ready = Ready::new(&self.checkpoint.unet, &self.device, self.precision);
-        if let Some(Ready::Prepared(prepared)) = &self.ready {
-            // One copy of the weights is enough.
-            self.checkpoint.unet = prepared.unet().clone();
-        }
     }
 
     /// The same model with a network that computes in this precision; the sampler around it stays f32. For a model that is
@@ -136,7 +135,7 @@ impl Model {
         self.precision = precision;
         // The old one goes first: two packed copies would take twice the memory.
         if self.ready.take().is_some() {
-            self.make_ready();
+            (self.checkpoint.unet, self.ready) = Ready::new(self.checkpoint.unet, &self.device, precision);
         } else {
             self.checkpoint.unet = self.checkpoint.unet.with_precision(precision);
         }

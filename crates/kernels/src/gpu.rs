@@ -6,8 +6,9 @@
 use std::any::Any;
 
 use burn::backend::Cube;
-use burn::tensor;
+use burn::tensor::{self, Shape};
 use burn_cubecl::cubecl::{self, prelude::*};
+use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
 
 mod group_norm;
@@ -28,17 +29,38 @@ type Tensor3 = tensor::Tensor<3>;
 /// `[n, c, h, w]`.
 type Pictures = tensor::Tensor<4>;
 
+/// The root of the number of units in a cube: as many as every adapter of WebGPU allows.
+const SIDE: usize = 16;
+const UNITS: usize = SIDE * SIDE;
+
 /// Where a tensor lies, if that is on a GPU and outside any graph.
 ///
 /// Nowhere, if another crate has switched on burn's `fusion`, as burn's default features do: its tensors have another type, and
 /// get their memory later.
-fn memory<const D: usize>(tensor: tensor::Tensor<D>) -> Option<CubeTensor> {
-    let primitive: Box<dyn Any> = Box::new(tensor.try_into_primitive::<Cube>().ok()?);
+fn memory_of<const D: usize>(tensor: &tensor::Tensor<D>) -> Option<CubeTensor> {
+    let primitive: Box<dyn Any> = Box::new(tensor.clone().try_into_primitive::<Cube>().ok()?);
     primitive.downcast().ok().map(|memory| *memory)
 }
 
+/// Where pictures lie, if the pixels of each channel are a line, at equal distances.
+fn lines_of(pictures: &Pictures) -> Option<CubeTensor> {
+    let [.., width] = pictures.dims();
+    let is_a_line = |memory: &CubeTensor| memory.meta.strides()[2] == width * memory.meta.strides()[3];
+    memory_of(pictures).filter(is_a_line)
+}
+
+/// Memory of the same type beside it, with any values.
+fn empty(like: &CubeTensor, shape: impl Into<Shape>) -> CubeTensor {
+    empty_device_contiguous_dtype(like.client.clone(), like.device.clone(), shape.into(), like.dtype)
+}
+
+/// As wide as places in all of them are counted in.
+fn address_type<'a>(tensors: impl IntoIterator<Item = &'a CubeTensor>) -> AddressType {
+    tensors.into_iter().map(CubeTensor::required_address_type).max().unwrap_or_default()
+}
+
 /// The tensor that lies there.
-fn tensor<const D: usize>(memory: CubeTensor) -> tensor::Tensor<D> {
+fn tensor_of<const D: usize>(memory: CubeTensor) -> tensor::Tensor<D> {
     let primitive: Box<dyn Any> = Box::new(memory);
     tensor::Tensor::from_primitive::<Cube>(*primitive.downcast().expect("the type that it was taken from"))
 }

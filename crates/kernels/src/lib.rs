@@ -1,8 +1,8 @@
 //! Fast twins of single operations of the sampler and of the network.
 //!
 //! Everything here has a twin in plain tensor operations, in `ddim-sampler` or in `ddim-unet`, and a test that compares the
-//! two. Without this crate every result is the same, only slower. It is the one crate that may name a backend to compute
-//! with; it knows no other crate of the workspace.
+//! two: without this crate every result is the same, only slower. It is the one crate that may name a backend to compute with; it
+//! knows no other crate of the workspace.
 //!
 //! On the host (burn's `flex` backend), with the bits of the twin:
 //!
@@ -57,9 +57,9 @@ pub fn group_norm_on_gpu(
     gpu::group_norm(norm, x, added, weight, bias)
 }
 
-/// `softmax(scores * scale)` of each row of `[n, heads, rows, columns]` in 16 or 32 bits, its sums in f32.
-pub fn softmax_on_gpu(scores: &Tensor<4>, scale: f64) -> Option<Tensor<4>> {
-    gpu::softmax(scores, scale)
+/// The softmax of each row of `[n, heads, rows, columns]` in 16 or 32 bits, its sums in f32.
+pub fn softmax_on_gpu(scores: &Tensor<4>) -> Option<Tensor<4>> {
+    gpu::softmax(scores)
 }
 
 /// Kernels `[out, in, 3, 3]` as [`convolve_on_gpu`] takes them: `[36, in, out]`, four times as many values. `None` also where burn's own

@@ -14,7 +14,7 @@ pub(crate) fn group_norm(
     None
 }
 
-pub(crate) fn softmax(_: &Tensor<4>, _: f64) -> Option<Tensor<4>> {
+pub(crate) fn softmax(_: &Tensor<4>) -> Option<Tensor<4>> {
     None
 }
 

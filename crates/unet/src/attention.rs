@@ -60,21 +60,22 @@ impl Attention {
 
         let (heads, head_width) = (self.shape.heads(), self.shape.head_width);
         let per_head = |t: Tensor<3>| t.reshape([batch, pixels, heads, head_width]).swap_dims(1, 2);
-        let q = per_head(self.to_q.forward(normed.clone()));
+        // Before the product, which could overflow in f16.
+        let q = per_head(self.to_q.forward(normed.clone())) / (head_width as f64).sqrt();
         let k = per_head(self.to_k.forward(normed.clone()));
         let v = per_head(self.to_v.forward(normed));
 
-        let attended = weights(q.matmul(k.transpose()), (head_width as f64).sqrt().recip()).matmul(v);
+        let attended = weights(q.matmul(k.transpose())).matmul(v);
         let attended = attended.swap_dims(1, 2).reshape([batch, pixels, heads * head_width]);
         let out = self.to_out[0].forward(attended).reshape([batch, height, width, channels]).permute([0, 3, 1, 2]);
         divided(out + x, self.shape.divisor)
     }
 }
 
-/// softmax(scores * scale) of each row, whose sums are f32 in any precision.
-fn weights(scores: Tensor<4>, scale: f64) -> Tensor<4> {
-    let plain = |scores: &Tensor<4>| cast(softmax(cast(scores.clone(), DType::F32) * scale, 3), scores.dtype());
-    softmax_on_gpu(&scores, scale).unwrap_or_else(|| plain(&scores))
+/// softmax of each row, whose sums are f32 in any precision.
+fn weights(scores: Tensor<4>) -> Tensor<4> {
+    let plain = |scores: &Tensor<4>| cast(softmax(cast(scores.clone(), DType::F32), 3), scores.dtype());
+    softmax_on_gpu(&scores).unwrap_or_else(|| plain(&scores))
 }
 
 impl AttentionShape {

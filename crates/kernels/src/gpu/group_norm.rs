@@ -5,22 +5,17 @@
 //! the way in, since convolutions leave the channels of a pixel side by side and statistics of groups want them apart.
 //! Here the picture may lie in any order, and is left as convolutions take it, channels innermost.
 //!
-//! Gain, embedded model, batch 4, llvmpipe: 160 kernels a call in place of 629, without the 3x3 kernels of `winograd`; what the 469
-//! took was 270 ms of 1650, this takes 110.
+//! Gain, embedded model, batch 4, llvmpipe, together with softmax: 164 kernels a call in place of 649, 1.30 s in place of 1.48
+//! (docs/results.md, "On a GPU").
 
 use burn::backend::cubecl::dtype_to_storage_type;
-use burn::tensor::{DType, Shape};
+use burn::tensor::DType;
 use burn_cubecl::cubecl::{self, prelude::*};
-use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::ops::permute_nhwc_to_nchw;
 use burn_cubecl::tensor::CubeTensor;
 
-use super::{Fold, Pictures, memory, over_cube, tensor};
+use super::{Fold, Pictures, SIDE, UNITS, address_type, empty, lines_of, memory_of, over_cube, tensor_of};
 use crate::GroupNorm;
-
-/// The root of the number of units in a cube: as many as every adapter of WebGPU allows.
-const SIDE: usize = 16;
-const UNITS: usize = SIDE * SIDE;
 
 pub(crate) fn group_norm(
     norm: &GroupNorm,
@@ -29,32 +24,43 @@ pub(crate) fn group_norm(
     weight: &Pictures,
     bias: &Pictures,
 ) -> Option<Pictures> {
-    let [n, channels, height, width] = x.dims();
+    let [n, channels, ..] = x.dims();
     let rows_of = |rows: &Pictures| {
         let is_taken = rows.dtype() == DType::F32;
-        is_taken.then(|| memory(rows.clone().expand([n, channels, 1, 1]))).flatten()
+        is_taken.then(|| memory_of(&rows.clone().expand([n, channels, 1, 1]))).flatten()
     };
-    let is_a_line = |x: &CubeTensor| x.meta.strides()[2] == width * x.meta.strides()[3];
     if x.dims().contains(&0) {
         return None;
     }
-    let x = memory(x.clone()).filter(is_a_line)?;
-    let (weight, bias) = (rows_of(weight)?, rows_of(bias)?);
-    let has_added = added.is_some();
-    let added = added.map_or_else(|| Some(bias.clone()), rows_of)?;
+    let added = match added {
+        Some(added) => Some(rows_of(added)?),
+        None => None,
+    };
+    let out = launch(norm, x.dims(), lines_of(x)?, added, [rows_of(weight)?, rows_of(bias)?]);
+    Some(tensor_of(out))
+}
 
-    let shape = Shape::new([n, height, width, channels]);
-    let out = empty_device_contiguous_dtype(x.client.clone(), x.device.clone(), shape, x.dtype);
-    let out = permute_nhwc_to_nchw(out);
+/// The result lies with its channels innermost.
+fn launch(
+    norm: &GroupNorm,
+    [n, channels, height, width]: [usize; 4],
+    x: CubeTensor,
+    added: Option<CubeTensor>,
+    [weight, bias]: [CubeTensor; 2],
+) -> CubeTensor {
+    let out = permute_nhwc_to_nchw(empty(&x, [n, height, width, channels]));
     let each = channels / norm.groups;
     let wide = each.min(UNITS);
+    let has_added = added.is_some();
+    let dtype = dtype_to_storage_type(x.dtype);
     group_norm_kernel::launch(
         &x.client.clone(),
         CubeCount::Static(norm.groups as u32, n as u32, 1),
         CubeDim::new_1d(UNITS as u32),
-        x.required_address_type().max(out.required_address_type()),
-        x.clone().into_tensor_arg(),
-        added.into_tensor_arg(),
+        address_type([&x, &out]),
+        x.into_tensor_arg(),
+        // Without one it is not read.
+        added.unwrap_or_else(|| bias.clone()).into_tensor_arg(),
         weight.into_tensor_arg(),
         bias.into_tensor_arg(),
         out.clone().into_tensor_arg(),
@@ -65,15 +71,12 @@ pub(crate) fn group_norm(
         norm.epsilon as f32,
         has_added,
         norm.silu,
-        dtype_to_storage_type(x.dtype),
+        dtype,
     );
-    Some(tensor(out))
+    out
 }
 
 /// `x` and `out` are `[n, c, h, w]` with `h` and `w` in one line; `added`, `weight` and `bias` are `[n, c, 1, 1]`.
-///
-/// A unit takes every `lanes`-th pixel of every `wide`-th channel of the group: mostly of one, and units side by side take
-/// channels side by side.
 #[cube(launch, address_type = "dynamic")]
 fn group_norm_kernel<F: Float>(
     x: &Tensor<F>,
@@ -91,40 +94,21 @@ fn group_norm_kernel<F: Float>(
     #[define(F)] _dtype: ElemType,
 ) {
     let mut shared = Shared::new_slice(UNITS + SIDE);
-    let picture = CUBE_POS_Y as usize;
-    let group = CUBE_POS_X as usize * each;
-    let lane = UNIT_POS as usize / wide;
-    // Units that are left over have no pixel.
-    let first_pixel = select(lane < lanes, lane, pixels);
-    let first_channel = group + UNIT_POS as usize % wide;
+    let share = Share::new(each, pixels, wide, lanes);
     let count = f32::cast_from((each * pixels) as u32);
 
-    let mut sum = 0.0f32;
-    for channel in range_stepped(first_channel, group + each, wide) {
-        let (start, shift) = channel_of::<F>(x, added, picture, channel, has_added);
-        for pixel in range_stepped(first_pixel, pixels, lanes) {
-            sum += f32::cast_from(x[start + pixel * x.stride(3)]) + shift;
-        }
-    }
+    let sum = sum_about::<F>(x, added, &share, 0.0f32, false, has_added);
     let mean = over_cube(sum, &mut shared, Fold::Sum, SIDE) / count;
-
-    let mut squares = 0.0f32;
-    for channel in range_stepped(first_channel, group + each, wide) {
-        let (start, shift) = channel_of::<F>(x, added, picture, channel, has_added);
-        for pixel in range_stepped(first_pixel, pixels, lanes) {
-            let centred = f32::cast_from(x[start + pixel * x.stride(3)]) + shift - mean;
-            squares += centred * centred;
-        }
-    }
+    let squares = sum_about::<F>(x, added, &share, mean, true, has_added);
     let variance = over_cube(squares, &mut shared, Fold::Sum, SIDE) / count;
     let inverse_std = 1.0f32 / (variance + epsilon).sqrt();
 
-    for channel in range_stepped(first_channel, group + each, wide) {
-        let (start, shift) = channel_of::<F>(x, added, picture, channel, has_added);
-        let scale = inverse_std * weight[picture * weight.stride(0) + channel * weight.stride(1)];
-        let offset = bias[picture * bias.stride(0) + channel * bias.stride(1)];
-        let out_start = picture * out.stride(0) + channel * out.stride(1);
-        for pixel in range_stepped(first_pixel, pixels, lanes) {
+    for channel in range_stepped(share.channel, share.end, share.wide) {
+        let (start, shift) = channel_of::<F>(x, added, share.picture, channel, has_added);
+        let scale = inverse_std * weight[share.picture * weight.stride(0) + channel * weight.stride(1)];
+        let offset = bias[share.picture * bias.stride(0) + channel * bias.stride(1)];
+        let out_start = share.picture * out.stride(0) + channel * out.stride(1);
+        for pixel in range_stepped(share.pixel, share.pixels, share.lanes) {
             let centred = f32::cast_from(x[start + pixel * x.stride(3)]) + shift - mean;
             let mut y = centred * scale + offset;
             if comptime!(silu) {
@@ -134,6 +118,61 @@ fn group_norm_kernel<F: Float>(
             out[place] = F::cast_from(y);
         }
     }
+}
+
+/// What a unit takes of the group of its cube: every `lanes`-th pixel of every `wide`-th channel, mostly of one; units side by side take
+/// channels side by side.
+#[derive(CubeType)]
+struct Share {
+    picture: usize,
+    /// The first channel.
+    channel: usize,
+    /// Where the channels of the group end.
+    end: usize,
+    wide: usize,
+    /// The first pixel.
+    pixel: usize,
+    pixels: usize,
+    lanes: usize,
+}
+
+#[cube]
+impl Share {
+    fn new(each: usize, pixels: usize, wide: usize, lanes: usize) -> Share {
+        let group = CUBE_POS_X as usize * each;
+        let lane = UNIT_POS as usize / wide;
+        Share {
+            picture: CUBE_POS_Y as usize,
+            channel: group + UNIT_POS as usize % wide,
+            end: group + each,
+            wide,
+            // Units that are left over have none.
+            pixel: select(lane < lanes, lane, pixels),
+            pixels,
+            lanes,
+        }
+    }
+}
+
+/// The sum of a unit's values about this mean, or of their squares.
+#[cube]
+fn sum_about<F: Float>(
+    x: &Tensor<F>,
+    added: &Tensor<f32>,
+    share: &Share,
+    mean: f32,
+    #[comptime] squared: bool,
+    #[comptime] has_added: bool,
+) -> f32 {
+    let mut sum = 0.0f32;
+    for channel in range_stepped(share.channel, share.end, share.wide) {
+        let (start, shift) = channel_of::<F>(x, added, share.picture, channel, has_added);
+        for pixel in range_stepped(share.pixel, share.pixels, share.lanes) {
+            let centred = f32::cast_from(x[start + pixel * x.stride(3)]) + shift - mean;
+            sum += if comptime!(squared) { centred * centred } else { centred };
+        }
+    }
+    sum
 }
 
 /// Where a channel of a picture begins, and what is added to it.

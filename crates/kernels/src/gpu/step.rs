@@ -5,18 +5,13 @@
 //! Gain, eta 0: one kernel a step in place of 8.7. On llvmpipe, where ten steps take 2200 kernels and seconds, no clock shows it.
 
 use burn::backend::TensorMetadata;
-use burn::tensor::{DType, Shape};
+use burn::tensor::DType;
 use burn_cubecl::cubecl::std::FastDivmod;
 use burn_cubecl::cubecl::{self, prelude::*};
-use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
 
-use super::{Fold, Pictures, memory, over_cube, tensor};
+use super::{Fold, Pictures, SIDE, UNITS, address_type, empty, lines_of, over_cube, tensor_of};
 use crate::{GpuStep, StepCoefficients};
-
-/// The root of the number of units in a cube: as many as every adapter of WebGPU allows.
-const SIDE: usize = 16;
-const UNITS: usize = SIDE * SIDE;
 
 /// Values of a picture that a unit takes.
 const EACH: usize = 4;
@@ -25,31 +20,40 @@ pub(crate) fn step(
     x: &Pictures,
     out: &Pictures,
     added: Option<&Pictures>,
-    c: &StepCoefficients,
+    coefficients: &StepCoefficients,
 ) -> Option<GpuStep> {
-    let [n, channels, height, width] = x.dims();
     let taken = |tensor: &Pictures| {
-        let is_a_line = |memory: &CubeTensor| memory.meta.strides()[2] == width * memory.meta.strides()[3];
         let fits = tensor.dtype() == DType::F32 && tensor.dims() == x.dims() && !tensor.dims().contains(&0);
-        fits.then(|| memory(tensor.clone())).flatten().filter(is_a_line)
+        fits.then(|| lines_of(tensor)).flatten()
     };
-    let (first, second) = (taken(x)?, taken(out)?);
-    let has_added = added.is_some();
-    let third = added.map_or_else(|| Some(first.clone()), taken)?;
+    let (state, out) = (taken(x)?, taken(out)?);
+    let added = match added {
+        Some(added) => Some(taken(added)?),
+        None => None,
+    };
+    Some(launch(x.dims(), state, out, added, coefficients))
+}
 
+fn launch(
+    [n, channels, height, width]: [usize; 4],
+    x: CubeTensor,
+    out: CubeTensor,
+    added: Option<CubeTensor>,
+    c: &StepCoefficients,
+) -> GpuStep {
     let len = channels * height * width;
     let parts = len.div_ceil(EACH * UNITS);
-    let empty =
-        |shape| empty_device_contiguous_dtype(first.client.clone(), first.device.clone(), shape, DType::F32);
-    let (next, x0, sums) = (empty(first.shape()), empty(first.shape()), empty(Shape::new([n, parts])));
+    let (next, x0, sums) = (empty(&x, x.shape()), empty(&x, x.shape()), empty(&x, [n, parts]));
+    let has_added = added.is_some();
     step_kernel::launch(
-        &first.client.clone(),
+        &x.client.clone(),
         CubeCount::Static(parts as u32, n as u32, 1),
         CubeDim::new_1d(UNITS as u32),
-        first.required_address_type().max(second.required_address_type()),
-        first.into_tensor_arg(),
-        second.into_tensor_arg(),
-        third.into_tensor_arg(),
+        address_type([&x, &out, &next].into_iter().chain(&added)),
+        x.clone().into_tensor_arg(),
+        out.into_tensor_arg(),
+        // Without one it is not read.
+        added.unwrap_or(x).into_tensor_arg(),
         next.clone().into_tensor_arg(),
         x0.clone().into_tensor_arg(),
         sums.clone().into_tensor_arg(),
@@ -66,7 +70,7 @@ pub(crate) fn step(
         ),
         has_added,
     );
-    Some(GpuStep { next: tensor(next), x0: tensor(x0), sums: tensor(sums) })
+    GpuStep { next: tensor_of(next), x0: tensor_of(x0), sums: tensor_of(sums) }
 }
 
 #[derive(CubeType, CubeLaunch)]

@@ -1,13 +1,16 @@
 //! Each kernel against its meaning, at odd sizes. They need a Vulkan device, software ones included: where there is none they
-//! pass without a word, unless `DDIM_EXPECT_GPU` is set.
+//! pass without a word, unless `DDIM_EXPECT_GPU=1` is in the environment.
 
 use std::sync::OnceLock;
 
+use burn::tensor::activation::softmax;
 use burn::tensor::module::{conv2d, interpolate};
 use burn::tensor::ops::{ConvOptions, InterpolateMode, InterpolateOptions};
 use burn::tensor::wgpu::WgpuBackend;
-use burn::tensor::{Device, DeviceKind, Distribution, FloatDType, Tensor};
+use burn::tensor::{DType, Device, DeviceKind, Distribution, FloatDType, Tensor};
 
+use super::memory_of;
+use super::winograd::{CHANNELS, convolve_in_parts};
 use crate::{
     GroupNorm, StepCoefficients, convolve_on_gpu, group_norm_on_gpu, softmax_on_gpu, step_on_gpu, step_on_host,
     transformed_for_gpu,
@@ -19,12 +22,26 @@ fn gpu() -> Option<Device> {
     let open = |kind| Device::wgpu_options().device_kind(kind).graphics_api(WgpuBackend::Vulkan).init().ok();
     let kinds = [DeviceKind::Cpu, DeviceKind::DiscreteGpu(0), DeviceKind::IntegratedGpu(0)];
     let found = FOUND.get_or_init(|| kinds.into_iter().find_map(open)).clone();
-    assert!(found.is_some() || std::env::var_os("DDIM_EXPECT_GPU").is_none(), "DDIM_EXPECT_GPU is set");
+    assert!(found.is_some() || std::env::var("DDIM_EXPECT_GPU").as_deref() != Ok("1"), "no Vulkan device was found");
     found
 }
 
+/// What f32 leaves after a handful of operations on values of some tens, whose last bit is 2e-6 to 4e-6.
+const OF_TENS: f32 = 3e-5;
+
 fn random(shape: [usize; 4]) -> Tensor<4> {
     Tensor::random(shape, Distribution::Normal(0.3, 2.0), &Device::flex())
+}
+
+/// The same pictures on a device as they are, with channels innermost, and as a part of larger ones.
+fn layouts(x: &Tensor<4>, device: &Device) -> [Tensor<4>; 3] {
+    let [n, channels, height, width] = x.dims();
+    let there = x.clone().to_device(device);
+    let innermost = x.clone().permute([0, 2, 3, 1]).to_device(device).permute([0, 3, 1, 2]);
+    let inside = [1..n + 1, 1..channels + 1, 0..height, 0..width];
+    let larger = random([n + 1, channels + 2, height, width]).to_device(device);
+    let part = larger.slice_assign(inside.clone(), there.clone()).slice(inside);
+    [there, innermost, part]
 }
 
 fn values(x: Tensor<4>) -> Vec<f32> {
@@ -65,19 +82,27 @@ fn assert_close(found: &[f32], expected: &[f32], tolerance: f32, what: &str) {
 #[test]
 fn group_norm_is_its_definition_in_any_layout() {
     let Some(device) = gpu() else { return };
-    for (shape, groups) in [([1, 1, 1, 1], 1), ([3, 6, 5, 7], 2), ([2, 35, 17, 3], 5), ([1, 4, 31, 33], 4)] {
+    let on = |x: &Tensor<4>| x.clone().to_device(&device);
+    for (shape, groups) in [
+        ([1, 1, 1, 1], 1),
+        ([3, 6, 5, 7], 2),
+        ([2, 35, 17, 3], 5),
+        ([1, 4, 31, 33], 4),
+        // More channels in a group than a cube has units.
+        ([1, 600, 2, 3], 2),
+    ] {
         let [n, channels, ..] = shape;
         let x = random(shape);
         let [one, each] = [random([1, channels, 1, 1]), random([n, channels, 1, 1])];
-        for (silu, added, weight) in [(false, None, &one), (true, Some(&each), &one), (true, Some(&one), &each)] {
+        for (silu, added, weight, bias) in
+            [(false, None, &one, &one), (true, Some(&each), &one, &one), (true, Some(&one), &each, &each)]
+        {
             let norm = GroupNorm { groups, epsilon: 1e-5, silu };
-            let expected = normalized(&norm, &x, added, weight, &one);
-            let on = |x: &Tensor<4>| x.clone().to_device(&device);
-            let innermost = x.clone().permute([0, 2, 3, 1]).to_device(&device).permute([0, 3, 1, 2]);
-            for x in [on(&x), innermost] {
+            let expected = normalized(&norm, &x, added, weight, bias);
+            for x in layouts(&x, &device) {
                 let found =
-                    group_norm_on_gpu(&norm, &x, added.map(on).as_ref(), &on(weight), &on(&one)).expect("taken");
-                assert_close(&values(found), &expected, 3e-5, &format!("{shape:?} {norm:?}"));
+                    group_norm_on_gpu(&norm, &x, added.map(on).as_ref(), &on(weight), &on(bias)).expect("taken");
+                assert_close(&values(found), &expected, OF_TENS, &format!("{shape:?} {norm:?}"));
             }
         }
     }
@@ -93,7 +118,8 @@ fn group_norm_of_16_bits_sums_in_32() {
     let row_there = row.clone().to_device(&device);
     let found = group_norm_on_gpu(&norm, &half, None, &row_there, &row_there).expect("taken");
     let rounded = half.cast(FloatDType::F32).to_device(&Device::flex());
-    assert_close(&values(found), &normalized(&norm, &rounded, None, &row, &row), 1e-2, "f16");
+    // Values below 16, whose last bit in f16 is 2^-7, rounded once.
+    assert_close(&values(found), &normalized(&norm, &rounded, None, &row, &row), 0.0079, "f16");
 }
 
 #[test]
@@ -104,56 +130,92 @@ fn softmax_is_its_definition() {
         let scores = random(shape) * 80.0;
         let rows = values(scores.clone());
         let expected = rows.chunks(shape[3]).flat_map(|row| {
-            let scaled = row.iter().map(|score| f64::from(*score) * 0.7);
-            let largest = scaled.clone().fold(f64::NEG_INFINITY, f64::max);
-            let exponentials: Vec<f64> = scaled.map(|score| (score - largest).exp()).collect();
+            let scores = row.iter().map(|score| f64::from(*score));
+            let largest = scores.clone().fold(f64::NEG_INFINITY, f64::max);
+            let exponentials: Vec<f64> = scores.map(|score| (score - largest).exp()).collect();
             let sum: f64 = exponentials.iter().sum();
             exponentials.into_iter().map(move |exponential| (exponential / sum) as f32)
         });
         let expected: Vec<f32> = expected.collect();
         let transposed = scores.clone().swap_dims(2, 3).to_device(&device).swap_dims(2, 3);
-        for scores in [scores.to_device(&device), transposed] {
-            let found = softmax_on_gpu(&scores, 0.7).expect("taken");
+        for scores in layouts(&scores, &device).into_iter().chain([transposed]) {
+            let found = softmax_on_gpu(&scores).expect("taken");
+            // Differences of scores are rounded by up to 3e-5 where they are some hundreds, and that is an error's share of a weight.
             assert_close(&values(found), &expected, 3e-5, &format!("{shape:?}"));
         }
     }
 }
 
 #[test]
-fn winograd_is_a_convolution() {
+fn softmax_of_16_bits_sums_in_32() {
     let Some(device) = gpu() else { return };
-    let one = [1, 1];
+    let half = random([1, 2, 3, 3000]).to_device(&device).cast(FloatDType::F16);
+    let found = softmax_on_gpu(&half).expect("taken");
+    assert_eq!(found.dtype(), DType::F16);
+    let expected = values(softmax(half.cast(FloatDType::F32).to_device(&Device::flex()), 3));
+    // Rounded once, to 11 bits: half of the last one. Added up in f16, 3000 weights would be off by far more.
+    let largest = expected.iter().copied().fold(0.0, f32::max);
+    assert_close(&values(found), &expected, largest / 2000.0, "f16");
+}
+
+/// Whether burn's own convolutions are taken on this device.
+fn has_tensor_cores(device: &Device) -> bool {
+    let wide = random([CHANNELS, CHANNELS, 3, 3]).to_device(device);
+    memory_of(&wide).is_some_and(|memory| !memory.client.properties().features.matmul.cmma.is_empty())
+}
+
+#[test]
+fn winograd_is_a_convolution() {
+    let Some(device) = gpu().filter(|device| !has_tensor_cores(device)) else { return };
     for [n, inputs, outputs, height, width] in
         [[1, 32, 32, 1, 1], [3, 32, 36, 5, 7], [2, 36, 32, 9, 4], [2, 40, 48, 17, 30]]
     {
         let x = random([n, inputs, height, width]);
         let weight = random([outputs, inputs, 3, 3]) * 0.05;
         let bias = random([1, 1, 1, outputs]).reshape([outputs]);
-        let on = |x: &Tensor<4>| x.clone().to_device(&device);
-        let kernels = transformed_for_gpu(&on(&weight)).expect("wide enough, and no tensor cores");
+        let kernels = transformed_for_gpu(&weight.clone().to_device(&device)).expect("wide enough");
         let bias_there = bias.clone().to_device(&device);
         for doubled in [false, true] {
             let size = InterpolateOptions::new(InterpolateMode::Nearest).with_output_size([2 * height, 2 * width]);
             let before = if doubled { interpolate(x.clone(), size) } else { x.clone() };
-            let options = ConvOptions::new(one, one, one, 1);
+            let options = ConvOptions::new([1, 1], [1, 1], [1, 1], 1);
             let expected = values(conv2d(before, weight.clone(), Some(bias.clone()), options));
-            let innermost = x.clone().permute([0, 2, 3, 1]).to_device(&device).permute([0, 3, 1, 2]);
-            for x in [on(&x), innermost] {
-                let found = convolve_on_gpu(&x, &kernels, &bias_there, doubled).expect("taken");
-                // Of values up to 10.
-                assert_close(
-                    &values(found),
-                    &expected,
-                    5e-5,
-                    &format!("{inputs} to {outputs}, doubled: {doubled}"),
-                );
+            for x in layouts(&x, &device) {
+                // All pictures at once, and one after another.
+                for at_once in [usize::MAX, 1] {
+                    let found = convolve_in_parts(&x, &kernels, &bias_there, doubled, at_once).expect("taken");
+                    let what = format!("{inputs} to {outputs}, doubled: {doubled}, at once: {at_once}");
+                    // Values of some tens, and the transform's error, twice that of a direct sum.
+                    assert_close(&values(found), &expected, 2.0 * OF_TENS, &what);
+                }
             }
         }
     }
-    assert!(transformed_for_gpu(&random([16, 32, 3, 3]).to_device(&device)).is_none(), "few channels");
-    assert!(transformed_for_gpu(&random([32, 33, 3, 3]).to_device(&device)).is_none(), "no whole vectors");
-    assert!(transformed_for_gpu(&random([32, 32, 1, 1]).to_device(&device)).is_none(), "another size");
 }
+
+#[test]
+fn only_convolutions_that_gain_are_transformed() {
+    let Some(device) = gpu() else { return };
+    let is_transformed = |shape, dtype| {
+        let weight = random(shape).to_device(&device).cast(dtype);
+        transformed_for_gpu(&weight).is_some()
+    };
+    assert_eq!(is_transformed([32, 32, 3, 3], FloatDType::F32), !has_tensor_cores(&device));
+    assert!(!is_transformed([32, 32, 3, 3], FloatDType::F16), "16 bits");
+    assert!(!is_transformed([16, 32, 3, 3], FloatDType::F32), "few channels");
+    assert!(!is_transformed([32, 33, 3, 3], FloatDType::F32), "no whole vectors");
+    assert!(!is_transformed([32, 32, 1, 1], FloatDType::F32), "another size");
+}
+
+const COEFFICIENTS: StepCoefficients = StepCoefficients {
+    x0_from_x: 1.7,
+    x0_from_out: -1.3,
+    x0_limit: 0.8,
+    next_from_x: 0.3,
+    next_from_out: -0.2,
+    next_from_x0: 0.8,
+    sigma: 0.37,
+};
 
 #[test]
 fn a_step_is_that_of_the_host() {
@@ -162,22 +224,17 @@ fn a_step_is_that_of_the_host() {
     for (shape, x0_limit) in [([1, 1, 1, 1], 0.8), ([3, 2, 5, 7], f32::INFINITY), ([2, 3, 33, 31], 0.8)] {
         let [x, out, z] = [(); 3].map(|()| random(shape));
         for noise in [None, Some(z)] {
-            let c = StepCoefficients {
-                x0_from_x: 1.7,
-                x0_from_out: -1.3,
-                x0_limit,
-                next_from_x: 0.3,
-                next_from_out: -0.2,
-                next_from_x0: 0.8,
-                sigma: 0.37,
-            };
-            let innermost = out.clone().permute([0, 2, 3, 1]).to_device(&device).permute([0, 3, 1, 2]);
-            let found = step_on_gpu(&on(&x), &innermost, noise.as_ref().map(on).as_ref(), &c).expect("taken");
+            let c = StepCoefficients { x0_limit, ..COEFFICIENTS };
+            let there = noise.as_ref().map(on);
             let host =
                 step_on_host(x.clone(), out.clone(), noise, &c).unwrap_or_else(|_| panic!("in host memory"));
-            assert_close(&values(found.next), &values(host.next), 1e-5, "next");
-            assert_close(&values(found.x0), &values(host.x0), 1e-5, "x0");
-            assert!(found.sums.into_data().iter::<f32>().all(f32::is_finite));
+            let (next, x0) = (values(host.next), values(host.x0));
+            for out in layouts(&out, &device) {
+                let found = step_on_gpu(&on(&x), &out, there.as_ref(), &c).expect("taken");
+                assert_close(&values(found.next), &next, OF_TENS, "next");
+                assert_close(&values(found.x0), &x0, OF_TENS, "x0");
+                assert!(found.sums.into_data().iter::<f32>().all(f32::is_finite));
+            }
         }
     }
 }
@@ -186,21 +243,12 @@ fn a_step_is_that_of_the_host() {
 #[test]
 fn what_is_not_finite_is_found_where_it_is() {
     let Some(device) = gpu() else { return };
-    let c = StepCoefficients {
-        x0_from_x: 1.0,
-        x0_from_out: 0.0,
-        x0_limit: 1.0,
-        next_from_x: 0.0,
-        next_from_out: 1.0,
-        next_from_x0: 1.0,
-        sigma: 1.0,
-    };
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         for tensor in 0..3 {
             let mut data = [(); 3].map(|()| random([3, 1, 41, 53]).into_data());
             data[tensor].as_mut_slice::<f32>().expect("floats")[2 * 41 * 53 + 2000] = bad;
             let [x, out, z] = data.map(|data| Tensor::<4>::from_data(data, &device));
-            let sums = step_on_gpu(&x, &out, Some(&z), &c).expect("taken").sums;
+            let sums = step_on_gpu(&x, &out, Some(&z), &COEFFICIENTS).expect("taken").sums;
             let [_, parts] = sums.dims();
             let found: Vec<usize> = sums
                 .into_data()
@@ -216,14 +264,27 @@ fn what_is_not_finite_is_found_where_it_is() {
 
 #[test]
 fn other_tensors_are_left_alone() {
-    let x = random([2, 4, 3, 3]);
-    let row = random([1, 4, 1, 1]);
-    let norm = GroupNorm { groups: 2, epsilon: 1e-5, silu: false };
-    assert!(group_norm_on_gpu(&norm, &x, None, &row, &row).is_none(), "on the host");
     let Some(device) = gpu() else { return };
-    let on = |x: &Tensor<4>| x.clone().to_device(&device);
+    let x = random([2, 4, 3, 3]);
+    let there = x.clone().to_device(&device);
     let traced = Tensor::<4>::from_data(x.to_data(), &device.clone().autodiff());
-    assert!(group_norm_on_gpu(&norm, &traced, None, &on(&row), &on(&row)).is_none(), "in a graph");
-    let half = row.clone().to_device(&device).cast(FloatDType::F16);
-    assert!(group_norm_on_gpu(&norm, &on(&x), None, &half, &half).is_none(), "weights of 16 bits");
+    for (x, what) in [(&x, "on the host"), (&traced, "in a graph")] {
+        assert!(normalize(x, &there).is_none(), "{what}");
+        assert!(softmax_on_gpu(x).is_none(), "{what}");
+        assert!(transformed_for_gpu(x).is_none(), "{what}");
+        assert!(step_on_gpu(x, x, None, &COEFFICIENTS).is_none(), "{what}");
+        let (kernels, bias) = (Tensor::zeros([36, 4, 4], &device), Tensor::zeros([4], &device));
+        assert!(convolve_on_gpu(x, &kernels, &bias, false).is_none(), "{what}");
+    }
+    let half = there.clone().cast(FloatDType::F16);
+    assert!(normalize(&there, &half).is_none(), "weights of 16 bits");
+    assert!(step_on_gpu(&there, &half, None, &COEFFICIENTS).is_none(), "an output of 16 bits");
+    let no_line = there.clone().slice([0..2, 0..4, 0..3, 0..2]);
+    assert!(step_on_gpu(&there, &no_line, None, &COEFFICIENTS).is_none(), "another shape");
+}
+
+/// With a row of these as weight and bias.
+fn normalize(x: &Tensor<4>, row: &Tensor<4>) -> Option<Tensor<4>> {
+    let row = row.clone().slice([0..1, 0..4, 0..1, 0..1]);
+    group_norm_on_gpu(&GroupNorm { groups: 2, epsilon: 1e-5, silu: false }, x, None, &row, &row)
 }
