@@ -88,7 +88,7 @@ impl Model {
     /// [`Error::SchedulerConfig`] if its scheduler configuration names no noise schedule; [`Error::LabelKind`] if
     /// the network takes labels that are no class numbers; [`Error::NullClass`] if its card names a label that the
     /// network has not; [`Error::Network`] if its pictures cannot be halved at every level.
-    pub fn from_checkpoint(mut checkpoint: Checkpoint, device: &Device) -> Result<Self, Error> {
+    pub fn from_checkpoint(checkpoint: Checkpoint, device: &Device) -> Result<Self, Error> {
         let config = checkpoint.unet.config();
         if let Some(kind) = config.class_embed_type {
             return Err(Error::LabelKind(kind));
@@ -102,14 +102,14 @@ impl Model {
             config.check_size(height, width)?;
         }
         let schedule = checkpoint.scheduler.noise_schedule()?;
-        let (device, precision) = (device.clone(), Precision::F32);
-        let ready;
-        (checkpoint.unet, ready) = Ready::new(checkpoint.unet, &device, precision);
-        Ok(Self { checkpoint, schedule, device, ready, precision })
+        let precision = Precision::F32;
+        let (unet, ready) = Ready::new(checkpoint.unet, device, precision);
+        let checkpoint = Checkpoint { unet, ..checkpoint };
+        Ok(Self { checkpoint, schedule, device: device.clone(), ready, precision })
     }
 
     /// The same model without what was made ready for its device: slower, the same up to rounding. On the CPU that leaves tensor
-    /// operations alone; on a GPU normalisations, softmax and the sampler's step are single kernels all the same.
+    /// operations alone. On a GPU weights stay laid out, and normalisations, softmax and the sampler's step single kernels.
     pub fn uncompiled(mut self) -> Self {
         if self.ready.take().is_some() {
             self.checkpoint.unet = self.checkpoint.unet.with_precision(self.precision);

@@ -25,7 +25,6 @@ pub(crate) use winograd::{convolve, transformed};
 
 // A kernel's tensors have the name of burn's.
 type Tensor1 = tensor::Tensor<1>;
-type Tensor3 = tensor::Tensor<3>;
 /// `[n, c, h, w]`.
 type Pictures = tensor::Tensor<4>;
 
@@ -59,6 +58,14 @@ fn address_type<'a>(tensors: impl IntoIterator<Item = &'a CubeTensor>) -> Addres
     tensors.into_iter().map(CubeTensor::required_address_type).max().unwrap_or_default()
 }
 
+/// So many cubes each way, if one launch takes them.
+fn cubes(on: &CubeTensor, counts: [usize; 3]) -> Option<CubeCount> {
+    let (x, y, z) = on.client.properties().hardware.max_cube_count;
+    let fits = counts.iter().zip([x, y, z]).all(|(count, most)| *count <= most as usize);
+    let [x, y, z] = counts.map(|count| count as u32);
+    fits.then_some(CubeCount::Static(x, y, z))
+}
+
 /// The tensor that lies there.
 fn tensor_of<const D: usize>(memory: CubeTensor) -> tensor::Tensor<D> {
     let primitive: Box<dyn Any> = Box::new(memory);
@@ -75,7 +82,8 @@ enum Fold {
 /// What the units of a cube, `side` squared of them, have, put together for all of them, always in the same order. `shared`
 /// has `side` more places than there are units.
 ///
-/// Two waits: each of the first units puts `side` values together, then each unit the results of those.
+/// Two waits: each of the first units puts `side` values together, then each unit the results of those. It may be called again at once:
+/// what is read last are the `side` places, which nobody writes before the next call's first wait.
 #[cube]
 fn over_cube(value: f32, shared: &mut Shared<[f32]>, #[comptime] fold: Fold, #[comptime] side: usize) -> f32 {
     let unit = UNIT_POS as usize;

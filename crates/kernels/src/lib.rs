@@ -9,11 +9,12 @@
 //! * [`step_on_host`]: one reverse step in a single pass over memory.
 //!
 //! On a GPU, up to rounding, with the feature `wgpu`; each gives `None` for tensors that are elsewhere, that belong to a graph
-//! of automatic differentiation, or that burn's `fusion` has not given memory yet:
+//! of automatic differentiation, that burn's `fusion` has not given memory yet, or that are more than one launch takes:
 //!
 //! * [`step_on_gpu`]: the same in a single kernel.
 //! * [`group_norm_on_gpu`]: a group normalisation, what is added before it and SiLU behind it, in one kernel.
-//! * [`convolve_on_gpu`]: a 3x3 convolution with a quarter of the multiplications, also of a picture doubled before.
+//! * [`convolve_on_gpu`]: a 3x3 convolution with a quarter of the multiplications, also of a picture doubled before, and what is added to
+//!   it.
 //! * [`softmax_on_gpu`]: the weights of attention in one kernel.
 
 use burn::tensor::{Device, Tensor};
@@ -62,16 +63,31 @@ pub fn softmax_on_gpu(scores: &Tensor<4>) -> Option<Tensor<4>> {
     gpu::softmax(scores)
 }
 
-/// Kernels `[out, in, 3, 3]` as [`convolve_on_gpu`] takes them: `[36, in, out]`, four times as many values. `None` also where burn's own
-/// convolution is better off: in 16 bits, with few channels, and on tensor cores.
-pub fn transformed_for_gpu(weight: &Tensor<4>) -> Option<Tensor<3>> {
+/// Kernels of a 3x3 convolution as [`convolve_on_gpu`] takes them: four times as many values.
+#[derive(Clone, Debug)]
+#[cfg_attr(not(feature = "wgpu"), expect(dead_code, reason = "there is nothing to convolve with"))]
+pub struct TransformedKernels(Tensor<3>);
+
+/// Transforms kernels `[out, in, 3, 3]`. `None` also where burn's own convolution is better off: in 16 bits, on tensor cores, with few
+/// channels on either side or a number of them that is not divisible by 4, and where the device has no tensor of that size.
+pub fn transformed_for_gpu(weight: &Tensor<4>) -> Option<TransformedKernels> {
     gpu::transformed(weight)
 }
 
-/// The convolution of `x`, `[n, in, h, w]`, with a border of one zero around it and these [transformed](transformed_for_gpu) kernels; of each
-/// pixel of `x` four times, `[n, in, 2h, 2w]`, if `doubled`. All is f32, and `bias` has a value for each output.
-pub fn convolve_on_gpu(x: &Tensor<4>, kernels: &Tensor<3>, bias: &Tensor<1>, doubled: bool) -> Option<Tensor<4>> {
-    gpu::convolve(x, kernels, bias, doubled)
+/// The convolution of `x`, `[n, in, h, w]`, with a border of one zero around it and these kernels; of each
+/// pixel of `x` four times, `[n, in, 2h, 2w]`, if `doubled`. `bias` has a value for each output, and `added` is of the shape of the result.
+/// All is f32. `None` also for other types and shapes, and for pictures whose transformed tiles are larger than the device's tensors.
+///
+/// # Panics
+/// If `x` has other channels than the kernels.
+pub fn convolve_on_gpu(
+    x: &Tensor<4>,
+    kernels: &TransformedKernels,
+    bias: &Tensor<1>,
+    added: Option<&Tensor<4>>,
+    doubled: bool,
+) -> Option<Tensor<4>> {
+    gpu::convolve(x, kernels, bias, added, doubled)
 }
 
 /// What a step on a GPU gives.

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use crate::{GpuStep, GroupNorm, StepCoefficients};
+use crate::{GpuStep, GroupNorm, StepCoefficients, TransformedKernels};
 
 pub(crate) fn group_norm(
     _: &GroupNorm,
@@ -18,11 +18,17 @@ pub(crate) fn softmax(_: &Tensor<4>) -> Option<Tensor<4>> {
     None
 }
 
-pub(crate) fn transformed(_: &Tensor<4>) -> Option<Tensor<3>> {
+pub(crate) fn transformed(_: &Tensor<4>) -> Option<TransformedKernels> {
     None
 }
 
-pub(crate) fn convolve(_: &Tensor<4>, _: &Tensor<3>, _: &Tensor<1>, _: bool) -> Option<Tensor<4>> {
+pub(crate) fn convolve(
+    _: &Tensor<4>,
+    _: &TransformedKernels,
+    _: &Tensor<1>,
+    _: Option<&Tensor<4>>,
+    _: bool,
+) -> Option<Tensor<4>> {
     None
 }
 

@@ -1,9 +1,10 @@
 //! Self-attention over the pixels of a picture (Vaswani et al. 2017, arXiv:1706.03762, Eq. 1).
 
 use crate::norm::{self, Normalization};
+use crate::pass::Pass;
 use crate::precision::cast;
 use crate::resnet::divided;
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::nn::{GroupNorm, Linear, LinearConfig};
 use burn::tensor::{DType, Device, Tensor, activation::softmax};
 use ddim_kernels::softmax_on_gpu;
@@ -48,7 +49,7 @@ impl Attention {
     }
 
     /// \[n, c, h, w\] to the same shape.
-    pub(crate) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+    pub(crate) fn forward(&self, x: Tensor<4>, pass: &Pass) -> Tensor<4> {
         let [batch, channels, height, width] = x.dims();
         let pixels = height * width;
         let normed = match &self.group_norm {
@@ -58,17 +59,45 @@ impl Attention {
         // On a GPU the channels of a pixel lie side by side, and this changes nothing there.
         let normed = normed.permute([0, 2, 3, 1]).reshape([batch, pixels, channels]);
 
-        let (heads, head_width) = (self.shape.heads(), self.shape.head_width);
-        let per_head = |t: Tensor<3>| t.reshape([batch, pixels, heads, head_width]).swap_dims(1, 2);
-        // Before the product, which could overflow in f16.
-        let q = per_head(self.to_q.forward(normed.clone())) / (head_width as f64).sqrt();
-        let k = per_head(self.to_k.forward(normed.clone()));
-        let v = per_head(self.to_v.forward(normed));
-
+        let [q, k, v] = match pass.prepared.and_then(|prepared| prepared.projection(self)) {
+            Some(projection) => self.projected_at_once(projection, normed),
+            None => self.projected(normed),
+        };
         let attended = weights(q.matmul(k.transpose())).matmul(v);
-        let attended = attended.swap_dims(1, 2).reshape([batch, pixels, heads * head_width]);
+        let inner = self.shape.heads() * self.shape.head_width;
+        let attended = attended.swap_dims(1, 2).reshape([batch, pixels, inner]);
         let out = self.to_out[0].forward(attended).reshape([batch, height, width, channels]).permute([0, 3, 1, 2]);
         divided(out + x, self.shape.divisor)
+    }
+
+    /// q / sqrt(d), k and v of \[n, pixels, channels\], each \[n, heads, pixels, head width\].
+    fn projected(&self, x: Tensor<3>) -> [Tensor<4>; 3] {
+        let [batch, pixels, _] = x.dims();
+        let (heads, head_width) = (self.shape.heads(), self.shape.head_width);
+        let per_head =
+            |to: &Linear| to.forward(x.clone()).reshape([batch, pixels, heads, head_width]).swap_dims(1, 2);
+        // Divided before the product of q and k, which could overflow in f16.
+        [per_head(&self.to_q) / self.shape.root(), per_head(&self.to_k), per_head(&self.to_v)]
+    }
+
+    /// The same by [`projection`](Self::projection).
+    fn projected_at_once(&self, projection: &Linear, x: Tensor<3>) -> [Tensor<4>; 3] {
+        let [batch, pixels, _] = x.dims();
+        let (heads, head_width) = (self.shape.heads(), self.shape.head_width);
+        let all = projection.forward(x).reshape([batch, pixels, 3 * heads, head_width]).swap_dims(1, 2);
+        [0, 1, 2].map(|part| all.clone().slice_dim(1, part * heads..(part + 1) * heads))
+    }
+
+    /// Linear in x: q / sqrt(d), k and v, one behind the other.
+    pub(crate) fn projection(&self) -> Linear {
+        let parts = [(&self.to_q, self.shape.root()), (&self.to_k, 1.0), (&self.to_v, 1.0)];
+        let weights = parts.iter().map(|(part, divisor)| part.weight.val() / *divisor).collect();
+        let biases: Option<Vec<Tensor<1>>> =
+            parts.iter().map(|(part, divisor)| Some(part.bias.as_ref()?.val() / *divisor)).collect();
+        Linear {
+            weight: Param::from_tensor(Tensor::cat(weights, 1)),
+            bias: biases.map(|biases| Param::from_tensor(Tensor::cat(biases, 0))),
+        }
     }
 }
 
@@ -81,5 +110,10 @@ fn weights(scores: Tensor<4>) -> Tensor<4> {
 impl AttentionShape {
     pub(crate) fn heads(&self) -> usize {
         self.channels / self.head_width
+    }
+
+    /// sqrt(d).
+    fn root(&self) -> f64 {
+        (self.head_width as f64).sqrt()
     }
 }

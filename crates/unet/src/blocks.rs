@@ -181,7 +181,7 @@ fn residual(resnet: &ResnetBlock, x: Tensor<4>, name: Arguments, pass: &mut Pass
 }
 
 fn attend(attention: &Attention, x: Tensor<4>, name: Arguments, pass: &mut Pass) -> Tensor<4> {
-    let x = attention.forward(x);
+    let x = attention.forward(x, pass);
     pass.report(name, &x);
     x
 }

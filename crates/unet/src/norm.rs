@@ -63,14 +63,14 @@ impl Normalization {
     pub(crate) fn apply(self, x: Tensor<4>) -> Tensor<4> {
         let silu = self.activation == Some(Activation::Silu);
         let kernel = ddim_kernels::GroupNorm { groups: self.groups, epsilon: self.epsilon, silu };
-        let (y, is_activated) = match group_norm_on_gpu(&kernel, &x, self.added.as_ref(), &self.weight, &self.bias)
-        {
-            Some(y) => (y, silu),
-            None => (self.apply_plain(x), false),
+        let y = match group_norm_on_gpu(&kernel, &x, self.added.as_ref(), &self.weight, &self.bias) {
+            Some(activated) if silu => return activated,
+            Some(y) => y,
+            None => self.apply_plain(x),
         };
         match self.activation {
-            Some(activation) if !is_activated => activation.apply(y),
-            _ => y,
+            Some(activation) => activation.apply(y),
+            None => y,
         }
     }
 

@@ -1,17 +1,20 @@
 //! What travels through the blocks during one forward pass.
 
 use crate::conditioning::{Conditioning, Modulation};
-use crate::prepared::Transformed;
+use crate::prepared::Prepared;
+use crate::resample::double;
+use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
 use std::fmt::Arguments;
 use std::slice::Iter;
 
-/// The state of one forward pass beside the features: modulations still to come, features kept for the way up, weights
-/// made ready, and whoever watches.
+/// The state of one forward pass beside the features: modulations still to come, features kept for the way up, what was made
+/// of the weights, and whoever watches.
 pub(crate) struct Pass<'a> {
     modulations: Iter<'a, Modulation>,
     skips: Vec<Tensor<4>>,
-    pub(crate) transformed: &'a Transformed,
+    /// For a GPU.
+    pub(crate) prepared: Option<&'a Prepared>,
     observer: Option<Observer<'a>>,
 }
 
@@ -21,10 +24,10 @@ pub(crate) type Observer<'a> = &'a mut dyn FnMut(Arguments, &Tensor<4>);
 impl<'a> Pass<'a> {
     pub(crate) fn new(
         conditioning: &'a Conditioning,
-        transformed: &'a Transformed,
+        prepared: Option<&'a Prepared>,
         observer: Option<Observer<'a>>,
     ) -> Self {
-        Pass { modulations: conditioning.modulations.iter(), skips: Vec::new(), transformed, observer }
+        Pass { modulations: conditioning.modulations.iter(), skips: Vec::new(), prepared, observer }
     }
 
     /// The modulation of the next residual block.
@@ -42,9 +45,30 @@ impl<'a> Pass<'a> {
     /// Puts the features kept last behind the channels of `x`.
     pub(crate) fn join(&mut self, x: Tensor<4>) -> Tensor<4> {
         let skip = self.skips.pop().expect("the way up takes as many features as the way down kept");
+        if self.prepared.is_none() {
+            return Tensor::cat(vec![x, skip], 1);
+        }
         // Channels innermost, as convolutions on a GPU leave and take them.
         let [x, skip] = [x, skip].map(|features| features.permute([0, 2, 3, 1]));
         Tensor::cat(vec![x, skip], 3).permute([0, 3, 1, 2])
+    }
+
+    /// A 3x3 convolution that keeps the size.
+    pub(crate) fn convolve(&self, conv: &Conv2d, x: Tensor<4>) -> Tensor<4> {
+        let prepared = self.prepared.and_then(|prepared| prepared.convolve(conv, &x, None, false));
+        prepared.unwrap_or_else(|| conv.forward(x))
+    }
+
+    /// The same, added to `sum`.
+    pub(crate) fn convolve_onto(&self, sum: Tensor<4>, conv: &Conv2d, x: Tensor<4>) -> Tensor<4> {
+        let prepared = self.prepared.and_then(|prepared| prepared.convolve(conv, &x, Some(&sum), false));
+        prepared.unwrap_or_else(|| sum + conv.forward(x))
+    }
+
+    /// Doubles the resolution, then convolves.
+    pub(crate) fn convolve_doubled(&self, conv: &Conv2d, x: Tensor<4>) -> Tensor<4> {
+        let prepared = self.prepared.and_then(|prepared| prepared.convolve(conv, &x, None, true));
+        prepared.unwrap_or_else(|| conv.forward(double(x)))
     }
 
     /// Reports what came out of a part.

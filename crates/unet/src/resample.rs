@@ -83,8 +83,16 @@ impl Resampler {
     pub(crate) fn forward(&self, x: Tensor<4>, pass: &mut Pass) -> Tensor<4> {
         match self {
             Self::Down(down) => down.conv.forward(x),
-            Self::Up(up) => pass.transformed.convolve_doubled(&up.conv, x),
+            Self::Up(up) => pass.convolve_doubled(&up.conv, x),
             Self::Resnet(resnet) => resnet.forward(x, pass),
+        }
+    }
+
+    /// The convolution behind a doubling, where that is all.
+    pub(crate) fn doubling(&self) -> Option<&Conv2d> {
+        match self {
+            Self::Up(up) => Some(&up.conv),
+            Self::Down(_) | Self::Resnet(_) => None,
         }
     }
 

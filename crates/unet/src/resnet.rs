@@ -88,16 +88,15 @@ impl ResnetBlock {
         let modulation = pass.modulation();
         let resolution = self.shape.resolution;
         let h = Normalization::of(&self.norm1).then(self.activation).apply(x.clone());
-        let h = pass.transformed.convolve(&self.conv1, resolution.apply(h));
+        let h = pass.convolve(&self.conv1, resolution.apply(h));
         let h = Normalization::of(&self.norm2).modulated(modulation).then(self.activation).apply(h);
-        let h = pass.transformed.convolve(&self.conv2, self.dropout.forward(h));
 
         let x = resolution.apply(x);
         let x = match &self.conv_shortcut {
             Some(conv) => conv.forward(x),
             None => x,
         };
-        divided(x + h, self.shape.divisor)
+        divided(pass.convolve_onto(x, &self.conv2, self.dropout.forward(h)), self.shape.divisor)
     }
 }
 

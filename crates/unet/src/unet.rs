@@ -1,12 +1,13 @@
 //! The network.
 
+use crate::attention::Attention;
 use crate::blocks::{DownBlock, MidBlock, UpBlock};
 use crate::conditioning::{Conditioning, OutputScale};
 use crate::embedding::{ClassEmbedding, Labels, TimeProjection, TimestepEmbedding};
 use crate::norm::{self, Normalization};
 use crate::pass::{Observer, Pass};
 use crate::precision::cast;
-use crate::prepared::Transformed;
+use crate::prepared::Prepared;
 use crate::resample::conv3x3;
 use crate::resnet::ResnetBlock;
 use crate::{Activation, TimeEmbeddingType, UNet2DConfig};
@@ -76,7 +77,7 @@ impl UNet2D {
     /// A picture with other channels than the network has, or of a size that
     /// [`UNet2DConfig::check_size`] refuses; a conditioning of another network, or with rows other than 1 or n.
     pub fn forward(&self, x: Tensor<4>, conditioning: &Conditioning) -> Tensor<4> {
-        self.run(x, conditioning, &Transformed::default(), None)
+        self.run(x, conditioning, None, None)
     }
 
     /// [`forward`](Self::forward), and tells `trace` what comes out of each part, under the name that its weights
@@ -91,20 +92,20 @@ impl UNet2D {
         conditioning: &Conditioning,
         trace: &mut dyn FnMut(&str, &Tensor<4>),
     ) -> Tensor<4> {
-        self.run_traced(x, conditioning, &Transformed::default(), trace)
+        self.run_traced(x, conditioning, None, trace)
     }
 
     pub(crate) fn run_traced(
         &self,
         x: Tensor<4>,
         conditioning: &Conditioning,
-        transformed: &Transformed,
+        prepared: Option<&Prepared>,
         trace: &mut dyn FnMut(&str, &Tensor<4>),
     ) -> Tensor<4> {
         for (name, embedding) in &conditioning.embeddings {
             trace(name, embedding);
         }
-        self.run(x, conditioning, transformed, Some(&mut |part, x| trace(&part.to_string(), x)))
+        self.run(x, conditioning, prepared, Some(&mut |part, x| trace(&part.to_string(), x)))
     }
 
     pub(crate) fn new(config: &UNet2DConfig, device: &Device) -> Self {
@@ -128,11 +129,11 @@ impl UNet2D {
         &self,
         x: Tensor<4>,
         conditioning: &'a Conditioning,
-        transformed: &'a Transformed,
+        prepared: Option<&'a Prepared>,
         observer: Option<Observer<'a>>,
     ) -> Tensor<4> {
         self.config.check_input(&x, conditioning);
-        let pass = &mut Pass::new(conditioning, transformed, observer);
+        let pass = &mut Pass::new(conditioning, prepared, observer);
 
         let x = if self.config.center_input_sample { x * 2.0 - 1.0 } else { x };
         let mut x = self.conv_in.forward(cast(x, self.dtype()));
@@ -161,10 +162,18 @@ impl UNet2D {
     }
 
     /// All residual blocks, in the order of the forward pass.
-    fn residuals(&self) -> impl Iterator<Item = &ResnetBlock> {
+    pub(crate) fn residuals(&self) -> impl Iterator<Item = &ResnetBlock> {
         let down = self.down_blocks.iter().flat_map(DownBlock::residuals);
         let middle = self.mid_block.iter().flat_map(MidBlock::residuals);
         let up = self.up_blocks.iter().flat_map(UpBlock::residuals);
+        down.chain(middle).chain(up)
+    }
+
+    /// All attentions, in the order of the forward pass.
+    pub(crate) fn attentions(&self) -> impl Iterator<Item = &Attention> {
+        let down = self.down_blocks.iter().flat_map(|block| &block.attentions);
+        let middle = self.mid_block.iter().flat_map(|block| &block.attentions);
+        let up = self.up_blocks.iter().flat_map(|block| &block.attentions);
         down.chain(middle).chain(up)
     }
 

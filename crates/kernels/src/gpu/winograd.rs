@@ -9,14 +9,16 @@
 //! Gain, embedded model, batch 4, llvmpipe: its 24 convolutions take 0.35 s in place of 1.13 (docs/results.md, "On a GPU"). A single one
 //! of 128 to 128 channels at 32 x 32 is 7.6 times as fast, one of 32 to 32 at 28 x 28 1.8 times.
 
-use burn::tensor::{DType, TensorData};
+use burn::tensor::{self, DType, TensorData};
 use burn_cubecl::cubecl::std::FastDivmod;
 use burn_cubecl::cubecl::{self, calculate_cube_count_elemwise, prelude::*};
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::permute_nhwc_to_nchw;
 use burn_cubecl::tensor::CubeTensor;
+use rayon::prelude::*;
 
-use super::{Pictures, Tensor1, Tensor3, address_type, empty, memory_of, tensor_of};
+use super::{Pictures, Tensor1, address_type, empty, memory_of, tensor_of};
+use crate::TransformedKernels;
 
 /// Outputs of a tile, each way.
 const TILE: usize = 4;
@@ -30,8 +32,8 @@ pub(super) const CHANNELS: usize = 32;
 /// What channels are a multiple of, so that products read whole vectors: for others burn's kernels are long, and a software device
 /// compiles one for minutes.
 const VECTOR: usize = 4;
-/// Values of transformed tiles that are worked on at once, so that a large batch takes no more memory: at most 128 MiB before the
-/// products and as much after them.
+/// Values of transformed tiles that are worked on at once, so that a large batch takes no more memory: 128 MiB before the products and as
+/// much after them, or what one picture takes.
 const AT_ONCE: usize = 1 << 25;
 
 const A: f32 = 0.625;
@@ -42,30 +44,35 @@ const B2: f32 = B * B;
 const SUM: f32 = A2 + B2;
 const PRODUCT: f32 = A2 * B2;
 
-/// G g G^T of kernels `[out, in, 3, 3]`: `[36, in, out]`. Nothing where the plain convolution is better off: with few channels,
-/// and where tensor cores do it.
-pub(crate) fn transformed(weight: &Pictures) -> Option<Tensor3> {
+/// G g G^T of kernels `[out, in, 3, 3]`: `[36, in, out]`. Nothing where the plain convolution is better off: with few channels or no whole
+/// vectors of them, in 16 bits, and where tensor cores do it.
+pub(crate) fn transformed(weight: &Pictures) -> Option<TransformedKernels> {
     let [outputs, inputs, rows, columns] = weight.dims();
     let on = memory_of(weight)?;
-    let has_tensor_cores = !on.client.properties().features.matmul.cmma.is_empty();
     let suits = |channels: usize| channels >= CHANNELS && channels.is_multiple_of(VECTOR);
     let is_taken = [rows, columns] == [3; 2] && suits(inputs) && suits(outputs) && on.dtype == DType::F32;
-    if !is_taken || has_tensor_cores || !has_room(&on, PLACES * inputs * outputs) {
+    if !is_taken || has_tensor_cores(&on) || !has_room(&on, PLACES * inputs * outputs) {
         return None;
     }
-    let values = weight.to_data().try_to_vec::<f32>().expect("of this type");
+    let kernels = weight.to_data().try_to_vec::<f32>().expect("of this type");
     let points = points();
-    let mut places = vec![0.0f32; PLACES * inputs * outputs];
-    for (kernel, taps) in values.chunks_exact(9).enumerate() {
-        let (output, input) = (kernel / inputs, kernel % inputs);
-        for place in 0..PLACES {
-            let [row, column] = [points[place / POINTS], points[place % POINTS]];
-            let value: f64 = (0..9).map(|tap| row[tap / 3] * column[tap % 3] * f64::from(taps[tap])).sum();
-            places[(place * inputs + input) * outputs + output] = value as f32;
+    let mut values = vec![0.0f32; PLACES * inputs * outputs];
+    values.par_chunks_mut(inputs * outputs).enumerate().for_each(|(place, values)| {
+        let [row, column] = [points[place / POINTS], points[place % POINTS]];
+        let weights: [f64; 9] = std::array::from_fn(|tap| row[tap / 3] * column[tap % 3]);
+        for (kernel, taps) in kernels.chunks_exact(9).enumerate() {
+            let (output, input) = (kernel / inputs, kernel % inputs);
+            let value: f64 = weights.iter().zip(taps).map(|(weight, tap)| weight * f64::from(*tap)).sum();
+            values[input * outputs + output] = value as f32;
         }
-    }
-    let places = TensorData::new(places, [PLACES, inputs, outputs]);
-    Some(Tensor3::from_data(places, (&weight.device(), DType::F32)))
+    });
+    let values = TensorData::new(values, [PLACES, inputs, outputs]);
+    Some(TransformedKernels(tensor::Tensor::from_data(values, (&weight.device(), DType::F32))))
+}
+
+/// Whether burn's own convolutions are faster.
+pub(super) fn has_tensor_cores(on: &CubeTensor) -> bool {
+    !on.client.properties().features.matmul.cmma.is_empty()
 }
 
 /// G: for each point p the powers of p up to the square over m'(p), the weights of Lagrange's formula for
@@ -83,25 +90,38 @@ fn has_room(on: &CubeTensor, values: usize) -> bool {
 }
 
 /// The convolution of `x`, `[n, in, h, w]`, with a border of one; of each of its pixels four times, if that is to be doubled first.
-pub(crate) fn convolve(x: &Pictures, kernels: &Tensor3, bias: &Tensor1, doubled: bool) -> Option<Pictures> {
-    convolve_in_parts(x, kernels, bias, doubled, AT_ONCE)
+pub(crate) fn convolve(
+    x: &Pictures,
+    kernels: &TransformedKernels,
+    bias: &Tensor1,
+    added: Option<&Pictures>,
+    doubled: bool,
+) -> Option<Pictures> {
+    convolve_in_parts(x, kernels, bias, added, doubled, AT_ONCE)
 }
 
 /// With so many values at once, or those of one picture.
 pub(super) fn convolve_in_parts(
     x: &Pictures,
-    kernels: &Tensor3,
+    kernels: &TransformedKernels,
     bias: &Tensor1,
+    added: Option<&Pictures>,
     doubled: bool,
     at_once: usize,
 ) -> Option<Pictures> {
+    let TransformedKernels(kernels) = kernels;
     let [n, inputs, height, width] = x.dims();
     let [_, _, outputs] = kernels.dims();
-    if x.dims().contains(&0) || [x.dtype(), bias.dtype()] != [DType::F32; 2] {
+    let [height, width] = if doubled { [2 * height, 2 * width] } else { [height, width] };
+    let fits = |added: &Pictures| added.dims() == [n, outputs, height, width] && added.dtype() == DType::F32;
+    if x.dims().contains(&0) || [x.dtype(), bias.dtype()] != [DType::F32; 2] || !added.is_none_or(fits) {
         return None;
     }
     let (x, bias) = (memory_of(x)?, memory_of(bias)?);
-    let [height, width] = if doubled { [2 * height, 2 * width] } else { [height, width] };
+    let added = match added {
+        Some(added) => Some(memory_of(added)?),
+        None => None,
+    };
     let [lines, columns] = [height, width].map(|side| side.div_ceil(TILE));
     let a_picture = PLACES * lines * columns * inputs.max(outputs);
     if !has_room(&x, a_picture) {
@@ -111,70 +131,91 @@ pub(super) fn convolve_in_parts(
     let some = (at_once / a_picture).clamp(1, n);
     for first in (0..n).step_by(some) {
         let tiles = some.min(n - first) * lines * columns;
-        let size = |channels| SizeLaunch::new(channels, columns, lines, height, width, first, tiles * channels);
+        let part = |channels| PartLaunch::new(channels, columns, lines, height, width, first, tiles * channels);
         let places = empty(&x, [PLACES, tiles, inputs]);
-        to_places(&x, &places, size(inputs), doubled);
+        to_places(&x, &places, part(inputs), doubled);
         let products = tensor_of::<3>(places).matmul(kernels.clone());
-        from_places(into_contiguous(memory_of(&products)?), &bias, &out, size(outputs));
+        from_places(into_contiguous(memory_of(&products)?), &bias, added.as_ref(), &out, part(outputs));
     }
     Some(tensor_of(permute_nhwc_to_nchw(out)))
 }
 
-fn to_places(x: &CubeTensor, places: &CubeTensor, size: SizeLaunch, doubled: bool) {
-    let units = places.meta.num_elements() / PLACES;
-    let dim = CubeDim::new(&x.client, units);
+fn to_places(x: &CubeTensor, places: &CubeTensor, part: PartLaunch, doubled: bool) {
+    let (count, dim) = a_unit_each(places);
     input_kernel::launch(
         &x.client,
-        calculate_cube_count_elemwise(&x.client, units, dim),
+        count,
         dim,
         address_type([x, places]),
         x.clone().into_tensor_arg(),
         places.clone().into_tensor_arg(),
-        size,
+        part,
         doubled,
     );
 }
 
-fn from_places(products: CubeTensor, bias: &CubeTensor, out: &CubeTensor, size: SizeLaunch) {
-    let units = products.meta.num_elements() / PLACES;
-    let dim = CubeDim::new(&out.client, units);
+fn from_places(
+    products: CubeTensor,
+    bias: &CubeTensor,
+    added: Option<&CubeTensor>,
+    out: &CubeTensor,
+    part: PartLaunch,
+) {
+    let (count, dim) = a_unit_each(&products);
     output_kernel::launch(
         &out.client,
-        calculate_cube_count_elemwise(&out.client, units, dim),
+        count,
         dim,
-        address_type([&products, out]),
+        address_type([&products, out].into_iter().chain(added)),
         products.into_tensor_arg(),
         bias.clone().into_tensor_arg(),
+        // Without one it is not read.
+        added.unwrap_or(bias).clone().into_tensor_arg(),
         out.clone().into_tensor_arg(),
-        size,
+        part,
+        added.is_some(),
     );
 }
 
-/// Where a unit finds its tile and its channel.
+/// A unit for each channel of each tile of transformed ones.
+fn a_unit_each(places: &CubeTensor) -> (CubeCount, CubeDim) {
+    let units = places.meta.num_elements() / PLACES;
+    let dim = CubeDim::new(&places.client, units);
+    (calculate_cube_count_elemwise(&places.client, units, dim), dim)
+}
+
+/// The pictures that are worked on, in tiles.
 #[derive(CubeType, CubeLaunch)]
-struct Size {
+struct Part {
     by_channel: FastDivmod<usize>,
     by_column: FastDivmod<usize>,
     by_line: FastDivmod<usize>,
     /// Of the result.
     height: usize,
     width: usize,
-    /// The first of the pictures that are worked on.
+    /// The first of the pictures.
     first: usize,
     /// How many values a place has.
     len: usize,
 }
 
+/// Of which picture a unit takes which channel of the tile that begins at which line and column.
+#[cube]
+fn of_unit(part: &Part) -> (usize, usize, usize, usize) {
+    let (tile, channel) = part.by_channel.div_mod(ABSOLUTE_POS);
+    let (tile, column) = part.by_column.div_mod(tile);
+    let (picture, line) = part.by_line.div_mod(tile);
+    (part.first + picture, channel, line * TILE, column * TILE)
+}
+
 /// B^T d B of tiles of pictures `[n, c, h, w]` with a border of one: `[36, tiles, c]`. A unit takes a channel of a tile.
 #[cube(launch, address_type = "dynamic")]
-fn input_kernel(x: &Tensor<f32>, places: &mut Tensor<f32>, size: Size, #[comptime] doubled: bool) {
-    if ABSOLUTE_POS >= size.len {
+fn input_kernel(x: &Tensor<f32>, places: &mut Tensor<f32>, part: Part, #[comptime] doubled: bool) {
+    if ABSOLUTE_POS >= part.len {
         terminate!();
     }
-    let (tile, channel) = size.by_channel.div_mod(ABSOLUTE_POS);
-    let (tile, tile_x) = size.by_column.div_mod(tile);
-    let (picture, tile_y) = size.by_line.div_mod(tile);
-    let start = (size.first + picture) * x.stride(0) + channel * x.stride(1);
+    let (picture, channel, top, left) = of_unit(&part);
+    let start = picture * x.stride(0) + channel * x.stride(1);
 
     let mut half = Array::<f32>::new(PLACES);
     #[unroll]
@@ -182,7 +223,7 @@ fn input_kernel(x: &Tensor<f32>, places: &mut Tensor<f32>, size: Size, #[comptim
         let mut d = Array::<f32>::new(POINTS);
         #[unroll]
         for line in 0..POINTS {
-            d[line] = value_at(x, start, tile_y * TILE + line, tile_x * TILE + column, &size, doubled);
+            d[line] = value_at(x, start, top + line, left + column, &part, doubled);
         }
         let points = to_points(&d);
         #[unroll]
@@ -200,7 +241,7 @@ fn input_kernel(x: &Tensor<f32>, places: &mut Tensor<f32>, size: Size, #[comptim
         let points = to_points(&d);
         #[unroll]
         for column in 0..POINTS {
-            places[(line * POINTS + column) * size.len + ABSOLUTE_POS] = points[column];
+            places[(line * POINTS + column) * part.len + ABSOLUTE_POS] = points[column];
         }
     }
 }
@@ -212,11 +253,11 @@ fn value_at(
     start: usize,
     line: usize,
     column: usize,
-    size: &Size,
+    part: &Part,
     #[comptime] doubled: bool,
 ) -> f32 {
     let mut value = 0.0f32;
-    if line > 0 && line <= size.height && column > 0 && column <= size.width {
+    if line > 0 && line <= part.height && column > 0 && column <= part.width {
         let each = if comptime!(doubled) { 2usize } else { 1usize };
         value = x[start + (line - 1) / each * x.stride(2) + (column - 1) / each * x.stride(3)];
     }
@@ -238,15 +279,20 @@ fn to_points(d: &Array<f32>) -> Array<f32> {
     points
 }
 
-/// A^T m A of `[36, tiles, c]`, and a bias: `[n, h, w, c]`. A unit takes a channel of a tile.
+/// A^T m A of `[36, tiles, c]`, and a bias: `[n, h, w, c]`; and `added`, `[n, c, h, w]`. A unit takes a channel of a tile.
 #[cube(launch, address_type = "dynamic")]
-fn output_kernel(products: &Tensor<f32>, bias: &Tensor<f32>, out: &mut Tensor<f32>, size: Size) {
-    if ABSOLUTE_POS >= size.len {
+fn output_kernel(
+    products: &Tensor<f32>,
+    bias: &Tensor<f32>,
+    added: &Tensor<f32>,
+    out: &mut Tensor<f32>,
+    part: Part,
+    #[comptime] has_added: bool,
+) {
+    if ABSOLUTE_POS >= part.len {
         terminate!();
     }
-    let (tile, channel) = size.by_channel.div_mod(ABSOLUTE_POS);
-    let (tile, tile_x) = size.by_column.div_mod(tile);
-    let (picture, tile_y) = size.by_line.div_mod(tile);
+    let (picture, channel, top, left) = of_unit(&part);
     let (channels, bias) = (out.shape(3), bias[channel * bias.stride(0)]);
 
     let mut half = Array::<f32>::new(TILE * POINTS);
@@ -255,7 +301,7 @@ fn output_kernel(products: &Tensor<f32>, bias: &Tensor<f32>, out: &mut Tensor<f3
         let mut m = Array::<f32>::new(POINTS);
         #[unroll]
         for line in 0..POINTS {
-            m[line] = products[(line * POINTS + column) * size.len + ABSOLUTE_POS];
+            m[line] = products[(line * POINTS + column) * part.len + ABSOLUTE_POS];
         }
         let outputs = to_outputs(&m);
         #[unroll]
@@ -271,12 +317,19 @@ fn output_kernel(products: &Tensor<f32>, bias: &Tensor<f32>, out: &mut Tensor<f3
             m[column] = half[line * POINTS + column];
         }
         let outputs = to_outputs(&m);
-        let (y, x) = (tile_y * TILE + line, tile_x * TILE);
-        let to = ((size.first + picture) * size.height + y) * size.width + x;
+        let y = top + line;
         #[unroll]
         for column in 0..TILE {
-            if y < size.height && x + column < size.width {
-                out[(to + column) * channels + channel] = outputs[column] + bias;
+            let x = left + column;
+            if y < part.height && x < part.width {
+                let mut value = outputs[column] + bias;
+                if comptime!(has_added) {
+                    value += added[picture * added.stride(0)
+                        + channel * added.stride(1)
+                        + y * added.stride(2)
+                        + x * added.stride(3)];
+                }
+                out[((picture * part.height + y) * part.width + x) * channels + channel] = value;
             }
         }
     }
