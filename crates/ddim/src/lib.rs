@@ -27,6 +27,11 @@
 //! 6. **Your own network** needs no [`Model`]: [`sampler::sample`] runs a plan with any function from a noisy
 //!    picture and a time to a prediction.
 //!
+//! # Beside burn
+//!
+//! A program that uses burn itself should take it with `default-features = false`. One of its defaults, `fusion`, gives tensors on
+//! a GPU no memory that the kernels here could take: results stay right, burn's own kernels take their place, and drawing is slower.
+//!
 //! The crates behind this one are re-exported as [`schedule`], [`sampler`], [`unet`] and [`checkpoint`].
 
 mod adaptive;

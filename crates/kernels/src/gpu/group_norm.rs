@@ -5,8 +5,8 @@
 //! the way in, since convolutions leave the channels of a pixel side by side and statistics of groups want them apart.
 //! Here it may lie either way, and is left as convolutions take it, channels innermost.
 //!
-//! Gain, embedded model, batch 4, llvmpipe, together with softmax: 164 kernels a call in place of 649, 1.30 s in place of 1.48
-//! (docs/results.md, "On a GPU").
+//! Gain, embedded model, batch 4, llvmpipe, together with softmax and what the prepared network joins: 144 kernels a call in place of
+//! 649, 431 ms in place of 661 (docs/results.md, "On a GPU").
 
 use burn::backend::cubecl::dtype_to_storage_type;
 use burn::tensor::DType;
