@@ -131,6 +131,14 @@ fn what_cannot_be_is_refused(folder: &Path) {
         let ran = run(folder, &on_vulkan("attention_one_layer", words));
         assert!(ran.code == 1 && ran.stderr.contains(said), "{words}: {}", ran.stderr);
     }
+    // The program ends when the driver has just been given the weights: some of these crashed.
+    std::fs::write(folder.join("taken.png"), "").expect("it is ours");
+    for _ in 0..20 {
+        let ran = run(folder, "sample --device vulkan --out taken.png");
+        assert!(ran.code == 1 && ran.stderr.contains("taken.png exists"), "{}: {}", ran.code, ran.stderr);
+    }
+    let ran = run(folder, "doctor --device vulkan --batch-size 1000000");
+    assert!(ran.code == 1 && ran.stderr.contains("ask for a batch size of"), "{}: {}", ran.code, ran.stderr);
     let ran = run(folder, "sample --device vulkan:7 --out a.npz");
     assert!(ran.code == 1 && ran.stderr.contains("--device vulkan:7: the last of these"), "{}", ran.stderr);
     assert!(!folder.join("a.npz").exists(), "a refused run has written something");

@@ -51,14 +51,14 @@ fn examine(args: &DoctorArgs, device: Chosen) -> anyhow::Result<Found<'_>> {
     // With noise in every step: it comes to the device in a way of its own.
     let options = Options { steps: args.steps, method: Method::Ddim { eta: Eta::DDPM }, ..Options::default() };
     let plan = model.inner.plan(&options)?;
-    let product = ProductCheck::new(PRODUCT, seed, &device.device, &Instant::now());
-    bar.inc(1);
     let is_cpu = device::is_cpu(&device.device);
     let parts = if is_cpu { Vec::new() } else { model.inner.compare_parts(&reference, pictures, seed)? };
     bar.inc(1);
     let network = model.inner.compare_networks(&reference, pictures, seed)?;
     bar.inc(1);
     let run = model.inner.compare_runs(&reference, &plan, pictures, seed)?;
+    bar.inc(1);
+    let product = ProductCheck::new(PRODUCT, seed, &device.device, &Instant::now());
     bar.finish_and_clear();
     Ok(Found { args, device, model: model.name, product, parts, network, run })
 }
@@ -103,6 +103,10 @@ impl Found<'_> {
         }));
         let repeats = if self.run.repeats { "the same bit for bit" } else { "other bits  <- off" };
         lines.push(format!("{:<width$}  {repeats}", "a second run"));
+        if self.passed() {
+            let tolerance = args.tolerance(args.precision);
+            lines.push(format!("\nto be trusted: nothing is off by more than {tolerance:e} of the largest value"));
+        }
         lines.iter().map(|line| format!("{line}\n")).collect()
     }
 

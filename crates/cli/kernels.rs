@@ -19,6 +19,63 @@ pub(crate) fn folder() -> Option<PathBuf> {
 pub(crate) fn keep() {
     #[cfg(feature = "persistence")]
     if let Some(folder) = folder() {
+        put_damaged_aside(&folder.join(STORE));
         ddim::device::keep_kernels_in(&folder);
+    }
+}
+
+/// The file in the folder in which burn keeps them.
+#[cfg(feature = "persistence")]
+const STORE: &str = "default.db";
+
+/// Renames a store that is none, a database of SQLite: burn would go without one from then on, and say nothing.
+#[cfg(feature = "persistence")]
+fn put_damaged_aside(store: &std::path::Path) {
+    use std::fs::{self, File};
+    use std::io::Read;
+
+    let head = File::open(store).and_then(|mut file| {
+        let mut head = [0; 16];
+        file.read_exact(&mut head).map(|()| head)
+    });
+    // One that is not there, or is being made, is none of our concern.
+    if head.is_ok_and(|head| head != *b"SQLite format 3\0") {
+        let aside = store.with_extension("damaged");
+        match fs::rename(store, &aside) {
+            Ok(()) => tracing::warn!(
+                "{} is damaged and is now {}: kernels are tuned anew",
+                store.display(),
+                aside.display()
+            ),
+            Err(error) => tracing::warn!(
+                "{} is damaged: remove it, or kernels are tuned in every run ({error})",
+                store.display()
+            ),
+        }
+    }
+}
+
+#[cfg(all(test, feature = "persistence"))]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn only_a_damaged_store_is_put_aside() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = folder.path().join(STORE);
+        put_damaged_aside(&store);
+        for (content, stays) in
+            [("SQLite format 3\0 and pages", true), ("", true), ("something else altogether", false)]
+        {
+            fs::write(&store, content).expect("it is ours");
+            put_damaged_aside(&store);
+            assert_eq!(store.exists(), stays, "{content}");
+        }
+        assert_eq!(
+            fs::read_to_string(store.with_extension("damaged")).expect("put aside"),
+            "something else altogether"
+        );
     }
 }

@@ -59,7 +59,9 @@ pub(crate) enum Ending {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     log_to_stderr(&cli.verbosity);
-    match run(cli) {
+    let ended = run(cli);
+    ddim::device::wait_for_all();
+    match ended {
         Ok(Ending::Done) => ExitCode::SUCCESS,
         Ok(Ending::Interrupted) => ExitCode::from(signals::INTERRUPTED),
         // `ddim schedule | head` closes our stdout early: the reader has what it wanted.
@@ -103,6 +105,8 @@ fn log_to_stderr(verbosity: &Verbosity) {
         .with_target(false)
         .with_level(false)
         .without_time()
+        // A closed stderr is no reason to panic, least of all in a thread that others wait for.
+        .log_internal_errors(false)
         .init();
 }
 

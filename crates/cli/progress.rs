@@ -1,8 +1,9 @@
 //! Progress bars: on a terminal only, on stderr only.
 
+use std::fmt::Write;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 /// A bar of `total` steps; `unit` is what they are called. Hidden where stderr is no terminal or `-q` was given.
 ///
@@ -24,9 +25,16 @@ fn target() -> ProgressDrawTarget {
 }
 
 fn style(unit: &str) -> ProgressStyle {
-    ProgressStyle::with_template(&format!("{{bar:30}} {{pos}}/{{len}} {unit}, {{eta}} left  {{msg}}"))
+    ProgressStyle::with_template(&format!("{{bar:30}} {{pos}}/{{len}} {unit}{{left}}  {{msg}}"))
         .expect("the template is valid")
         .progress_chars("█▌ ")
+        .with_key("left", |state: &ProgressState, text: &mut dyn Write| {
+            // Before the first step nothing is known; on a GPU kernels are compiled then.
+            if state.pos() > 0 {
+                // A terminal takes every text.
+                let _ = write!(text, ", {:#} left", HumanDuration(state.eta()));
+            }
+        })
 }
 
 #[cfg(test)]

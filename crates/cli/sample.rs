@@ -247,7 +247,8 @@ fn report(
         text.push_str(&format!("{json:#}\n"));
     } else {
         text.push_str(&written.preview);
-        for path in written.out.iter().chain(&written.animation) {
+        // An interrupted run has a folder before it has a picture.
+        for path in written.out.iter().chain(&written.animation).filter(|_| written.finished > 0) {
             text.push_str(&format!("{}\n", path.display()));
         }
     }

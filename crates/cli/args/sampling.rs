@@ -101,7 +101,8 @@ pub(crate) struct SampleArgs {
     #[arg(long, value_enum, default_value_t = Precision::F32, help_heading = "Device")]
     pub(crate) precision: Precision,
 
-    /// Pictures drawn at once; fewer need less memory
+    /// Pictures drawn at once; fewer need less memory. A GPU fills up a batch that is not full, and takes as long for it:
+    /// so a picture has the same bits whatever --num is
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = at_least_one, help_heading = "Device")]
     pub(crate) batch_size: usize,
 

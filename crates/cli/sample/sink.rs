@@ -199,6 +199,9 @@ impl Written {
     pub(super) fn how_to_go_on(&self) -> String {
         let state = format!("interrupted with {} of {} pictures finished", self.finished, self.pictures);
         match &self.out {
+            Some(_) if self.is_folder && self.finished == 0 => {
+                format!("{state}; the same command with --resume draws them")
+            }
             Some(path) if self.is_folder => {
                 format!("{state}; they are in {}, the same command with --resume draws the others", path.display())
             }

@@ -45,6 +45,14 @@ pub fn adapters() -> Vec<Adapter> {
     Vec::new()
 }
 
+/// Waits until every adapter that was opened here has done what it was asked for, whether or not that succeeded.
+///
+/// For the end of a program: one that ends while a driver still computes may crash in it.
+pub fn wait_for_all() {
+    #[cfg(feature = "wgpu")]
+    runtime::wait_for_all();
+}
+
 /// Bytes that a tensor may have on a device; no limit is known of the CPU, and of what was opened elsewhere.
 #[cfg(feature = "wgpu")]
 pub(crate) fn largest_tensor(device: &Device) -> Option<u64> {

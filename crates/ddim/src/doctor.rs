@@ -124,7 +124,8 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// [`Error::NoSize`] for a model that does not say how large its pictures are.
+    /// [`Error::NoSize`] for a model that does not say how large its pictures are, [`Error::Room`] for more of them than the device
+    /// can take.
     ///
     /// # Panics
     ///
@@ -197,6 +198,7 @@ impl Model {
     /// Pictures of noise, times spread over the schedule, and labels.
     fn question(&self, pictures: usize, seed: u64) -> Result<(Tensor<4>, Vec<f64>, Vec<usize>), Error> {
         let [c, h, w] = self.shape()?;
+        self.check_room_for(pictures, 1, [h, w])?;
         let x = PictureNoise::new(seed, 0..pictures as u64).initial([pictures, c, h, w], self.device());
         let each = self.schedule().train_steps() / pictures.max(1);
         let times = (0..pictures).map(|k| (k * each + each / 2) as f64).collect();

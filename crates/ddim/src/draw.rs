@@ -200,10 +200,19 @@ impl Model {
 
     /// Whether the device has tensors that are large enough for the batch, which guidance doubles.
     pub(crate) fn check_room(&self, batch: &Batch) -> Result<(), Error> {
-        let Some(largest) = device::largest_tensor(self.device()) else { return Ok(()) };
         let [n, _, height, width] = batch.x.dims();
-        let pictures = n.max(batch.padded_to);
         let copies = if batch.guidance.is_off() { 1 } else { 2 };
+        self.check_room_for(n.max(batch.padded_to), copies, [height, width])
+    }
+
+    /// Whether the device has tensors that are large enough for so many pictures, each so many times.
+    pub(crate) fn check_room_for(
+        &self,
+        pictures: usize,
+        copies: usize,
+        [height, width]: [usize; 2],
+    ) -> Result<(), Error> {
+        let Some(largest) = device::largest_tensor(self.device()) else { return Ok(()) };
         let values = copies * self.checkpoint().unet.config().largest_tensor_values(height, width);
         // Normalisations and attention make f32 of shorter floats.
         let each = (values * size_of::<f32>()) as u64;

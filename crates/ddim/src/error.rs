@@ -56,8 +56,8 @@ pub enum Error {
     },
     /// More pictures at once than the device has tensors for.
     #[error(
-        "{pictures} pictures at once need tensors of {} MiB, and those of this device have at most {} MiB: {}",
-        needed >> 20, largest >> 20,
+        "{pictures} pictures at once need tensors of {:.1} MiB, and those of this device have at most {:.1} MiB: {}",
+        mebibytes(*needed), mebibytes(*largest),
         if *fit == 0 { "compute on the CPU".to_owned() } else { format!("ask for a batch size of {fit} at most") }
     )]
     Room {
@@ -197,4 +197,9 @@ impl Error {
             other => other,
         }
     }
+}
+
+/// 2^20 bytes.
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
 }

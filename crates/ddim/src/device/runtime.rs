@@ -96,6 +96,18 @@ pub(super) fn open(adapter: &Adapter) -> Result<Device, String> {
     Ok(device)
 }
 
+/// Waits until all that were opened have done what they were asked for.
+pub(super) fn wait_for_all() {
+    let devices: Vec<Device> = {
+        let opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+        opened.iter().map(|(_, device)| device.clone()).collect()
+    };
+    for device in devices {
+        // A device that fails has nothing more to do.
+        let _ = device.sync();
+    }
+}
+
 /// The adapter that was opened as this device.
 pub(super) fn adapter_of(device: &Device) -> Option<Adapter> {
     let opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
