@@ -15,15 +15,15 @@ use crate::device::Precision;
 /// Shown under `ddim bench --help`.
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  ddim bench                                           the table of the DDIM paper in ten minutes, in bench/
+  ddim bench                                           the table of the DDIM paper, in bench/
   ddim bench --budget 1h --out long                    the same with more pictures
   ddim bench --num 2000,1000:256 --out results         2000 pictures a cell, 256 of 1000 steps
   ddim bench --steps 5,10,20 --eta 0 --solver dpm++ --solver unipc:order=3 --budget 2m
   ddim bench --model path/to/model --spacing quad --device auto --json
 
-Everything is measured beside DDPM (eta 1) in as many steps as the model was trained with, which is drawn first.
-After Ctrl-C the same command goes on at the first batch that is not whole.
-The folder holds report.html, quality.svg, time.svg, strip.svg, strip.png, table.csv, and rows.jsonl with one line a
+Everything is measured beside DDPM (eta 1) in as many steps as the model was trained with, which is drawn first. \
+After Ctrl-C the same command goes on at the first batch that is not whole. \
+The folder holds report.html, quality.svg, time.svg, strip.svg, strip.png, table.csv, and rows.jsonl with one line a \
 finished cell.";
 
 /// Options of `ddim bench`.

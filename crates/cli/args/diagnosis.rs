@@ -13,9 +13,9 @@ Examples:
   ddim doctor --device vulkan --model path/to/model
   ddim doctor --device vulkan --json
 
-Differences from the CPU are shares of the largest value of what is compared. Rounding leaves some 1e-6 in f32 and some
-0.01 in f16; a wrong kernel is off by 0.1 and more as a rule. With a difference above the tolerance, a value that is not
-finite, or a run that does not repeat bit for bit, the exit code is 1: then compute with --device cpu, and please report
+Differences from the CPU are shares of the largest value of what is compared. Rounding leaves some 1e-6 in f32, where a \
+wrong kernel leaves 0.01 and more, and some 0.01 in f16. With a difference above the tolerance, a value that is not \
+finite, or a run that does not repeat bit for bit, the exit code is 1: then compute with --device cpu, and please report \
 what the command prints.";
 
 /// Options of `ddim doctor`.

@@ -19,8 +19,8 @@ Examples:
   ddim eval --bound pictures.npz --steps 100 --eta hat --terms
   ddim eval --divergence drawn.npz train-images-idx3-ubyte.gz:55000..60000
 
-Bits per dimension bound from above what it takes to store a picture with the model's help, once there are enough
-steps: with a few the number comes out too small. The variational bound is one for any number of steps, and for eta
+Bits per dimension bound from above what it takes to store a picture with the model's help, once there are enough \
+steps: with a few the number comes out too small. The variational bound is one for any number of steps, and for eta \
 above 0. Ctrl-C ends after the batch under way.";
 
 /// Options of `ddim eval`: what to measure, and of what.

@@ -21,8 +21,8 @@ Examples:
   ddim decode latents.safetensors                       and back
   ddim sample --noise latents.safetensors --class bag   the same noise, drawn as something else
 
-Writes `initial_noise` [n,c,h,w], of variance about 1; the metadata hold the names of the pictures and how they were
-encoded. Nothing is clipped, and no step adds noise. A picture that cannot be used is named on stderr, the others are
+Writes `initial_noise` [n,c,h,w], of variance about 1; the metadata hold the names of the pictures and how they were \
+encoded. Nothing is clipped, and no step adds noise. A picture that cannot be used is named on stderr, the others are \
 encoded, and the exit code is 1.";
 
 /// Shown under `ddim decode --help`.
@@ -41,7 +41,7 @@ Examples:
   ddim reconstruct train-images-idx3-ubyte.gz --num 64 --steps 10,20,50,100,200
   ddim reconstruct pictures --steps 20 --out compared  each picture beside its reconstructions
 
-The error is the mean squared difference of a picture's numbers, in units in which they go from 0 to 1, as in Table 2 of
+The error is the mean squared difference of a picture's numbers, in units in which they go from 0 to 1, as in Table 2 of \
 the DDIM paper (Song et al. 2020); `+-` is the standard error of its mean over the pictures.";
 
 /// Shown under `ddim interpolate --help`.
@@ -52,7 +52,7 @@ Examples:
   ddim interpolate --corners 1,2,3,4 --grid 8 --out grid.png
   ddim interpolate --corners a.png,b.png,c.png,d.png --out pictures
 
-The noises between two are on the arc from one to the other (spherical interpolation: Song et al. 2020, appendix D.5).
+The noises between two are on the arc from one to the other (spherical interpolation: Song et al. 2020, appendix D.5). \
 A grid is filled row by row: the corners are top left, top right, bottom left, bottom right.";
 
 /// Pictures to read.

@@ -32,7 +32,7 @@ Examples:
   ddim sample --solver adaptive                        as many as each picture needs
   ddim sample --noise start.safetensors --out raw.safetensors --trajectory
 
-The same command draws the same pictures, whatever --batch-size: bit for bit on the CPU.
+The same command draws the same pictures, whatever --batch-size: bit for bit on the CPU. \
 Ctrl-C stops at the next step, keeps every finished picture and says how to go on.";
 
 /// Shown under `ddim schedule --help`.

@@ -17,7 +17,7 @@ Examples:
   ddim train --classifier --data train-images-idx3-ubyte.gz --out run
   ddim sample --model run/model                                 what it has learned so far
 
-Run the same command again to go on after a stop or a crash: training continues from the last
+Run the same command again to go on after a stop or a crash: training continues from the last \
 checkpoint in --out. Ctrl-C writes one before it ends.";
 
 /// Options of `ddim train`.

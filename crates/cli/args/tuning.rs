@@ -17,8 +17,8 @@ Examples:
   ddim tune --steps 7 --out seven.json               the embedded model has no folder
   ddim sample --spacing tuned:seven.json --steps 7
 
-A distance is the root mean square difference of a picture in [0, 1] to the solution of the model's own equation
-from the same noise; of these the mean is printed. Ten steps of the embedded model take some 40,000 network calls,
+A distance is the root mean square difference of a picture in [0, 1] to the solution of the model's own equation \
+from the same noise; of these the mean is printed. Ten steps of the embedded model take some 40,000 network calls, \
 five half of that. Ctrl-C keeps the best so far.";
 
 /// Options of `ddim tune`.

@@ -12,8 +12,8 @@ Examples:
   ddim warmup                                  the embedded model, batches of 16
   ddim warmup --model path/to/model --batch-size 1,16 --precision f16
 
-A GPU compiles kernels, and tries which of several is the fastest, when it meets a network and a batch size for the first
-time. What it finds is kept in the cache folder of the user and taken from there by every later run. With guidance a
+A GPU compiles kernels, and tries which of several is the fastest, when it meets a network and a batch size for the first \
+time. What it finds is kept in the cache folder of the user and taken from there by every later run. With guidance a \
 network sees twice the batch. The CPU has nothing to warm.";
 
 /// Options of `ddim warmup`.
