@@ -8,8 +8,8 @@
 //! given apart.
 //!
 //! `--device` is the CPU unless it names a graphics API of `ddim devices`; `--precision` is f32, f16 or bf16.
-//! `--plain` takes the network as it was loaded: tensor operations on the CPU, no Winograd's algorithm on a GPU, where weights are then
-//! laid out at each call (at each run with `--steps`). On the CPU, `--layers` shows where the time goes, by kind of layer and by block, and `--direct` leaves Winograd's algorithm
+//! `--plain` takes the network as it was loaded: tensor operations on the CPU; on a GPU no Winograd's algorithm, no joined
+//! projections, and weights laid out at each call unless `--steps` is given. On the CPU, `--layers` shows where the time goes, by kind of layer and by block, and `--direct` leaves Winograd's algorithm
 //! out. `--ceiling` tells how fast a matrix product is.
 //! `benches/peer/call.py` runs it beside PyTorch.
 

@@ -58,14 +58,15 @@ fn examine(args: &DoctorArgs, device: Chosen) -> anyhow::Result<Found<'_>> {
     bar.inc(1);
     let run = model.inner.compare_runs(&reference, &plan, pictures, seed)?;
     bar.inc(1);
+    // After what may be refused for lack of room.
     let product = ProductCheck::new(PRODUCT, seed, &device.device, &Instant::now());
     bar.finish_and_clear();
     Ok(Found { args, device, model: model.name, product, parts, network, run })
 }
 
 impl Found<'_> {
-    /// Everything that was compared, in the order of the computation, and how far off each may be. The product is in f32
-    /// always.
+    /// Everything that was compared, and how far off each may be: the product, which networks are made of and which is in f32 always,
+    /// then parts and steps in the order of the computation.
     fn all(&self) -> impl Iterator<Item = (&Difference, f64)> {
         let tolerance = self.args.tolerance(self.args.precision);
         let network = self.parts.iter().chain([&self.network]).chain(&self.run.steps);

@@ -24,22 +24,20 @@ pub(crate) fn keep() {
     }
 }
 
-/// The file in the folder in which burn keeps them.
+/// The file in the folder in which burn keeps them, unless its configuration names another.
 #[cfg(feature = "persistence")]
 const STORE: &str = "default.db";
 
-/// Renames a store that is none, a database of SQLite: burn would go without one from then on, and say nothing.
+/// Renames a store that does not begin as a database of SQLite does: burn would go without one from then on, and say nothing.
 #[cfg(feature = "persistence")]
 fn put_damaged_aside(store: &std::path::Path) {
     use std::fs::{self, File};
     use std::io::Read;
 
-    let head = File::open(store).and_then(|mut file| {
-        let mut head = [0; 16];
-        file.read_exact(&mut head).map(|()| head)
-    });
-    // One that is not there, or is being made, is none of our concern.
-    if head.is_ok_and(|head| head != *b"SQLite format 3\0") {
+    let mut head = Vec::new();
+    let read = File::open(store).and_then(|file| file.take(16).read_to_end(&mut head));
+    // One that is not there is none of our concern, and one without a byte is being made.
+    if read.is_ok_and(|bytes| bytes > 0) && head != b"SQLite format 3\0" {
         let aside = store.with_extension("damaged");
         match fs::rename(store, &aside) {
             Ok(()) => tracing::warn!(
@@ -66,9 +64,12 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let store = folder.path().join(STORE);
         put_damaged_aside(&store);
-        for (content, stays) in
-            [("SQLite format 3\0 and pages", true), ("", true), ("something else altogether", false)]
-        {
+        for (content, stays) in [
+            ("SQLite format 3\0 and pages", true),
+            ("", true),
+            ("SQLite", false),
+            ("something else altogether", false),
+        ] {
             fs::write(&store, content).expect("it is ours");
             put_damaged_aside(&store);
             assert_eq!(store.exists(), stays, "{content}");

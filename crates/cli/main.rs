@@ -59,8 +59,14 @@ pub(crate) enum Ending {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     log_to_stderr(&cli.verbosity);
-    let ended = run(cli);
+    let code = exit_code(run(cli));
+    // Drivers have crashed in programs that ended while they computed.
     ddim::device::wait_for_all();
+    code
+}
+
+/// Says what went wrong.
+fn exit_code(ended: anyhow::Result<Ending>) -> ExitCode {
     match ended {
         Ok(Ending::Done) => ExitCode::SUCCESS,
         Ok(Ending::Interrupted) => ExitCode::from(signals::INTERRUPTED),

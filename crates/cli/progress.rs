@@ -29,18 +29,28 @@ fn style(unit: &str) -> ProgressStyle {
         .expect("the template is valid")
         .progress_chars("█▌ ")
         .with_key("left", |state: &ProgressState, text: &mut dyn Write| {
-            // Before the first step nothing is known; on a GPU kernels are compiled then.
-            if state.pos() > 0 {
-                // A terminal takes every text.
-                let _ = write!(text, ", {:#} left", HumanDuration(state.eta()));
-            }
+            // A terminal takes every text.
+            let _ = text.write_str(&left(state.pos(), state.eta()));
         })
+}
+
+/// Nothing is known before the first step; on a GPU kernels are compiled then.
+fn left(done: u64, time: Duration) -> String {
+    if done == 0 { String::new() } else { format!(", {:#} left", HumanDuration(time)) }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
+    #[test]
+    fn no_time_is_told_before_the_first_step() {
+        let time = Duration::from_secs(5);
+        assert_eq!((left(0, time), left(1, time)), (String::new(), ", 5s left".to_owned()));
+    }
+
     #[test]
     fn the_template_is_valid() {
-        super::style("steps");
+        style("steps");
     }
 }

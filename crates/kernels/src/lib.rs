@@ -77,9 +77,6 @@ pub fn transformed_for_gpu(weight: &Tensor<4>) -> Option<TransformedKernels> {
 /// The convolution of `x`, `[n, in, h, w]`, with a border of one zero around it and these kernels; of each
 /// pixel of `x` four times, `[n, in, 2h, 2w]`, if `doubled`. `bias` has a value for each output, and `added` is of the shape of the result.
 /// All is f32. `None` also for other types and shapes, and for pictures whose transformed tiles are larger than the device's tensors.
-///
-/// # Panics
-/// If `x` has other channels than the kernels.
 pub fn convolve_on_gpu(
     x: &Tensor<4>,
     kernels: &TransformedKernels,

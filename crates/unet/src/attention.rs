@@ -59,7 +59,7 @@ impl Attention {
         // On a GPU the channels of a pixel lie side by side, and this changes nothing there.
         let normed = normed.permute([0, 2, 3, 1]).reshape([batch, pixels, channels]);
 
-        let [q, k, v] = match pass.prepared.and_then(|prepared| prepared.projection(self)) {
+        let [q, k, v] = match pass.projection(self) {
             Some(projection) => self.projected_at_once(projection, normed),
             None => self.projected(normed),
         };
@@ -90,14 +90,15 @@ impl Attention {
 
     /// Linear in x: q / sqrt(d), k and v, one behind the other.
     pub(crate) fn projection(&self) -> Linear {
-        let parts = [(&self.to_q, self.shape.root()), (&self.to_k, 1.0), (&self.to_v, 1.0)];
-        let weights = parts.iter().map(|(part, divisor)| part.weight.val() / *divisor).collect();
-        let biases: Option<Vec<Tensor<1>>> =
-            parts.iter().map(|(part, divisor)| Some(part.bias.as_ref()?.val() / *divisor)).collect();
-        Linear {
-            weight: Param::from_tensor(Tensor::cat(weights, 1)),
-            bias: biases.map(|biases| Param::from_tensor(Tensor::cat(biases, 0))),
-        }
+        let parts = [&self.to_q, &self.to_k, &self.to_v];
+        let root = self.shape.root();
+        let [q, k, v] = parts.map(|part| part.weight.val());
+        let weight = Tensor::cat(vec![q / root, k, v], 1);
+        let bias = match parts.map(|part| part.bias.as_ref().map(Param::val)) {
+            [Some(q), Some(k), Some(v)] => Some(Tensor::cat(vec![q / root, k, v], 0)),
+            _ => None,
+        };
+        Linear { weight: Param::from_tensor(weight), bias: bias.map(Param::from_tensor) }
     }
 }
 

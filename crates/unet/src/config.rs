@@ -183,7 +183,7 @@ impl UNet2DConfig {
     }
 
     /// How many values the largest tensor of the network has for one picture of this size: what a block on the way up
-    /// takes in, or the scores of an attention. The configuration must be a valid one.
+    /// takes in, or q, k and v of an attention in one, or its scores. The configuration must be a valid one.
     ///
     /// ```
     /// use ddim_unet::UNet2DConfig;
@@ -201,7 +201,8 @@ impl UNet2DConfig {
                 || self.up_block_types[last - level] == UpBlockType::Attention
                 || (level == last && self.add_attention && self.mid_block_type.is_some());
             let heads = if attends { here / self.attention_head_dim.unwrap_or(here) } else { 0 };
-            ((here + joined) * pixels).max(heads * pixels * pixels)
+            let projected = if attends { 3 * here } else { 0 };
+            ((here + joined).max(projected) * pixels).max(heads * pixels * pixels)
         };
         (0..=last).map(largest).max().unwrap_or(0)
     }

@@ -1,8 +1,10 @@
 //! What travels through the blocks during one forward pass.
 
+use crate::attention::Attention;
 use crate::conditioning::{Conditioning, Modulation};
 use crate::prepared::Prepared;
 use crate::resample::double;
+use burn::nn::Linear;
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
 use std::fmt::Arguments;
@@ -14,7 +16,7 @@ pub(crate) struct Pass<'a> {
     modulations: Iter<'a, Modulation>,
     skips: Vec<Tensor<4>>,
     /// For a GPU.
-    pub(crate) prepared: Option<&'a Prepared>,
+    prepared: Option<&'a Prepared>,
     observer: Option<Observer<'a>>,
 }
 
@@ -55,20 +57,32 @@ impl<'a> Pass<'a> {
 
     /// A 3x3 convolution that keeps the size.
     pub(crate) fn convolve(&self, conv: &Conv2d, x: Tensor<4>) -> Tensor<4> {
-        let prepared = self.prepared.and_then(|prepared| prepared.convolve(conv, &x, None, false));
-        prepared.unwrap_or_else(|| conv.forward(x))
+        self.convolve_prepared(conv, &x, None, false).unwrap_or_else(|| conv.forward(x))
     }
 
     /// The same, added to `sum`.
     pub(crate) fn convolve_onto(&self, sum: Tensor<4>, conv: &Conv2d, x: Tensor<4>) -> Tensor<4> {
-        let prepared = self.prepared.and_then(|prepared| prepared.convolve(conv, &x, Some(&sum), false));
-        prepared.unwrap_or_else(|| sum + conv.forward(x))
+        self.convolve_prepared(conv, &x, Some(&sum), false).unwrap_or_else(|| sum + conv.forward(x))
     }
 
     /// Doubles the resolution, then convolves.
     pub(crate) fn convolve_doubled(&self, conv: &Conv2d, x: Tensor<4>) -> Tensor<4> {
-        let prepared = self.prepared.and_then(|prepared| prepared.convolve(conv, &x, None, true));
-        prepared.unwrap_or_else(|| conv.forward(double(x)))
+        self.convolve_prepared(conv, &x, None, true).unwrap_or_else(|| conv.forward(double(x)))
+    }
+
+    fn convolve_prepared(
+        &self,
+        conv: &Conv2d,
+        x: &Tensor<4>,
+        added: Option<&Tensor<4>>,
+        doubled: bool,
+    ) -> Option<Tensor<4>> {
+        self.prepared?.convolve(conv, x, added, doubled)
+    }
+
+    /// q, k and v of an attention in one, if they were joined.
+    pub(crate) fn projection(&self, attention: &Attention) -> Option<&'a Linear> {
+        self.prepared?.projection(attention)
     }
 
     /// Reports what came out of a part.

@@ -119,3 +119,13 @@ fn sizes_that_the_levels_cannot_halve_are_refused() {
     assert!(error.to_string().contains("multiples of 2"));
     assert!(config.check_size(0, 2).is_err());
 }
+
+/// A single level that attends: q, k and v lie in one tensor, three times as wide as the level.
+#[test]
+fn the_largest_tensor_may_be_that_of_an_attention() {
+    let json = r#"{ "block_out_channels": [64], "norm_num_groups": 4, "attention_head_dim": null,
+        "down_block_types": ["AttnDownBlock2D"], "up_block_types": ["AttnUpBlock2D"], "layers_per_block": 1 }"#;
+    let config = UNet2DConfig::from_json(json).expect("it is understood");
+    assert_eq!(config.largest_tensor_values(8, 8), 3 * 64 * 64);
+    assert_eq!(config.largest_tensor_values(32, 32), 1024 * 1024);
+}

@@ -5,7 +5,7 @@
 //! the way in, since convolutions leave the channels of a pixel side by side and statistics of groups want them apart.
 //! Here it may lie either way, and is left as convolutions take it, channels innermost.
 //!
-//! Gain, embedded model, batch 4, llvmpipe, together with softmax and what the prepared network joins: 144 kernels a call in place of
+//! Gain, embedded model, batch 4, llvmpipe, together with softmax and joined projections: 144 kernels a call in place of
 //! 649, 431 ms in place of 661 (docs/results.md, "On a GPU").
 
 use burn::backend::cubecl::dtype_to_storage_type;
@@ -47,6 +47,7 @@ fn launch(
     added: Option<CubeTensor>,
     [weight, bias]: [CubeTensor; 2],
 ) -> Option<CubeTensor> {
+    let count = cubes(&x, [norm.groups, n, 1])?;
     let out = permute_nhwc_to_nchw(empty(&x, [n, height, width, channels]));
     let each = channels / norm.groups;
     let wide = each.min(UNITS);
@@ -54,7 +55,7 @@ fn launch(
     let dtype = dtype_to_storage_type(x.dtype);
     group_norm_kernel::launch(
         &x.client.clone(),
-        cubes(&x, [norm.groups, n, 1])?,
+        count,
         CubeDim::new_1d(UNITS as u32),
         address_type([&x, &out]),
         x.into_tensor_arg(),

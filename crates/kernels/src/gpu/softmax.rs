@@ -2,7 +2,7 @@
 //!
 //! As tensor operations it is six kernels, and two more where scores have 16 bits, each of which reads all scores.
 //!
-//! Gain, embedded model, batch 4, llvmpipe: 20 kernels a call fewer, in the same time.
+//! Gain, embedded model, batch 4, llvmpipe: 5 kernels fewer for each attention, in the same time.
 
 use burn::backend::TensorMetadata;
 use burn::backend::cubecl::dtype_to_storage_type;
@@ -21,10 +21,11 @@ pub(crate) fn softmax(scores: &Pictures) -> Option<Pictures> {
         return None;
     }
     let scores = into_contiguous(memory_of(scores)?);
+    let count = cubes(&scores, [rows, heads, n])?;
     let out = empty(&scores, scores.shape());
     softmax_kernel::launch(
         &scores.client.clone(),
-        cubes(&scores, [rows, heads, n])?,
+        count,
         CubeDim::new_1d(ROW_UNITS as u32),
         scores.required_address_type(),
         scores.clone().into_tensor_arg(),

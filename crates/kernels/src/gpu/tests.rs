@@ -208,10 +208,13 @@ fn winograd_is_a_convolution() {
             let added = random(4, expected.dims());
             let sum = values(expected.clone() + added.clone());
             let expected = values(expected);
-            // All pictures at once, and one after another with something added.
             let added = layouts(&added, &device);
             for (x, added) in layouts(&x, &device).iter().zip(added.iter().rev()) {
-                for (added, expected, at_once) in [(None, &expected, usize::MAX), (Some(added), &sum, 1)] {
+                // At once: all, one, and two as far as there are two.
+                let two = 2 * 36 * inputs.max(outputs) * added.dims()[2].div_ceil(4) * added.dims()[3].div_ceil(4);
+                for (added, expected, at_once) in
+                    [(None, &expected, usize::MAX), (None, &expected, 1), (Some(added), &sum, two)]
+                {
                     let found = convolve_in_parts(x, &kernels, &bias_there, added, doubled, at_once);
                     let what = format!("{inputs} to {outputs}, doubled: {doubled}, at once: {at_once}");
                     // Values of some tens, and the transform's error, twice that of a direct sum.
@@ -312,10 +315,34 @@ fn other_tensors_are_left_alone() {
     assert!(step_on_gpu(&there, &half, None, &COEFFICIENTS).is_none(), "an output of 16 bits");
     let narrow = there.clone().slice([0..2, 0..4, 0..3, 0..2]);
     assert!(step_on_gpu(&there, &narrow, None, &COEFFICIENTS).is_none(), "another shape");
+    for (wrong, what) in [
+        (&x, "on the host"),
+        (&traced, "in a graph"),
+        (&half, "of 16 bits"),
+        (&there.clone().slice([0..1]), "another number"),
+    ] {
+        let kernels = TransformedKernels(Tensor::zeros([36, 4, 4], &device));
+        let bias = Tensor::zeros([4], &device);
+        assert!(convolve_on_gpu(&there, &kernels, &bias, Some(&there), false).is_some());
+        assert!(convolve_on_gpu(&there, &kernels, &bias, Some(wrong), false).is_none(), "added: {what}");
+        assert!(convolve_on_gpu(&there, &kernels, &Tensor::zeros([3], &device), None, false).is_none(), "bias");
+    }
     // Of the same shape, but the pixels of a channel do not follow each other.
     let turned = there.clone().swap_dims(2, 3);
     assert!(normalize(&turned, &there).is_none(), "no line of pixels");
     assert!(step_on_gpu(&there, &turned, None, &COEFFICIENTS).is_none(), "no line of pixels");
+}
+
+#[test]
+fn more_cubes_than_a_launch_takes_are_left_alone() {
+    let Some(device) = gpu() else { return };
+    let memory = memory_of(&Tensor::<1>::zeros([1], &device)).expect("on a GPU");
+    let (most, ..) = memory.client.properties().hardware.max_cube_count;
+    // Some drivers set no limit that a tensor reaches.
+    if most < 1 << 24 {
+        let rows = |rows: u32| Tensor::<4>::zeros([1, 1, rows as usize, 1], &device);
+        assert!(softmax_on_gpu(&rows(most)).is_some() && softmax_on_gpu(&rows(most + 1)).is_none());
+    }
 }
 
 /// With a row of these as weight and bias.

@@ -110,10 +110,12 @@ pub(super) fn convolve_in_parts(
 ) -> Option<Pictures> {
     let TransformedKernels(kernels) = kernels;
     let [n, inputs, height, width] = x.dims();
-    let [_, _, outputs] = kernels.dims();
+    let [_, taken, outputs] = kernels.dims();
     let [height, width] = if doubled { [2 * height, 2 * width] } else { [height, width] };
     let fits = |added: &Pictures| added.dims() == [n, outputs, height, width] && added.dtype() == DType::F32;
-    if x.dims().contains(&0) || [x.dtype(), bias.dtype()] != [DType::F32; 2] || !added.is_none_or(fits) {
+    let are_floats = [x.dtype(), bias.dtype()] == [DType::F32; 2];
+    let agree = inputs == taken && bias.dims() == [outputs] && added.is_none_or(fits);
+    if x.dims().contains(&0) || !are_floats || !agree {
         return None;
     }
     let (x, bias) = (memory_of(x)?, memory_of(bias)?);
