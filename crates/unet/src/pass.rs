@@ -7,6 +7,7 @@ use crate::resample::double;
 use burn::nn::Linear;
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
+use ddim_kernels::convolve_on_gpu;
 use std::fmt::Arguments;
 use std::slice::Iter;
 
@@ -57,27 +58,28 @@ impl<'a> Pass<'a> {
 
     /// A 3x3 convolution that keeps the size.
     pub(crate) fn convolve(&self, conv: &Conv2d, x: Tensor<4>) -> Tensor<4> {
-        self.convolve_prepared(conv, &x, None, false).unwrap_or_else(|| conv.forward(x))
+        self.convolve_on_gpu(conv, &x, None, false).unwrap_or_else(|| conv.forward(x))
     }
 
     /// The same, added to `sum`.
     pub(crate) fn convolve_onto(&self, sum: Tensor<4>, conv: &Conv2d, x: Tensor<4>) -> Tensor<4> {
-        self.convolve_prepared(conv, &x, Some(&sum), false).unwrap_or_else(|| sum + conv.forward(x))
+        self.convolve_on_gpu(conv, &x, Some(&sum), false).unwrap_or_else(|| sum + conv.forward(x))
     }
 
     /// Doubles the resolution, then convolves.
     pub(crate) fn convolve_doubled(&self, conv: &Conv2d, x: Tensor<4>) -> Tensor<4> {
-        self.convolve_prepared(conv, &x, None, true).unwrap_or_else(|| conv.forward(double(x)))
+        self.convolve_on_gpu(conv, &x, None, true).unwrap_or_else(|| conv.forward(double(x)))
     }
 
-    fn convolve_prepared(
+    fn convolve_on_gpu(
         &self,
         conv: &Conv2d,
         x: &Tensor<4>,
         added: Option<&Tensor<4>>,
         doubled: bool,
     ) -> Option<Tensor<4>> {
-        self.prepared?.convolve(conv, x, added, doubled)
+        let kernels = self.prepared?.kernels(conv)?;
+        convolve_on_gpu(x, kernels, &conv.bias.as_ref()?.val(), added, doubled)
     }
 
     /// q, k and v of an attention in one, if they were joined.

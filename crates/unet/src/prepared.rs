@@ -6,7 +6,7 @@ use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::nn::Linear;
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
-use ddim_kernels::{TransformedKernels, convolve_on_gpu, transformed_for_gpu};
+use ddim_kernels::{TransformedKernels, transformed_for_gpu};
 
 use crate::attention::Attention;
 use crate::conditioning::Conditioning;
@@ -79,16 +79,9 @@ impl PreparedUNet {
 }
 
 impl Prepared {
-    /// A 3x3 convolution of `x`, or of `x` with its resolution doubled, and what is added to it; `None` if it has to be taken as it is.
-    pub(crate) fn convolve(
-        &self,
-        conv: &Conv2d,
-        x: &Tensor<4>,
-        added: Option<&Tensor<4>>,
-        doubled: bool,
-    ) -> Option<Tensor<4>> {
-        let kernels = self.kernels.get(&conv.weight.id)?;
-        convolve_on_gpu(x, kernels, &conv.bias.as_ref()?.val(), added, doubled)
+    /// What a 3x3 convolution was transformed to.
+    pub(crate) fn kernels(&self, conv: &Conv2d) -> Option<&TransformedKernels> {
+        self.kernels.get(&conv.weight.id)
     }
 
     /// What [`Attention::projection`] is.
