@@ -9,8 +9,8 @@
 //!
 //! `--device` is the CPU unless it names a graphics API of `ddim devices`; `--precision` is f32, f16 or bf16.
 //! `--plain` takes the network as it was loaded: tensor operations on the CPU; on a GPU no Winograd's algorithm, no joined
-//! projections, and weights laid out at each call unless `--steps` is given. On the CPU, `--layers` shows where the time goes, by kind of layer and by block, and `--direct` leaves Winograd's algorithm
-//! out. `--ceiling` tells how fast a matrix product is.
+//! projections, and weights laid out at each call unless `--steps` is given. On the CPU, `--layers` shows where the time goes, by
+//! kind of layer and by block, and `--direct` leaves Winograd's algorithm out. `--ceiling` tells how fast a matrix product is.
 //! `benches/peer/call.py` runs it beside PyTorch.
 
 #![allow(clippy::print_stdout, reason = "what it is for")]

@@ -4,7 +4,7 @@
 //! channels at each of the 36 places, and A^T m A leads back: 36 multiplications in place of 144, all of them matrix products, which
 //! burn tunes. The points are 0, +-5/8, +-3/2 and infinity, as `ddim-cpu` has them and for its reasons.
 //!
-//! Without tensor cores burn has one kernel for a convolution, which shares nothing between its units.
+//! Without tensor cores burn has one kernel for such a convolution, which shares nothing between its units.
 //!
 //! Gain, embedded model, batch 4, llvmpipe: 238 ms a call in place of 431 (docs/results.md, "On a GPU").
 
@@ -29,7 +29,7 @@ const PLACES: usize = POINTS * POINTS;
 /// Channels on either side below which too little is saved for the time it takes to compile and tune.
 pub(super) const CHANNELS: usize = 32;
 /// What channels are a multiple of, so that products read whole vectors: for others burn's kernels are long, and a software device
-/// compiles one for minutes.
+/// takes seconds to compile each.
 const VECTOR: usize = 4;
 /// Values of transformed tiles that are worked on at once, so that a large batch takes no more memory: 128 MiB before the products and as
 /// much after them, or what one picture takes.
