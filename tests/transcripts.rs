@@ -3,7 +3,7 @@
 //! A transcript is a Markdown file with blocks fenced by `console`. In a block, a line that starts with `$ ` is
 //! typed; `? 2` below it is the exit code, 0 where it is missing; the other lines are stdout and stderr, in which
 //! `[..]` stands for any part of a line, and a line `...` for any lines. Each file runs in a folder of its own that
-//! holds the tiny models of the goldens under `models`.
+//! holds the tiny models of the goldens under `models`, and `tests/cases` under `cases` where it names some of them.
 //!
 //! `DDIM_TRANSCRIPTS=overwrite cargo test --release transcripts` writes what is said now into the files: read the
 //! difference before you keep it.
@@ -47,7 +47,7 @@ fn transcripts_replay() {
 /// Runs a transcript; the result is its text with what was really said.
 fn replay(text: &str, failures: &mut String, file: &Path) -> String {
     let folder = folder();
-    lay_out(folder.path());
+    lay_out(folder.path(), text);
     let mut replayed = String::new();
     let mut lines = text.lines().peekable();
     while let Some(line) = lines.next() {
@@ -71,8 +71,12 @@ fn replay(text: &str, failures: &mut String, file: &Path) -> String {
     replayed
 }
 
-/// A copy of the tiny models, so that a transcript may break them.
-fn lay_out(folder: &Path) {
+/// A copy of the tiny models, and of the inputs in `tests/cases` for a transcript that names some, so that it may break
+/// them.
+fn lay_out(folder: &Path, text: &str) {
+    if text.contains("cases/") {
+        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases"), &folder.join("cases"));
+    }
     for model in MODELS {
         copy(&golden(model), &folder.join("models").join(model));
     }

@@ -1,6 +1,7 @@
 //! Which class each picture shows.
 
-use anyhow::bail;
+use anyhow::{Context, bail};
+use ddim::{ClassError, ClassTable};
 
 /// The classes of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,45 +42,84 @@ impl Classes {
         if typed.is_empty() {
             return Ok(self.labels.clone());
         }
-        typed.iter().map(|text| self.find(text.trim())).collect()
+        self.single(typed)?.iter().map(|text| self.find(text)).collect()
     }
 
-    /// What is typed for pictures whose classes nobody has said: those typed, else the label that means any class.
+    /// What is typed for pictures whose classes nobody has said, one class each: those typed, else the label that means
+    /// any class.
     ///
     /// # Errors
     /// Where there are classes, but none typed and no such label.
     pub(crate) fn typed_or_any(&self, typed: &[String]) -> anyhow::Result<Vec<String>> {
         match self.any {
-            _ if self.is_empty() || !typed.is_empty() => Ok(typed.to_vec()),
-            Some(any) => Ok(vec![any.to_string()]),
-            None => {
-                bail!("this model has no label for any class: give the class with --class; it has {}", self.list())
-            }
+            _ if self.is_empty() => Ok(typed.to_vec()),
+            _ if !typed.is_empty() => Ok(self.single(typed)?.iter().map(|text| quoted(text)).collect()),
+            Some(any) => Ok(vec![self.name(any)]),
+            None => bail!(
+                "this model has no label for any class: give the class with --class; it has {}",
+                self.table().list()
+            ),
         }
+    }
+
+    /// What is typed for the classes of a run's record: their names there are whole, whatever else they could mean.
+    pub(crate) fn recorded(&self, names: Vec<String>) -> Vec<String> {
+        let table = self.table();
+        let text = |name: String| if table.called(&name).is_some() { quoted(&format!("={name}")) } else { name };
+        names.into_iter().map(text).collect()
     }
 
     /// The name of a class, or its number where it has none.
     pub(crate) fn name(&self, class: usize) -> String {
-        self.names.get(class).cloned().unwrap_or_else(|| class.to_string())
+        self.table().name(class)
+    }
+
+    fn table(&self) -> ClassTable<'_> {
+        ClassTable::new(&self.names, &self.labels, self.label_count)
     }
 
     fn find(&self, text: &str) -> anyhow::Result<usize> {
-        let by_number = text.parse().ok().filter(|class| *class < self.label_count);
-        let by_name = || self.names.iter().position(|name| name.eq_ignore_ascii_case(text));
-        match by_number.or_else(by_name) {
-            Some(class) => Ok(class),
-            None => bail!("--class {text}: the model has no such class; it has {}", self.list()),
-        }
+        // The library's words, which begin with "class".
+        self.table().find(text).map_err(|error: ClassError| anyhow::anyhow!("--{error}"))
     }
 
-    /// `0 t-shirt, 1 trouser, ...`, or the range of numbers where there are no names.
-    fn list(&self) -> String {
-        if self.names.is_empty() {
-            return format!("the classes 0 to {}", self.labels.last().unwrap_or(&0));
+    /// The classes one by one: commas are between them, but for those of a class that is called exactly so.
+    fn single(&self, typed: &[String]) -> anyhow::Result<Vec<String>> {
+        let mut single = Vec::new();
+        for list in typed {
+            match self.table().called(list) {
+                Some(_) => single.push(list.clone()),
+                None => single.extend(split(list).with_context(|| format!("--class {list}"))?),
+            }
         }
-        let named = self.labels.iter().map(|class| format!("{class} {}", self.name(*class)).trim_end().to_owned());
-        named.collect::<Vec<_>>().join(", ")
+        Ok(single)
     }
+}
+
+/// The parts between commas, without the blanks around them. What stands in double quotes is one part; a quote in there
+/// is written twice.
+fn split(list: &str) -> anyhow::Result<Vec<String>> {
+    let mut parts = vec![String::new()];
+    let mut is_quoted = false;
+    let mut letters = list.chars().peekable();
+    while let Some(letter) = letters.next() {
+        let part = parts.last_mut().expect("there is one from the start");
+        match letter {
+            '"' if is_quoted && letters.next_if_eq(&'"').is_some() => part.push('"'),
+            '"' => is_quoted = !is_quoted,
+            ',' if !is_quoted => parts.push(String::new()),
+            letter => part.push(letter),
+        }
+    }
+    if is_quoted {
+        bail!("a quote is not closed; classes with commas in their names are written as in '\"hat, red\",coat'");
+    }
+    Ok(parts.iter().map(|part| part.trim().to_owned()).collect())
+}
+
+/// A part as [`split`] reads it back.
+fn quoted(part: &str) -> String {
+    if part.contains([',', '"']) { format!("\"{}\"", part.replace('"', "\"\"")) } else { part.to_owned() }
 }
 
 #[cfg(test)]
@@ -124,6 +164,32 @@ mod tests {
         let refused = without.typed_or_any(&[]).expect_err("no such label");
         assert!(refused.to_string().ends_with("give the class with --class; it has 0 coat, 1 bag"), "{refused}");
         assert!(classes(&[], &[], 0).typed_or_any(&[]).expect("no classes").is_empty());
+    }
+
+    #[test]
+    fn a_comma_in_a_name_is_quoted() {
+        let classes = classes(&["hat, red", "coat", "5\" disk"], &[0, 1, 2], 3);
+        let in_turn = |text: &str| classes.in_turn(&typed(&[text])).expect("known");
+        assert_eq!(in_turn("\"hat, red\", coat"), [0, 1]);
+        assert_eq!(in_turn("hat, red"), [0]);
+        assert_eq!(in_turn("coat,\"5\"\" disk\""), [1, 2]);
+        let single = classes.typed_or_any(&typed(&["coat,\"hat, red\",5"])).expect("three");
+        assert_eq!(single, ["coat", "\"hat, red\"", "5"]);
+        assert_eq!(classes.in_turn(&single[..2]).expect("the same"), [1, 0]);
+        let error = format!("{:#}", classes.in_turn(&typed(&["\"hat"])).expect_err("not closed"));
+        assert!(error.starts_with("--class \"hat: a quote is not closed"), "{error}");
+        assert!(classes.in_turn(&typed(&["coat,"])).is_err());
+    }
+
+    #[test]
+    fn a_record_means_names_by_what_it_names() {
+        let classes = classes(&["0", "1", "10", "2", "hat, 1"], &[0, 1, 2, 3, 4], 6);
+        let record = |label: usize| classes.recorded(vec![classes.name(label)]);
+        for label in 0..6 {
+            assert_eq!(classes.in_turn(&record(label)).expect("found again"), [label]);
+        }
+        let error = classes.in_turn(&typed(&["2"])).expect_err("two meanings").to_string();
+        assert!(error.starts_with("--class 2 is the number of 10 and the name of class 3: say '#2'"), "{error}");
     }
 
     #[test]

@@ -32,9 +32,10 @@ pub(crate) fn run(args: DecodeArgs) -> anyhow::Result<Ending> {
     let plan = plan::both_ways(&plan_args, &model.training)?.decode();
     let shape = model.inner.shape().with_context(|| model.name.clone())?;
     let given = Given::read("", &args.latents, &plan.plan, shape)?;
-    let typed = if args.class.is_empty() { encoded.classes() } else { args.class };
+    let classes = Classes::of(&model.inner);
+    let typed = if args.class.is_empty() { classes.recorded(encoded.classes()) } else { args.class };
     let like_sample = SampleArgs {
-        class: Classes::of(&model.inner).typed_or_any(&typed)?,
+        class: classes.typed_or_any(&typed)?,
         batch_size: args.computing.batch_size,
         ..SampleArgs::default()
     };

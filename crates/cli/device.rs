@@ -39,6 +39,22 @@ enum Api {
     Webgpu,
 }
 
+/// What devices are called elsewhere, and what to type here.
+const ELSEWHERE: [(&[&str], &str); 4] = [
+    (
+        &["cuda", "nvidia", "rocm", "hip", "amd", "xpu", "opencl"],
+        "GPUs of NVIDIA, AMD and Intel compute through Vulkan here: type vulkan, or dx12 on Windows; auto takes what \
+         there is",
+    ),
+    (
+        &["gpu"],
+        "type auto for a GPU where there is one and else the CPU, wgpu for a GPU and nothing else, vulkan, metal or \
+         dx12 for its interface",
+    ),
+    (&["mps", "apple"], "GPUs of Apple compute through Metal: type metal, or auto"),
+    (&["dml", "directml", "directx", "d3d12", "dx11"], "type dx12, or auto"),
+];
+
 impl DeviceChoice {
     /// A GPU where there is one, else the CPU.
     pub(crate) const AUTO: Self = Self { api: Api::Auto, index: None };
@@ -65,6 +81,11 @@ impl TypedValueParser for DeviceParser {
             Some((name, index)) => (OsStr::new(name), Some(index)),
             None => (value, None),
         };
+        let small = name.to_string_lossy().to_ascii_lowercase();
+        if let Some((_, what)) = ELSEWHERE.iter().find(|(names, _)| names.contains(&small.as_str())) {
+            let text = format!("--device {typed}: there is no such device here; {what}\n");
+            return Err(clap::Error::raw(ErrorKind::InvalidValue, text).with_cmd(command));
+        }
         let api = EnumValueParser::<Api>::new().parse_ref(command, arg, name)?;
         let counted = !matches!(api, Api::Auto | Api::Cpu);
         let index = match index.map(str::parse) {
@@ -211,6 +232,15 @@ mod tests {
     fn a_device_has_a_name_and_may_have_a_number() {
         for typed in ["auto", "cpu", "vulkan", "vulkan:0", "metal:12"] {
             assert_eq!(parsed(typed).expect(typed).to_string(), typed);
+        }
+        for (typed, word) in
+            [("cuda", "vulkan"), ("CUDA:1", "vulkan"), ("gpu", "auto"), ("mps", "metal"), ("directml", "dx12")]
+        {
+            let error = parsed(typed).expect_err(typed).to_string();
+            assert!(
+                error.contains(&format!("--device {typed}: there is no such device")) && error.contains(word),
+                "{error}"
+            );
         }
         for typed in ["", "vulkn", "vulkan:", "vulkan:-1", "vulkan:x", "cpu:0", "auto:1", ":1"] {
             assert!(parsed(typed).is_err(), "{typed}");

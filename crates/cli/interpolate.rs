@@ -35,7 +35,7 @@ pub(crate) fn run(args: InterpolateArgs) -> anyhow::Result<Ending> {
     let both = plan::both_ways(&args.trip.plan(), &model.training)?;
     let classes = Classes::of(&model.inner);
     let typed = classes.typed_or_any(args.class.as_slice())?;
-    let label = classes.in_turn(&typed)?.first().copied();
+    let label = one(&classes.in_turn(&typed)?)?;
     let fit = Fit {
         shape: model.inner.shape().with_context(|| model.name.clone())?,
         colour: args.colour.into(),
@@ -51,6 +51,15 @@ pub(crate) fn run(args: InterpolateArgs) -> anyhow::Result<Ending> {
     let mut job = Job::with_plan(&like_sample, &model, &device, both.decode(), Some(given))?;
     job.columns = columns;
     sample::draw(&job, &args.output, &interrupt, started)
+}
+
+/// The class of all pictures.
+fn one(labels: &[usize]) -> anyhow::Result<Option<usize>> {
+    match labels {
+        [] => Ok(None),
+        [label] => Ok(Some(*label)),
+        several => bail!("--class: {} are named, and all pictures have the same one", several.len()),
+    }
 }
 
 /// Two points or four.

@@ -33,7 +33,7 @@ pub(crate) struct BenchArgs {
     pub(crate) model: ModelArgs,
 
     /// Numbers of steps
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = at_least_one,
+    #[arg(long, alias = "num-inference-steps", value_name = "LIST", value_delimiter = ',', value_parser = at_least_one,
         default_value = "10,20,50,100,1000", help_heading = "Method")]
     pub(crate) steps: Vec<usize>,
 
@@ -49,7 +49,7 @@ pub(crate) struct BenchArgs {
     pub(crate) eta: Vec<EtaChoice>,
 
     /// A solver to measure as well, with its options, as `ddim sample --help` lists them; may be given several times
-    #[arg(long, value_name = "NAME", help_heading = "Method")]
+    #[arg(long, visible_alias = "sampler", value_name = "NAME", help_heading = "Method")]
     pub(crate) solver: Vec<Method>,
 
     /// How the steps are spread: see `ddim sample --help` [default: the convention's]

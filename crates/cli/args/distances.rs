@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 use ddim_features::Preparation;
+use ddim_schedule::nearest_said;
 
 use super::sampling::at_least_one;
 use super::{SetHome, SetName};
@@ -34,7 +35,7 @@ pub(crate) struct DistanceArgs {
 
     /// What to measure [default: frechet, and what needs the pictures of both where there are some: kernel, pr, dc,
     /// sliced]
-    #[arg(long, value_name = "LIST", value_enum, value_delimiter = ',', requires = "set")]
+    #[arg(long, value_name = "LIST", value_enum, ignore_case = true, value_delimiter = ',', requires = "set")]
     pub(crate) metrics: Vec<Metric>,
 
     /// What pictures are compared by: pixels, the embedded classifier or that of classifier:FOLDER, or
@@ -85,14 +86,19 @@ impl DistanceArgs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Metric {
     /// The Frechet distance: with Inception features the FID
+    #[value(alias = "fid", alias = "fd")]
     Frechet,
     /// The kernel distance: with Inception features the KID
+    #[value(alias = "kid", alias = "mmd")]
     Kernel,
     /// Improved precision and recall
+    #[value(alias = "precision-recall", alias = "prc")]
     Pr,
     /// Density and coverage
+    #[value(alias = "density-coverage")]
     Dc,
     /// The sliced Wasserstein distance of the pixels
+    #[value(alias = "swd")]
     Sliced,
     /// The inception score of SET
     Is,
@@ -120,7 +126,10 @@ impl FromStr for FeatureChoice {
             None if text == "classifier" => Ok(Self::Classifier(None)),
             Some(("classifier", folder)) if !folder.is_empty() => Ok(Self::Classifier(Some(folder.into()))),
             Some(("inception", file)) if !file.is_empty() => Ok(Self::Inception(file.into())),
-            _ => Err("there are pixels, classifier, classifier:FOLDER and inception:FILE".to_owned()),
+            _ => Err(format!(
+                "there are pixels, classifier, classifier:FOLDER and inception:FILE{}",
+                nearest_said(text, ["pixels", "classifier", "inception:FILE"])
+            )),
         }
     }
 }

@@ -85,7 +85,7 @@ pub(crate) struct ColourArgs {
 #[command(next_help_heading = "Method")]
 pub(crate) struct TripArgs {
     /// Steps each way [default: 20]
-    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    #[arg(long, alias = "num-inference-steps", value_name = "N", value_parser = at_least_one)]
     pub(crate) steps: Option<usize>,
 
     /// The timesteps themselves, noisy to clean, as in 999,666,333
@@ -141,8 +141,8 @@ pub(crate) struct EncodeArgs {
     #[command(flatten)]
     pub(crate) pictures: PictureArgs,
 
-    /// Classes by name or number, used in turn [default: the model's label for any class]
-    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Pictures")]
+    /// Classes by name or number, used in turn, as in `ddim sample` [default: the model's label for any class]
+    #[arg(long, value_name = "LIST", help_heading = "Pictures")]
     pub(crate) class: Vec<String>,
 
     #[command(flatten)]
@@ -174,8 +174,8 @@ pub(crate) struct DecodeArgs {
     #[arg(value_name = "FILE")]
     pub(crate) latents: PathBuf,
 
-    /// Classes by name or number, used in turn [default: those the file was encoded with]
-    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Pictures")]
+    /// Classes by name or number, used in turn, as in `ddim sample` [default: those the file was encoded with]
+    #[arg(long, value_name = "LIST", help_heading = "Pictures")]
     pub(crate) class: Vec<String>,
 
     #[command(flatten)]
@@ -197,8 +197,8 @@ pub(crate) struct ReconstructArgs {
     #[command(flatten)]
     pub(crate) pictures: PictureArgs,
 
-    /// Classes by name or number, used in turn [default: the model's label for any class]
-    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Pictures")]
+    /// Classes by name or number, used in turn, as in `ddim sample` [default: the model's label for any class]
+    #[arg(long, value_name = "LIST", help_heading = "Pictures")]
     pub(crate) class: Vec<String>,
 
     #[command(flatten)]

@@ -57,7 +57,8 @@ pub(crate) struct SampleArgs {
 
     /// How many pictures [default: 16, or a few more so that every class comes equally often; with --noise as many
     /// as the file holds, with several --init as many as they are]
-    #[arg(long, short, value_name = "N", value_parser = at_least_one, help_heading = "Pictures")]
+    #[arg(long, short, aliases = ["num-images", "num-samples", "n-samples"], value_name = "N",
+        value_parser = at_least_one, help_heading = "Pictures")]
     pub(crate) num: Option<usize>,
 
     /// Seed of the noise; picture k of a seed is always the same
@@ -68,12 +69,13 @@ pub(crate) struct SampleArgs {
     #[arg(long, value_name = "LIST", conflicts_with_all = ["num", "seed"], help_heading = "Pictures")]
     pub(crate) seeds: Option<SeedList>,
 
-    /// Classes by name or number, used in turn [default: all classes in turn]
-    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Pictures")]
+    /// Classes by name or number, used in turn; the beginning or a part of a name will do, '#10' is a number, '=10' a
+    /// name, and a name with a comma is quoted, as in '"hat, red",coat' [default: all classes in turn]
+    #[arg(long, value_name = "LIST", help_heading = "Pictures")]
     pub(crate) class: Vec<String>,
 
     /// How strongly the class is followed; 1 follows the model as it is, larger exaggerates
-    #[arg(long, value_name = "WEIGHT", default_value_t = 1.0, value_parser = finite,
+    #[arg(long, visible_alias = "guidance-scale", alias = "cfg-scale", value_name = "WEIGHT", default_value_t = 1.0, value_parser = finite,
         allow_negative_numbers = true, help_heading = "Pictures")]
     pub(crate) guidance: f64,
 
@@ -188,7 +190,7 @@ pub(crate) struct ModelArgs {
 #[command(next_help_heading = "Method")]
 pub(crate) struct PlanArgs {
     /// How many steps a picture takes; ddim and most solvers call the network once a step [default: 20]
-    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    #[arg(long, visible_alias = "num-inference-steps", value_name = "N", value_parser = at_least_one)]
     pub(crate) steps: Option<usize>,
 
     /// Noise in each step, from 0 (DDIM, none) to 1 (as DDPM); `hat` for the larger variance of DDPM
@@ -196,9 +198,10 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_name = "ETA", allow_negative_numbers = true)]
     pub(crate) eta: Option<EtaChoice>,
 
-    /// The method, with its options as in dpm++:order=3; --help lists them all [default: ddim, or the method that
-    /// --scheduler-config names]
-    #[arg(long, value_name = "NAME", long_help = every_solver())]
+    /// The method, with its options as in dpm++:order=3; --help lists them all; names of k-diffusion and diffusers are
+    /// understood, as in euler_a or DPMSolverMultistepScheduler [default: ddim, or the method that --scheduler-config
+    /// names]
+    #[arg(long, visible_alias = "sampler", value_name = "NAME", long_help = every_solver())]
     pub(crate) solver: Option<SolverChoice>,
 
     /// How the steps are spread: over the training timesteps (uniform, quad, leading, trailing, linspace, ddimN, or
@@ -249,8 +252,9 @@ pub(crate) struct PlanArgs {
 /// Help for `--solver`, with every solver there is.
 fn every_solver() -> String {
     let mut text =
-        "The method; options follow a colon, as in dpm++:order=3,variant=heun [default: ddim, or the method \
-                    that --scheduler-config names]\n\
+        "The method; options follow a colon, as in dpm++:order=3,variant=heun; names of k-diffusion and diffusers \
+                    are understood, as in euler_a, dpmpp_2m_sde or DPMSolverMultistepScheduler [default: ddim, or the \
+                    method that --scheduler-config names]\n\
                     - ddim: Song et al. 2020, takes --eta\n\
                     - ddpm: ancestral sampling, Ho et al. 2020\n\
                     - adaptive: steps as long as a tolerance allows (sample only); rtol=0.001, atol=0.001"

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
-use ddim_schedule::{Method, ScheduleError, Spacing, Tolerance};
+use ddim_schedule::{Method, ScheduleError, Spacing, Tolerance, nearest_names};
 
 use super::ComputingArgs;
 use super::sampling::at_least_one;
@@ -29,11 +29,12 @@ pub(crate) struct TuneArgs {
     pub(crate) model: Option<String>,
 
     /// The numbers of steps to tune for, as in 5,10
-    #[arg(long, value_name = "LIST", value_delimiter = ',', required = true, value_parser = at_least_one)]
+    #[arg(long, alias = "num-inference-steps", value_name = "LIST", value_delimiter = ',', required = true,
+        value_parser = at_least_one)]
     pub(crate) steps: Vec<usize>,
 
     /// A method to choose from; may be given several times [default: ddim, dpm++, ipndm and unipc]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, visible_alias = "sampler", value_name = "NAME")]
     pub(crate) solver: Vec<Method>,
 
     /// Pictures that the search looks at
@@ -80,10 +81,12 @@ impl FromStr for SpacingChoice {
         match (text, text.strip_prefix("tuned:")) {
             ("tuned", _) => Ok(Self::Tuned(None)),
             (_, Some(file)) => Ok(Self::Tuned(Some(file.into()))),
-            _ => text
-                .parse()
-                .map(Self::Named)
-                .map_err(|error: ScheduleError| format!("{error}; or tuned, tuned:FILE")),
+            _ => text.parse().map(Self::Named).map_err(|error: ScheduleError| {
+                match nearest_names(text, ["tuned"]) {
+                    near if near.is_empty() => format!("{error}; or tuned, tuned:FILE"),
+                    _ => format!("{error}; or tuned, tuned:FILE; the nearest is tuned"),
+                }
+            }),
         }
     }
 }
@@ -104,7 +107,9 @@ impl FromStr for SolverChoice {
         let (name, options) = text.split_once(':').unwrap_or((text, ""));
         if name != "adaptive" {
             return text.parse().map(Self::Planned).map_err(|error| match error {
-                ScheduleError::UnknownSolver { .. } => format!("{error}, adaptive"),
+                ScheduleError::UnknownSolver { text, known } => {
+                    ScheduleError::UnknownSolver { text, known: format!("{known}, adaptive") }.to_string()
+                }
                 _ => error.to_string(),
             });
         }
@@ -147,6 +152,8 @@ mod tests {
         assert_eq!(of("adaptive"), Ok(SolverChoice::Adaptive(Tolerance::default())));
         assert_eq!(of("adaptive:rtol=1e-2").ok(), tolerance(1e-2, 1e-3).ok());
         assert_eq!(of("adaptive:tol=0.01").ok(), tolerance(1e-2, 1e-2).ok());
+        let error = of("adaptve").expect_err("mistyped");
+        assert!(error.ends_with(", adaptive; the nearest is adaptive"), "{error}");
         for refused in ["adaptive:rtol=x", "adaptive:atol=0", "adaptive:order=3", "adaptiv", "adaptive:rtol=nan"] {
             assert!(of(refused).is_err(), "{refused}");
         }

@@ -1,5 +1,6 @@
 //! What can go wrong between a model and its pictures.
 
+use crate::ClassError;
 use crate::checkpoint::{CheckpointError, SchedulerConfigError};
 use crate::sampler::SampleError;
 use crate::schedule::ScheduleError;
@@ -110,6 +111,9 @@ pub enum Error {
         /// How many the model has.
         classes: usize,
     },
+    /// A text that names no class.
+    #[error(transparent)]
+    ClassName(#[from] ClassError),
     /// Classes were asked of a model without any.
     #[error("the model has no classes: leave the class out")]
     NoClasses,

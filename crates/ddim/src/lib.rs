@@ -35,6 +35,7 @@
 //! The crates behind this one are re-exported as [`schedule`], [`sampler`], [`unet`] and [`checkpoint`].
 
 mod adaptive;
+mod classes;
 mod conditions;
 pub mod device;
 pub mod doctor;
@@ -60,6 +61,7 @@ pub use ddim_schedule as schedule;
 pub use ddim_unet as unet;
 
 pub use adaptive::{ADAPTIVE_PAIR, AdaptivePictures};
+pub use classes::{ClassError, ClassTable};
 pub use draw::Batch;
 pub use error::Error;
 pub use interpolate::{slerp_grid, slerp_line};

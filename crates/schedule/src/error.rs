@@ -1,10 +1,12 @@
 //! What can be wrong with a request, and what to ask for instead.
 
 mod nearest;
+mod similar;
 
 use thiserror::Error;
 
 pub use self::nearest::Nearest;
+pub use self::similar::{nearest_names, nearest_said};
 use crate::{NoiseSchedule, Resampling, Solver, Timestep, Tolerance};
 
 /// Why a schedule, a spacing or a plan was refused. Every message names the value, what is allowed,
@@ -311,12 +313,23 @@ pub enum ScheduleError {
     },
 
     /// A word that names no solver.
-    #[error("there is no solver {text:?}: choose one of {known}")]
+    #[error("there is no solver {text:?}: choose one of {known}{}", nearest_said(.text, .known.split(", ")))]
     UnknownSolver {
         /// The word.
         text: String,
         /// The names of all solvers.
         known: String,
+    },
+
+    /// What another program calls a method of its own.
+    #[error("{text:?} is no solver here: it is {what}; the nearest is {nearest}")]
+    ForeignSolver {
+        /// The word.
+        text: String,
+        /// What it means elsewhere.
+        what: &'static str,
+        /// What to ask for instead.
+        nearest: String,
     },
 
     /// An option that the solver does not have, or a value that it cannot have.
@@ -340,7 +353,7 @@ pub enum ScheduleError {
     },
 
     /// A word that names nothing here.
-    #[error("there is no {what} {text:?}: choose one of {known}")]
+    #[error("there is no {what} {text:?}: choose one of {known}{}", nearest_said(.text, plain(.known)))]
     UnknownName {
         /// What kind of thing was to be named.
         what: &'static str,
@@ -362,6 +375,11 @@ impl ScheduleError {
             known: if known.is_empty() { "none".to_owned() } else { known.join(", ") },
         }
     }
+}
+
+/// The words of a list in which some are explained, as in `logsnr (or exponential)`.
+fn plain(known: &str) -> impl Iterator<Item = &str> {
+    known.split(", ").filter_map(|word| word.split(' ').next())
 }
 
 /// The legal number of steps next to one that is 0 or above `train_steps`.

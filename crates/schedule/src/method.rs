@@ -51,8 +51,8 @@ impl Method {
     }
 }
 
-/// `ddim` (eta 0), `ddpm` (the fixed small variance), or a solver with its options: see
-/// [`solvers::parse`](crate::solvers::parse).
+/// `ddim` (eta 0), `ddpm` (the fixed small variance), or a solver with its options, also by a name that it has in
+/// another program: see [`solvers::parse`](crate::solvers::parse).
 ///
 /// ```
 /// use ddim_schedule::{Eta, Method};
@@ -64,10 +64,11 @@ impl FromStr for Method {
     type Err = ScheduleError;
 
     fn from_str(text: &str) -> Result<Self, ScheduleError> {
-        Ok(match text {
+        let text = solvers::translated(text)?;
+        Ok(match text.as_ref() {
             "ddim" => Self::Ddim { eta: Eta::DDIM },
             "ddpm" => Self::Ddpm { variance: Variance::FixedSmall },
-            _ => Self::Solver(solvers::parse(text)?.into()),
+            solver => Self::Solver(solvers::parse(solver)?.into()),
         })
     }
 }

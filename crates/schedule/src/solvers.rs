@@ -9,6 +9,7 @@ mod deis;
 mod dpm2;
 mod dpm_singlestep;
 mod dpm_solver;
+mod elsewhere;
 mod euler;
 mod euler_ancestral;
 mod exponential;
@@ -37,6 +38,7 @@ pub use unipc::{Corrector, StepFunction, UniPc};
 
 pub(crate) use ddim::{ddim, sigma_hat_step};
 pub(crate) use ddpm::ddpm;
+pub(crate) use elsewhere::translated;
 pub(crate) use inversion::inversion;
 
 use crate::{ScheduleError, Solver};
@@ -65,29 +67,45 @@ pub fn all() -> Vec<Box<dyn Solver>> {
     ]
 }
 
-/// The solver that a text names: its name, and options of other than their usual values, as in
-/// `dpm++:order=3,variant=heun`.
+/// The solver that a text names: its name, here or in another program, and options of other than their usual values, as
+/// in `dpm++:order=3,variant=heun`.
 ///
 /// # Errors
-/// For an unknown name, an unknown option, and a value that the option cannot have.
+/// For an unknown name, for that of a method which only others have, for an unknown option, and for a value that the
+/// option cannot have.
 ///
 /// ```
 /// use ddim_schedule::solvers;
 /// assert_eq!(solvers::parse("euler")?.name(), "euler");
+/// assert_eq!(solvers::parse("k_euler_a")?.name(), "euler-a");
+/// assert_eq!(solvers::parse("DPMSolverMultistepScheduler")?.name(), "dpm++");
 /// let error = solvers::parse("eulr").unwrap_err().to_string();
 /// assert!(error.starts_with("there is no solver \"eulr\": choose one of ddim, ddpm, "));
 /// # Ok::<(), ddim_schedule::ScheduleError>(())
 /// ```
 pub fn parse(text: &str) -> Result<Box<dyn Solver>, ScheduleError> {
-    let (name, options) = text.split_once(':').unwrap_or((text, ""));
+    let text = translated(text)?;
+    let (name, options) = text.split_once(':').unwrap_or((&text, ""));
     let Some(mut solver) = all().into_iter().find(|solver| solver.name() == name) else {
-        return Err(ScheduleError::UnknownSolver { text: name.to_owned(), known: names().join(", ") });
+        return Err(unknown(name, options));
     };
     for option in options.split(',').filter(|option| !option.is_empty()) {
         let (option, value) = option.split_once('=').unwrap_or((option, ""));
         solver.set(option.trim(), value.trim())?;
     }
     Ok(solver)
+}
+
+/// Why a name is that of no solver: nobody has it, or its method is one that takes no options.
+fn unknown(name: &str, options: &str) -> ScheduleError {
+    let takes_none = ["ddim", "ddpm"].into_iter().find(|of_the_papers| *of_the_papers == name);
+    match (takes_none, options.split(',').next().and_then(|option| option.split_once('='))) {
+        (Some(solver), Some((option, value))) => {
+            let (option, value) = (option.to_owned(), value.to_owned());
+            ScheduleError::SolverOption { solver, option, value, known: "none".to_owned() }
+        }
+        _ => ScheduleError::UnknownSolver { text: name.to_owned(), known: names().join(", ") },
+    }
 }
 
 /// The names of all methods, those of the two papers first.
