@@ -32,7 +32,7 @@ fn diffusion(args: &TrainArgs) -> anyhow::Result<Ending> {
     recipe.images = args.images.unwrap_or(recipe.images);
     supervise(args, recipe.steps, |set, device, observe| {
         let beginning = beginning(args.init.as_deref(), device)?;
-        Ok(ddim_train::train(&recipe, set, &beginning, &args.out, device, observe)?)
+        Ok(ddim_train::train(&recipe, set, &beginning, args.out.as_path(), device, observe)?)
     })
 }
 
@@ -52,7 +52,7 @@ fn classifier(args: &TrainArgs) -> anyhow::Result<Ending> {
             ..ClassifierRecipe::default()
         });
         recipe.images = args.images.unwrap_or(recipe.images);
-        Ok(ddim_train::train_classifier(&recipe, set, &args.out, device, observe)?)
+        Ok(ddim_train::train_classifier(&recipe, set, args.out.as_path(), device, observe)?)
     })
 }
 
@@ -119,7 +119,7 @@ fn size([height, width, channels]: [usize; 3]) -> String {
 /// Moves the bar; what lasts goes to the log.
 fn show(event: &TrainEvent, bar: &ProgressBar) {
     match event {
-        TrainEvent::Started { step, steps } => {
+        TrainEvent::Started { step, steps, .. } => {
             bar.set_position(*step);
             bar.reset_eta();
             if *step > 0 {

@@ -1,12 +1,10 @@
 //! Folders that appear whole or not at all.
 
-use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
-use std::process;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::Path;
 
+use crate::abandoned::{self, Draft};
 use crate::error::CheckpointError;
 use crate::layout;
 
@@ -24,12 +22,13 @@ pub fn write_folder(
 ) -> Result<(), CheckpointError> {
     let folder = std::path::absolute(folder).map_err(|source| io_error(folder, source))?;
     refuse_to_lose(&folder, parts)?;
-    let temporary = temporary(&folder)?;
-    let written = write(&temporary).and_then(|()| sync_folder(&temporary));
-    let result = written.and_then(|()| put_in_place(&temporary, &folder));
+    abandoned::remove_beside(&folder)?;
+    let draft = Draft::beside(&folder)?;
+    let written = write(&draft.path).and_then(|()| sync_folder(&draft.path));
+    let result = written.and_then(|()| put_in_place(&draft.path, &folder));
     if result.is_err() {
-        // The first error is the one to report; a leftover is named so that nothing reads it.
-        let _ = fs::remove_dir_all(&temporary);
+        // The first error is the one to report; a leftover is named so that nothing reads it, and goes with the next save.
+        let _ = fs::remove_dir_all(&draft.path);
     }
     result
 }
@@ -77,20 +76,6 @@ fn refuse_to_lose(folder: &Path, parts: &[&str]) -> Result<(), CheckpointError> 
         }
     }
     Ok(())
-}
-
-/// An empty folder beside the place of the model, hidden, of a name of its own.
-fn temporary(folder: &Path) -> Result<PathBuf, CheckpointError> {
-    static SAVES: AtomicU64 = AtomicU64::new(0);
-    let name = folder.file_name().ok_or_else(|| {
-        io_error(folder, io::Error::new(io::ErrorKind::InvalidInput, "the path of a model ends in a name"))
-    })?;
-    let mut hidden = OsString::from(".");
-    hidden.push(name);
-    hidden.push(format!(".{}-{}.tmp", process::id(), SAVES.fetch_add(1, Ordering::Relaxed)));
-    let path = folder.with_file_name(hidden);
-    fs::create_dir_all(&path).map_err(|source| io_error(&path, source))?;
-    Ok(path)
 }
 
 /// Renames the written folder to its place. An earlier model is moved aside first and removed last.

@@ -42,6 +42,7 @@
 //! # }
 //! ```
 
+mod abandoned;
 mod card;
 mod embedded;
 mod error;
@@ -66,6 +67,7 @@ mod write;
 
 use ddim_unet::UNet2D;
 
+pub use abandoned::remove_abandoned;
 pub use card::Card;
 pub use embedded::{embedded, embedded_names, embedded_tuned, embedded_weights, inspect_embedded};
 pub use error::{CheckpointError, SchedulerConfigError};

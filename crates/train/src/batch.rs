@@ -80,6 +80,11 @@ impl<'a> Batches<'a> {
         })
     }
 
+    /// Which pictures are used.
+    pub(crate) fn images(&self) -> Range<usize> {
+        self.images.clone()
+    }
+
     /// Some rows of the batch of a step; the first step is 1.
     pub(crate) fn rows(&self, step: u64, rows: Range<usize>) -> Batch {
         let [height, width, channels] = self.set.shape;

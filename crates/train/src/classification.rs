@@ -3,7 +3,8 @@
 use crate::batch::clean;
 use crate::diffusion::without_alpha;
 use crate::draw::Draws;
-use crate::run::{self, Task, Trained};
+use crate::run::{self, RunFolder, Task, Trained};
+use crate::seen::Seen;
 use crate::shards::Shards;
 use crate::{Accuracy, ClassifierRecipe, RecipeError, Shown, TrainError, TrainEvent, weights};
 use burn::tensor::activation::log_softmax;
@@ -27,11 +28,11 @@ use std::path::Path;
 ///
 /// # Errors
 /// A recipe that makes no sense, pictures without labels or of one class, a folder in use by another run, a checkpoint
-/// of another recipe, a loss that is no number, and whatever the file system refuses.
-pub fn train_classifier(
+/// of another recipe or of other pictures, a loss that is no number, and whatever the file system refuses.
+pub fn train_classifier<'a>(
     recipe: &ClassifierRecipe,
     set: &ImageSet,
-    out: &Path,
+    out: impl Into<RunFolder<'a>>,
     device: &Device,
     observe: impl FnMut(&TrainEvent) -> ControlFlow<()>,
 ) -> Result<Trained, TrainError> {
@@ -45,7 +46,7 @@ pub fn train_classifier(
     let shards = Shards::new(training.shards, training.batch_size / training.shards)?;
     let draws = Draws::new(training.seed);
     let mut task = Classification { recipe, set: &set, labels, images, device, network, config, draws, shards };
-    run::run(&mut task, recipe, first, out, observe)
+    run::run(&mut task, recipe, first, out.into(), observe)
 }
 
 /// A classifier in training.
@@ -97,6 +98,11 @@ impl Classification<'_> {
 const JUDGED: usize = 250;
 
 impl Task for Classification<'_> {
+    fn seen(&self) -> Seen {
+        let names: &[String] = if self.recipe.classes.is_empty() { &self.config.classes } else { &[] };
+        Seen::new(self.set, self.images.clone(), Some(self.labels), names)
+    }
+
     fn gradient(&mut self, step: u64, weights: &[f32]) -> (f64, Vec<f32>) {
         let device = self.device.clone().autodiff();
         self.shards.gradient(|rows| {

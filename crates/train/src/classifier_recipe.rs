@@ -1,6 +1,6 @@
 //! The recipe of a classifier.
 
-use crate::recipe::Settings;
+use crate::recipe::{Problems, Settings, read};
 use crate::{Flip, Images, RecipeError, Training};
 use ddim_data::Alpha;
 use ddim_features::ClassifierShape;
@@ -59,18 +59,10 @@ impl ClassifierRecipe {
     /// Reads a recipe and checks that its numbers make sense.
     ///
     /// # Errors
-    /// Text that is not such JSON, an unknown key, and what [`check`](Self::check) refuses.
+    /// Text that is no JSON object; else all at once: unknown and misshapen keys, and what [`check`](Self::check)
+    /// refuses.
     pub fn from_json(text: &str) -> Result<Self, RecipeError> {
-        let json = |error: serde_json::Error| RecipeError::Json { reason: error.to_string() };
-        let keys: Map<String, Value> = serde_json::from_str(text).map_err(json)?;
-        let recipe: Self = serde_json::from_str(text).map_err(json)?;
-        let known = serde_json::json!(recipe);
-        if let Some(key) = keys.keys().find(|key| known.get(key.as_str()).is_none()) {
-            let known: Vec<&String> = known.as_object().into_iter().flat_map(|known| known.keys()).collect();
-            return Err(RecipeError::Json { reason: format!("unknown key {key:?}; there are {known:?}") });
-        }
-        recipe.check()?;
-        Ok(recipe)
+        read(text, &Self::default(), &[], &[])
     }
 
     /// The text of a recipe file.
@@ -81,16 +73,24 @@ impl ClassifierRecipe {
     /// Whether everything makes sense, alone and together, before anything is computed.
     ///
     /// # Errors
-    /// The first key that does not, its value, and what it may be.
+    /// Every key that does not, its value, and what it may be: [`RecipeError::Several`] where that is more than one.
     pub fn check(&self) -> Result<(), RecipeError> {
-        self.training.check()?;
-        self.images.check()?;
-        Ok(self.network.check()?)
+        let mut problems = Problems::default();
+        self.look_for(&mut problems);
+        problems.into_result()
     }
 }
 
 impl Settings for ClassifierRecipe {
     fn training(&self) -> Training {
         self.training.clone()
+    }
+
+    fn look_for(&self, problems: &mut Problems) {
+        self.training.look_for(problems);
+        problems.take("images", self.images.check());
+        if problems.are_sound(&["network"]) {
+            problems.take("network", self.network.check());
+        }
     }
 }

@@ -3,14 +3,15 @@
 use crate::backward::Backward;
 use crate::batch::Batches;
 use crate::objective::Loss;
-use crate::run::{self, Task, Trained};
+use crate::run::{self, RunFolder, Task, Trained};
+use crate::seen::Seen;
 use crate::shards::Shards;
 use crate::{Recipe, RecipeError, Shown, TrainError, TrainEvent, preview, weights};
 use burn::tensor::Device;
 use ddim_checkpoint::{Card, Checkpoint, SchedulerConfig};
 use ddim_data::{Alpha, ImageSet, Size, encode_png, write_whole};
 use ddim_schedule::Convention;
-use ddim_unet::{UNet2D, UNet2DConfig};
+use ddim_unet::{SampleSize, UNet2D, UNet2DConfig};
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 use std::ops::ControlFlow;
@@ -44,16 +45,16 @@ pub enum Beginning {
 ///
 /// # Errors
 /// A recipe that makes no sense, pictures that do not fit it, a folder in use by another run, a checkpoint of another
-/// recipe or beginning, a model to begin with whose network or prediction is another, a loss that is no number, and
+/// recipe, of other pictures or of another beginning, a model to begin with whose network or prediction is another, a loss that is no number, and
 /// whatever the file system refuses.
 ///
 /// # Panics
 /// If the model to begin with was not loaded on the device with autodiff.
-pub fn train(
+pub fn train<'a>(
     recipe: &Recipe,
     set: &ImageSet,
     beginning: &Beginning,
-    out: &Path,
+    out: impl Into<RunFolder<'a>>,
     device: &Device,
     observe: impl FnMut(&TrainEvent) -> ControlFlow<()>,
 ) -> Result<Trained, TrainError> {
@@ -64,7 +65,7 @@ pub fn train(
         Beginning::Random => initialised(recipe, device)?,
         Beginning::Model(model) => taken_over(model, recipe)?,
     };
-    run::run(&mut Diffusion::new(recipe, &set, beginning, device, unet)?, recipe, first, out, observe)
+    run::run(&mut Diffusion::new(recipe, &set, beginning, device, unet)?, recipe, first, out.into(), observe)
 }
 
 /// A diffusion model in training.
@@ -99,10 +100,16 @@ impl<'a> Diffusion<'a> {
         Ok(Diffusion { recipe, set, beginning, device, unet, scheduler, batches, backward, shards })
     }
 
+    /// What the classes are called, as far as that is known.
+    fn class_names(&self) -> &[String] {
+        let classes = self.recipe.class_count().unwrap_or(0);
+        let names = if self.recipe.classes.is_empty() { &self.set.class_names } else { &self.recipe.classes };
+        &names[..names.len().min(classes)]
+    }
+
     /// The card of the model after so many steps.
     fn card(&self, step: u64) -> Card {
         let recipe = self.recipe;
-        let names = if recipe.classes.is_empty() { &self.set.class_names } else { &recipe.classes };
         let mut extra = recipe.card.clone();
         extra.insert("trained_steps".to_owned(), step.into());
         extra.insert("trained_images".to_owned(), (step * recipe.batch_size as u64).into());
@@ -111,7 +118,7 @@ impl<'a> Diffusion<'a> {
         }
         Card {
             name: recipe.name.clone(),
-            classes: names.iter().take(recipe.class_count().unwrap_or(0)).cloned().collect(),
+            classes: self.class_names().to_vec(),
             null_class: recipe.class_count(),
             convention: Some(Convention::Exact),
             extra,
@@ -127,6 +134,13 @@ impl Task for Diffusion<'_> {
         }
     }
 
+    fn seen(&self) -> Seen {
+        let labels = self.set.labels.as_deref().filter(|_| self.recipe.class_count().is_some());
+        // Names that the recipe gives may change, as the recipe may.
+        let names = if self.recipe.classes.is_empty() { self.class_names() } else { &[] };
+        Seen::new(self.set, self.batches.images(), labels, names)
+    }
+
     fn gradient(&mut self, step: u64, weights: &[f32]) -> (f64, Vec<f32>) {
         self.backward.load(weights);
         self.shards.gradient(|rows| self.backward.gradient(&self.batches.rows(step, rows), weights))
@@ -139,6 +153,8 @@ impl Task for Diffusion<'_> {
         let sheet = preview::draw(&unet, &self.scheduler, self.recipe.class_count(), [height, width], &plain)?;
         let samples = out.join("samples.png");
         write_whole(&samples, &encode_png(&sheet, &self.recipe.to_json())?)?;
+        // Not before: what a network computes on a processor depends on it in the last bit.
+        let unet = unet.with_sample_size(SampleSize::of([height, width]));
         let checkpoint = Checkpoint { unet, scheduler: self.scheduler.clone(), card: self.card(step) };
         ddim_checkpoint::save(&checkpoint, &run::model(out))?;
         Ok(Shown::Samples(samples))
@@ -203,6 +219,9 @@ fn check_fit(recipe: &Recipe, set: &ImageSet) -> Result<(), TrainError> {
     if channels != unet.in_channels || unet.check_size(height, width).is_err() {
         let multiple = unet.size_multiple();
         return Err(TrainError::Size { found: Size(set.shape), channels: unet.in_channels, multiple });
+    }
+    if let Some(recipe) = recipe.size().filter(|size| *size != [height, width]) {
+        return Err(TrainError::OtherSize { found: [height, width], recipe });
     }
     if unet.out_channels != channels {
         return Err(TrainError::OutChannels { found: unet.out_channels, channels });

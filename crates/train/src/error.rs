@@ -20,6 +20,36 @@ pub enum RecipeError {
         /// What is wrong, and where.
         reason: String,
     },
+    /// A key that no recipe has.
+    #[error("unknown key {key}; {meant}")]
+    UnknownKey {
+        /// The key, with the object that it is in.
+        key: String,
+        /// What may have been meant.
+        meant: String,
+    },
+    /// A key without a default that is not there.
+    #[error("{key} is missing")]
+    Missing {
+        /// The key.
+        key: String,
+    },
+    /// A value of another kind than the key takes.
+    #[error("{key} is {value}: {reason}")]
+    Kind {
+        /// The key, with the object that it is in.
+        key: String,
+        /// Its value.
+        value: String,
+        /// What it may be.
+        reason: String,
+    },
+    /// More than one of the others.
+    #[error("{} things are wrong:{}", .problems.len(), list(.problems))]
+    Several {
+        /// All of them.
+        problems: Vec<RecipeError>,
+    },
     /// A value that makes no sense.
     #[error("{key} is {value}; it must be {allowed}")]
     Value {
@@ -44,6 +74,11 @@ pub enum RecipeError {
     Schedule(#[from] ScheduleError),
 }
 
+/// A line for each.
+fn list(problems: &[RecipeError]) -> String {
+    problems.iter().map(|problem| format!("\n  {problem}")).collect()
+}
+
 /// A training run that cannot begin or go on.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -63,6 +98,17 @@ pub enum TrainError {
         channels: usize,
         /// What height and width must be divisible by.
         multiple: usize,
+    },
+    /// The pictures have another size than the recipe says.
+    #[error(
+        "the pictures are {}x{} (height x width), and the recipe is for {}x{} (unet.sample_size); resize the pictures, or \
+         change unet.sample_size", .found[0], .found[1], .recipe[0], .recipe[1]
+    )]
+    OtherSize {
+        /// Height and width of the pictures.
+        found: [usize; 2],
+        /// Those of the recipe.
+        recipe: [usize; 2],
     },
     /// The network gives as many channels as it predicts; it was told to give others.
     #[error(
@@ -155,6 +201,17 @@ pub enum TrainError {
         path: PathBuf,
         /// The first key that differs.
         key: String,
+    },
+    /// A run that is gone on with on other pictures.
+    #[error(
+        "{path}: this run has been trained on other pictures ({difference}); give it those again, name another folder, or \
+         allow others"
+    )]
+    OtherPictures {
+        /// The checkpoint.
+        path: PathBuf,
+        /// What is different about them.
+        difference: String,
     },
     /// A run that is gone on with as if it had begun with something else.
     #[error(

@@ -1,5 +1,6 @@
 //! What a run tells its observer.
 
+use crate::Recognised;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,6 +13,8 @@ pub enum TrainEvent {
         step: u64,
         /// Steps of the recipe.
         steps: u64,
+        /// Whether the pictures are those of before.
+        pictures: Recognised,
     },
     /// A step was taken.
     Step {

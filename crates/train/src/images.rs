@@ -1,6 +1,5 @@
 //! Which pictures of a set are trained on.
 
-use crate::training::check;
 use crate::{RecipeError, TrainError};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -26,10 +25,12 @@ impl Images {
 
     pub(crate) fn check(self) -> Result<(), RecipeError> {
         match self {
-            Images::All => Ok(()),
-            Images::Range([first, end]) => {
-                check("images", format!("[{first}, {end}]"), first < end, "null, or [first, end] with first < end")
-            }
+            Images::Range([first, end]) if first >= end => Err(RecipeError::Value {
+                key: "images",
+                value: format!("[{first}, {end}]"),
+                allowed: "null, or [first, end] with first < end".to_owned(),
+            }),
+            Images::All | Images::Range(_) => Ok(()),
         }
     }
 

@@ -1,13 +1,19 @@
 //! Everything that decides what a training run computes, as a JSON file.
 
 mod check;
+mod fitting;
+mod problems;
+mod read;
 
+pub use self::fitting::{LONGEST_SIDE, affordable};
+pub(crate) use self::problems::Problems;
+pub(crate) use self::read::read;
 use crate::{Decay, Images, Objective, RecipeError, Training};
 use ddim_checkpoint::SchedulerConfig;
 use ddim_data::Alpha;
 use ddim_unet::UNet2DConfig;
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 /// A training run but for its pictures: network, noise schedule and optimiser.
@@ -34,6 +40,7 @@ pub struct Recipe {
     pub name: String,
     /// The network, in diffusers' words. With classes its table has one row more than there are classes: the last
     /// one stands for "any class".
+    #[serde(deserialize_with = "without_remarks")]
     pub unet: UNet2DConfig,
     /// The noise schedule and what the network predicts, in diffusers' words: a `scheduler_config.json`.
     pub scheduler: Map<String, Value>,
@@ -109,12 +116,12 @@ impl Recipe {
     /// Reads a recipe and checks that its numbers make sense.
     ///
     /// # Errors
-    /// Text that is not such JSON, an unknown key, and what [`check`](Self::check) refuses.
+    /// Text that is no JSON object; else all at once: unknown, missing and misshapen keys, and what
+    /// [`check`](Self::check) refuses.
     pub fn from_json(text: &str) -> Result<Self, RecipeError> {
-        let recipe: Recipe =
-            serde_json::from_str(text).map_err(|error| RecipeError::Json { reason: error.to_string() })?;
-        recipe.check()?;
-        Ok(recipe)
+        let example = Recipe::for_images([32, 32, 3], 0, 1);
+        let required = ["name", "unet", "scheduler", "steps", "batch_size"];
+        read(text, &example, &required, &[("unet", read::unet), ("scheduler", read::scheduler)])
     }
 
     /// The text of a recipe file.
@@ -176,6 +183,9 @@ pub(crate) trait Settings: Serialize + DeserializeOwned {
     /// Length and optimiser.
     fn training(&self) -> Training;
 
+    /// What does not make sense, alone and together.
+    fn look_for(&self, problems: &mut Problems);
+
     /// The text of a recipe file.
     fn to_json(&self) -> String {
         format!("{:#}\n", serde_json::json!(self))
@@ -186,6 +196,18 @@ impl Settings for Recipe {
     fn training(&self) -> Training {
         self.training()
     }
+
+    fn look_for(&self, problems: &mut Problems) {
+        self.training().look_for(problems);
+        self.look_for_more(problems);
+    }
+}
+
+/// A network whose remarks, keys that begin with `_` as in every file of diffusers, are passed over.
+fn without_remarks<'de, D: Deserializer<'de>>(network: D) -> Result<UNet2DConfig, D::Error> {
+    let mut keys = Map::deserialize(network)?;
+    keys.retain(|key, _| !key.starts_with('_'));
+    serde_json::from_value(Value::Object(keys)).map_err(D::Error::custom)
 }
 
 /// Values of keys that a recipe leaves out.

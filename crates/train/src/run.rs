@@ -3,10 +3,12 @@
 use crate::log::Log;
 use crate::optimizer::{Optimizer, norm};
 use crate::recipe::Settings;
+use crate::seen::{OtherPictures, Recognised, Seen};
 use crate::state::State;
 use crate::{Shown, TrainError, TrainEvent, Training, weights};
 use burn::module::Module;
 use burn::tensor::Device;
+use ddim_checkpoint::remove_abandoned;
 use ddim_data::write_whole;
 use std::fs::File;
 use std::io;
@@ -30,12 +32,31 @@ pub enum Trained {
     },
 }
 
+/// The folder of a run, and what may have changed since it was there last.
+#[derive(Debug, Clone, Copy)]
+pub struct RunFolder<'a> {
+    /// Where it is, or will be.
+    pub path: &'a Path,
+    /// What to do when its pictures are not those of before.
+    pub other_pictures: OtherPictures,
+}
+
+/// A folder whose run goes on with the same pictures only.
+impl<'a> From<&'a Path> for RunFolder<'a> {
+    fn from(path: &'a Path) -> Self {
+        RunFolder { path, other_pictures: OtherPictures::Refuse }
+    }
+}
+
 /// What is trained: its loss, and what is made of it at a checkpoint.
 pub(crate) trait Task {
     /// What the first weights are, in words; empty for random ones.
     fn origin(&self) -> String {
         String::new()
     }
+
+    /// The pictures that it is trained on.
+    fn seen(&self) -> Seen;
 
     /// The loss of a step, the first of which is 1, and its gradient at these weights.
     fn gradient(&mut self, step: u64, weights: &[f32]) -> (f64, Vec<f32>);
@@ -49,14 +70,16 @@ pub(crate) fn run(
     task: &mut impl Task,
     recipe: &impl Settings,
     first: Vec<f32>,
-    out: &Path,
+    folder: RunFolder,
     mut observe: impl FnMut(&TrainEvent) -> ControlFlow<()>,
 ) -> Result<Trained, TrainError> {
+    let out = folder.path;
     std::fs::create_dir_all(out).map_err(TrainError::io(out))?;
     let _lock = lock(out)?;
-    let mut run = Run::open(task, recipe, first, out)?;
+    remove_abandoned(&model(out))?;
+    let (mut run, pictures) = Run::open(task, recipe, first, folder)?;
     let (training, begun) = (recipe.training(), run.state.optimizer.step);
-    let mut flow = observe(&TrainEvent::Started { step: begun, steps: training.steps });
+    let mut flow = observe(&TrainEvent::Started { step: begun, steps: training.steps, pictures });
     if begun == training.steps {
         // Taken before, but perhaps killed between the state and the model.
         let shown = run.publish()?;
@@ -117,19 +140,32 @@ struct Run<'a, T, R> {
 const SMOOTHING: f64 = 0.99;
 
 impl<'a, T: Task, R: Settings> Run<'a, T, R> {
-    fn open(task: &'a mut T, recipe: &'a R, first: Vec<f32>, out: &'a Path) -> Result<Self, TrainError> {
+    fn open(
+        task: &'a mut T,
+        recipe: &'a R,
+        first: Vec<f32>,
+        folder: RunFolder<'a>,
+    ) -> Result<(Self, Recognised), TrainError> {
+        let out = folder.path;
         let path = out.join("train.safetensors");
-        let state = State::load(&path, recipe, first.len())?;
-        let origin = task.origin();
-        if let Some(state) = state.as_ref().filter(|state| state.origin != origin) {
-            return Err(TrainError::OtherBeginning { path, before: told(&state.origin), now: told(&origin) });
-        }
-        let state =
-            state.unwrap_or_else(|| State { optimizer: Optimizer::new(first), smoothed_loss: None, origin });
+        let (origin, seen) = (task.origin(), task.seen());
+        let (state, pictures) = match State::load(&path, recipe, first.len())? {
+            None => {
+                let optimizer = Optimizer::new(first);
+                (State { optimizer, smoothed_loss: None, origin, seen: Some(seen) }, Recognised::Same)
+            }
+            Some(state) if state.origin != origin => {
+                return Err(TrainError::OtherBeginning { path, before: told(&state.origin), now: told(&origin) });
+            }
+            Some(state) => {
+                let pictures = recognise(&state, &seen, folder.other_pictures, &path)?;
+                (State { seen: Some(seen), ..state }, pictures)
+            }
+        };
         write_whole(&out.join("recipe.json"), recipe.to_json().as_bytes())?;
         let log = Log::open(&out.join("loss.csv"), state.optimizer.step)?;
         let start = (state.optimizer.step, Instant::now());
-        Ok(Run { task, recipe, training: recipe.training(), out, state, log, start })
+        Ok((Run { task, recipe, training: recipe.training(), out, state, log, start }, pictures))
     }
 
     fn step(&mut self) -> Result<TrainEvent, TrainError> {
@@ -173,6 +209,18 @@ impl<'a, T: Task, R: Settings> Run<'a, T, R> {
     }
 }
 
+/// Whether a run that has come so far may go on with these pictures.
+fn recognise(state: &State, now: &Seen, others: OtherPictures, path: &Path) -> Result<Recognised, TrainError> {
+    let Some(before) = &state.seen else { return Ok(Recognised::Unknown) };
+    match (before.difference(now), others) {
+        (None, _) => Ok(Recognised::Same),
+        (Some(difference), OtherPictures::Accept) => Ok(Recognised::Others(difference)),
+        (Some(difference), OtherPictures::Refuse) => {
+            Err(TrainError::OtherPictures { path: path.to_owned(), difference })
+        }
+    }
+}
+
 /// What a run began with, for people.
 fn told(origin: &str) -> String {
     if origin.is_empty() { "random weights".to_owned() } else { format!("the model {origin}") }
@@ -181,9 +229,8 @@ fn told(origin: &str) -> String {
 /// Keeps other runs out of the folder for as long as it lives, also if the process is killed.
 fn lock(out: &Path) -> Result<File, TrainError> {
     let path = out.join(".lock");
-    let file = File::create(&path).map_err(TrainError::io(&path))?;
-    match ddim_data::lock(&file) {
-        Ok(()) => Ok(file),
+    match ddim_data::open_locked(&path) {
+        Ok(file) => Ok(file),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(TrainError::Locked { path }),
         Err(source) => Err(TrainError::Io { path, source }),
     }

@@ -3,10 +3,10 @@
 use crate::TrainError;
 use crate::optimizer::Optimizer;
 use crate::recipe::Settings;
+use crate::seen::Seen;
 use ddim_data::write_whole;
-use safetensors::{Dtype, SafeTensors, View};
-use std::borrow::Cow;
-use std::collections::HashMap;
+use safetensors::{Dtype, SafeTensors};
+use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -19,6 +19,8 @@ pub(crate) struct State {
     pub(crate) smoothed_loss: Option<f64>,
     /// What the run began with, in words; empty for random weights.
     pub(crate) origin: String,
+    /// The pictures it was trained on last; `None` in checkpoints of a time when they were not remembered.
+    pub(crate) seen: Option<Seen>,
 }
 
 /// Keys of a recipe that may change when a run goes on, because what has been computed does not depend on them.
@@ -28,17 +30,17 @@ impl State {
     /// Writes the file whole or not at all; until the new one is complete the old one stays.
     pub(crate) fn save(&self, path: &Path, recipe: &impl Settings) -> Result<(), TrainError> {
         let Optimizer { step, weights, average, mean, square } = &self.optimizer;
-        let tensors = [("weights", weights), ("average", average), ("mean", mean), ("square", square)];
-        let tensors = tensors.map(|(name, values)| (name, Values { values, shape: [values.len()] }));
-        let metadata = HashMap::from([
-            ("step".to_owned(), step.to_string()),
-            ("smoothed_loss".to_owned(), self.smoothed_loss.map_or("null".to_owned(), |loss| loss.to_string())),
-            ("recipe".to_owned(), recipe.to_json()),
-            ("began_with".to_owned(), self.origin.clone()),
-        ]);
-        let bytes =
-            safetensors::serialize(tensors, Some(metadata)).map_err(|error| broken(path, error.to_string()))?;
-        Ok(write_whole(path, &bytes)?)
+        let mut remarks = json!({
+            "step": step.to_string(),
+            "smoothed_loss": self.smoothed_loss.map_or("null".to_owned(), |loss| loss.to_string()),
+            "recipe": recipe.to_json(),
+            "began_with": self.origin,
+        });
+        if let Some(seen) = &self.seen {
+            remarks["pictures"] = json!(seen).to_string().into();
+        }
+        let lists = [("average", average), ("mean", mean), ("square", square), ("weights", weights)];
+        Ok(write_whole(path, &encode(remarks, lists))?)
     }
 
     /// Reads the file of a run of this recipe, whose network has `weights` weights. `None` if there is none.
@@ -73,7 +75,9 @@ impl State {
             square: values("square")?,
         };
         let origin = metadata.get("began_with").cloned().unwrap_or_default();
-        Ok(Some(State { optimizer, smoothed_loss, origin }))
+        let seen = metadata.get("pictures").map(|text| serde_json::from_str(text)).transpose();
+        let seen = seen.map_err(|error| broken(path, format!("its pictures: {error}")))?;
+        Ok(Some(State { optimizer, smoothed_loss, origin, seen }))
     }
 }
 
@@ -125,35 +129,31 @@ fn broken(path: &Path, problem: String) -> TrainError {
     TrainError::Checkpoint { path: path.to_owned(), problem }
 }
 
-/// A list of numbers as little-endian bytes.
-struct Values<'a> {
-    values: &'a [f32],
-    shape: [usize; 1],
-}
-
-impl View for Values<'_> {
-    fn dtype(&self) -> Dtype {
-        Dtype::F32
+/// A safetensors file of lists of one length. Not by the crate of that name, which writes the remarks in another order
+/// each time: the same run leaves the same bytes.
+fn encode(remarks: Value, lists: [(&str, &Vec<f32>); 4]) -> Vec<u8> {
+    let mut header = json!({ "__metadata__": remarks });
+    let mut end = 0;
+    for (name, values) in lists {
+        let begin = end;
+        end += 4 * values.len();
+        header[name] = json!({ "dtype": "F32", "shape": [values.len()], "data_offsets": [begin, end] });
     }
-
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        self.values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>().into()
-    }
-
-    fn data_len(&self) -> usize {
-        4 * self.values.len()
-    }
+    let mut header = header.to_string().into_bytes();
+    // The numbers behind it are to lie at a multiple of eight bytes.
+    header.resize(header.len().next_multiple_of(8), b' ');
+    let mut bytes = Vec::with_capacity(8 + header.len() + end);
+    bytes.extend((header.len() as u64).to_le_bytes());
+    bytes.extend(header);
+    lists.iter().for_each(|(_, values)| bytes.extend(values.iter().flat_map(|value| value.to_le_bytes())));
+    bytes
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::Recipe;
-    use crate::testing::recipe;
+    use crate::testing::{pictures, recipe};
     use serde_json::json;
     use tempfile::TempDir;
 
@@ -164,7 +164,9 @@ mod tests {
         let mut optimizer = Optimizer::new(vec![1.0, -0.0, f32::MIN_POSITIVE / 2.0, 0.1]);
         let recipe = recipe(&json!({}));
         (0..3).for_each(|_| optimizer.update(&recipe.training(), &[1.0, 2.0, -1.0, 0.0], 0.5));
-        let state = State { optimizer, smoothed_loss: Some(0.1 + 0.2), origin: "a model".to_owned() };
+        let seen = Seen::new(&pictures(6), 0..6, Some(&[0, 1, 0, 1, 0, 1]), &["left".to_owned()]);
+        let origin = "a model".to_owned();
+        let state = State { optimizer, smoothed_loss: Some(0.1 + 0.2), origin, seen: Some(seen) };
         state.save(&path, &recipe).expect("writable");
         (folder, path, state, recipe)
     }
@@ -174,6 +176,39 @@ mod tests {
         let (_folder, path, state, recipe) = saved();
         assert_eq!(State::load(&path, &recipe, 4).expect("reads"), Some(state));
         assert_eq!(State::load(&path.with_file_name("other"), &recipe, 4).expect("fine"), None);
+    }
+
+    #[test]
+    fn the_same_state_is_the_same_bytes() {
+        let (_folder, path, state, recipe) = saved();
+        let bytes = std::fs::read(&path).expect("there");
+        for _ in 0..8 {
+            state.save(&path, &recipe).expect("writable");
+            assert!(std::fs::read(&path).expect("there") == bytes, "other bytes");
+        }
+        assert!(bytes.len().is_multiple_of(8));
+    }
+
+    /// As it was written until pictures were remembered, by the crate of the format.
+    #[test]
+    fn a_file_without_pictures_reads() {
+        let (_folder, path, state, recipe) = saved();
+        let state = State { seen: None, ..state };
+        let Optimizer { step, weights, average, mean, square } = &state.optimizer;
+        let bytes = |values: &Vec<f32>| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+        let lists = [("weights", weights), ("average", average), ("mean", mean), ("square", square)]
+            .map(|(name, values)| (name, bytes(values)));
+        let view = |bytes| safetensors::tensor::TensorView::new(Dtype::F32, vec![4], bytes).expect("fits");
+        let remarks = [
+            ("step", step.to_string()),
+            ("smoothed_loss", "0.30000000000000004".to_owned()),
+            ("recipe", recipe.to_json()),
+            ("began_with", state.origin.clone()),
+        ];
+        let remarks = remarks.map(|(key, text)| (key.to_owned(), text)).into();
+        let tensors = lists.iter().map(|(name, bytes)| (*name, view(bytes)));
+        std::fs::write(&path, safetensors::serialize(tensors, Some(remarks)).expect("encodes")).expect("writable");
+        assert_eq!(State::load(&path, &recipe, 4).expect("reads"), Some(state));
     }
 
     #[test]

@@ -1,8 +1,7 @@
 //! Optimiser and length of a run: what all recipes have.
 
-use crate::RecipeError;
+use crate::recipe::Problems;
 use serde::{Deserialize, Serialize};
-use std::fmt::Display;
 
 /// How long, how fast and in which parts a network is trained, whatever it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -100,44 +99,31 @@ impl Training {
         }
     }
 
-    /// Whether the numbers make sense, alone and together.
-    ///
-    /// # Errors
-    /// The first key that does not, its value, and what it may be.
-    pub(crate) fn check(&self) -> Result<(), RecipeError> {
-        self.check_steps()?;
+    /// What does not make sense about the numbers, alone and together.
+    pub(crate) fn look_for(&self, problems: &mut Problems) {
+        self.look_at_steps(problems);
         let rate = self.learning_rate;
-        check("learning_rate", rate, rate > 0.0 && rate <= 1.0, "above 0, at most 1")?;
-        check("weight_decay", self.weight_decay, (0.0..=1.0).contains(&self.weight_decay), "from 0 to 1")?;
+        problems.check(&["learning_rate"], rate, rate > 0.0 && rate <= 1.0, "above 0, at most 1");
+        let decay = (0.0..=1.0).contains(&self.weight_decay);
+        problems.check(&["weight_decay"], self.weight_decay, decay, "from 0 to 1");
         let betas = self.betas.iter().all(|beta| (0.0..1.0).contains(beta));
-        check("betas", format!("{:?}", self.betas), betas, "two numbers from 0 up to but not 1")?;
-        check("clip_norm", self.clip_norm, self.clip_norm > 0.0, "above 0")?;
-        check("ema_decay", self.ema_decay, (0.0..1.0).contains(&self.ema_decay), "from 0 up to but not 1")
+        problems.check(&["betas"], format!("{:?}", self.betas), betas, "two numbers from 0 up to but not 1");
+        problems.check(&["clip_norm"], self.clip_norm, self.clip_norm > 0.0, "above 0");
+        let ema = (0.0..1.0).contains(&self.ema_decay);
+        problems.check(&["ema_decay"], self.ema_decay, ema, "from 0 up to but not 1");
     }
 
-    fn check_steps(&self) -> Result<(), RecipeError> {
-        let within = |key, value: u64, least: u64, most: u64| {
-            check(key, value, (least..=most).contains(&value), format!("from {least} to {most}"))
+    fn look_at_steps(&self, problems: &mut Problems) {
+        let mut within = |keys: &[&'static str], value: u64, least: u64, most: u64| {
+            problems.check(keys, value, (least..=most).contains(&value), format!("from {least} to {most}"));
         };
-        within("steps", self.steps, 1, u32::MAX.into())?;
-        within("batch_size", self.batch_size as u64, 1, 1 << 16)?;
-        within("shards", self.shards as u64, 1, self.batch_size as u64)?;
+        within(&["steps"], self.steps, 1, u32::MAX.into());
+        within(&["batch_size"], self.batch_size as u64, 1, 1 << 16);
+        within(&["shards", "batch_size"], self.shards as u64, 1, self.batch_size as u64);
+        within(&["warmup_steps", "steps"], self.warmup_steps, 0, self.steps);
+        within(&["checkpoint_steps"], self.checkpoint_steps, 1, u64::MAX);
         let divisor = format!("a divisor of batch_size, which is {}", self.batch_size);
-        check("shards", self.shards, self.batch_size.is_multiple_of(self.shards), divisor)?;
-        within("warmup_steps", self.warmup_steps, 0, self.steps)?;
-        within("checkpoint_steps", self.checkpoint_steps, 1, u64::MAX)
-    }
-}
-
-/// An error that names the key unless its value is fine.
-pub(crate) fn check(
-    key: &'static str,
-    value: impl Display,
-    fine: bool,
-    allowed: impl Into<String>,
-) -> Result<(), RecipeError> {
-    match fine {
-        true => Ok(()),
-        false => Err(RecipeError::Value { key, value: value.to_string(), allowed: allowed.into() }),
+        let divides = self.batch_size.is_multiple_of(self.shards);
+        problems.check(&["shards", "batch_size"], self.shards, divides, divisor);
     }
 }

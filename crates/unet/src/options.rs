@@ -120,6 +120,11 @@ pub enum SampleSize {
 }
 
 impl SampleSize {
+    /// Of height and width.
+    pub fn of(sides: [usize; 2]) -> Self {
+        if sides[0] == sides[1] { SampleSize::Square(sides[0]) } else { SampleSize::Rectangle(sides) }
+    }
+
     /// Height and width.
     pub fn height_width(self) -> [usize; 2] {
         match self {

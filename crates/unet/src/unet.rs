@@ -10,7 +10,7 @@ use crate::precision::cast;
 use crate::prepared::Prepared;
 use crate::resample::conv3x3;
 use crate::resnet::ResnetBlock;
-use crate::{Activation, TimeEmbeddingType, UNet2DConfig};
+use crate::{Activation, SampleSize, TimeEmbeddingType, UNet2DConfig};
 use burn::module::Module;
 use burn::nn::GroupNorm;
 use burn::nn::conv::Conv2d;
@@ -41,6 +41,13 @@ impl UNet2D {
     /// The configuration that it was made from.
     pub fn config(&self) -> &UNet2DConfig {
         &self.config
+    }
+
+    /// The same network with another remark on the size of the pictures it was trained with.
+    #[must_use]
+    pub fn with_sample_size(mut self, size: SampleSize) -> Self {
+        self.config.sample_size = Some(size);
+        self
     }
 
     /// Takes times and labels as far as they go without a picture: one row for each.

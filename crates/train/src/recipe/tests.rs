@@ -139,3 +139,66 @@ fn the_rate_rises_stays_and_falls() {
     let expected = [0.4, 0.8, 0.4 * (1.0 + quarter), 0.4, 0.4 * (1.0 - quarter), 0.0];
     assert!(cosine.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-15), "{cosine:?}");
 }
+
+#[test]
+fn everything_that_is_wrong_is_said_at_once() {
+    let text = json!({
+        "learning_rat": 0.1, "batch_size": 0, "steps": 1.5, "warmup_steps": -1, "betas": [0.9], "flip": "vertical",
+        "ema_decay": 1, "shards": 3, "label_dropout": 2, "images": [3, 1],
+        "unet": { "_class_name": "UNet2DModel", "chanels": 3, "norm_num_groups": "8", "in_channels": 3 },
+        "scheduler": { "_class_name": "DDIMScheduler", "beta_stop": 1, "num_train_timesteps": 0 },
+    });
+    let message = Recipe::from_json(&text.to_string()).expect_err("must be refused").to_string();
+    let mut lines = message.lines();
+    assert_eq!(lines.next(), Some("14 things are wrong:"));
+    let expected = [
+        "unknown key learning_rat; did you mean learning_rate?",
+        "steps is 1.5: invalid type: floating point `1.5`, expected u64",
+        "warmup_steps is -1: ",
+        "betas is [0.9]: ",
+        "flip is \"vertical\": unknown variant `vertical`, expected `none` or `horizontal`",
+        "unknown key unet.chanels; ",
+        "unet.norm_num_groups is \"8\": ",
+        "scheduler: ",
+        "scheduler: ",
+        "name is missing",
+        "batch_size is 0; it must be from 1 to 65536",
+        "ema_decay is 1; it must be from 0 up to but not 1",
+        "label_dropout is 2; it must be from 0 to 1",
+        "images is [3, 1]; ",
+    ];
+    for (expected, line) in expected.iter().zip(&mut lines) {
+        assert!(line.starts_with(&format!("  {expected}")), "expected {expected:?}, found {line:?}");
+    }
+    assert_eq!(lines.next(), None);
+}
+
+#[test]
+fn all_that_is_wrong_with_a_network_is_said_at_once() {
+    let changes = json!({ "unet.norm_num_groups": 3, "unet.in_channels": 0, "unet.dropout": 0.5, "seed": 3 });
+    let message = refusal(&changes);
+    for (key, value) in [("norm_num_groups", "3"), ("in_channels", "0"), ("dropout", "0.5")] {
+        assert!(message.contains(key) && message.contains(value), "{key}: {message}");
+    }
+    assert!(message.starts_with("3 things are wrong:"), "{message}");
+}
+
+/// The file of a network may be pasted in as it is, and an editor may have put its mark before everything.
+#[test]
+fn remarks_and_marks_are_passed_over() {
+    let plain = recipe(&json!({}));
+    let marked = recipe(&json!({ "unet._class_name": "UNet2DModel", "unet._diffusers_version": "0.42.1" }));
+    assert_eq!(plain, marked);
+    assert_eq!(Recipe::from_json(&format!("\u{feff}{}", plain.to_json())).expect("reads"), plain);
+}
+
+#[test]
+fn a_classifiers_keys_are_told_at_once_too() {
+    let text = r#"{ "step": 3, "network": { "widths": [0] }, "ema_decay": 2, "flip": 1 }"#;
+    let message = ClassifierRecipe::from_json(text).expect_err("must be refused").to_string();
+    assert!(message.starts_with("4 things are wrong:\n  unknown key step; did you mean steps?"), "{message}");
+    assert!(
+        ["network.widths", "ema_decay is 2", "flip is 1"].iter().all(|part| message.contains(part)),
+        "{message}"
+    );
+}

@@ -48,18 +48,11 @@ fn folder() -> TempDir {
 
 /// Every file that a run leaves, with its bytes.
 fn left(out: &Path) -> Vec<(String, Vec<u8>)> {
-    let names = ["loss.csv", "samples.png", "recipe.json"];
+    let names = ["loss.csv", "samples.png", "recipe.json", "train.safetensors"];
     let parts = ["model/unet/diffusion_pytorch_model.safetensors", "model/unet/config.json", "model/ddim.json"];
     let read = |name: &str| fs::read(out.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
-    let mut files: Vec<_> = names.into_iter().chain(parts).map(|name| (name.to_owned(), read(name))).collect();
-    // The remarks of a safetensors file have no order: they are sorted here.
-    let state = read("train.safetensors");
-    let (header, parsed) = safetensors::SafeTensors::read_metadata(&state).expect("a checkpoint");
-    let mut remarks: Vec<_> = parsed.metadata().iter().flatten().collect();
-    remarks.sort();
-    files.push(("remarks of train.safetensors".to_owned(), format!("{remarks:?}").into_bytes()));
-    files.push(("values of train.safetensors".to_owned(), state[8 + header..].to_vec()));
-    files
+    let files = names.into_iter().chain(parts).map(|name| (name.to_owned(), read(name)));
+    files.collect()
 }
 
 fn message(result: Result<Trained, TrainError>) -> String {
@@ -183,7 +176,7 @@ fn the_observer_hears_of_everything_in_order() {
     let (recipe, out, mut heard) = (recipe(&json!({})), folder(), Vec::new());
     let observe = |event: &TrainEvent| {
         heard.push(match event {
-            TrainEvent::Started { step, steps } => format!("started {step} {steps}"),
+            TrainEvent::Started { step, steps, .. } => format!("started {step} {steps}"),
             TrainEvent::Step { step, smoothed_loss, images_per_second, .. } => {
                 assert!(smoothed_loss.is_finite() && *images_per_second > 0.0);
                 step.to_string()
@@ -364,4 +357,102 @@ fn a_run_may_begin_with_a_model_and_says_so() {
     assert!(refused.contains("this run began with the model {\"name\":\"tiny\""), "{refused}");
     assert!(refused.contains(", not with random weights; begin it with the same again"), "{refused}");
     begun(&still, second.path()).expect("goes on");
+}
+
+/// Trains to the end on these pictures, and says what was recognised.
+fn on(set: &ImageSet, out: &Path, other_pictures: OtherPictures) -> Result<Recognised, TrainError> {
+    let mut recognised = None;
+    let observe = |event: &TrainEvent| {
+        if let TrainEvent::Started { pictures, .. } = event {
+            recognised = Some(pictures.clone());
+        }
+        ControlFlow::Continue(())
+    };
+    let folder = RunFolder { path: out, other_pictures };
+    diffusion::train(&recipe(&json!({})), set, &Beginning::Random, folder, &Device::flex(), observe)?;
+    Ok(recognised.expect("a beginning"))
+}
+
+#[test]
+fn other_pictures_are_noticed_when_a_run_goes_on() {
+    let out = folder();
+    run_until(6, &recipe(&json!({})), out.path());
+    let before = left(out.path());
+    let mut other = pictures(6);
+    other.pixels[0] ^= 1;
+    let named = ImageSet { class_names: vec!["a".to_owned(), "b".to_owned()], ..pictures(6) };
+    for (set, difference) in [
+        (pictures(8), "there were 6, now there are 8"),
+        (other.clone(), "show something else"),
+        (named, "the classes were left, top, now they are a, b"),
+    ] {
+        let refused = on(&set, out.path(), OtherPictures::Refuse).expect_err("other pictures").to_string();
+        assert!(refused.contains("trained on other pictures (") && refused.contains(difference), "{refused}");
+        assert!(refused.contains("train.safetensors") && refused.contains("name another folder"), "{refused}");
+    }
+    assert!(before == left(out.path()), "a refused run has written something");
+    let Recognised::Others(difference) = on(&other, out.path(), OtherPictures::Accept).expect("goes on") else {
+        panic!("not noticed");
+    };
+    assert!(difference.contains("show something else"), "{difference}");
+    // From now on these are its pictures.
+    assert_eq!(on(&other, out.path(), OtherPictures::Refuse).expect("the same"), Recognised::Same);
+    on(&pictures(6), out.path(), OtherPictures::Refuse).expect_err("those of before");
+}
+
+#[test]
+fn a_checkpoint_that_remembers_no_pictures_goes_on() {
+    let (out, recipe) = (folder(), recipe(&json!({})));
+    run_until(6, &recipe, out.path());
+    let path = out.path().join("train.safetensors");
+    let (_, first) = initialised(&recipe, &Device::flex()).expect("fine");
+    let state = State::load(&path, &recipe, first.len()).expect("reads").expect("there");
+    State { seen: None, ..state }.save(&path, &recipe).expect("writable");
+    assert_eq!(on(&pictures(6), out.path(), OtherPictures::Refuse).expect("goes on"), Recognised::Unknown);
+    assert_eq!(on(&pictures(6), out.path(), OtherPictures::Refuse).expect("goes on"), Recognised::Same);
+}
+
+/// A saved model never lies about the size of its pictures.
+#[test]
+fn the_size_of_the_pictures_is_the_models() {
+    let wide = ImageSet { shape: [2, 8, 1], ..pictures(6) };
+    let out = folder();
+    let observe = |_: &TrainEvent| ControlFlow::Continue(());
+    let refused = message(train(&recipe(&json!({ "unet.sample_size": 16 })), &wide, out.path(), observe));
+    assert!(
+        refused.starts_with("the pictures are 2x8 (height x width), and the recipe is for 16x16"),
+        "{refused}"
+    );
+    for size in [Value::Null, json!([2, 8])] {
+        let out = folder();
+        let short = json!({ "unet.sample_size": size, "steps": 1, "warmup_steps": 0 });
+        train(&recipe(&short), &wide, out.path(), observe).expect("trains");
+        let loaded = ddim_checkpoint::load(&out.path().join("model"), &Device::flex()).expect("loads");
+        assert_eq!(loaded.unet.config().sample_size.map(ddim_unet::SampleSize::height_width), Some([2, 8]));
+    }
+}
+
+/// Folders named by numbers stand in the order of their names: 10 before 2.
+#[test]
+fn classes_named_by_numbers_keep_their_names() {
+    let numbers = ["1", "10"].map(str::to_owned).to_vec();
+    let (set, out) = (ImageSet { class_names: numbers.clone(), ..pictures(6) }, folder());
+    let short = recipe(&json!({ "steps": 1, "warmup_steps": 0 }));
+    train(&short, &set, out.path(), |_| ControlFlow::Continue(())).expect("trains");
+    let loaded = ddim_checkpoint::load(&out.path().join("model"), &Device::flex()).expect("loads");
+    assert_eq!(loaded.card.classes, numbers);
+}
+
+#[cfg(unix)]
+#[test]
+fn what_killed_runs_have_left_goes_when_the_next_one_begins() {
+    let (recipe, out, elsewhere) = (recipe(&json!({})), folder(), folder());
+    run_until(2, &recipe, out.path());
+    fs::write(elsewhere.path().join("precious"), "kept").expect("writable");
+    std::os::unix::fs::symlink(elsewhere.path(), out.path().join(".model.1-1.tmp")).expect("a link");
+    fs::create_dir_all(out.path().join(".model.4242-0.tmp/unet")).expect("writable");
+    // It stops before it would save anything.
+    train(&recipe, &pictures(6), out.path(), |_| ControlFlow::Break(())).expect("stops");
+    assert!(!out.path().join(".model.4242-0.tmp").exists());
+    assert!(out.path().join(".model.1-1.tmp").is_symlink() && elsewhere.path().join("precious").exists());
 }

@@ -18,15 +18,32 @@ impl UNet2DConfig {
     /// # Errors
     /// [`ConfigError::OutOfRange`], which names the first option at fault and what it may be.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        self.check_levels()?;
-        self.check_numbers()?;
-        self.check_norms()?;
-        self.check_heads()?;
-        self.check_time()?;
-        match self.sample_size {
+        self.problems().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Everything that [`validate`](Self::validate) would refuse, so that it can be said at once.
+    ///
+    /// ```
+    /// use ddim_unet::UNet2DConfig;
+    /// let config = UNet2DConfig { in_channels: 0, norm_num_groups: 5, ..UNet2DConfig::default() };
+    /// assert_eq!(config.problems().len(), 2);
+    /// ```
+    pub fn problems(&self) -> Vec<ConfigError> {
+        // The others look at each level.
+        if let Err(problem) = self.check_levels() {
+            return vec![problem];
+        }
+        let size = match self.sample_size {
             Some(size) if size.height_width().contains(&0) => out_of_range("sample_size", &size, "above 0"),
             Some(SampleSize::Square(_) | SampleSize::Rectangle(_)) | None => Ok(()),
-        }
+        };
+        let together = [self.check_norms(), self.check_heads(), self.check_time(), size];
+        self.check_counts()
+            .into_iter()
+            .chain(self.check_numbers())
+            .chain(together)
+            .filter_map(Result::err)
+            .collect()
     }
 
     fn check_levels(&self) -> Result<(), ConfigError> {
@@ -42,23 +59,27 @@ impl UNet2DConfig {
         self.block_out_channels.iter().try_for_each(|channels| within("block_out_channels", *channels, CHANNELS))
     }
 
-    fn check_numbers(&self) -> Result<(), ConfigError> {
-        within("in_channels", self.in_channels, CHANNELS)?;
-        within("out_channels", self.out_channels, CHANNELS)?;
-        within("layers_per_block", self.layers_per_block, LAYERS)?;
-        within("downsample_padding", self.downsample_padding, 0..=1)?;
-        within("time_embedding_dim", self.time_embed_dim(), 1..=4 * CHANNELS.end())?;
-        self.num_class_embeds.map_or(Ok(()), |rows| within("num_class_embeds", rows, ROWS))?;
-        if !(0.0..1.0).contains(&self.dropout) {
-            return out_of_range("dropout", &self.dropout, "at least 0 and below 1");
-        }
-        if !(self.norm_eps.is_finite() && self.norm_eps > 0.0) {
-            return out_of_range("norm_eps", &self.norm_eps, "a finite number above 0");
-        }
-        if !(self.mid_block_scale_factor.is_finite() && self.mid_block_scale_factor != 0.0) {
-            return out_of_range("mid_block_scale_factor", &self.mid_block_scale_factor, "finite and not 0");
-        }
-        Ok(())
+    fn check_counts(&self) -> [Result<(), ConfigError>; 6] {
+        [
+            within("in_channels", self.in_channels, CHANNELS),
+            within("out_channels", self.out_channels, CHANNELS),
+            within("layers_per_block", self.layers_per_block, LAYERS),
+            within("downsample_padding", self.downsample_padding, 0..=1),
+            within("time_embedding_dim", self.time_embed_dim(), 1..=4 * CHANNELS.end()),
+            self.num_class_embeds.map_or(Ok(()), |rows| within("num_class_embeds", rows, ROWS)),
+        ]
+    }
+
+    fn check_numbers(&self) -> [Result<(), ConfigError>; 3] {
+        let fits = |key, value: f64, fine: bool, allowed| {
+            if fine { Ok(()) } else { out_of_range(key, &value, allowed) }
+        };
+        let (eps, factor) = (self.norm_eps, self.mid_block_scale_factor);
+        [
+            fits("dropout", self.dropout, (0.0..1.0).contains(&self.dropout), "at least 0 and below 1"),
+            fits("norm_eps", eps, eps.is_finite() && eps > 0.0, "a finite number above 0"),
+            fits("mid_block_scale_factor", factor, factor.is_finite() && factor != 0.0, "finite and not 0"),
+        ]
     }
 
     /// Every normalised tensor has the channels of one level or the sum of two, so the levels are all there is
