@@ -6,6 +6,7 @@
 mod architecture;
 mod bench;
 mod editing;
+mod ending;
 mod goldens;
 mod gpu;
 mod program;

@@ -14,6 +14,9 @@ mod set_name;
 mod training;
 mod tuning;
 mod warming;
+mod words;
+
+use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
@@ -132,7 +135,7 @@ impl Verbosity {
 #[derive(Args, Debug)]
 pub(crate) struct InspectArgs {
     /// A folder in the diffusers layout, or the name of an embedded model
-    pub(crate) model: String,
+    pub(crate) model: PathBuf,
 
     /// Print JSON
     #[arg(long)]

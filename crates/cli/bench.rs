@@ -24,7 +24,7 @@ mod testing;
 mod time_plot;
 mod unfinished;
 
-use std::io::{self, Write};
+use std::io;
 
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
@@ -41,24 +41,24 @@ use crate::args::{BenchArgs, ClockChoice};
 use crate::device::Chosen as Device;
 use crate::files::Existing;
 use crate::model::Model;
-use crate::signals::Interrupt;
-use crate::{Ending, device, progress};
+use crate::signals::{Interrupt, Parting};
+use crate::{Ending, device, printing, progress};
 
 /// Measures cell after cell, prints each row as it is known, and writes the report.
 ///
 /// # Errors
 /// When an option, the model or the folder is refused, or, at the end, a cell could not be measured.
-pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<Ending> {
-    let interrupt = Interrupt::install()?;
+pub(crate) fn run(args: &BenchArgs, interrupt: &Interrupt) -> anyhow::Result<Ending> {
     let device = device::choose(args.computing.device.device)?;
     let model = Model::load(&args.model, &device.device)?.in_precision(args.precision)?;
     let cells = cells::cells(args, &model)?;
     let quality = quality::of(args, &model, &device)?;
     let settings = settings(args, &model, &device, &cells, quality.as_deref())?;
     let (folder, chosen) = Folder::open(&args.out, &settings, Existing::from_force(args.force))?;
+    interrupt.leave(Parting::free("interrupted; every finished batch is kept, and the same command goes on"));
     tracing::info!("device: {}", device.description);
     let instruments = Instruments::new(args.clock);
-    let mut runner = Runner::new(&model, instruments, &interrupt, quality.as_deref(), args.seed)?;
+    let mut runner = Runner::new(&model, instruments, interrupt, quality.as_deref(), args.seed)?;
     let chosen = match chosen {
         Some(chosen) => chosen,
         None => {
@@ -214,9 +214,7 @@ impl Rows<'_> {
         };
         let scale = Scale { reference: reference.clone(), most_pictures: most_pictures(self.chosen) };
         let header = if rows.len() == 1 { columns.header() } else { String::new() };
-        let mut out = io::stdout();
-        out.write_all((header + &columns.row(&scale.compare(row))).as_bytes())?;
-        out.flush()
+        printing::results(&(header + &columns.row(&scale.compare(row))))
     }
 }
 
@@ -261,6 +259,6 @@ fn finish(args: &BenchArgs, folder: &Folder, report: Option<&Report>) -> anyhow:
         let paths = files.iter().map(|name| format!("{}\n", args.out.join(name).display()));
         format!("\n{legend}\n{}", paths.collect::<String>())
     };
-    io::stdout().write_all(text.as_bytes())?;
+    printing::results(&text)?;
     Ok(())
 }

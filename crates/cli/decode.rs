@@ -1,7 +1,7 @@
 //! `ddim decode`: from the noise that `ddim encode` has found back to pictures.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context;
@@ -22,9 +22,8 @@ use crate::{device, plan, sample};
 ///
 /// # Errors
 /// When an option, the model or the file is refused, or a picture cannot be drawn or written.
-pub(crate) fn run(args: DecodeArgs) -> anyhow::Result<Ending> {
+pub(crate) fn run(args: DecodeArgs, interrupt: &Interrupt) -> anyhow::Result<Ending> {
     let started = Instant::now();
-    let interrupt = Interrupt::install()?;
     let encoded = Encoded::read(&args.latents).with_context(|| args.latents.display().to_string())?;
     let device = device::choose(args.computing.device.device)?;
     let model = Model::load(&encoded.model(args.model), &device.device)?;
@@ -41,7 +40,7 @@ pub(crate) fn run(args: DecodeArgs) -> anyhow::Result<Ending> {
     };
     let job = Job::with_plan(&like_sample, &model, &device, plan, Some(given))?;
     encoded.warn_of_another(&job);
-    sample::draw(&job, &args.output, &interrupt, started)
+    sample::draw(&job, &args.output, interrupt, started)
 }
 
 /// How a file was encoded, as far as it says.
@@ -63,7 +62,7 @@ impl Encoded {
 
     /// The model typed, else the file's.
     fn model(&self, typed: ModelArgs) -> ModelArgs {
-        let own = self.run["model"].as_str().map(str::to_owned);
+        let own = self.run["model"].as_str().map(PathBuf::from);
         ModelArgs { model: typed.model.or(own), ..typed }
     }
 

@@ -1,14 +1,12 @@
 //! `ddim devices`: what can be used here.
 
-use std::io::{self, Write};
-
 use ddim::device::{self, Abilities, Adapter};
 use serde_json::{Value, json};
 
-use crate::Ending;
 use crate::args::DevicesArgs;
 use crate::device::cpu_description;
 use crate::units::mebibytes;
+use crate::{Ending, printing};
 
 /// Prints every device, what it can do, and which one `--device auto` takes.
 ///
@@ -17,7 +15,7 @@ use crate::units::mebibytes;
 pub(crate) fn run(args: &DevicesArgs) -> anyhow::Result<Ending> {
     let adapters = device::adapters();
     let text = if args.json { format!("{:#}\n", as_json(&adapters)) } else { as_text(&adapters) };
-    io::stdout().write_all(text.as_bytes())?;
+    printing::results(&text)?;
     Ok(Ending::Done)
 }
 

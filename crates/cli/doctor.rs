@@ -1,6 +1,5 @@
 //! `ddim doctor`: whether a device can be trusted.
 
-use std::io::{self, Write};
 use std::time::Instant;
 
 use anyhow::bail;
@@ -13,7 +12,7 @@ use crate::args::DoctorArgs;
 use crate::device::{self as devices, Chosen, Precision};
 use crate::model::Model;
 use crate::units::{counted, digits, time};
-use crate::{Ending, progress};
+use crate::{Ending, printing, progress};
 
 /// Rows and columns of the matrices that are multiplied.
 const PRODUCT: usize = 1024;
@@ -39,7 +38,7 @@ pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<Ending> {
     tracing::info!("device: {}", device.description);
     let found = examine(args, device)?;
     let text = if args.json { format!("{:#}\n", found.to_json()) } else { found.to_text() };
-    io::stdout().write_all(text.as_bytes())?;
+    printing::results(&text)?;
     found.verdict()
 }
 

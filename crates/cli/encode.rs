@@ -20,12 +20,11 @@ use crate::{device, plan, sample};
 ///
 /// # Errors
 /// When an option, the model or a file is refused, nothing can be encoded, or, at the end, a picture was left out.
-pub(crate) fn run(args: EncodeArgs) -> anyhow::Result<Ending> {
+pub(crate) fn run(args: EncodeArgs, interrupt: &Interrupt) -> anyhow::Result<Ending> {
     let started = Instant::now();
     if !matches!(Destination::new(Some(&args.out), false)?, Destination::File(_, FileKind::Tensors)) {
         bail!("--out {}: noise is no picture; end the name in .safetensors", args.out.display());
     }
-    let interrupt = Interrupt::install()?;
     let device = device::choose(args.computing.device.device)?;
     let model = Model::load(&args.model, &device.device)?;
     let plan = plan::both_ways(&args.trip.plan(), &model.training)?.encode();
@@ -44,7 +43,7 @@ pub(crate) fn run(args: EncodeArgs) -> anyhow::Result<Ending> {
     let given = Given::of_values(("pictures", json!(images.records())), images.values().to_vec(), images.shape());
     let job = Job::with_plan(&like_sample, &model, &device, plan, Some(given))?;
     let output = OutputArgs { out: Some(args.out), force: args.force, json: args.json, ..OutputArgs::default() };
-    let ending = sample::draw(&job, &output, &interrupt, started)?;
+    let ending = sample::draw(&job, &output, interrupt, started)?;
     images.check_complete()?;
     Ok(ending)
 }

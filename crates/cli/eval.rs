@@ -6,17 +6,14 @@ mod divergence;
 mod likelihood;
 mod pictures;
 
-use std::io::{self, Write};
-
 use clap::CommandFactory;
 use clap::error::ErrorKind;
 use serde_json::{Value, json};
 
-use crate::Ending;
 use crate::args::{Cli, EvalArgs};
-use crate::device;
 use crate::model::Model;
 use crate::signals::Interrupt;
+use crate::{Ending, device, printing};
 
 /// One figure of the report.
 struct Figure {
@@ -31,26 +28,25 @@ struct Figure {
 ///
 /// # Errors
 /// When an option or the model is refused, or a set of pictures cannot be used; the others are measured first.
-pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<Ending> {
+pub(crate) fn run(args: &EvalArgs, interrupt: &Interrupt) -> anyhow::Result<Ending> {
     if let Err(problem) = args.check() {
         Cli::command().error(ErrorKind::ArgumentConflict, problem).exit();
     }
-    let interrupt = Interrupt::install()?;
     let device = device::choose(args.computing.device.device)?;
     let needs_model = !(args.likelihood.is_empty() && args.bound.bound.is_empty());
     let model = needs_model.then(|| Model::load(&args.model, &device.device)).transpose()?;
     tracing::info!("device: {}", device.description);
     let mut figures = Vec::new();
     if let Some(model) = &model {
-        figures.extend(of_model(args, model, &interrupt)?);
+        figures.extend(of_model(args, model, interrupt)?);
     }
     if !args.divergence.divergence.is_empty() {
-        let found = divergence::measure(args, &device.device, &interrupt)?;
+        let found = divergence::measure(args, &device.device, interrupt)?;
         let (text, json, ending) = (found.to_text(), found.to_json(), Ok(found.ending));
         figures.push(Figure { name: "divergence", text, json, ending });
     }
     if args.distances.set.is_some() {
-        let found = distances::measure(args, &device, &interrupt)?;
+        let found = distances::measure(args, &device, interrupt)?;
         let (text, json, ending) = (found.to_text(), found.to_json(), found.ending());
         figures.push(Figure { name: "distances", text, json, ending });
     }
@@ -64,7 +60,7 @@ pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<Ending> {
     } else {
         figures.iter().map(|figure| figure.text.as_str()).collect()
     };
-    io::stdout().write_all(text.as_bytes())?;
+    printing::results(&text)?;
     let endings = figures.into_iter().map(|figure| figure.ending).collect::<anyhow::Result<Vec<_>>>()?;
     if endings.contains(&Ending::Interrupted) {
         tracing::warn!("interrupted: the figures are those of what was measured until then");

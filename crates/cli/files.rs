@@ -1,8 +1,10 @@
-//! What a run may write where: on top of the files of `ddim-data`, which appear whole or not at all.
+//! What a run may write where: on top of the files of `ddim-data`, which appear whole or not at all. Hidden files and
+//! locks are written down, so that a program that ends at once takes them along.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, bail};
 use ddim_data::Draft;
@@ -31,6 +33,7 @@ pub(crate) struct Staged {
     target: PathBuf,
     draft: Draft,
     existing: Existing,
+    _passing: Passing,
 }
 
 impl Staged {
@@ -46,23 +49,70 @@ impl Staged {
         let folder = parent(target);
         fs::create_dir_all(folder)
             .with_context(|| format!("cannot make the folder {}; choose another {option}", folder.display()))?;
+        let mut passing = passing();
         let draft = claimed(option, Draft::claim(target), target, || {
             format!("cannot write in {}; choose another {option}", folder.display())
         })?;
         refuse_existing(option, target, existing)?; // a run that has just ended may have written it
-        Ok(Self { option, target: target.to_owned(), draft, existing })
+        let _passing = Passing::note(&mut passing, draft.hidden());
+        Ok(Self { option, target: target.to_owned(), draft, existing, _passing })
     }
 
     /// Writes the whole content and puts the file in its place.
     ///
     /// # Errors
     /// When the content cannot be written, for instance on a full disk; nothing is left behind then.
-    pub(crate) fn finish(mut self, content: &[u8]) -> anyhow::Result<()> {
-        let cannot_write = || format!("cannot write {}", self.target.display());
-        self.draft.write(content).and_then(|()| self.draft.sync()).with_context(cannot_write)?;
-        refuse_existing(self.option, &self.target, self.existing)?;
-        self.draft.place().with_context(cannot_write)
+    pub(crate) fn finish(self, content: &[u8]) -> anyhow::Result<()> {
+        let Self { option, target, mut draft, existing, _passing } = self;
+        // What is being written is not lost to a program that ends at once.
+        let passing = passing();
+        let cannot_write = || format!("cannot write {}", target.display());
+        draft.write(content).and_then(|()| draft.sync()).with_context(cannot_write)?;
+        refuse_existing(option, &target, existing)?;
+        let placed = draft.place().with_context(cannot_write);
+        drop(passing);
+        placed
     }
+}
+
+/// The hidden files and locks of this process that are there now. Held while a file is put in its place.
+static PASSING: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+fn passing() -> MutexGuard<'static, Vec<PathBuf>> {
+    PASSING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A file that goes when the program ends, until this is dropped.
+#[derive(Debug)]
+struct Passing(PathBuf);
+
+impl Passing {
+    fn note(passing: &mut Vec<PathBuf>, path: &Path) -> Self {
+        passing.push(path.to_owned());
+        Self(path.to_owned())
+    }
+}
+
+impl Drop for Passing {
+    fn drop(&mut self) {
+        passing().retain(|path| *path != self.0);
+    }
+}
+
+/// Whether a file is being written at this moment.
+pub(crate) fn is_writing() -> bool {
+    PASSING.try_lock().is_err()
+}
+
+/// Removes what nobody would miss, and keeps this process from writing anything more: for its very end. Waits until what
+/// is being written is whole.
+pub(crate) fn leave_nothing_behind() -> MutexGuard<'static, Vec<PathBuf>> {
+    let mut passing = passing();
+    for path in passing.drain(..) {
+        // Nothing is left to do about one that stays: the next run removes it.
+        let _ = fs::remove_file(path);
+    }
+    passing
 }
 
 /// Writes a file whole or not at all, in a folder that this run has locked. Not synced: thousands of pictures would
@@ -71,6 +121,7 @@ impl Staged {
 /// # Errors
 /// When it cannot be written; nothing is left behind then.
 pub(crate) fn write_unsynced(target: &Path, content: &[u8]) -> anyhow::Result<()> {
+    let _passing = passing();
     let written = Draft::claim(target).and_then(|mut draft| {
         draft.write(content)?;
         draft.place()
@@ -78,14 +129,34 @@ pub(crate) fn write_unsynced(target: &Path, content: &[u8]) -> anyhow::Result<()
     written.with_context(|| format!("cannot write {}", target.display()))
 }
 
-/// Opens a file that only this run may have open, until it closes it; `place` is what the user knows it by.
-///
-/// # Errors
-/// When another process holds it, or it cannot be written.
-pub(crate) fn open_locked(path: &Path, place: &Path) -> anyhow::Result<File> {
-    claimed("--out", ddim_data::open_locked(path), place, || {
-        format!("cannot write in the folder {}; choose another --out", place.display())
-    })
+/// A file that keeps other runs out of a folder; it is removed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    path: PathBuf,
+    /// Held open for its lock.
+    _file: File,
+    _passing: Passing,
+}
+
+impl Lock {
+    /// Makes the file; `place` is what the user knows it by.
+    ///
+    /// # Errors
+    /// When another process holds it, or it cannot be written.
+    pub(crate) fn take(path: &Path, place: &Path) -> anyhow::Result<Self> {
+        let mut passing = passing();
+        let file = claimed("--out", ddim_data::open_locked(path), place, || {
+            format!("cannot write in the folder {}; choose another --out", place.display())
+        })?;
+        Ok(Self { path: path.to_owned(), _file: file, _passing: Passing::note(&mut passing, path) })
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Removed while it is still locked, so that it is this run's own. A name that stays behind does no harm.
+        let _ = fs::remove_file(&self.path);
+    }
 }
 
 /// What came of a lock; `problem` says what failed where it is not that another run holds it.

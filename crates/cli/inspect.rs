@@ -1,13 +1,11 @@
 //! `ddim inspect`: what a model folder holds.
 
-use std::io::{self, Write};
-
 use ddim_checkpoint::Inspection;
 use serde_json::{Value, json};
 
-use crate::Ending;
 use crate::args::InspectArgs;
 use crate::model;
+use crate::{Ending, printing};
 
 /// Prints parameters, blocks, schedule and unmatched tensors.
 ///
@@ -15,9 +13,12 @@ use crate::model;
 /// When there is no such model, its files are broken, or stdout cannot be written.
 pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<Ending> {
     let inspection = model::inspect(&args.model)?;
-    let text =
-        if args.json { format!("{:#}\n", as_json(&inspection)?) } else { as_text(&args.model, &inspection) };
-    io::stdout().write_all(text.as_bytes())?;
+    let text = if args.json {
+        format!("{:#}\n", as_json(&inspection)?)
+    } else {
+        as_text(&args.model.display().to_string(), &inspection)
+    };
+    printing::results(&text)?;
     Ok(Ending::Done)
 }
 
@@ -41,7 +42,7 @@ fn as_json(inspection: &Inspection) -> anyhow::Result<Value> {
             .collect::<Vec<_>>(),
         "unet": unet,
         "scheduler": scheduler,
-        "weight_file": inspection.weight_file,
+        "weight_file": inspection.weight_file.to_string_lossy(),
         "dtypes": inspection.dtypes,
         "missing": report.missing,
         "unused": report.unused,

@@ -26,10 +26,9 @@ const WIDEST: usize = 20;
 ///
 /// # Errors
 /// When an option, the model or a file is refused, or a picture cannot be drawn or written.
-pub(crate) fn run(args: InterpolateArgs) -> anyhow::Result<Ending> {
+pub(crate) fn run(args: InterpolateArgs, interrupt: &Interrupt) -> anyhow::Result<Ending> {
     let started = Instant::now();
     let points = points(&args.ends)?;
-    let interrupt = Interrupt::install()?;
     let device = device::choose(args.computing.device.device)?;
     let model = Model::load(&args.model, &device.device)?;
     let both = plan::both_ways(&args.trip.plan(), &model.training)?;
@@ -50,7 +49,7 @@ pub(crate) fn run(args: InterpolateArgs) -> anyhow::Result<Ending> {
     let given = Given::of_values(record, noise.to_data().iter::<f32>().collect(), noise.dims());
     let mut job = Job::with_plan(&like_sample, &model, &device, both.decode(), Some(given))?;
     job.columns = columns;
-    sample::draw(&job, &args.output, &interrupt, started)
+    sample::draw(&job, &args.output, interrupt, started)
 }
 
 /// The class of all pictures.

@@ -40,12 +40,13 @@ fn put_damaged_aside(store: &std::path::Path) {
     if read.is_ok_and(|bytes| bytes > 0) && head != b"SQLite format 3\0" {
         let aside = store.with_extension("damaged");
         match fs::rename(store, &aside) {
-            Ok(()) => tracing::warn!(
+            // Said under -q as well: something of the user's is in another place.
+            Ok(()) => tracing::error!(
                 "{} is damaged and is now {}: kernels are tuned anew",
                 store.display(),
                 aside.display()
             ),
-            Err(error) => tracing::warn!(
+            Err(error) => tracing::error!(
                 "{} is damaged: remove it, or kernels are tuned in every run ({error})",
                 store.display()
             ),

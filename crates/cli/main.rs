@@ -26,6 +26,7 @@ mod model;
 mod noise;
 mod output;
 mod plan;
+mod printing;
 mod progress;
 mod reconstruct;
 mod run_record;
@@ -39,13 +40,16 @@ mod tuned;
 mod units;
 mod warmup;
 
-use std::io::{self, Write};
+use std::env;
+use std::ffi::OsString;
+use std::io;
 use std::process::ExitCode;
 
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::{Cli, Command, Verbosity};
+use crate::signals::Interrupt;
 
 /// How a command that did not fail ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,12 +61,27 @@ pub(crate) enum Ending {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = parse();
     log_to_stderr(&cli.verbosity);
-    let code = exit_code(run(cli));
+    let ended = Interrupt::install().and_then(|interrupt| run(cli, &interrupt));
+    if matches!(ended, Ok(Ending::Interrupted)) {
+        signals::end();
+    }
+    let code = exit_code(ended);
     // Drivers have crashed in programs that ended while they computed.
     ddim::device::wait_for_all();
     code
+}
+
+/// What was typed. A refusal shows it, and so shows what would control a terminal.
+fn parse() -> Cli {
+    Cli::try_parse().unwrap_or_else(|refused| {
+        let shown = |word: OsString| match word.to_str().map(printing::escaped) {
+            Some(escaped) => OsString::from(escaped.as_ref()),
+            None => word,
+        };
+        Cli::try_parse_from(env::args_os().map(shown)).err().unwrap_or(refused).exit()
+    })
 }
 
 /// Says what went wrong.
@@ -73,29 +92,28 @@ fn exit_code(ended: anyhow::Result<Ending>) -> ExitCode {
         // `ddim schedule | head` closes our stdout early: the reader has what it wanted.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            // Nothing is left to do about a closed stderr.
-            let _ = writeln!(io::stderr(), "error: {}", chain(&error));
+            printing::say(&format!("error: {}", chain(&error)));
             ExitCode::FAILURE
         }
     }
 }
 
-fn run(cli: Cli) -> anyhow::Result<Ending> {
+fn run(cli: Cli, interrupt: &Interrupt) -> anyhow::Result<Ending> {
     match cli.command {
-        Command::Sample(args) => sample::run(*args),
-        Command::Encode(args) => encode::run(*args),
-        Command::Decode(args) => decode::run(*args),
-        Command::Reconstruct(args) => reconstruct::run(&args),
-        Command::Interpolate(args) => interpolate::run(*args),
+        Command::Sample(args) => sample::run(*args, interrupt),
+        Command::Encode(args) => encode::run(*args, interrupt),
+        Command::Decode(args) => decode::run(*args, interrupt),
+        Command::Reconstruct(args) => reconstruct::run(&args, interrupt),
+        Command::Interpolate(args) => interpolate::run(*args, interrupt),
         Command::Schedule(args) => schedule::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Devices(args) => devices::run(&args),
         Command::Doctor(args) => doctor::run(&args),
-        Command::Warmup(args) => warmup::run(&args),
-        Command::Train(args) => train::run(&args),
-        Command::Eval(args) => eval::run(&args),
-        Command::Bench(args) => bench::run(&args),
-        Command::Tune(args) => tune::run(&args),
+        Command::Warmup(args) => warmup::run(&args, interrupt),
+        Command::Train(args) => train::run(&args, interrupt),
+        Command::Eval(args) => eval::run(&args, interrupt),
+        Command::Bench(args) => bench::run(&args, interrupt),
+        Command::Tune(args) => tune::run(&args, interrupt),
         Command::Completions(args) => completions::run(&args),
     }
 }
@@ -106,7 +124,7 @@ fn log_to_stderr(verbosity: &Verbosity) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(verbosity.filter()));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr)
+        .with_writer(printing::Log)
         .with_ansi(false)
         .with_target(false)
         .with_level(false)

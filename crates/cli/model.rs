@@ -1,7 +1,7 @@
 //! The model that the user named.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use burn::tensor::Device;
@@ -32,22 +32,21 @@ impl Model {
     /// # Errors
     /// When there is no such model, or a file of it is broken.
     pub(crate) fn load(args: &ModelArgs, device: &Device) -> anyhow::Result<Self> {
-        let name = name(args)?;
+        let folder = &name(args)?;
         let request = args.scheduler_config.as_deref().map(read_scheduler).transpose()?;
-        let folder = Path::new(&name);
         let checkpoint = match &request {
-            Some(scheduler) if !is_embedded(&name) => {
+            Some(scheduler) if embedded(folder).is_none() => {
                 ddim_checkpoint::load_with_scheduler(folder, scheduler.clone(), device)?
             }
-            _ => checkpoint(&name, device)?,
+            _ => checkpoint(folder, device)?,
         };
-        let weights = if is_embedded(&name) {
-            fingerprint(ddim_checkpoint::embedded_weights(&name)?)
+        let weights = if let Some(name) = embedded(folder) {
+            fingerprint(ddim_checkpoint::embedded_weights(name)?)
         } else {
             let file = ddim_checkpoint::inspect(folder)?.weight_file;
             fingerprint(&fs::read(&file).with_context(|| file.display().to_string())?)
         };
-        let home = home(&name);
+        let (home, name) = (home(folder), folder.display().to_string());
         let training = training(request, checkpoint.scheduler.clone(), checkpoint.card.convention, home);
         let training = Training { weights: Some(weights.clone()), ..training };
         let inner = ddim::Model::from_checkpoint(checkpoint, device).with_context(|| described(args, &name))?;
@@ -67,10 +66,10 @@ impl Model {
 ///
 /// # Errors
 /// When there is no such model, or a file of it is broken.
-pub(crate) fn checkpoint(name: &str, device: &Device) -> anyhow::Result<Checkpoint> {
-    Ok(match is_embedded(name) {
-        true => ddim_checkpoint::embedded(name, device)?,
-        false => ddim_checkpoint::load(Path::new(name), device)?,
+pub(crate) fn checkpoint(name: &Path, device: &Device) -> anyhow::Result<Checkpoint> {
+    Ok(match embedded(name) {
+        Some(name) => ddim_checkpoint::embedded(name, device)?,
+        None => ddim_checkpoint::load(name, device)?,
     })
 }
 
@@ -92,11 +91,10 @@ pub(crate) fn training_of(args: &ModelArgs) -> anyhow::Result<Training> {
 ///
 /// # Errors
 /// When there is no such model, or its files are broken.
-pub(crate) fn inspect(name: &str) -> anyhow::Result<ddim_checkpoint::Inspection> {
-    Ok(if is_embedded(name) {
-        ddim_checkpoint::inspect_embedded(name)?
-    } else {
-        ddim_checkpoint::inspect(Path::new(name))?
+pub(crate) fn inspect(name: &Path) -> anyhow::Result<ddim_checkpoint::Inspection> {
+    Ok(match embedded(name) {
+        Some(name) => ddim_checkpoint::inspect_embedded(name)?,
+        None => ddim_checkpoint::inspect(name)?,
     })
 }
 
@@ -115,14 +113,14 @@ fn training(
 }
 
 /// Where the model of that name keeps what was tuned for it.
-fn home(name: &str) -> Home {
-    if is_embedded(name) { Home::Embedded(name.to_owned()) } else { Home::Folder(name.into()) }
+fn home(name: &Path) -> Home {
+    embedded(name).map_or_else(|| Home::Folder(name.into()), |name| Home::Embedded(name.to_owned()))
 }
 
-fn name(args: &ModelArgs) -> anyhow::Result<String> {
+fn name(args: &ModelArgs) -> anyhow::Result<PathBuf> {
     match (&args.model, ddim_checkpoint::embedded_names().first()) {
         (Some(name), _) => Ok(name.clone()),
-        (None, Some(default)) => Ok((*default).to_owned()),
+        (None, Some(default)) => Ok(PathBuf::from(default)),
         (None, None) => bail!("this program was built without an embedded model; name a folder with --model"),
     }
 }
@@ -135,8 +133,9 @@ fn described(args: &ModelArgs, name: &str) -> String {
     }
 }
 
-fn is_embedded(name: &str) -> bool {
-    ddim_checkpoint::embedded_names().contains(&name)
+/// The name, if it is that of an embedded model.
+fn embedded(name: &Path) -> Option<&str> {
+    name.to_str().filter(|name| ddim_checkpoint::embedded_names().contains(name))
 }
 
 fn read_scheduler(file: &Path) -> anyhow::Result<SchedulerConfig> {

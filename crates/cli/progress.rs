@@ -1,9 +1,13 @@
 //! Progress bars: on a terminal only, on stderr only.
 
 use std::fmt::Write;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle, WeakProgressBar};
+
+/// The bar that is shown, for whoever ends the program from elsewhere.
+static SHOWN: Mutex<Option<WeakProgressBar>> = Mutex::new(None);
 
 /// A bar of `total` steps; `unit` is what they are called. Hidden where stderr is no terminal or `-q` was given.
 ///
@@ -13,7 +17,16 @@ pub(crate) fn bar(total: u64, unit: &str) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(total), target());
     bar.set_style(style(unit));
     bar.enable_steady_tick(Duration::from_millis(250));
+    *SHOWN.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar.downgrade());
     bar
+}
+
+/// Takes the bar away, if one is shown.
+pub(crate) fn clear() {
+    let shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(bar) = shown.and_then(|bar| bar.upgrade()) {
+        bar.finish_and_clear();
+    }
 }
 
 fn target() -> ProgressDrawTarget {

@@ -1,6 +1,6 @@
 //! `ddim reconstruct`: how close pictures come to themselves on the way to noise and back.
 
-use std::io::{self, Write};
+use std::io;
 use std::ops::{ControlFlow, Range};
 use std::path::Path;
 
@@ -20,15 +20,17 @@ use crate::images::{Fit, Images};
 use crate::model::Model;
 use crate::output::{self, Folder, OpenMode};
 use crate::plan::BothWays;
-use crate::signals::Interrupt;
-use crate::{device, plan, progress};
+use crate::signals::{Interrupt, Parting};
+use crate::{device, plan, printing, progress};
+
+/// What is said at Ctrl-C.
+const INTERRUPTED: &str = "interrupted; a number of steps that was begun is not counted";
 
 /// Goes there and back with each number of steps, and prints each row of the table as it is known.
 ///
 /// # Errors
 /// When an option, the model or a file is refused, or, at the end, a picture was left out.
-pub(crate) fn run(args: &ReconstructArgs) -> anyhow::Result<Ending> {
-    let interrupt = Interrupt::install()?;
+pub(crate) fn run(args: &ReconstructArgs, interrupt: &Interrupt) -> anyhow::Result<Ending> {
     let device = device::choose(args.computing.device.device)?;
     let model = Model::load(&args.model, &device.device)?;
     let trips = trips(args, &model)?;
@@ -46,13 +48,15 @@ pub(crate) fn run(args: &ReconstructArgs) -> anyhow::Result<Ending> {
     tracing::info!("device: {}", device.description);
     tracing::info!("method: {}", method(&trips));
 
+    interrupt.leave(Parting::free(INTERRUPTED));
     let runner = Runner { model: &model, images: &images, labels: &labels, batch_size: args.computing.batch_size };
     let calls: usize = trips.iter().map(|both| both.trip.calls()).sum();
     let bar = progress::bar((calls * images.len()) as u64, "network calls");
     let mut rows = Vec::new();
     for both in &trips {
-        let Some((errors, pictures)) = runner.there_and_back(both, &interrupt, &bar)? else {
+        let Some((errors, pictures)) = runner.there_and_back(both, interrupt, &bar)? else {
             bar.finish_and_clear();
+            tracing::warn!("{INTERRUPTED}");
             return Ok(Ending::Interrupted);
         };
         let row = Row { both, errors: ErrorSummary::new(&errors) };
@@ -66,8 +70,8 @@ pub(crate) fn run(args: &ReconstructArgs) -> anyhow::Result<Ending> {
     }
     bar.finish_and_clear();
     if args.json {
-        let json = json!({ "pictures": images.len(), "rows": rows, "out": args.out, "run": run });
-        io::stdout().write_all(format!("{json:#}\n").as_bytes())?;
+        let json = json!({ "pictures": images.len(), "rows": rows, "out": args.out.as_deref().map(Path::to_string_lossy), "run": run });
+        printing::results(&format!("{json:#}\n"))?;
     }
     if let Some(pairs) = pairs {
         pairs.finish()?;
@@ -184,9 +188,7 @@ impl Row<'_> {
         let (steps, calls) = (self.steps(), self.both.trip.calls());
         let line = format!("{steps:>6} {calls:>6} {mean:>10.7} {spread:>10} {max:>10.7}\n");
         let text = if is_first { header + &line } else { line };
-        let mut out = io::stdout();
-        out.write_all(text.as_bytes())?;
-        out.flush()
+        printing::results(&text)
     }
 
     fn to_json(&self) -> Value {

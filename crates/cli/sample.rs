@@ -2,8 +2,8 @@
 
 mod sink;
 
-use std::io::{self, Write};
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::time::Instant;
 
 use burn::tensor::Tensor;
@@ -19,7 +19,7 @@ use crate::job::Job;
 use crate::model::Model;
 use crate::plan::Adaptive;
 use crate::signals::Interrupt;
-use crate::{device, progress};
+use crate::{device, printing, progress};
 
 /// A larger noise level to start from than most schedules have: the linear one ends at 157.
 const LARGEST_USUAL_START: f64 = 1000.0;
@@ -28,12 +28,11 @@ const LARGEST_USUAL_START: f64 = 1000.0;
 ///
 /// # Errors
 /// When an option, the model or a file is refused, or a picture cannot be drawn or written.
-pub(crate) fn run(args: SampleArgs) -> anyhow::Result<Ending> {
+pub(crate) fn run(args: SampleArgs, interrupt: &Interrupt) -> anyhow::Result<Ending> {
     let started = Instant::now();
-    let interrupt = Interrupt::install()?;
     let device = device::choose(args.device.device)?;
     let model = Model::load(&args.model, &device.device)?.in_precision(args.precision)?;
-    draw(&Job::new(&args, &model, &device)?, &args.output, &interrupt, started)
+    draw(&Job::new(&args, &model, &device)?, &args.output, interrupt, started)
 }
 
 /// Runs a job of a command that has `started` then, and says where its pictures are.
@@ -50,6 +49,7 @@ pub(crate) fn draw(
     tracing::info!("device: {}", job.device.description);
     tracing::info!("method: {}", method(job));
     warn_of_noise(job);
+    interrupt.leave(sink.parting());
     let mut effort = Vec::new();
     let ending = draw_all(job, &job.drawable(&missing), &mut sink, interrupt, &mut effort)?;
     let calls = calls(job, &effort);
@@ -104,6 +104,7 @@ fn draw_batches(
             Outcome::Stopped { .. } => return Ok(Ending::Interrupted),
         }
         sink.add(pictures, &drawn)?;
+        interrupt.leave(sink.parting());
         tracing::debug!("finished: {pictures:?}");
         if interrupt.requested() && pictures.last() != missing.last() {
             return Ok(Ending::Interrupted);
@@ -134,6 +135,7 @@ fn draw_adaptive(
             AdaptiveOutcome::Finished { pictures: x, effort: of_batch } => {
                 effort.extend(of_batch);
                 sink.add(pictures, &Drawn { finals: values(&x), ..Drawn::default() })?;
+                interrupt.leave(sink.parting());
             }
             AdaptiveOutcome::Stopped { .. } => return Ok(Ending::Interrupted),
         }
@@ -234,8 +236,8 @@ fn report(
     let mut text = String::new();
     if output.json {
         let mut json = json!({
-            "out": written.out,
-            "animation": written.animation,
+            "out": written.out.as_deref().map(Path::to_string_lossy),
+            "animation": written.animation.as_deref().map(Path::to_string_lossy),
             "pictures": job.pictures(),
             "finished": written.finished,
             "seconds": started.elapsed().as_secs_f64(),
@@ -246,12 +248,12 @@ fn report(
         }
         text.push_str(&format!("{json:#}\n"));
     } else {
-        text.push_str(&written.preview);
+        printing::styled(&written.preview)?;
         // An interrupted run has a folder before it has a picture.
         for path in written.out.iter().chain(&written.animation).filter(|_| written.finished > 0) {
             text.push_str(&format!("{}\n", path.display()));
         }
     }
-    io::stdout().write_all(text.as_bytes())?;
+    printing::results(&text)?;
     Ok(())
 }

@@ -1,12 +1,10 @@
 //! `ddim schedule`: the plan of a run as a table or as JSON.
 
-use std::io::{self, Write};
-
 use serde_json::Value;
 
 use crate::Ending;
 use crate::args::ScheduleArgs;
-use crate::{model, plan};
+use crate::{model, plan, printing};
 
 /// Columns of the table that a reader looks for; the JSON has them all.
 const HIDDEN: [&str; 8] = [
@@ -30,7 +28,7 @@ pub(crate) fn run(args: &ScheduleArgs) -> anyhow::Result<Ending> {
     let mut json = ddim::plan_json(&resolved.plan);
     json["train_steps"] = resolved.train_steps.into();
     let text = if args.json { format!("{json:#}\n") } else { table(&json) };
-    io::stdout().write_all(text.as_bytes())?;
+    printing::results(&text)?;
     Ok(Ending::Done)
 }
 

@@ -1,7 +1,6 @@
 //! `ddim train`: a model from a set of images.
 
 use std::fs;
-use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -13,40 +12,40 @@ use indicatif::ProgressBar;
 use serde_json::json;
 
 use crate::args::TrainArgs;
-use crate::signals::Interrupt;
-use crate::{Ending, device, model, progress};
+use crate::signals::{Interrupt, Parting};
+use crate::{Ending, device, model, printing, progress};
 
 /// Trains, or goes on with the run that lies in `--out`, and says where the model is.
 ///
 /// # Errors
 /// When the recipe, the images or the folder are refused, or training fails.
-pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<Ending> {
-    if args.classifier { classifier(args) } else { diffusion(args) }
+pub(crate) fn run(args: &TrainArgs, interrupt: &Interrupt) -> anyhow::Result<Ending> {
+    if args.classifier { classifier(args, interrupt) } else { diffusion(args, interrupt) }
 }
 
 /// A diffusion model.
-fn diffusion(args: &TrainArgs) -> anyhow::Result<Ending> {
+fn diffusion(args: &TrainArgs, interrupt: &Interrupt) -> anyhow::Result<Ending> {
     let file = args.recipe.as_deref().context("--recipe: name a file")?;
     let mut recipe = read_recipe(file, Recipe::from_json)?;
     recipe.objective = args.objective.unwrap_or(recipe.objective);
     recipe.images = args.images.unwrap_or(recipe.images);
-    supervise(args, recipe.steps, |set, device, observe| {
+    supervise(args, interrupt, recipe.steps, |set, device, observe| {
         let beginning = beginning(args.init.as_deref(), device)?;
         Ok(ddim_train::train(&recipe, set, &beginning, args.out.as_path(), device, observe)?)
     })
 }
 
 /// What `--init` names.
-fn beginning(init: Option<&str>, device: &Device) -> anyhow::Result<Beginning> {
+fn beginning(init: Option<&Path>, device: &Device) -> anyhow::Result<Beginning> {
     let load = |name| model::checkpoint(name, &device.clone().autodiff()).context("--init");
     Ok(init.map(load).transpose()?.map_or(Beginning::Random, Beginning::Model))
 }
 
 /// A classifier, by default of all images but the last twelfth, which judges it.
-fn classifier(args: &TrainArgs) -> anyhow::Result<Ending> {
+fn classifier(args: &TrainArgs, interrupt: &Interrupt) -> anyhow::Result<Ending> {
     let recipe = args.recipe.as_deref().map(|file| read_recipe(file, ClassifierRecipe::from_json)).transpose()?;
     let steps = recipe.as_ref().map_or_else(ClassifierRecipe::default, Clone::clone).training.steps;
-    supervise(args, steps, |set, device, observe| {
+    supervise(args, interrupt, steps, |set, device, observe| {
         let mut recipe = recipe.clone().unwrap_or_else(|| ClassifierRecipe {
             images: Images::without_the_last(set.len()),
             ..ClassifierRecipe::default()
@@ -61,10 +60,10 @@ type Observer<'a> = &'a mut dyn FnMut(&TrainEvent) -> ControlFlow<()>;
 /// Opens images and device, and shows how `train` goes.
 fn supervise(
     args: &TrainArgs,
+    interrupt: &Interrupt,
     steps: u64,
     train: impl FnOnce(&ImageSet, &Device, Observer) -> anyhow::Result<Trained>,
 ) -> anyhow::Result<Ending> {
-    let interrupt = Interrupt::install()?;
     let images = ddim_data::open(&args.data).context("--data")?;
     let device = device::choose(args.device.device)?;
     tracing::info!("device: {}", device.description);
@@ -75,6 +74,7 @@ fn supervise(
     let trained = train(&images, &device.device, &mut |event| {
         show(event, &bar);
         last.hear(event);
+        interrupt.leave(parting(event, &args.out));
         if interrupt.requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     bar.finish_and_clear();
@@ -143,6 +143,16 @@ fn show(event: &TrainEvent, bar: &ProgressBar) {
     }
 }
 
+/// What an end before the next event would mean: steps since the last checkpoint are in memory only.
+fn parting(event: &TrainEvent, out: &Path) -> Parting {
+    match event {
+        TrainEvent::Started { step, steps, .. } => Parting::free(how_to_go_on(*step, *steps, out)),
+        TrainEvent::Step { .. } | TrainEvent::Saved { .. } => {
+            Parting::saves("the step under way is finished, then the training is saved")
+        }
+    }
+}
+
 /// What to do after an interruption; before the first step nothing has been saved.
 fn how_to_go_on(step: u64, steps: u64, out: &Path) -> String {
     match step {
@@ -157,7 +167,7 @@ fn how_to_go_on(step: u64, steps: u64, out: &Path) -> String {
 /// Says where the model is, and in JSON what was heard last too.
 fn report(args: &TrainArgs, steps: u64, model: &Path, last: Last) -> anyhow::Result<()> {
     let text = if args.json {
-        let mut ending = json!({ "model": model, "steps": steps });
+        let mut ending = json!({ "model": model.to_string_lossy(), "steps": steps });
         if let Some(loss) = last.loss {
             ending["loss"] = loss.into();
         }
@@ -169,7 +179,7 @@ fn report(args: &TrainArgs, steps: u64, model: &Path, last: Last) -> anyhow::Res
         let accuracy = last.accuracy.map(|accuracy| format!("{accuracy}\n")).unwrap_or_default();
         format!("{accuracy}{}\n", model.display())
     };
-    io::stdout().write_all(text.as_bytes())?;
+    printing::results(&text)?;
     Ok(())
 }
 

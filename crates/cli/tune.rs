@@ -1,7 +1,6 @@
 //! `ddim tune`: the timesteps that suit one model.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -15,9 +14,9 @@ use serde_json::{Map, Value, json};
 use crate::args::{ModelArgs, TuneArgs};
 use crate::files::{Existing, Staged};
 use crate::model::Model;
-use crate::signals::Interrupt;
+use crate::signals::{Interrupt, Parting};
 use crate::tuned::Home;
-use crate::{Ending, device, progress};
+use crate::{Ending, device, printing, progress};
 
 /// What the numbers in the file are.
 const MEASURE: &str = "for each picture the root mean square difference to the solution of the probability-flow ODE \
@@ -27,8 +26,7 @@ const MEASURE: &str = "for each picture the root mean square difference to the s
 ///
 /// # Errors
 /// When the model, an option or the file is refused, or a picture cannot be drawn.
-pub(crate) fn run(args: &TuneArgs) -> anyhow::Result<Ending> {
-    let interrupt = Interrupt::install()?;
+pub(crate) fn run(args: &TuneArgs, interrupt: &Interrupt) -> anyhow::Result<Ending> {
     let device = device::choose(args.computing.device.device)?;
     let of_model = ModelArgs { model: args.model.clone(), scheduler_config: None };
     let model = Model::load(&of_model, &device.device)?;
@@ -40,6 +38,9 @@ pub(crate) fn run(args: &TuneArgs) -> anyhow::Result<Ending> {
     let bar = progress::bar(0, "network calls");
     let tunings = model.inner.tune(&args.steps, &options(args), |seen| {
         show(seen, &bar);
+        if seen.best.is_some() {
+            interrupt.leave(Parting::saves("the try under way is finished, then the best so far is saved"));
+        }
         if interrupt.requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     bar.finish_and_clear();
@@ -156,7 +157,7 @@ fn distance(found: &Distance) -> Value {
 fn report(args: &TuneArgs, tunings: &[Tuning], file: &TunedSteps, out: &Path) -> anyhow::Result<()> {
     let mut text = String::new();
     if args.json {
-        text = format!("{:#}\n", json!({ "out": out, "tuned": file }));
+        text = format!("{:#}\n", json!({ "out": out.to_string_lossy(), "tuned": file }));
     } else {
         for tuning in tunings {
             text.push_str(&table(tuning));
@@ -165,7 +166,7 @@ fn report(args: &TuneArgs, tunings: &[Tuning], file: &TunedSteps, out: &Path) ->
             text.push_str(&format!("{}\n", out.display()));
         }
     }
-    io::stdout().write_all(text.as_bytes())?;
+    printing::results(&text)?;
     Ok(())
 }
 

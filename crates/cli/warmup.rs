@@ -1,6 +1,5 @@
 //! `ddim warmup`: a model's kernels, compiled and tuned beforehand.
 
-use std::io::{self, Write};
 use std::time::Instant;
 
 use ddim::Options;
@@ -10,14 +9,19 @@ use serde_json::{Value, json};
 use crate::args::WarmupArgs;
 use crate::device::{self as devices, CPU, Chosen};
 use crate::model::Model;
+use crate::signals::{Interrupt, Parting};
 use crate::units::{counted, time};
-use crate::{Ending, kernels, progress};
+use crate::{Ending, kernels, printing, progress};
 
 /// Steps of the run that is timed, with noise in all but the last.
 const STEPS: usize = 2;
 
 /// Later runs, the fastest of which is shown.
 const REPEATS: usize = 3;
+
+/// What is said at Ctrl-C.
+const INTERRUPTED: &str =
+    "interrupted; what was found until then is kept, and the same command goes on from there";
 
 /// One batch size.
 struct Warmed {
@@ -32,7 +36,8 @@ struct Warmed {
 ///
 /// # Errors
 /// When the model, the device or the precision is refused, or drawing fails.
-pub(crate) fn run(args: &WarmupArgs) -> anyhow::Result<Ending> {
+pub(crate) fn run(args: &WarmupArgs, interrupt: &Interrupt) -> anyhow::Result<Ending> {
+    interrupt.leave(Parting::free(INTERRUPTED));
     let device = devices::choose(args.device.device)?;
     tracing::info!("device: {}", device.description);
     let model = Model::load(&args.model, &device.device)?.in_precision(args.precision)?;
@@ -42,6 +47,11 @@ pub(crate) fn run(args: &WarmupArgs) -> anyhow::Result<Ending> {
         let first = seconds(&model, pictures)?;
         let mut later = f64::INFINITY;
         for _ in 0..REPEATS {
+            if interrupt.requested() {
+                bar.finish_and_clear();
+                tracing::warn!("{INTERRUPTED}");
+                return Ok(Ending::Interrupted);
+            }
             later = later.min(seconds(&model, pictures)?);
         }
         warmed.push(Warmed { pictures, first, later });
@@ -53,7 +63,7 @@ pub(crate) fn run(args: &WarmupArgs) -> anyhow::Result<Ending> {
     } else {
         to_text(args, &device, &model, &warmed)
     };
-    io::stdout().write_all(text.as_bytes())?;
+    printing::results(&text)?;
     Ok(Ending::Done)
 }
 
@@ -101,6 +111,6 @@ fn to_json(args: &WarmupArgs, device: &Chosen, model: &Model, warmed: &[Warmed])
         "model": model.name,
         "precision": args.precision.name(),
         "batch_sizes": sizes.collect::<Vec<_>>(),
-        "kept_in": kept,
+        "kept_in": kept.as_deref().map(std::path::Path::to_string_lossy),
     })
 }

@@ -1,5 +1,6 @@
 //! Options of `ddim eval` for distances between two sets of pictures.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -8,6 +9,7 @@ use ddim_features::Preparation;
 use ddim_schedule::nearest_said;
 
 use super::sampling::at_least_one;
+use super::words::{self, FromWord};
 use super::{SetHome, SetName};
 
 /// Two sets, what is measured between them, and how.
@@ -130,6 +132,17 @@ impl FromStr for FeatureChoice {
                 "there are pixels, classifier, classifier:FOLDER and inception:FILE{}",
                 nearest_said(text, ["pixels", "classifier", "inception:FILE"])
             )),
+        }
+    }
+}
+
+impl FromWord for FeatureChoice {
+    fn from_word(word: &OsStr) -> Result<Self, String> {
+        let of = |kind| words::strip_prefix(word, kind).filter(|path| !path.is_empty());
+        match (of("classifier:"), of("inception:")) {
+            (Some(folder), _) => Ok(Self::Classifier(Some(folder.into()))),
+            (_, Some(file)) => Ok(Self::Inception(file.into())),
+            (None, None) => words::text(word)?.parse(),
         }
     }
 }

@@ -1,15 +1,15 @@
 //! Options of the commands that run both ways: `ddim encode`, `decode`, `reconstruct` and `interpolate`.
 
-use std::convert::Infallible;
+use std::ffi::OsStr;
 use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use clap::Args;
 use ddim_schedule::{Convention, Eta, Method};
 
 use super::sampling::at_least_one;
 use super::tuning::{SolverChoice, SpacingChoice};
+use super::words::FromWord;
 use super::{ComputingArgs, EtaChoice, ModelArgs, OutputArgs, PlanArgs};
 
 /// Shown under `ddim encode --help`.
@@ -295,11 +295,10 @@ pub(crate) enum NoisePoint {
     Picture(PathBuf),
 }
 
-impl FromStr for NoisePoint {
-    type Err = Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Infallible> {
-        Ok(text.parse().map_or_else(|_| Self::Picture(text.into()), Self::Seed))
+impl FromWord for NoisePoint {
+    fn from_word(word: &OsStr) -> Result<Self, String> {
+        let seed = word.to_str().and_then(|text| text.parse().ok());
+        Ok(seed.map_or_else(|| Self::Picture(word.into()), Self::Seed))
     }
 }
 
@@ -325,7 +324,7 @@ mod tests {
 
     #[test]
     fn a_number_is_a_seed_and_the_rest_are_files() {
-        let point = |text: &str| text.parse::<NoisePoint>().expect("infallible");
+        let point = |text: &str| NoisePoint::from_word(OsStr::new(text)).expect("a point");
         assert_eq!(point("12"), NoisePoint::Seed(12));
         assert_eq!(point("12.png"), NoisePoint::Picture("12.png".into()));
         assert_eq!(point("-1"), NoisePoint::Picture("-1".into()));

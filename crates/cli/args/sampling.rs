@@ -178,7 +178,7 @@ pub(crate) struct ScheduleArgs {
 pub(crate) struct ModelArgs {
     /// A folder in the diffusers layout, or the name of an embedded model [default: the first embedded model]
     #[arg(long, value_name = "FOLDER|NAME")]
-    pub(crate) model: Option<String>,
+    pub(crate) model: Option<PathBuf>,
 
     /// A scheduler_config.json to use in place of the model's own
     #[arg(long, value_name = "FILE")]

@@ -1,11 +1,14 @@
 //! Sets of pictures as they are named on the command line.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use ddim_features::Split;
+
+use super::words::{self, FromWord};
 
 /// A set of pictures as typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +28,7 @@ pub(crate) enum SetHome {
     /// What is known of the pictures that the embedded classifier was trained on, or of those set aside.
     Embedded(Split),
     /// A model; the one that `--model` names where it has no name.
-    Model(Option<String>),
+    Model(Option<PathBuf>),
 }
 
 /// Pictures from `first` on, up to `end`, which is not among them.
@@ -81,13 +84,31 @@ impl FromStr for SetName {
         };
         let home = match name.strip_prefix("model:").or((name == "model").then_some("")) {
             Some("") => SetHome::Model(None),
-            Some(model) => SetHome::Model(Some(model.to_owned())),
+            Some(model) => SetHome::Model(Some(model.into())),
             None if name == "embedded:train" => SetHome::Embedded(Split::Train),
             None if name == "embedded:held-out" => SetHome::Embedded(Split::HeldOut),
             None if name.is_empty() => return Err("a set needs a name before its part".to_owned()),
             None => SetHome::Path(name.into()),
         };
         Ok(Self { home, part, typed: text.to_owned() })
+    }
+}
+
+impl FromWord for SetName {
+    fn from_word(word: &OsStr) -> Result<Self, String> {
+        if let Some(text) = word.to_str() {
+            return text.parse();
+        }
+        let of_part = words::rsplit_once(word, b':').and_then(|(name, part)| Some((name, part_of(part)?)));
+        let (name, part) = match of_part {
+            Some((name, part)) => (name, part?),
+            None => (word, Part::default()),
+        };
+        let home = match words::strip_prefix(name, "model:") {
+            Some(model) => SetHome::Model(Some(model.into())),
+            None => SetHome::Path(name.into()),
+        };
+        Ok(Self { home, part, typed: word.to_string_lossy().into_owned() })
     }
 }
 
@@ -127,7 +148,7 @@ mod tests {
         // No numbers: a part of a path.
         assert_eq!(name("a:../b").home, SetHome::Path("a:../b".into()));
         for (typed, model) in [("model:", None), ("model", None), ("model:tiny", Some("tiny"))] {
-            assert_eq!(name(typed).home, SetHome::Model(model.map(str::to_owned)));
+            assert_eq!(name(typed).home, SetHome::Model(model.map(PathBuf::from)));
             assert_eq!(name(&format!("{typed}:5..9")).part, Part { first: 5, end: Some(9) });
         }
         for refused in ["x:5..5", "x:9..2", ":1..2", ""] {

@@ -40,7 +40,7 @@ pub(crate) struct TrainArgs {
     /// Begin with the weights of this model, a folder or an embedded one, in place of random ones; its network and what
     /// it predicts must be the recipe's
     #[arg(long, value_name = "MODEL", conflicts_with = "classifier")]
-    pub(crate) init: Option<String>,
+    pub(crate) init: Option<PathBuf>,
 
     /// Train on these images only, in place of the recipe's: 0..55000 leaves out the image of index 55000 and those
     /// behind it

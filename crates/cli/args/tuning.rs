@@ -1,5 +1,6 @@
 //! Options of `ddim tune`, and how its result is asked for.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -8,6 +9,7 @@ use ddim_schedule::{Method, ScheduleError, Spacing, Tolerance, nearest_names};
 
 use super::ComputingArgs;
 use super::sampling::at_least_one;
+use super::words::{self, FromWord};
 
 /// Shown under `ddim tune --help`.
 pub(super) const EXAMPLES: &str = "\
@@ -26,7 +28,7 @@ five half of that. Ctrl-C keeps the best so far.";
 pub(crate) struct TuneArgs {
     /// A folder in the diffusers layout, or the name of an embedded model [default: the first embedded model]
     #[arg(long, value_name = "FOLDER|NAME", help_heading = "Model")]
-    pub(crate) model: Option<String>,
+    pub(crate) model: Option<PathBuf>,
 
     /// The numbers of steps to tune for, as in 5,10
     #[arg(long, alias = "num-inference-steps", value_name = "LIST", value_delimiter = ',', required = true,
@@ -87,6 +89,15 @@ impl FromStr for SpacingChoice {
                     _ => format!("{error}; or tuned, tuned:FILE; the nearest is tuned"),
                 }
             }),
+        }
+    }
+}
+
+impl FromWord for SpacingChoice {
+    fn from_word(word: &OsStr) -> Result<Self, String> {
+        match words::strip_prefix(word, "tuned:") {
+            Some(file) => Ok(Self::Tuned(Some(file.into()))),
+            None => words::text(word)?.parse(),
         }
     }
 }

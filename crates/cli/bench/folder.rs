@@ -1,6 +1,6 @@
 //! The folder of a benchmark: `run.json`, `rows.jsonl` and what was decided when it began.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use super::lines;
 use super::row::Row;
-use crate::{files, run_record};
+use crate::files::{self, Lock};
+use crate::run_record;
 
 const RUN: &str = "run.json";
 const ROWS: &str = "rows.jsonl";
@@ -24,8 +25,7 @@ const PICTURES: &str = "pictures";
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
-    /// Held open for its lock.
-    _lock: File,
+    _lock: Lock,
 }
 
 /// What was decided when the run began, and stays while it is completed.
@@ -51,7 +51,7 @@ impl Folder {
         let is_new = fs::read_dir(path).map_or(true, |mut entries| entries.next().is_none());
         fs::create_dir_all(path)
             .with_context(|| format!("cannot make the folder {}; choose another --out", path.display()))?;
-        let folder = Self { path: path.to_owned(), _lock: files::open_locked(&path.join(LOCK), path)? };
+        let folder = Self { path: path.to_owned(), _lock: Lock::take(&path.join(LOCK), path)? };
         let chosen = match (if is_new { None } else { folder.run()? }, existing) {
             (None, _) => None,
             (Some(_), files::Existing::Replace) => {
@@ -142,13 +142,6 @@ impl Folder {
             }
         }
         Ok(())
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // Removed while it is still locked, so that it is this run's own. A name that stays behind does no harm.
-        let _ = fs::remove_file(self.path.join(LOCK));
     }
 }
 

@@ -93,7 +93,7 @@ impl Report {
     /// Everything, for `--json`.
     pub(super) fn to_json(&self, out: &std::path::Path, files: &[&str]) -> Value {
         json!({
-            "out": out,
+            "out": out.to_string_lossy(),
             "files": files,
             "cells": self.cells,
             "finished": self.rows.len(),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use ddim_data::{Picture, encode_png, grid};
 
-use crate::files;
+use crate::files::{self, Lock};
 use crate::run_record;
 
 /// The most pictures that `grid.png` shows.
@@ -34,8 +34,7 @@ pub(crate) enum OpenMode {
 pub(crate) struct Folder {
     path: PathBuf,
     run: String,
-    /// Held open for its lock.
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Folder {
@@ -50,7 +49,7 @@ impl Folder {
         mode: OpenMode,
     ) -> anyhow::Result<(Self, Vec<usize>)> {
         fs::create_dir_all(path).with_context(|| cannot_write(path))?;
-        let lock = files::open_locked(&path.join(LOCK), path)?;
+        let lock = Lock::take(&path.join(LOCK), path)?;
         let folder = Self { path: path.to_owned(), run: run.to_owned(), _lock: lock };
         let present = folder.pictures()?;
         let occupied = !present.is_empty() || folder.path.join(RUN).exists();
@@ -139,13 +138,6 @@ impl Folder {
         })?;
         run_record::check_same(&text, &self.run)
             .with_context(|| format!("--resume: {} holds pictures of another run", self.path.display()))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // Removed while it is still locked, so that it is this run's own. A name that stays behind does no harm.
-        let _ = fs::remove_file(self.path.join(LOCK));
     }
 }
 

@@ -12,6 +12,7 @@ use crate::files::Existing;
 use crate::job::Job;
 use crate::output::{self, Animation, Captions, Collected, Destination, FileKind, Folder, OpenMode, half_blocks};
 use crate::run_record;
+use crate::signals::Parting;
 
 /// The most pictures shown in the terminal.
 const MOST_SHOWN: usize = 64;
@@ -39,6 +40,8 @@ pub(super) struct Sink<'a> {
     animation: Option<Animation>,
     preview: Option<Vec<Picture>>,
     finished: usize,
+    /// Pictures that an earlier run has left in the folder.
+    found: usize,
 }
 
 /// The destination, opened.
@@ -100,6 +103,7 @@ impl<'a> Sink<'a> {
             Destination::File(path, kind) => (Place::File(Collected::create(&path, kind, existing)?), all),
             Destination::Nowhere => (Place::Nowhere, all),
         };
+        let found = job.pictures() - missing.len();
         let sink = Self {
             job,
             run,
@@ -108,7 +112,8 @@ impl<'a> Sink<'a> {
             grid: if args.no_grid { Grid::Unwanted } else { Grid::Wanted },
             animation,
             preview: args.show.then(Vec::new),
-            finished: job.pictures() - missing.len(),
+            finished: found,
+            found,
         };
         Ok((sink, missing))
     }
@@ -151,6 +156,25 @@ impl<'a> Sink<'a> {
         }
         self.finished += pictures.len();
         Ok(())
+    }
+
+    /// What an end between two batches would mean: a folder has every finished picture already.
+    pub(super) fn parting(&self) -> Parting {
+        let out = match &self.place {
+            Place::Folder(_, path) => Some(path.clone()),
+            Place::File(_) | Place::Nowhere => None,
+        };
+        let is_folder = out.is_some();
+        let in_memory = !is_folder || self.animation.is_some() || self.preview.is_some();
+        if in_memory && self.finished > self.found {
+            return Parting::saves(format!(
+                "the step under way is finished, then the {} pictures so far are kept",
+                self.finished
+            ));
+        }
+        let (animation, preview) = (None, String::new());
+        let (finished, pictures) = (self.finished, self.job.pictures());
+        Parting::free(Written { out, animation, preview, finished, pictures, is_folder }.how_to_go_on())
     }
 
     /// Writes what can be written only at the end; `calls` is what the pictures have cost, where no plan tells.

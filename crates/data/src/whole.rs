@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// A file in the making: hidden beside its place and locked, until it is put there or dropped.
 ///
-/// The hidden file always has the same name, so that the next one replaces what a killed process has left.
+/// The hidden file always has the same name, so that the next one removes what a killed process has left.
 #[derive(Debug)]
 pub struct Draft {
     path: PathBuf,
@@ -35,6 +35,12 @@ impl Draft {
     pub fn write(&mut self, content: &[u8]) -> io::Result<()> {
         self.file.set_len(0)?;
         self.file.write_all(content)
+    }
+
+    /// The hidden file, which has to go if the process ends before the draft does.
+    #[must_use]
+    pub fn hidden(&self) -> &Path {
+        &self.hidden
     }
 
     /// Waits until the content is on the disk, so that it also survives a power cut.
@@ -77,20 +83,60 @@ pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), DataError> {
     written.map_err(DataError::write(path))
 }
 
-/// Opens a file, makes it where it is missing, and locks it for as long as it stays open. Whoever holds the lock may
-/// rename or remove the file: the next one to ask gets a new file and not the old one.
+/// Makes a file and locks it for as long as it stays open. What a process that has ended left under this name is removed
+/// first, never written to: it may be another user's. Nor is a symbolic link followed. Whoever holds the lock may rename
+/// or remove the file: the next one to ask gets a file of its own.
 ///
 /// # Errors
-/// [`WouldBlock`](io::ErrorKind::WouldBlock) when it is locked already, and whatever the file system refuses.
+/// [`WouldBlock`](io::ErrorKind::WouldBlock) when it is locked already, and whatever the file system refuses; what is in
+/// the way and cannot be removed is named.
 pub fn open_locked(path: &Path) -> io::Result<File> {
     loop {
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
-        lock(&file)?;
-        // Between the two the file may have been moved away by whoever held its lock.
-        if lies_at(&file, path) {
-            return Ok(file);
+        match OpenOptions::new().create_new(true).write(true).open(path) {
+            Ok(file) => {
+                lock(&file)?;
+                // Between the two another process may have taken it for a file that was left.
+                if lies_at(&file, path) {
+                    return Ok(file);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => remove_left(path)?,
+            Err(error) => return Err(error),
         }
     }
+}
+
+/// Removes a file that is there and that nobody holds the lock of.
+fn remove_left(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_file() => {}
+        Ok(found) => {
+            let what =
+                if found.is_symlink() { "a symbolic link is never followed" } else { "it is no plain file" };
+            return Err(in_the_way(path, io::ErrorKind::AlreadyExists, &format!("{what}; remove it")));
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    let removed = OpenOptions::new().write(true).open(path).and_then(|file| {
+        lock(&file)?;
+        // Whoever held the lock before may have moved the file away; then the name is another one's.
+        if lies_at(&file, path) { fs::remove_file(path) } else { Ok(()) }
+    });
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(in_the_way(
+            path,
+            error.kind(),
+            "left by another run, and not this user's to remove; ask its owner",
+        )),
+        removed => removed,
+    }
+}
+
+/// A name that this program needs, and what has it.
+fn in_the_way(path: &Path, kind: io::ErrorKind, why: &str) -> io::Error {
+    io::Error::new(kind, format!("{} is in the way: {why}", path.display()))
 }
 
 /// Locks a file for as long as it stays open. A file system without locks is no error: two writers at once are then

@@ -73,13 +73,13 @@ impl<'a> Source<'a> {
 
     fn of_model(
         name: &SetName,
-        model: Option<&str>,
+        model: Option<&Path>,
         args: &EvalArgs,
         device: &'a Chosen,
         k: u64,
     ) -> anyhow::Result<Self> {
         let model = ModelArgs {
-            model: model.map(str::to_owned).or(args.model.model.clone()),
+            model: model.map(Path::to_owned).or(args.model.model.clone()),
             scheduler_config: args.model.scheduler_config.clone(),
         };
         let pictures = name.part.drawn(args.num.unwrap_or(DRAWN));
