@@ -26,8 +26,8 @@ pub enum DataError {
     /// Neither the name nor the content is that of a known format.
     #[error(
         "{path}: not an image set; known are IDX (train-images-idx3-ubyte, .gz or not), CIFAR-10 binary \
-         (data_batch_1.bin, or the folder of them), .npz with arr_0, and a folder with one sub-folder of pictures a \
-         class"
+         (data_batch_1.bin, or the folder of them), .npz with arr_0, and a folder of pictures, or with one sub-folder of \
+         pictures a class"
     )]
     UnknownFormat {
         /// The file or folder.
@@ -54,18 +54,41 @@ pub enum DataError {
         /// The limit.
         limit: u64,
     },
-    /// Pictures of different sizes in one set.
+    /// A picture file that ends too early.
+    #[error("{path}: is no picture: it is cut off, and ends before its last row")]
+    CutOff {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A picture that would take more memory than one is given.
     #[error(
-        "{path} is {found} (height x width x channels), {first} is {expected}; all pictures of a set have one size \
-         and one number of channels: make them alike beforehand, nothing is converted here"
+        "{path}: is {width}x{height} pixels, or says so, which take {bytes} bytes unpacked; pictures of at most {limit} \
+         are read: scale it down"
+    )]
+    PictureTooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Pixels in a row.
+        width: usize,
+        /// Rows.
+        height: usize,
+        /// What they take.
+        bytes: u128,
+        /// The limit.
+        limit: u64,
+    },
+    /// A picture of another size than most of its set, where none is resized.
+    #[error(
+        "{path} is {found} (height x width x channels), {like} is {expected} as most of the set: pictures of a set have \
+         one size"
     )]
     SizesDiffer {
         /// The picture that differs.
         path: PathBuf,
         /// Its size.
         found: Size,
-        /// A picture before it.
-        first: PathBuf,
+        /// The first of those that are alike.
+        like: PathBuf,
         /// The size of that one.
         expected: Size,
     },
@@ -114,6 +137,23 @@ impl std::fmt::Display for Size {
 }
 
 impl DataError {
+    /// The file or folder that it is about.
+    pub fn path(&self) -> Option<&std::path::Path> {
+        match self {
+            DataError::Read { path, .. }
+            | DataError::Write { path, .. }
+            | DataError::UnknownFormat { path }
+            | DataError::Malformed { path, .. }
+            | DataError::TooLarge { path, .. }
+            | DataError::CutOff { path }
+            | DataError::PictureTooLarge { path, .. }
+            | DataError::SizesDiffer { path, .. }
+            | DataError::LabelCount { path, .. }
+            | DataError::TooFewNames { path, .. } => Some(path),
+            DataError::Encode { .. } => None,
+        }
+    }
+
     pub(crate) fn malformed(path: &std::path::Path, problem: impl Into<String>) -> Self {
         DataError::Malformed { path: path.to_owned(), problem: problem.into() }
     }

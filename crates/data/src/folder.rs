@@ -1,41 +1,53 @@
-//! Folders of pictures: each sub-folder is a class.
+//! Which files of a folder are the pictures of a set: one rule for every command.
 
-use crate::image_set::{ImageSet, checked_bytes};
-use crate::{DataError, Picture, Size};
+use crate::DataError;
+use crate::left_out::{LeftOut, Reason};
 use std::path::{Path, PathBuf};
 
 /// The names of picture files end in one of these, in small or capital letters.
-const ENDINGS: [&str; 6] = ["png", "jpg", "jpeg", "gif", "webp", "bmp"];
+const ENDINGS: [&str; 14] =
+    ["png", "apng", "jpg", "jpeg", "jpe", "jfif", "gif", "webp", "bmp", "dib", "ppm", "pgm", "pbm", "pnm"];
 
-/// The picture files in a folder and in its sub-folders, which hold the classes of an image set; hidden files, files of
-/// other kinds and the `grid.png` beside a `run.json`, which shows the other pictures once more, left out. None of them
-/// is opened.
+/// Pictures too, but of formats that are not read.
+const UNREAD: [&str; 25] = [
+    "tif", "tiff", "heic", "heif", "avif", "jxl", "jp2", "j2k", "jpx", "psd", "xcf", "svg", "eps", "tga", "ico",
+    "exr", "hdr", "qoi", "dds", "pcx", "dng", "cr2", "nef", "arw", "raw",
+];
+
+/// Folders that no person means as a class, in small letters.
+const COPIES: [&str; 5] = ["thumbs", "thumbnails", "__macosx", "@eadir", "lost+found"];
+
+/// The pictures of a folder, none of them opened.
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    pub(crate) files: Vec<PathBuf>,
+    /// The class of each, where they lie in sub-folders.
+    pub(crate) labels: Option<Vec<usize>>,
+    /// The names of the sub-folders.
+    pub(crate) class_names: Vec<String>,
+    pub(crate) left_out: LeftOut,
+}
+
+/// The picture files of a folder, or of its sub-folders.
 ///
 /// # Errors
 /// A folder that cannot be read.
 pub fn picture_files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
-    let mut files = Vec::new();
-    for path in entries(folder)? {
-        if path.is_dir() {
-            files.extend(entries(&path)?.into_iter().filter(|path| is_of_set(path)));
-        } else if is_of_set(&path) {
-            files.push(path);
-        }
+    match list(folder, &entries(folder)?) {
+        Ok(listing) => Ok(listing.files),
+        Err(DataError::Read { path, source }) => Err(DataError::Read { path, source }),
+        Err(_) => Ok(Vec::new()),
     }
-    Ok(files)
 }
 
-/// Whether this is a file, and its name that of a picture.
+/// Whether this is a file, and its name that of a picture that can be read.
 pub fn is_picture_file(path: &Path) -> bool {
-    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    path.is_file() && ENDINGS.contains(&extension.to_ascii_lowercase().as_str())
+    ENDINGS.contains(&ending(path).as_str()) && path.is_file()
 }
 
-/// Whether a file in a folder is one of its pictures, and not the overview that a run has written beside them.
-fn is_of_set(path: &Path) -> bool {
-    let is_overview =
-        path.file_name().is_some_and(|name| name == "grid.png") && path.with_file_name("run.json").is_file();
-    is_picture_file(path) && !is_overview
+/// What a file's name ends in, in small letters.
+pub(crate) fn ending(path: &Path) -> String {
+    path.extension().map(|ending| ending.to_string_lossy().to_lowercase()).unwrap_or_default()
 }
 
 /// What lies in a folder, in order of the names, hidden files left out.
@@ -43,7 +55,7 @@ pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(DataError::read(folder))? {
         let entry = entry.map_err(DataError::read(folder))?;
-        if !entry.file_name().to_string_lossy().starts_with('.') {
+        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
             paths.push(entry.path());
         }
     }
@@ -51,90 +63,112 @@ pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     Ok(paths)
 }
 
-/// A picture file as a set of one.
-pub(crate) fn open_file(file: &Path) -> Result<ImageSet, DataError> {
-    let Picture { width, height, channels, pixels } = Picture::read(file)?;
-    Ok(ImageSet { pixels, labels: None, shape: [height, width, channels], class_names: Vec::new() })
-}
-
-/// Decides about a picture that cannot be used: an error ends the reading, without one the picture is left out.
-pub(crate) type Broken<'a> = dyn FnMut(DataError) -> Result<(), DataError> + 'a;
-
-/// The pictures of the sub-folders with the names of these as classes, or, where there are no sub-folders, the
-/// pictures of the folder itself without labels.
-pub(crate) fn open(
-    folder: &Path,
-    entries_of_it: &[PathBuf],
-    broken: &mut Broken<'_>,
-) -> Result<ImageSet, DataError> {
-    let classes: Vec<&PathBuf> = entries_of_it.iter().filter(|path| path.is_dir()).collect();
-    let mut pictures = Pictures::default();
-    if classes.is_empty() {
-        pictures.append(entries_of_it, broken)?;
-        return pictures.into_set(folder, None, Vec::new());
-    }
-    let (mut labels, mut class_names) = (Vec::new(), Vec::new());
-    for (label, class) in classes.iter().enumerate() {
-        let count = pictures.append(&entries(class)?, broken)?;
-        if count == 0 {
-            let problem = "holds no picture that can be used; each sub-folder of an image set is a class and holds its pictures";
-            return Err(DataError::malformed(class, problem));
+/// The pictures that lie in the folder, or those of its sub-folders with the names of these as classes, whichever are more;
+/// the classes where they are as many. The others are left out.
+///
+/// # Errors
+/// A folder that cannot be read, and one that holds no picture or holds them deeper.
+pub(crate) fn list(folder: &Path, entries_of_it: &[PathBuf]) -> Result<Listing, DataError> {
+    let mut left_out = LeftOut::default();
+    let own = pictures(entries_of_it, &mut left_out);
+    let mut classes = Vec::new();
+    for path in entries_of_it.iter().filter(|path| path.is_dir()) {
+        if COPIES.contains(&name(path).to_lowercase().as_str()) {
+            left_out.add(path, Reason::Copies);
+        } else {
+            let entries = entries(path)?;
+            classes.push(Class { pictures: pictures(&entries, &mut left_out), path, entries });
         }
-        labels.extend(std::iter::repeat_n(label, count));
-        class_names.push(class.file_name().unwrap_or_default().to_string_lossy().into_owned());
     }
-    pictures.into_set(folder, Some(labels), class_names)
+    let in_classes: usize = classes.iter().map(|class| class.pictures.len()).sum();
+    match (in_classes, own.len()) {
+        (0, 0) => Err(nothing(folder, &classes, &left_out)),
+        (in_classes, own_count) if in_classes >= own_count => {
+            own.iter().for_each(|path| left_out.add(path, Reason::BesideClasses));
+            Ok(of_classes(classes, left_out))
+        }
+        _ => {
+            let below = classes.iter().flat_map(|class| &class.pictures);
+            below.for_each(|path| left_out.add(path, Reason::BelowPictures));
+            Ok(Listing { files: own, left_out, ..Listing::default() })
+        }
+    }
 }
 
-/// Pictures of one size.
-#[derive(Default)]
-struct Pictures {
-    pixels: Vec<u8>,
-    first: Option<(PathBuf, [usize; 3])>,
+/// A sub-folder.
+struct Class<'a> {
+    path: &'a PathBuf,
+    entries: Vec<PathBuf>,
+    pictures: Vec<PathBuf>,
 }
 
-impl Pictures {
-    /// Adds those of the files that are pictures, but for broken ones that are left out, and counts them.
-    fn append(&mut self, files: &[PathBuf], broken: &mut Broken<'_>) -> Result<usize, DataError> {
-        let mut count = 0;
-        for file in files.iter().filter(|file| is_of_set(file)) {
-            match self.read(file) {
-                Ok(pixels) => {
-                    checked_bytes(file, &[self.pixels.len() + pixels.len()])?;
-                    self.pixels.extend(pixels);
-                    count += 1;
-                }
-                Err(error) => broken(error)?,
+impl Class<'_> {
+    /// The first of its folders that holds a picture, and that picture.
+    fn deeper(&self) -> Option<PathBuf> {
+        let folders = self.entries.iter().filter(|path| path.is_dir());
+        folders.filter_map(|path| entries(path).ok()?.into_iter().find(|path| is_picture_file(path))).next()
+    }
+}
+
+fn of_classes(classes: Vec<Class>, left_out: LeftOut) -> Listing {
+    let mut listing = Listing { left_out, ..Listing::default() };
+    let mut labels = Vec::new();
+    for class in classes {
+        if let Some(within) = class.deeper().as_deref().and_then(Path::parent) {
+            listing.left_out.add(within, Reason::WithinClass);
+        } else if class.pictures.is_empty() {
+            listing.left_out.add(class.path, Reason::Empty);
+        }
+        if !class.pictures.is_empty() {
+            labels.extend(std::iter::repeat_n(listing.class_names.len(), class.pictures.len()));
+            listing.class_names.push(name(class.path));
+            listing.files.extend(class.pictures);
+        }
+    }
+    listing.labels = Some(labels);
+    listing
+}
+
+/// Why a folder is no set, and what to do.
+fn nothing(folder: &Path, classes: &[Class], left_out: &LeftOut) -> DataError {
+    let deep: Vec<PathBuf> = classes.iter().filter_map(Class::deeper).collect();
+    if let Some(example) = deep.first() {
+        let sets = deep.iter().filter_map(|file| Some(file.parent()?.parent()?.display().to_string()));
+        let problem = format!(
+            "its pictures lie two folders deep, as {} does; name the folder whose sub-folders are the classes: {}",
+            example.display(),
+            sets.take(5).collect::<Vec<_>>().join(" or ")
+        );
+        return DataError::malformed(folder, problem);
+    }
+    if left_out.iter().any(|(_, reason)| matches!(reason, Reason::Format(_))) {
+        let problem = format!("holds no picture that can be read ({left_out}); convert them to PNG, say");
+        return DataError::malformed(folder, problem);
+    }
+    DataError::UnknownFormat { path: folder.to_owned() }
+}
+
+/// Those of the files that are pictures; what is a picture of another format is left out by name.
+fn pictures(files: &[PathBuf], left_out: &mut LeftOut) -> Vec<PathBuf> {
+    let mut pictures = Vec::new();
+    for file in files {
+        let ending = ending(file);
+        if is_picture_file(file) {
+            if !is_overview(file) {
+                pictures.push(file.clone());
             }
+        } else if UNREAD.contains(&ending.as_str()) && file.is_file() {
+            left_out.add(file, Reason::Format(format!(".{ending}")));
         }
-        Ok(count)
     }
+    pictures
+}
 
-    /// The pixels of a picture of the same size as those before it.
-    fn read(&mut self, file: &Path) -> Result<Vec<u8>, DataError> {
-        let Picture { width, height, channels, pixels } = Picture::read(file)?;
-        let shape = [height, width, channels];
-        let (first, expected) = self.first.get_or_insert_with(|| (file.to_owned(), shape));
-        if *expected == shape {
-            return Ok(pixels);
-        }
-        Err(DataError::SizesDiffer {
-            path: file.to_owned(),
-            found: Size(shape),
-            first: first.clone(),
-            expected: Size(*expected),
-        })
-    }
+/// Whether this is the `grid.png` that a run has written beside its `run.json`: it shows the other pictures once more.
+fn is_overview(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name == "grid.png") && path.with_file_name("run.json").is_file()
+}
 
-    fn into_set(
-        self,
-        folder: &Path,
-        labels: Option<Vec<usize>>,
-        class_names: Vec<String>,
-    ) -> Result<ImageSet, DataError> {
-        match self.first {
-            Some((_, shape)) => Ok(ImageSet { pixels: self.pixels, labels, shape, class_names }),
-            None => Err(DataError::UnknownFormat { path: folder.to_owned() }),
-        }
-    }
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }

@@ -1,7 +1,7 @@
-//! Pictures in memory, and finding out what a path holds.
+//! Pictures in memory.
 
-use crate::folder::Broken;
-use crate::{DataError, Size, cifar10, folder, idx, names, npz};
+use crate::colour::over;
+use crate::{DataError, Fit, Size, Source};
 use std::path::Path;
 
 /// Pictures of one size with 8 bits a channel, and perhaps the class of each.
@@ -82,74 +82,35 @@ pub enum Alpha {
     Over([u8; 3]),
 }
 
-/// Reads an image set, whatever its format, with the labels and class names that lie beside it.
+/// Reads an image set into memory, whatever its format: [`Source::open`] says which there are.
 ///
-/// | path | format |
-/// |---|---|
-/// | a folder with `data_batch_*.bin` | CIFAR-10 binary |
-/// | a folder with sub-folders of pictures | one class a sub-folder, in order of their names |
-/// | a folder with one `*-images-idx?-ubyte` file, `.gz` or not | that IDX file |
-/// | `.bin` | CIFAR-10 binary |
-/// | a picture file (`.png` and others) | a set of one |
-/// | `.npz` | `arr_0` \[n, height, width, channels\] uint8, and perhaps labels in `arr_1` |
-/// | anything else | IDX of 3 or 4 dimensions, gzipped or not |
-///
-/// Labels of `train-images-idx3-ubyte.gz` are looked for in `train-labels-idx1-ubyte.gz`, class names in
-/// `classes.txt`, one a line.
+/// Colours become those that most of the pictures have.
 ///
 /// # Errors
-/// What cannot be read or is not understood, with the file and what was expected of it; a set larger than
-/// [`MAX_BYTES`]; an empty one. A file that lies about its size does not make this allocate what it says.
+/// What cannot be read or is not understood, with the file and what was expected of it; a picture of another size than most;
+/// a set larger than [`MAX_BYTES`]; an empty one. A file that lies about its size does not make this allocate what it
+/// says.
 pub fn open(path: &Path) -> Result<ImageSet, DataError> {
-    open_with(path, Err)
+    let source = Source::open(path)?;
+    Ok(source.collect(0..source.len(), &Fit::default(), Err)?.0)
 }
 
-/// As [`open`], but a picture file of a folder that cannot be read, or whose size is not that of those before it, is given
-/// to `broken`: if that returns no error, the picture is left out.
-///
-/// ```
-/// # let folder = std::env::temp_dir().join("ddim-open-with");
-/// # std::fs::create_dir_all(&folder)?;
-/// # let picture = ddim_data::Picture { width: 1, height: 1, channels: 1, pixels: vec![7] };
-/// # std::fs::write(folder.join("1.png"), ddim_data::encode_png(&picture, "{}")?)?;
-/// # std::fs::write(folder.join("2.png"), "cut off")?;
-/// let mut left_out = 0;
-/// let set = ddim_data::open_with(&folder, |_| {
-///     left_out += 1;
-///     Ok(())
-/// })?;
-/// assert_eq!((set.len(), left_out), (1, 1));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
+/// As [`open`], but a picture that cannot be used is given to `broken`.
 ///
 /// # Errors
 /// As [`open`], and what `broken` returns.
 pub fn open_with(
     path: &Path,
-    mut broken: impl FnMut(DataError) -> Result<(), DataError>,
+    broken: impl FnMut(DataError) -> Result<(), DataError>,
 ) -> Result<ImageSet, DataError> {
-    let metadata = std::fs::metadata(path).map_err(DataError::read(path))?;
-    let mut set = if metadata.is_dir() {
-        open_folder(path, &mut broken)?
-    } else {
-        match path.extension().and_then(|extension| extension.to_str()) {
-            Some("bin") => cifar10::open(path)?,
-            Some("npz") => npz::open(path)?,
-            _ if folder::is_picture_file(path) => folder::open_file(path)?,
-            _ => idx::open(path)?,
-        }
-    };
-    if set.class_names.is_empty() {
-        let folder = if metadata.is_dir() { path } else { path.parent().unwrap_or(path) };
-        set.class_names = names::beside(folder, set.labels.as_deref())?;
-    }
-    Ok(set)
+    let source = Source::open(path)?;
+    Ok(source.collect(0..source.len(), &Fit::default(), broken)?.0)
 }
 
 /// The byte count of a shape, if it is one that is read.
 pub(crate) fn checked_bytes(path: &Path, dims: &[usize]) -> Result<usize, DataError> {
     if dims.contains(&0) {
-        return Err(DataError::malformed(path, format!("holds nothing: its dimensions are {dims:?}")));
+        return Err(empty(path, dims));
     }
     let bytes = dims.iter().try_fold(1u128, |product, &dim| product.checked_mul(dim as u128)).unwrap_or(u128::MAX);
     match usize::try_from(bytes) {
@@ -158,7 +119,7 @@ pub(crate) fn checked_bytes(path: &Path, dims: &[usize]) -> Result<usize, DataEr
     }
 }
 
-/// \[height, width, channels\] from \[n, height, width\] or \[n, height, width, channels\], of a size that is read.
+/// \[height, width, channels\] from \[n, height, width\] or \[n, height, width, channels\].
 pub(crate) fn checked_shape(path: &Path, dims: &[usize]) -> Result<[usize; 3], DataError> {
     let shape = match *dims {
         [_, height, width] => [height, width, 1],
@@ -170,34 +131,27 @@ pub(crate) fn checked_shape(path: &Path, dims: &[usize]) -> Result<[usize; 3], D
             return Err(DataError::malformed(path, problem));
         }
     };
-    checked_bytes(path, dims)?;
+    if dims.contains(&0) {
+        return Err(empty(path, dims));
+    }
+    // A set may be larger than what is read of it, a picture may not.
+    if checked_bytes(path, &dims[1..]).is_err() {
+        checked_bytes(path, dims)?;
+    }
     match shape[2] {
         1 | 3 | 4 => Ok(shape),
-        _ => Err(DataError::malformed(
-            path,
-            format!("its pictures are {}; 1, 3 or 4 channels are read", Size(shape)),
-        )),
+        _ => {
+            let channels_first = if matches!(shape[0], 1 | 3) && shape[2] > 4 {
+                " (numpy's .transpose(0, 2, 3, 1) helps)"
+            } else {
+                ""
+            };
+            let problem = format!("its pictures are {}; 1, 3 or 4 channels are read{channels_first}", Size(shape));
+            Err(DataError::malformed(path, problem))
+        }
     }
 }
 
-fn open_folder(path: &Path, broken: &mut Broken<'_>) -> Result<ImageSet, DataError> {
-    let files = folder::entries(path)?;
-    if files.iter().any(|file| cifar10::is_batch(file)) {
-        return cifar10::open_folder(path, &files);
-    }
-    let images: Vec<_> = files.iter().filter(|file| idx::is_images(file)).collect();
-    match images.as_slice() {
-        [] => folder::open(path, &files, broken),
-        [one] => idx::open(one),
-        [first, second, ..] => Err(DataError::malformed(
-            path,
-            format!("holds more than one set ({} and {}); name the file", first.display(), second.display()),
-        )),
-    }
-}
-
-/// `pixel` with opacity `alpha` over `behind`, to the nearest level.
-fn over(pixel: u8, behind: u8, alpha: u8) -> u8 {
-    let (pixel, behind, alpha) = (u32::from(pixel), u32::from(behind), u32::from(alpha));
-    ((pixel * alpha + behind * (255 - alpha) + 127) / 255) as u8
+fn empty(path: &Path, dims: &[usize]) -> DataError {
+    DataError::malformed(path, format!("holds nothing: its dimensions are {dims:?}"))
 }

@@ -1,6 +1,7 @@
 //! Image sets in, pictures out.
 //!
-//! [`open`] reads a set of pictures of one size, whatever its format, into an [`ImageSet`]. A [`Picture`] becomes the
+//! A [`Source`] finds a set of pictures, whatever its format, and reads them when they are asked for; a [`Fit`] makes them
+//! alike; [`open`] does both, into an [`ImageSet`] in memory. A [`Picture`] becomes the
 //! bytes of a file by [`encode_png`], many become one by [`grid`], [`encode_npz`] or [`encode_animation`], and
 //! [`read_array`] and [`encode_arrays`] are for npz files of numbers. [`write_whole`] writes a file so that it appears whole or not at all ([`Draft`] in single steps).
 //!
@@ -10,25 +11,36 @@
 mod animation;
 mod arrays;
 mod cifar10;
+mod colour;
+mod decode;
 mod error;
+mod fit;
 mod folder;
+mod foreign;
 mod grid;
 mod idx;
 mod image_set;
+mod left_out;
 mod names;
 mod npy;
 mod npz;
 mod picture;
 mod png;
+mod records;
+mod source;
 mod whole;
 
 pub use self::animation::{AnimationFormat, encode_animation};
 pub use self::arrays::{Array, Values, decode_array, encode_arrays, read_array};
+pub use self::decode::MAX_PICTURE_BYTES;
 pub use self::error::{DataError, Size};
+pub use self::fit::{Changes, Filter, Fit, Resize};
 pub use self::folder::{is_picture_file, picture_files};
 pub use self::grid::grid;
 pub use self::image_set::{Alpha, ImageSet, MAX_BYTES, open, open_with};
+pub use self::left_out::{LeftOut, Reason};
 pub use self::npz::encode_npz;
 pub use self::picture::Picture;
 pub use self::png::encode_png;
+pub use self::source::Source;
 pub use self::whole::{Draft, lock, open_locked, write_whole};

@@ -27,6 +27,8 @@ pub(crate) fn beside(folder: &Path, labels: Option<&[usize]>) -> Result<Vec<Stri
             format!("has more than {LIMIT} bytes; it must hold one class name a line"),
         ));
     }
+    // Editors of Windows begin a text with a mark.
+    let text = text.trim_start_matches('\u{feff}');
     let names: Vec<String> =
         text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
     match labels.and_then(|labels| labels.iter().max()) {

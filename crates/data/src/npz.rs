@@ -1,14 +1,16 @@
 //! npz, the zip archive of NumPy arrays that published evaluators read: `arr_0` pictures, `arr_1` labels.
 
-use crate::image_set::{ImageSet, checked_bytes, checked_shape};
+use crate::image_set::{checked_bytes, checked_shape};
 use crate::npy::Header;
+use crate::records::{Format, Records};
 use crate::{DataError, Picture};
+use flate2::bufread::DeflateDecoder;
 use std::fs::File;
-use std::io::{BufReader, Cursor, Read, Seek, Write};
+use std::io::{BufReader, Cursor, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use zip::result::{ZipError, ZipResult};
 use zip::write::SimpleFileOptions;
-use zip::{ZipArchive, ZipWriter};
+use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 /// The bytes of an npz file of pictures, uint8 \[n, height, width, channels\], and of their labels, int64 \[n\], where
 /// there are any.
@@ -23,22 +25,82 @@ pub fn encode_npz(pictures: &[Picture], labels: &[usize]) -> Result<Vec<u8>, Dat
 }
 
 /// `arr_0` uint8 \[n, height, width(, channels)\], and labels from `arr_1` where there are any.
-pub(crate) fn open(path: &Path) -> Result<ImageSet, DataError> {
+pub(crate) fn open(path: &Path) -> Result<(Records, Option<Vec<usize>>), DataError> {
     let mut archive = archive(path)?;
-    let mut shape = [0; 3];
-    let pictures = read(path, &mut archive, "arr_0", |header| {
-        shape = checked_shape(path, &header.shape)?;
-        match header.descr.as_str() {
-            "|u1" | "<u1" | "=u1" | "u1" => Ok(1),
+    let Some(mut pictures) = Entry::find(path, &mut archive, PICTURES)? else {
+        return Err(DataError::malformed(path, no_pictures(path, &archive)));
+    };
+    let header = pictures.header(path)?;
+    let shape = checked_shape(path, &header.shape)?;
+    if !matches!(header.descr.as_str(), "|u1" | "<u1" | "=u1" | "u1") {
+        let problem = format!("its arr_0 is of type {}; pictures are uint8, |u1", header.descr);
+        return Err(DataError::malformed(path, problem));
+    }
+    let records = Records::new(path, Format::Npz, header.shape[0], shape);
+    let labels = read_labels(path, &mut archive, records.len())?;
+    Ok((records, labels))
+}
+
+/// What comes behind the header of the pictures.
+pub(crate) fn values(path: &Path) -> Result<Box<dyn Read + Send>, DataError> {
+    let entry = Entry::find(path, &mut archive(path)?, PICTURES)?;
+    let mut entry = entry.ok_or_else(|| DataError::malformed(path, "has lost its array arr_0"))?;
+    entry.header(path)?;
+    Ok(entry.reader)
+}
+
+/// The array of pictures.
+const PICTURES: &str = "arr_0";
+
+/// What to do about an archive of other arrays.
+fn no_pictures(path: &Path, archive: &Archive) -> String {
+    let names = archive.file_names().filter_map(Result::ok);
+    let names: Vec<String> = names.map(|name| name.strip_suffix(".npy").unwrap_or(&name).to_owned()).collect();
+    let problem = "has no array arr_0, which holds the pictures";
+    let pictures = names.iter().find(|name| name.contains("image")).or(names.first());
+    match (names.len(), pictures) {
+        (1..=20, Some(pictures)) => format!(
+            "{problem}; it has {}. One of them becomes a set by: python -c \"import numpy as np; \
+             np.savez('pictures.npz', np.load('{}')['{pictures}'])\"",
+            names.join(", "),
+            path.display(),
+        ),
+        _ => problem.to_owned(),
+    }
+}
+
+/// A file in an archive, read for itself: unpacked as far as somebody asks.
+struct Entry {
+    reader: Box<dyn Read + Send>,
+}
+
+impl Entry {
+    fn find(path: &Path, archive: &mut Archive, name: &str) -> Result<Option<Self>, DataError> {
+        let problem = |problem: String| DataError::malformed(path, format!("its {name} {problem}"));
+        let file = match archive.by_name(&file_name(name)) {
+            Err(ZipError::FileNotFound) => return Ok(None),
+            file => file.map_err(|error| problem(format!("cannot be unpacked: {error}")))?,
+        };
+        let start = file.data_start().ok_or_else(|| problem("has no place in the archive".to_owned()))?;
+        let (packed, method) = (file.compressed_size(), file.compression());
+        let mut whole = File::open(path).map_err(DataError::read(path))?;
+        whole.seek(SeekFrom::Start(start)).map_err(DataError::read(path))?;
+        let packed = BufReader::new(whole.take(packed));
+        let reader: Box<dyn Read + Send> = match method {
+            CompressionMethod::Stored => Box::new(packed),
+            CompressionMethod::Deflated => Box::new(DeflateDecoder::new(packed)),
             other => {
-                Err(DataError::malformed(path, format!("its arr_0 is of type {other}; pictures are uint8, |u1")))
+                return Err(problem(format!("is packed by {other}; numpy.savez and savez_compressed do not")));
             }
-        }
-    })?;
-    let pixels =
-        pictures.ok_or_else(|| DataError::malformed(path, "has no array arr_0, which holds the pictures"))?;
-    let labels = read_labels(path, &mut archive, pixels.len() / shape.iter().product::<usize>())?;
-    Ok(ImageSet { pixels, labels, shape, class_names: Vec::new() })
+        };
+        Ok(Some(Self { reader }))
+    }
+
+    /// What comes first.
+    fn header(&mut self, path: &Path) -> Result<Header, DataError> {
+        let header = Header::read(&mut self.reader);
+        header.map_err(|problem| DataError::malformed(path, format!("its {PICTURES} {problem}")))
+    }
 }
 
 pub(crate) type Archive = ZipArchive<BufReader<File>>;

@@ -1,8 +1,11 @@
 //! 8-bit pictures in memory.
 
-use crate::DataError;
-use image::{ColorType, DynamicImage, ImageReader};
+use crate::colour::{luma, over};
+use crate::{DataError, decode};
 use std::path::Path;
+
+/// What is behind transparent pictures where nothing says otherwise.
+const WHITE: [u8; 3] = [255; 3];
 
 /// An 8-bit picture, rows from the top, channels innermost.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,24 +35,13 @@ impl Picture {
         Self { width, height, channels, pixels }
     }
 
-    /// Reads a picture file, whatever its format; more bits a channel become 8. The decoder's own limits keep a small
-    /// file from becoming a huge picture.
+    /// Reads a picture file, whatever its format, upright as its EXIF data say; more bits a channel become 8.
     ///
     /// # Errors
-    /// A file that cannot be read or is no whole picture.
+    /// A file that cannot be read or is no whole picture, and one that would unpack to more than
+    /// [`MAX_PICTURE_BYTES`](crate::MAX_PICTURE_BYTES): its header is asked before memory is taken.
     pub fn read(path: &Path) -> Result<Self, DataError> {
-        let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
-        let decoded = reader.map_err(DataError::read(path))?.decode();
-        let picture = decoded.map_err(|error| DataError::malformed(path, format!("is no picture: {error}")))?;
-        let (width, height) = (picture.width() as usize, picture.height() as usize);
-        let (pixels, channels) = match picture.color() {
-            ColorType::L8 | ColorType::L16 => (picture.into_luma8().into_raw(), 1),
-            ColorType::Rgb8 | ColorType::Rgb16 | ColorType::Rgb32F => {
-                (DynamicImage::into_rgb8(picture).into_raw(), 3)
-            }
-            _ => (picture.into_rgba8().into_raw(), 4),
-        };
-        Ok(Self { width, height, channels, pixels })
+        decode::read(path)
     }
 
     /// The pixels as numbers, \[channels, height, width\], each from its level by `to_value`.
@@ -63,11 +55,16 @@ impl Picture {
     /// The picture with this number of channels, 1, 3 or 4: colour becomes grey by its luma (ITU-R BT.709), grey becomes
     /// colour, transparency is laid over white, and what has none becomes opaque. `None` for another number.
     pub fn with_channels(self, channels: usize) -> Option<Self> {
+        self.with_channels_over(channels, WHITE)
+    }
+
+    /// The same over another colour than white.
+    pub fn with_channels_over(self, channels: usize, ground: [u8; 3]) -> Option<Self> {
         if channels == self.channels {
-            return Some(self);
+            return matches!(channels, 1 | 3 | 4).then_some(self);
         }
         let (width, height) = (self.width, self.height);
-        let colours = (0..width * height).map(|at| self.rgb(at % width, at / width));
+        let colours = self.pixels.chunks_exact(self.channels).map(|pixel| rgb(pixel, ground));
         let pixels = match channels {
             1 => colours.map(luma).collect(),
             3 => colours.flatten().collect(),
@@ -83,25 +80,17 @@ impl Picture {
     /// When the pixel is outside of the picture, or has other than 1, 3 or 4 channels.
     pub fn rgb(&self, x: usize, y: usize) -> [u8; 3] {
         let at = (y * self.width + x) * self.channels;
-        match self.pixels[at..at + self.channels] {
-            [grey] => [grey; 3],
-            [r, g, b] => [r, g, b],
-            [r, g, b, alpha] => [r, g, b].map(|c| over_white(c, alpha)),
-            _ => panic!("pictures of {} channels have no colour", self.channels),
-        }
+        rgb(&self.pixels[at..at + self.channels], WHITE)
     }
 }
 
-/// The weights of ITU-R BT.709, item 3.2, to the nearest level. They sum to 1, so grey stays as it is.
-fn luma([r, g, b]: [u8; 3]) -> u8 {
-    let [r, g, b] = [r, g, b].map(u32::from);
-    ((2126 * r + 7152 * g + 722 * b + 5000) / 10000) as u8
-}
-
-fn over_white(value: u8, alpha: u8) -> u8 {
-    let (value, alpha) = (u32::from(value), u32::from(alpha));
-    // Between 0 and 255 by construction.
-    ((value * alpha + 255 * (255 - alpha)) / 255) as u8
+fn rgb(pixel: &[u8], ground: [u8; 3]) -> [u8; 3] {
+    match *pixel {
+        [grey] => [grey; 3],
+        [r, g, b] => [r, g, b],
+        [r, g, b, alpha] => [over(r, ground[0], alpha), over(g, ground[1], alpha), over(b, ground[2], alpha)],
+        _ => panic!("pictures of {} channels have no colour", pixel.len()),
+    }
 }
 
 #[cfg(test)]

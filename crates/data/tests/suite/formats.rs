@@ -1,7 +1,7 @@
 //! Each format, read as it is meant.
 
 use crate::files::{cifar10_record, folder, gzip, header, idx, npy, npz, open_alone, png};
-use ddim_data::{Alpha, ImageSet, open};
+use ddim_data::{Alpha, ImageSet, Source, open};
 
 #[test]
 fn idx_of_three_dimensions_is_grey() {
@@ -26,8 +26,15 @@ fn idx_is_unpacked_whatever_its_name_and_finds_labels_and_names() {
         ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"),
         ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
         ("images-idx3-ubyte.gz", "labels-idx1-ubyte"),
+        // As Kaggle has them.
+        ("train-images.idx3-ubyte", "train-labels.idx1-ubyte"),
+        ("t10k-images.idx3-ubyte", "t10k-labels-idx1-ubyte"),
     ] {
-        let folder = folder(&[(image_name, &images), (label_name, &labels), ("classes.txt", b"off\n\n on \n")]);
+        let folder = folder(&[
+            (image_name, &images),
+            (label_name, &labels),
+            ("classes.txt", b"\xef\xbb\xbfoff\n\n on \r\n"),
+        ]);
         for path in [folder.path().join(image_name), folder.path().to_owned()] {
             let set = open(&path).expect("fine");
             assert_eq!(set.pixels, [5, 6, 7]);
@@ -131,10 +138,10 @@ fn the_grid_beside_a_run_is_not_one_of_its_pictures() {
     let (picture, grid) = (png(2, 2, &[50]), png(4, 2, &[50]));
     let folder = folder(&[("0.png", &picture), ("grid.png", &grid), ("run.json", b"{}")]);
     assert_eq!(open(folder.path()).expect("fine").len(), 1);
-    let names = || ddim_data::picture_files(folder.path()).expect("fine");
-    assert_eq!(names(), [folder.path().join("0.png")]);
+    let source = || Source::open(folder.path()).expect("fine");
+    assert_eq!(source().file(0), folder.path().join("0.png"));
     std::fs::remove_file(folder.path().join("run.json")).expect("there");
-    assert_eq!(names().len(), 2, "without a run it is a picture like any other");
+    assert_eq!(source().len(), 2, "without a run it is a picture like any other");
 }
 
 #[test]

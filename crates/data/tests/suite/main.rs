@@ -3,4 +3,5 @@
 mod files;
 mod formats;
 mod hostile;
+mod sources;
 mod writing;

@@ -1,0 +1,206 @@
+//! One picture file, of any format: what its header says, and its pixels.
+
+use crate::{DataError, Picture};
+use image::metadata::Orientation;
+use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Cursor, Read, Seek};
+use std::path::Path;
+
+/// No picture that takes more bytes than this once it is unpacked is read: 256 MiB, which are 9459x9459 pixels in RGB.
+pub const MAX_PICTURE_BYTES: u64 = 256 << 20;
+
+/// Most headers end before this, and nothing behind them is read to know a size.
+const HEADER: u64 = 1 << 16;
+
+/// \[height, width, channels\] as a file's header says.
+pub(crate) fn shape(path: &Path) -> Result<[usize; 3], DataError> {
+    let mut start = Vec::new();
+    File::open(path).and_then(|file| file.take(HEADER).read_to_end(&mut start)).map_err(DataError::read(path))?;
+    if (start.len() as u64) < HEADER {
+        return shape_of(path, Cursor::new(start));
+    }
+    match shape_of(path, Cursor::new(start)) {
+        Err(error) if !matches!(error, DataError::PictureTooLarge { .. }) => {
+            shape_of(path, BufReader::new(File::open(path).map_err(DataError::read(path))?))
+        }
+        known => known,
+    }
+}
+
+/// The pixels of a file, 8 bits a channel, upright.
+pub(crate) fn read(path: &Path) -> Result<Picture, DataError> {
+    let file = File::open(path).map_err(DataError::read(path))?;
+    let picture = match format(path, BufReader::new(&file))? {
+        Some(ImageFormat::Jpeg) => {
+            let bytes = std::fs::read(path).map_err(DataError::read(path))?;
+            // The decoder fills with grey what is not there.
+            if is_cut_off(&bytes) {
+                shape_of(path, Cursor::new(&bytes))?;
+                return Err(DataError::CutOff { path: path.to_owned() });
+            }
+            decoded(path, Cursor::new(bytes))?
+        }
+        _ => decoded(path, BufReader::new(File::open(path).map_err(DataError::read(path))?))?,
+    };
+    let (width, height) = (picture.width() as usize, picture.height() as usize);
+    let channels = channels(picture.color());
+    let pixels = match channels {
+        1 => picture.into_luma8().into_raw(),
+        3 => picture.into_rgb8().into_raw(),
+        _ => picture.into_rgba8().into_raw(),
+    };
+    Ok(Picture { width, height, channels, pixels })
+}
+
+/// Whether these bytes begin like a picture of a format that is read.
+pub(crate) fn is_picture(start: &[u8]) -> bool {
+    image::guess_format(start).is_ok_and(|format| format.reading_enabled())
+}
+
+fn format(path: &Path, reader: impl BufRead + Seek) -> Result<Option<ImageFormat>, DataError> {
+    Ok(reader_of(path, reader)?.format())
+}
+
+/// The content says what a file is, and where it does not, its ending.
+fn reader_of<R: BufRead + Seek>(path: &Path, reader: R) -> Result<ImageReader<R>, DataError> {
+    let mut reader = ImageReader::new(reader);
+    if let Ok(format) = ImageFormat::from_path(path) {
+        reader.set_format(format);
+    }
+    reader.with_guessed_format().map_err(DataError::read(path))
+}
+
+fn decoder_of<'a, R: BufRead + Seek + 'a>(
+    path: &Path,
+    reader: R,
+) -> Result<impl ImageDecoder + use<'a, R>, DataError> {
+    let decoder = reader_of(path, reader)?.into_decoder().map_err(|error| broken(path, &error))?;
+    let (width, height) = decoder.dimensions();
+    let bytes = u128::from(width) * u128::from(height) * u128::from(decoder.color_type().bytes_per_pixel());
+    if bytes > MAX_PICTURE_BYTES.into() {
+        return Err(DataError::PictureTooLarge {
+            path: path.to_owned(),
+            width: width as usize,
+            height: height as usize,
+            bytes,
+            limit: MAX_PICTURE_BYTES,
+        });
+    }
+    Ok(decoder)
+}
+
+fn shape_of(path: &Path, reader: impl BufRead + Seek) -> Result<[usize; 3], DataError> {
+    let mut decoder = decoder_of(path, reader)?;
+    let (width, height) = decoder.dimensions();
+    let [width, height] = if is_turned(decoder.orientation()) { [height, width] } else { [width, height] };
+    Ok([height as usize, width as usize, channels(decoder.color_type())])
+}
+
+fn decoded(path: &Path, reader: impl BufRead + Seek) -> Result<DynamicImage, DataError> {
+    let mut decoder = decoder_of(path, reader)?;
+    let orientation = decoder.orientation();
+    let mut picture = DynamicImage::from_decoder(decoder).map_err(|error| broken(path, &error))?;
+    if let Ok(orientation) = orientation {
+        picture.apply_orientation(orientation);
+    }
+    Ok(picture)
+}
+
+/// Whether width and height change places.
+fn is_turned(orientation: image::ImageResult<Orientation>) -> bool {
+    use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
+    matches!(orientation, Ok(Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH))
+}
+
+/// Channels of a picture once it has 8 bits each.
+fn channels(colour: ColorType) -> usize {
+    match colour {
+        ColorType::L8 | ColorType::L16 => 1,
+        ColorType::Rgb8 | ColorType::Rgb16 | ColorType::Rgb32F => 3,
+        _ => 4,
+    }
+}
+
+fn broken(path: &Path, error: &ImageError) -> DataError {
+    match error {
+        ImageError::IoError(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            DataError::CutOff { path: path.to_owned() }
+        }
+        _ => DataError::malformed(path, format!("is no picture: {error}")),
+    }
+}
+
+/// Whether a JPEG lacks the marker that ends it. Behind the segments of the header, which say how long they are, the bytes
+/// of that marker stand for nothing else (ITU-T T.81, B.1.1.5).
+fn is_cut_off(jpeg: &[u8]) -> bool {
+    const SCAN: u8 = 0xda;
+    let mut at = 2;
+    loop {
+        match jpeg.get(at..at + 4) {
+            None => return true,
+            Some([0xff, SCAN, ..]) => break,
+            // A marker without a segment, or bytes between segments.
+            Some([0xff, 0x01 | 0xd0..=0xd9, ..]) => at += 2,
+            Some([0xff, marker, high, low]) if *marker != 0xff => {
+                at += 2 + usize::from(u16::from_be_bytes([*high, *low]));
+            }
+            Some(_) => at += 1,
+        }
+    }
+    !jpeg[at..].windows(2).any(|bytes| bytes == [0xff, 0xd9])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::{GrayImage, Luma};
+
+    /// A JPEG of 64x32 pixels.
+    fn jpeg() -> Vec<u8> {
+        let picture = GrayImage::from_fn(64, 32, |x, y| Luma([(3 * x + 5 * y) as u8]));
+        let mut bytes = Cursor::new(Vec::new());
+        picture.write_to(&mut bytes, ImageFormat::Jpeg).expect("into memory");
+        bytes.into_inner()
+    }
+
+    fn written(name: &str, bytes: &[u8]) -> (tempfile::TempDir, std::path::PathBuf) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).expect("writable");
+        (folder, path)
+    }
+
+    /// A JPEG with `change` in its EXIF data: turned by a quarter.
+    fn turned() -> Vec<u8> {
+        let mut bytes = jpeg();
+        let tiff = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+        let mut segment = vec![0xff, 0xe1];
+        segment.extend((2 + 6 + tiff.len() as u16).to_be_bytes());
+        segment.extend(b"Exif\0\0");
+        segment.extend(tiff);
+        bytes.splice(2..2, segment);
+        bytes
+    }
+
+    #[test]
+    fn every_cut_of_a_jpeg_is_noticed() {
+        let bytes = jpeg();
+        assert!(!is_cut_off(&bytes));
+        for length in 0..bytes.len() - 1 {
+            let (_folder, path) = written("a.jpg", &bytes[..length]);
+            let error = read(&path).expect_err("cut").to_string();
+            assert!(error.contains("a.jpg: is no picture"), "{error}");
+        }
+        let (_folder, path) = written("a.jpg", &[bytes, b"and more".to_vec()].concat());
+        assert_eq!(read(&path).expect("whole").height, 32);
+    }
+
+    #[test]
+    fn pictures_stand_upright() {
+        let (_folder, path) = written("a.jpg", &turned());
+        assert_eq!(shape(&path).expect("a header"), [64, 32, 1]);
+        let picture = read(&path).expect("a picture");
+        assert_eq!([picture.height, picture.width], [64, 32]);
+    }
+}
