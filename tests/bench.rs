@@ -46,7 +46,8 @@ fn a_run_that_was_killed_goes_on_to_the_same_rows() {
     let folder = folder.path();
     let whole = finish(bench(folder, "whole")).expect_success();
     let expected = rows(folder, "whole");
-    assert_eq!(expected.len(), 5); // two methods in two numbers of steps, and DDPM in 1000
+    // Two methods in two numbers of steps, and DDPM and DDIM in 1000.
+    assert_eq!(expected.len(), 6);
     for enough in [0, 1, 2, 4] {
         let finished = rows(folder, "killed");
         stopped(folder, "killed", enough, "-KILL");
@@ -70,6 +71,72 @@ fn ctrl_c_ends_after_the_batch_under_way_and_keeps_the_rows() {
     assert!(folder.join("run/report.html").exists() && finished.len() < 5);
     finish(bench(folder, "run")).expect_success();
     assert_eq!(rows(folder, "run")[..finished.len()], finished[..]);
+}
+
+/// A model that no features know is judged by the pictures of all steps from the same noise, and times by a machine that
+/// is measured at both ends.
+#[test]
+fn pictures_of_any_model_are_compared_with_those_of_all_steps() {
+    let folder = folder();
+    let folder = folder.path();
+    let said = finish(bench(folder, "bench")).expect_success();
+    let quality = |method: &str, steps: u64| {
+        let is_it = |row: &serde_json::Value| row["method"] == method && row["steps"] == steps;
+        rows(folder, "bench").into_iter().find(is_it).expect("a row")["quality"].clone()
+    };
+    let distances = [4, 100].map(|steps| quality("eta 0", steps)["value"].as_f64().expect("a distance"));
+    assert!(0.0 < distances[1] && distances[1] < distances[0] && distances[0] < 1.0, "{distances:?}");
+    let error = quality("eta 0", 4)["standard_error"].as_f64().expect("two pictures");
+    assert!(0.0 < error && error < distances[0], "{error}");
+    for (method, steps, why) in [
+        ("eta 1", 4, "a method that draws noise of its own"),
+        ("eta 1", 1000, "only its time was needed"),
+        ("eta 0", 1000, "the pictures that the others are compared with"),
+    ] {
+        let reason = quality(method, steps)["not_measured"].as_str().expect("a reason").to_owned();
+        assert!(reason.starts_with(why), "{method} {steps}: {reason}");
+    }
+    assert!(
+        said.stdout
+            .contains("machine: a call of the reference took 1.00 ms at the start and 1.00 ms at the end, +0.0%")
+    );
+}
+
+/// A set of pictures is a reference for any model; those of another size are brought to the model's, and that is said.
+#[test]
+fn a_folder_of_pictures_is_a_reference_for_any_model() {
+    let folder = folder();
+    let folder = folder.path();
+    let mut sample = ddim(folder);
+    sample.args([
+        "sample",
+        "-q",
+        "--device",
+        "cpu",
+        "--steps",
+        "2",
+        "--num",
+        "6",
+        "--out",
+        "drawn",
+        "--no-grid",
+        "--model",
+    ]);
+    sample.arg(golden("attention_one_layer"));
+    finish(sample).expect_success();
+    let with_reference = |out: &str, reference: &str| {
+        let mut command = bench(folder, out);
+        command.args(["--reference", reference]);
+        finish(command)
+    };
+    let said = with_reference("bench", "drawn").expect_success();
+    assert!(said.stdout.contains("quality: sliced Wasserstein distance"), "{}", said.stdout);
+    for row in rows(folder, "bench").iter().filter(|row| row["role"] == "asked") {
+        assert!(row["quality"]["value"].as_f64().is_some_and(|value| value > 0.0), "{row}");
+    }
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/flat-sets/grey4");
+    let said = with_reference("other", cases.to_str().expect("UTF-8")).expect_success();
+    assert!(said.stderr.contains("4 of 4 pictures were brought to 16x16"), "{}", said.stderr);
 }
 
 /// The first picture of a cell is that of `ddim sample` with the same method.

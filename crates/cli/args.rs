@@ -7,6 +7,7 @@ mod diagnosis;
 mod distances;
 mod divergence;
 mod editing;
+mod eval_table;
 mod evaluation;
 mod inversion;
 mod sampling;
@@ -18,7 +19,10 @@ mod words;
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use std::ffi::OsString;
+
+use clap::error::ErrorKind;
+use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub(crate) use self::bench::{BenchArgs, Budget, ClockChoice, Counts};
 pub(crate) use self::bound::{BoundArgs, DecoderChoice};
@@ -104,6 +108,40 @@ pub(crate) enum Command {
         ddim completions bash > ~/.local/share/bash-completion/completions/ddim\n  \
         ddim completions fish > ~/.config/fish/completions/ddim.fish")]
     Completions(CompletionsArgs),
+}
+
+impl Cli {
+    /// The program as it is typed, and as its help shows it.
+    pub(crate) fn program() -> clap::Command {
+        Self::command().mut_subcommand("eval", eval_table::laid_out)
+    }
+
+    /// What these words ask for.
+    ///
+    /// # Errors
+    /// Wrong usage, an option without effect, and a wish for help.
+    pub(crate) fn typed_as<Word: Into<OsString> + Clone>(
+        words: impl IntoIterator<Item = Word>,
+    ) -> Result<Self, clap::Error> {
+        let mut program = Self::program();
+        let matches = program.try_get_matches_from_mut(words)?;
+        let mut cli = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut program))?;
+        match (&mut cli.command, matches.subcommand()) {
+            (Command::Eval(eval), Some((_, matches))) => {
+                eval.typed = eval_table::Typed::of(matches);
+                eval.check()
+            }
+            (Command::Bench(bench), Some((_, matches))) => bench.check(matches),
+            _ => Ok(()),
+        }
+        .map_err(without_effect)?;
+        Ok(cli)
+    }
+}
+
+/// The error for an option that would change nothing.
+pub(crate) fn without_effect(problem: impl std::fmt::Display) -> clap::Error {
+    Cli::program().error(ErrorKind::ArgumentConflict, problem)
 }
 
 /// How much is said on stderr.

@@ -6,6 +6,7 @@ mod cells;
 mod chart;
 mod clock;
 mod csv;
+mod drift;
 mod folder;
 mod html;
 mod lines;
@@ -29,11 +30,12 @@ use std::io;
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
-use self::cells::{Cell, Role};
+use self::cells::Cell;
 use self::clock::Instruments;
+use self::drift::MachineDrift;
 use self::folder::{Chosen, Folder};
 use self::measure::Runner;
-use self::quality::Quality;
+use self::quality::{Needs, Quality};
 use self::report::Report;
 use self::row::{Row, Scale};
 use self::table::Columns;
@@ -42,7 +44,7 @@ use crate::device::Chosen as Device;
 use crate::files::Existing;
 use crate::model::Model;
 use crate::signals::{Interrupt, Parting};
-use crate::{Ending, device, printing, progress};
+use crate::{Ending, device, printing, progress, units};
 
 /// Measures cell after cell, prints each row as it is known, and writes the report.
 ///
@@ -52,27 +54,32 @@ pub(crate) fn run(args: &BenchArgs, interrupt: &Interrupt) -> anyhow::Result<End
     let device = device::choose(args.computing.device.device)?;
     let model = Model::load(&args.model, &device.device)?.in_precision(args.precision)?;
     let cells = cells::cells(args, &model)?;
-    let quality = quality::of(args, &model, &device)?;
-    let settings = settings(args, &model, &device, &cells, quality.as_deref())?;
+    let Some(quality) = quality::of(args, &model, &device, interrupt)? else { return Ok(Ending::Interrupted) };
+    let cells = match quality.needs() {
+        Needs::Target => cells::with_target(cells, args, &model)?,
+        Needs::Pictures(_) => cells,
+    };
+    let settings = settings(args, &model, &device, &cells, quality.as_ref())?;
     let (folder, chosen) = Folder::open(&args.out, &settings, Existing::from_force(args.force))?;
     interrupt.leave(Parting::free("interrupted; every finished batch is kept, and the same command goes on"));
     tracing::info!("device: {}", device.description);
     let instruments = Instruments::new(args.clock);
-    let mut runner = Runner::new(&model, instruments, interrupt, quality.as_deref(), args.seed)?;
+    let mut runner = Runner::new(&model, instruments, interrupt, quality.as_ref(), args.seed)?;
     let chosen = match chosen {
         Some(chosen) => chosen,
         None => {
-            let chosen = amount::choose(args, &cells, &runner)?;
+            let chosen = amount::choose(args, &cells, &runner, quality.needs().pictures())?;
             folder.begin(&settings, &chosen, &machine::command())?;
             chosen
         }
     };
     tracing::info!("{}", amount::described(&chosen, &cells));
     runner.bar = progress::bar(calls(&cells, &chosen), "network calls");
-    let found = Rows { args, folder: &folder, cells: &cells, chosen: &chosen }.measure(&runner);
+    let rows = Rows { args, folder: &folder, cells: &cells, chosen: &chosen };
+    let found = rows.measure_between(&runner);
     runner.bar.finish_and_clear();
     let found = found?;
-    let report = report(&found, &cells, &chosen, quality.as_deref(), settings, &device);
+    let report = report(&found, &rows, quality.as_ref(), settings, &device)?;
     finish(args, &folder, report.as_ref())?;
     found.ending(cells.len())
 }
@@ -88,7 +95,7 @@ fn settings(
     model: &Model,
     device: &Device,
     cells: &[Cell],
-    quality: Option<&dyn Quality>,
+    quality: &dyn Quality,
 ) -> anyhow::Result<Value> {
     let cell = |cell: &Cell| {
         let mut plan = ddim::settings_json(&cell.plan);
@@ -109,7 +116,7 @@ fn settings(
         "pictures": pictures_asked(args),
         "pictures_at_once": args.computing.batch_size,
         "seed": args.seed,
-        "quality": quality.map(Quality::identity),
+        "quality": quality.identity(),
         "device": device.name,
         "precision": args.precision.name(),
         "machine": machine::machine(),
@@ -131,7 +138,7 @@ fn pictures_asked(args: &BenchArgs) -> Value {
 
 /// The methods and the numbers of steps that were asked for, in the order of the table.
 fn axes(cells: &[Cell]) -> (Vec<&str>, Vec<usize>) {
-    let mut in_table: Vec<&Cell> = cells.iter().filter(|cell| cell.role != Role::Reference).collect();
+    let mut in_table: Vec<&Cell> = cells.iter().filter(|cell| cell.role.is_asked()).collect();
     in_table.sort_by_key(|cell| cell.place);
     let mut methods: Vec<&str> = in_table.iter().map(|cell| cell.method.as_str()).collect();
     methods.dedup();
@@ -173,9 +180,28 @@ struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    /// Measures what is missing, and prints all rows.
-    fn measure(&self, runner: &Runner<'_>) -> anyhow::Result<Found> {
+    /// Measures what is missing, and before and after it how fast the machine is.
+    fn measure_between(&self, runner: &Runner<'_>) -> anyhow::Result<Found> {
         let before = self.folder.rows()?;
+        let is_whole = self.cells.iter().all(|cell| before.iter().any(|row| row.is_of(cell)));
+        let call = || match is_whole {
+            true => Ok(None),
+            false => runner.seconds_of_call(&self.cells[0], self.chosen.batch_size),
+        };
+        let start = call()?;
+        let found = self.measure(runner, &before)?;
+        if let (Some(start), Some(end)) = (start, call()?) {
+            let drift = MachineDrift { start, end };
+            self.folder.add_drift(&drift)?;
+            if let Some(warning) = drift.warning() {
+                runner.bar.suspend(|| tracing::warn!("{warning}"));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Measures what is missing, and prints all rows.
+    fn measure(&self, runner: &Runner<'_>, before: &[Row]) -> anyhow::Result<Found> {
         let methods = self.cells.iter().map(|cell| cell.method.as_str());
         let columns = Columns::new(methods, most_pictures(self.chosen), self.cells[0].steps);
         let mut found = Found { rows: Vec::new(), failed: 0, ending: Ending::Done };
@@ -212,7 +238,7 @@ impl Rows<'_> {
         let (Some(reference), Some(row), false) = (rows.first(), rows.last(), self.args.json) else {
             return Ok(());
         };
-        let scale = Scale { reference: reference.clone(), most_pictures: most_pictures(self.chosen) };
+        let scale = Scale { reference: reference.clone(), most_pictures: most_pictures(self.chosen), drift: 0.0 };
         let header = if rows.len() == 1 { columns.header() } else { String::new() };
         printing::results(&(header + &columns.row(&scale.compare(row))))
     }
@@ -226,26 +252,28 @@ fn most_pictures(chosen: &Chosen) -> usize {
 /// The rows in the order of the table; nothing to report without the reference.
 fn report(
     found: &Found,
-    cells: &[Cell],
-    chosen: &Chosen,
-    quality: Option<&dyn Quality>,
+    Rows { folder, cells, chosen, .. }: &Rows<'_>,
+    quality: &dyn Quality,
     settings: Value,
     device: &Device,
-) -> Option<Report> {
-    let scale = Scale { reference: found.rows.first()?.clone(), most_pictures: most_pictures(chosen) };
+) -> anyhow::Result<Option<Report>> {
+    let Some(reference) = found.rows.first().cloned() else { return Ok(None) };
+    let drifts = folder.drift()?;
+    let scale = Scale { reference, most_pictures: most_pictures(chosen), drift: drift::most(&drifts) };
     let mut in_table: Vec<&Cell> = cells.iter().collect();
     in_table.sort_by_key(|cell| cell.place);
     let row = |cell: &&Cell| found.rows.iter().find(|row| row.is_of(cell)).map(|row| scale.compare(row));
-    Some(Report {
+    Ok(Some(Report {
         rows: in_table.iter().filter_map(row).collect(),
         cells: cells.len(),
         most_pictures: scale.most_pictures,
         reference_steps: cells[0].steps,
-        quality: quality.map_or_else(|| "not measured".to_owned(), Quality::identity),
+        quality: quality.identity(),
+        drift: drift::described(&drifts),
         settings,
         device: device.description.clone(),
         command: machine::command(),
-    })
+    }))
 }
 
 /// Writes the report, and prints what the table is and where its files are.
@@ -253,7 +281,7 @@ fn finish(args: &BenchArgs, folder: &Folder, report: Option<&Report>) -> anyhow:
     let Some(report) = report else { return Ok(()) };
     let files = report.write(folder)?;
     let text = if args.json {
-        format!("{:#}\n", report.to_json(&args.out, &files))
+        units::json(&report.to_json(&args.out, &files))
     } else {
         let legend = table::legend(report);
         let paths = files.iter().map(|name| format!("{}\n", args.out.join(name).display()));

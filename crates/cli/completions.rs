@@ -2,8 +2,6 @@
 
 use std::io::{self, Write};
 
-use clap::CommandFactory;
-
 use crate::Ending;
 use crate::args::{Cli, CompletionsArgs};
 
@@ -13,7 +11,7 @@ use crate::args::{Cli, CompletionsArgs};
 /// When stdout cannot be written.
 pub(crate) fn run(args: &CompletionsArgs) -> anyhow::Result<Ending> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "ddim", &mut script);
+    clap_complete::generate(args.shell, &mut Cli::program(), "ddim", &mut script);
     io::stdout().write_all(&script)?;
     Ok(Ending::Done)
 }

@@ -6,14 +6,12 @@ mod divergence;
 mod likelihood;
 mod pictures;
 
-use clap::CommandFactory;
-use clap::error::ErrorKind;
 use serde_json::{Value, json};
 
-use crate::args::{Cli, EvalArgs};
+use crate::args::{EvalArgs, without_effect};
 use crate::model::Model;
 use crate::signals::Interrupt;
-use crate::{Ending, device, printing};
+use crate::{Ending, device, printing, units};
 
 /// One figure of the report.
 struct Figure {
@@ -29,9 +27,6 @@ struct Figure {
 /// # Errors
 /// When an option or the model is refused, or a set of pictures cannot be used; the others are measured first.
 pub(crate) fn run(args: &EvalArgs, interrupt: &Interrupt) -> anyhow::Result<Ending> {
-    if let Err(problem) = args.check() {
-        Cli::command().error(ErrorKind::ArgumentConflict, problem).exit();
-    }
     let device = device::choose(args.computing.device.device)?;
     let needs_model = !(args.likelihood.is_empty() && args.bound.bound.is_empty());
     let model = needs_model.then(|| Model::load(&args.model, &device.device)).transpose()?;
@@ -56,7 +51,7 @@ pub(crate) fn run(args: &EvalArgs, interrupt: &Interrupt) -> anyhow::Result<Endi
             None => json!({ "device": device.name }),
         };
         figures.iter().for_each(|figure| report[figure.name] = figure.json.clone());
-        format!("{report:#}\n")
+        units::json(&report)
     } else {
         figures.iter().map(|figure| figure.text.as_str()).collect()
     };
@@ -71,6 +66,10 @@ pub(crate) fn run(args: &EvalArgs, interrupt: &Interrupt) -> anyhow::Result<Endi
 
 /// What needs a model.
 fn of_model(args: &EvalArgs, model: &Model, interrupt: &Interrupt) -> anyhow::Result<Vec<Figure>> {
+    if args.flow.any_class && model.inner.label_count() == 0 {
+        let problem = format!("--any-class is for models that are told a class: {} knows none", model.name);
+        without_effect(problem).exit();
+    }
     let mut figures = Vec::new();
     if !args.likelihood.is_empty() {
         let found = likelihood::measure(args, model, interrupt)?;

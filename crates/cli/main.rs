@@ -45,7 +45,6 @@ use std::ffi::OsString;
 use std::io;
 use std::process::ExitCode;
 
-use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::{Cli, Command, Verbosity};
@@ -75,12 +74,12 @@ fn main() -> ExitCode {
 
 /// What was typed. A refusal shows it, and so shows what would control a terminal.
 fn parse() -> Cli {
-    Cli::try_parse().unwrap_or_else(|refused| {
+    Cli::typed_as(env::args_os()).unwrap_or_else(|refused| {
         let shown = |word: OsString| match word.to_str().map(printing::escaped) {
             Some(escaped) => OsString::from(escaped.as_ref()),
             None => word,
         };
-        Cli::try_parse_from(env::args_os().map(shown)).err().unwrap_or(refused).exit()
+        Cli::typed_as(env::args_os().map(shown)).err().unwrap_or(refused).exit()
     })
 }
 
@@ -152,13 +151,11 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn command_line_is_consistent() {
-        Cli::command().debug_assert();
+        Cli::program().debug_assert();
     }
 
     /// The commands in the help texts and in the README: a line that starts with `ddim`, up to a wide gap or a comment.
@@ -166,7 +163,7 @@ mod tests {
     fn every_example_is_a_valid_command_line() {
         let continued = include_str!("../../README.md").split(" \\\n").map(str::trim_start);
         let readme = continued.collect::<Vec<_>>().join(" ");
-        let mut program = Cli::command();
+        let mut program = Cli::program();
         let start = program.render_help().to_string();
         let helps = program.get_subcommands().filter_map(|command| command.get_after_long_help());
         let texts = helps.map(ToString::to_string).chain([start, readme]);
@@ -174,7 +171,7 @@ mod tests {
             texts.flat_map(|text| text.lines().filter_map(example).collect::<Vec<_>>()).collect();
         assert!(examples.len() > 20, "{examples:?}");
         for example in examples {
-            let parsed = Cli::try_parse_from(example.split_whitespace());
+            let parsed = Cli::typed_as(example.split_whitespace());
             let asks_for_help = |error: &clap::Error| error.exit_code() == 0;
             assert!(parsed.as_ref().err().is_none_or(asks_for_help), "{example}: {:?}", parsed.err());
         }

@@ -4,6 +4,7 @@
 mod system;
 
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
@@ -96,6 +97,11 @@ impl Interrupt {
         .context("cannot listen for Ctrl-C")?;
         ignored.stay_ignored();
         Ok(interrupt)
+    }
+
+    /// What an observer answers: to go on until Ctrl-C was pressed.
+    pub(crate) fn go_on(&self) -> ControlFlow<()> {
+        if self.requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
     /// Whether Ctrl-C was pressed. Whoever hears so ends soon.

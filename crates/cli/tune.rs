@@ -16,7 +16,7 @@ use crate::files::{Existing, Staged};
 use crate::model::Model;
 use crate::signals::{Interrupt, Parting};
 use crate::tuned::Home;
-use crate::{Ending, device, printing, progress};
+use crate::{Ending, device, printing, progress, units};
 
 /// What the numbers in the file are.
 const MEASURE: &str = "for each picture the root mean square difference to the solution of the probability-flow ODE \
@@ -157,7 +157,7 @@ fn distance(found: &Distance) -> Value {
 fn report(args: &TuneArgs, tunings: &[Tuning], file: &TunedSteps, out: &Path) -> anyhow::Result<()> {
     let mut text = String::new();
     if args.json {
-        text = format!("{:#}\n", json!({ "out": out.to_string_lossy(), "tuned": file }));
+        text = units::json(&json!({ "out": out.to_string_lossy(), "tuned": file }));
     } else {
         for tuning in tunings {
             text.push_str(&table(tuning));

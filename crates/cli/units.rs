@@ -1,4 +1,6 @@
-//! Numbers for people: three digits, and the unit that fits.
+//! Numbers as they are printed: for people three digits and the unit that fits, and nowhere a minus before a 0.
+
+use serde_json::Value;
 
 /// `61.2 ms`, `3.83 s`, `8 min 33 s`, `2 h 13 min`.
 pub(crate) fn time(seconds: f64) -> String {
@@ -11,6 +13,37 @@ pub(crate) fn time(seconds: f64) -> String {
     }
 }
 
+/// So many digits behind the point, and no minus before what they make 0.
+pub(crate) fn fixed(number: f64, places: usize) -> String {
+    let text = format!("{number:.places$}");
+    match text.strip_prefix('-') {
+        Some(size) if size.bytes().all(|byte| matches!(byte, b'0' | b'.')) => size.to_owned(),
+        _ => text,
+    }
+}
+
+/// All digits that it takes to read the number back, and no minus before 0.
+pub(crate) fn exactly(number: f64) -> String {
+    // 0 is neither: -0.0 + 0.0 is 0.0.
+    (number + 0.0).to_string()
+}
+
+/// The text of a JSON document, over lines, with no minus before a 0.
+pub(crate) fn json(document: &Value) -> String {
+    format!("{:#}\n", without_minus_zero(document.clone()))
+}
+
+fn without_minus_zero(value: Value) -> Value {
+    match value {
+        Value::Number(number) if number.as_f64() == Some(0.0) && number.is_f64() => Value::from(0.0),
+        Value::Array(values) => values.into_iter().map(without_minus_zero).collect(),
+        Value::Object(fields) => {
+            fields.into_iter().map(|(name, value)| (name, without_minus_zero(value))).collect()
+        }
+        other => other,
+    }
+}
+
 /// Three digits: `0.123`, `1.23`, `12.3`, `123`, `1234`.
 pub(crate) fn digits(number: f64) -> String {
     let size = number.abs();
@@ -20,7 +53,7 @@ pub(crate) fn digits(number: f64) -> String {
         s if s < 99.95 => 1,
         _ => 0,
     };
-    format!("{number:.places$}")
+    fixed(number, places)
 }
 
 /// A share with its sign: `+0.3%`.
@@ -32,7 +65,7 @@ pub(crate) fn signed_percent(share: f64) -> String {
 
 /// A share: `0.3%`.
 pub(crate) fn percent(share: f64) -> String {
-    format!("{:.1}%", share * 100.0)
+    format!("{}%", fixed(share * 100.0, 1))
 }
 
 /// `43 MiB`
@@ -84,6 +117,14 @@ mod tests {
 
     #[test]
     fn no_zero_has_a_minus() {
+        assert_eq!(
+            [-0.0, -0.004, -0.006, 0.0, -1.0].map(|x| fixed(x, 2)),
+            ["0.00", "0.00", "-0.01", "0.00", "-1.00"]
+        );
+        assert_eq!([-0.0, -1e-9, 0.25].map(exactly), ["0", "-0.000000001", "0.25"]);
+        assert_eq!((digits(-0.0002), percent(-0.0004)), ("0.000".to_owned(), "0.0%".to_owned()));
+        let document = json(&serde_json::json!({ "a": [-0.0, -1.5], "b": { "c": -0.0 }, "d": -3, "e": null }));
+        assert!(!document.contains("-0") && document.contains("-1.5") && document.contains("-3"), "{document}");
         assert_eq!([0.0034, -0.0002, 0.12, -0.12].map(signed_percent), ["+0.3%", "+0.0%", "+12.0%", "-12.0%"]);
         assert_eq!((percent(0.0041), mebibytes(45_000_000)), ("0.4%".to_owned(), "43 MiB".to_owned()));
     }

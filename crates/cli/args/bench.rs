@@ -1,9 +1,11 @@
 //! Options of `ddim bench`.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{Args, ValueEnum};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, ValueEnum};
 use ddim_features::Preparation;
 use ddim_schedule::{Convention, Method, Spacing};
 
@@ -101,17 +103,34 @@ pub(crate) struct BenchArgs {
     pub(crate) clock: ClockChoice,
 }
 
+impl BenchArgs {
+    /// Refuses options that would change nothing.
+    ///
+    /// # Errors
+    /// A sentence that names the first.
+    pub(super) fn check(&self, matches: &ArgMatches) -> Result<(), String> {
+        let is_inception = matches!(self.judging.features, Some(FeatureChoice::Inception(_)));
+        match matches.value_source("resize") {
+            Some(ValueSource::CommandLine) if !is_inception => {
+                Err("--resize is for --features inception:FILE: it would change nothing here".to_owned())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// What the pictures are judged by.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Quality")]
 pub(crate) struct JudgingArgs {
     /// What pictures are compared by: classifier (the embedded one), classifier:FOLDER, inception:FILE or pixels
-    /// [default: classifier for an embedded model, nothing for others]
+    /// [default: classifier for an embedded model, pixels for others with a --reference of pictures]. With neither this nor
+    /// --reference, pictures of other models are compared with those that all steps make of the same noise
     #[arg(long, value_name = "NAME")]
     pub(crate) features: Option<FeatureChoice>,
 
-    /// What they are compared with: embedded:train, embedded:held-out, or an .npz that `ddim eval SET --save-stats` made
-    /// of the same features [default: embedded:train]
+    /// What they are compared with: a set of pictures, embedded:train, embedded:held-out, or an .npz that `ddim eval SET
+    /// --save-stats` made of the same features [default: embedded:train, for its classifier]
     #[arg(long, value_name = "SET")]
     pub(crate) reference: Option<SetName>,
 
@@ -160,6 +179,18 @@ impl FromStr for Counts {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Budget(pub(crate) f64);
 
+/// As it is typed, rounded up to whole minutes, or to seconds below two of those.
+impl fmt::Display for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let minutes = (self.0 / 60.0).ceil();
+        match self.0 {
+            seconds if seconds <= 120.0 => write!(f, "{}s", seconds.ceil()),
+            seconds if seconds <= 3600.0 => write!(f, "{minutes}m"),
+            _ => write!(f, "{}h{}m", (minutes / 60.0).floor(), minutes % 60.0),
+        }
+    }
+}
+
 impl FromStr for Budget {
     type Err = String;
 
@@ -200,6 +231,8 @@ mod tests {
     fn budgets_have_units() {
         let of = |text: &str| text.parse::<Budget>().map(|budget| budget.0);
         assert_eq!((of("90s"), of("10m"), of("1h30m"), of("0.5m")), (Ok(90.0), Ok(600.0), Ok(5400.0), Ok(30.0)));
+        let again = |seconds: f64| Budget(seconds).to_string();
+        assert_eq!([again(90.2), again(121.0), again(5400.0), again(3600.0)], ["91s", "3m", "1h30m", "60m"]);
         for refused in ["", "10", "m", "0s", "-5m", "10d", "infs", "nans", "5m3"] {
             assert!(of(refused).is_err(), "{refused}");
         }

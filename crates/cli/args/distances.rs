@@ -108,6 +108,13 @@ pub(crate) enum Metric {
     Sfid,
 }
 
+impl Metric {
+    /// The name by which it is asked for.
+    pub(crate) fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+}
+
 /// What `--features` can be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum FeatureChoice {

@@ -2,8 +2,9 @@
 
 use clap::{ArgGroup, Args, ValueEnum};
 
+use super::eval_table::Typed;
 use super::sampling::at_least_one;
-use super::{BoundArgs, ComputingArgs, DistanceArgs, DivergenceArgs, ModelArgs, PlanArgs, SetHome, SetName};
+use super::{BoundArgs, ComputingArgs, DistanceArgs, DivergenceArgs, ModelArgs, PlanArgs, SetName};
 
 /// Shown under `ddim eval --help`.
 pub(super) const EXAMPLES: &str = "\
@@ -62,7 +63,7 @@ pub(crate) struct EvalArgs {
     #[arg(long, value_enum, default_value_t = OnCorrupt::Fail)]
     pub(crate) on_corrupt: OnCorrupt,
 
-    /// Seed of everything random
+    /// Seed of everything random: noise, probes, subsets and directions
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     pub(crate) seed: u64,
 
@@ -72,33 +73,10 @@ pub(crate) struct EvalArgs {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
-}
 
-impl EvalArgs {
-    /// Refuses options of a sampler where nothing samples: they would change nothing.
-    ///
-    /// # Errors
-    /// A sentence that names the first.
-    pub(crate) fn check(&self) -> Result<(), String> {
-        let PlanArgs { eta, solver, spacing, timesteps, convention, .. } = &self.plan;
-        let sets = [&self.distances.set, &self.distances.reference].into_iter().flatten();
-        let draws = sets.into_iter().any(|set| matches!(set.home, SetHome::Model(_)));
-        let typed = [
-            ("--eta", eta.is_some()),
-            ("--solver", solver.is_some()),
-            ("--spacing", spacing.is_some()),
-            ("--timesteps", timesteps.is_some()),
-            ("--convention", convention.is_some()),
-            ("--clip", self.plan.clip),
-            ("--no-clip", self.plan.no_clip),
-        ];
-        match typed.iter().find(|(_, typed)| *typed) {
-            Some((option, _)) if !draws && self.bound.bound.is_empty() => {
-                Err(format!("{option} is for --bound, and for a set that a model draws (model:NAME)"))
-            }
-            _ => Ok(()),
-        }
-    }
+    /// Which options were typed.
+    #[arg(skip)]
+    pub(super) typed: Typed,
 }
 
 /// What to do about a broken picture.

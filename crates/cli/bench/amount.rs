@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, bail};
 use ddim::timing::{Kind, Shares};
 
-use super::cells::{Cell, Role};
+use super::cells::Cell;
 use super::folder::Chosen;
 use super::measure::Runner;
 use crate::args::{BenchArgs, Budget, Counts};
@@ -14,19 +14,57 @@ use crate::units;
 /// Seconds to spend when nothing else was asked for.
 pub(super) const USUAL_BUDGET: Budget = Budget(600.0);
 
-/// As `--num` says, or as many as fit in `--budget` by a first measurement.
+/// As `--num` says, or as many as fit in `--budget` by a first measurement. What would do is said where they are fewer
+/// than the quality `needs` of each cell.
 ///
 /// # Errors
 /// When a cell is left without a number, or not even one picture of each fits.
-pub(super) fn choose(args: &BenchArgs, cells: &[Cell], runner: &Runner<'_>) -> anyhow::Result<Chosen> {
+pub(super) fn choose(
+    args: &BenchArgs,
+    cells: &[Cell],
+    runner: &Runner<'_>,
+    needs: usize,
+) -> anyhow::Result<Chosen> {
     let batch_size = args.computing.batch_size;
-    match &args.num {
-        Some(counts) => fixed(counts, cells, batch_size),
-        None => {
-            let seconds = runner.seconds_per_call(&cells[0], batch_size)?;
-            within(args.budget.unwrap_or(USUAL_BUDGET), cells, batch_size, seconds)
+    if let Some(counts) = &args.num {
+        let chosen = fixed(counts, cells, batch_size)?;
+        if let Some(few) = fewest(&chosen, cells).filter(|few| *few < needs) {
+            tracing::warn!("--num: a cell has {few} pictures, and a quality needs {needs} of each: --num {needs}");
         }
+        return Ok(chosen);
     }
+    let seconds = runner.seconds_per_call(&cells[0], batch_size)?;
+    let budget = args.budget.unwrap_or(USUAL_BUDGET);
+    let chosen = within(budget, cells, batch_size, seconds)?;
+    if let Some(few) = fewest(&chosen, cells).filter(|few| *few < needs) {
+        let all: f64 =
+            cells.iter().filter(|cell| cell.role.is_asked()).map(|cell| cell.calls() as f64 * seconds).sum();
+        tracing::warn!(
+            "--budget: {} leave {few} pictures for some cells, and a quality needs {needs} of each: --budget {} would do, \
+             or --num {needs}, about {}",
+            units::time(budget.0),
+            enough(budget, cells, batch_size, seconds, needs)
+                .map_or("of days".to_owned(), |enough| enough.to_string()),
+            units::time(all * needs as f64)
+        );
+    }
+    Ok(chosen)
+}
+
+/// Pictures of the smallest cell that was asked for.
+fn fewest(chosen: &Chosen, cells: &[Cell]) -> Option<usize> {
+    let asked = cells.iter().zip(&chosen.pictures).filter(|(cell, _)| cell.role.is_asked());
+    asked.map(|(_, count)| *count).min()
+}
+
+/// A budget that gives each cell so many pictures, at most a twentieth above the least; none below a year.
+fn enough(budget: Budget, cells: &[Cell], batch_size: usize, seconds: f64, needs: usize) -> Option<Budget> {
+    let budgets = std::iter::successors(Some(budget.0), |last| Some(last * 1.05));
+    let mut below_a_year = budgets.take_while(|budget| *budget < 3.2e7).map(Budget);
+    below_a_year.find(|budget| {
+        let chosen = within(*budget, cells, batch_size, seconds).ok();
+        chosen.and_then(|chosen| fewest(&chosen, cells)).is_some_and(|few| few >= needs)
+    })
 }
 
 /// What was chosen, in words.
@@ -55,8 +93,8 @@ fn fixed(counts: &Counts, cells: &[Cell], batch_size: usize) -> anyhow::Result<C
     }
     let count = |cell: &Cell| match counts.of_steps.iter().find(|(steps, _)| *steps == cell.steps) {
         Some((_, count)) => Ok(Some(*count)),
-        // One batch: only its time is needed.
-        None if cell.role == Role::Reference => Ok(None),
+        // One batch: only its time is needed, or a few pictures to compare with.
+        None if !cell.role.is_asked() => Ok(None),
         None => counts.usual.map(Some).with_context(|| {
             format!("--num: nothing is said for {} steps; give a number for all cells as well", cell.steps)
         }),
@@ -71,7 +109,7 @@ fn fixed(counts: &Counts, cells: &[Cell], batch_size: usize) -> anyhow::Result<C
 fn within(budget: Budget, cells: &[Cell], batch_size: usize, seconds: f64) -> anyhow::Result<Chosen> {
     let kind = |cell: &Cell| Kind {
         seconds: cell.calls() as f64 * seconds,
-        variance: if cell.role == Role::Reference { 0.0 } else { 1.0 },
+        variance: if cell.role.is_asked() { 1.0 } else { 0.0 },
     };
     let kinds: Vec<Kind> = cells.iter().map(kind).collect();
     let Some(shares) = Shares::new(&kinds, budget.0, batch_size) else {
@@ -91,6 +129,7 @@ fn within(budget: Budget, cells: &[Cell], batch_size: usize, seconds: f64) -> an
 mod tests {
     use ddim_schedule::{Convention, Method, NoiseSchedule, Plan, Settings};
 
+    use super::super::cells::Role;
     use super::*;
 
     fn cells() -> Vec<Cell> {
@@ -115,6 +154,16 @@ mod tests {
         assert_eq!(of("64,20:32").expect("all cells"), Chosen { batch_size: 16, pictures: vec![16, 64, 32] });
         assert_eq!(of("64,20:5").expect("all cells"), Chosen { batch_size: 5, pictures: vec![5, 64, 5] });
         assert_eq!(of("64,1000:4").expect("all cells"), Chosen { batch_size: 4, pictures: vec![4, 64, 64] });
+    }
+
+    /// 10 and 20 steps of a millisecond each: 65 of the latter take 1.3 s, and the former have more by then.
+    #[test]
+    fn a_budget_that_would_do_is_found() {
+        let cells = cells();
+        let count = |budget| within(budget, &cells, 4, 0.001).ok().and_then(|chosen| fewest(&chosen, &cells));
+        let found = enough(Budget(6.0), &cells, 4, 0.001, 65).expect("not a year");
+        assert!(count(found) >= Some(65) && count(Budget(found.0 / 1.06)) < Some(65), "{found:?}");
+        assert_eq!(enough(Budget(6.0), &cells, 4, 1e6, 65), None);
     }
 
     #[test]

@@ -20,6 +20,22 @@ pub(super) enum Role {
     AskedReference,
     /// Only because the others are compared with it: a batch of it is timed.
     Reference,
+    /// It was asked for, and the pictures of the others are compared with its own.
+    AskedTarget,
+    /// Only because the pictures of the others are compared with its own: a batch of it is drawn.
+    Target,
+}
+
+impl Role {
+    /// Whether the times of others are compared with that of this cell.
+    pub(super) fn is_reference(self) -> bool {
+        matches!(self, Self::AskedReference | Self::Reference)
+    }
+
+    /// Whether it was asked for.
+    pub(super) fn is_asked(self) -> bool {
+        !matches!(self, Self::Reference | Self::Target)
+    }
 }
 
 /// One method with one number of steps.
@@ -43,9 +59,14 @@ impl Cell {
         self.plan.steps().len()
     }
 
-    /// Whether it is what the others are compared with.
+    /// Whether its time is what the others are compared with.
     pub(super) fn is_reference(&self) -> bool {
-        self.role != Role::Asked
+        self.role.is_reference()
+    }
+
+    /// Whether its pictures are what the others are compared with.
+    pub(super) fn is_target(&self) -> bool {
+        matches!(self.role, Role::AskedTarget | Role::Target)
     }
 
     /// A name for its files.
@@ -111,6 +132,33 @@ pub(super) fn cells(args: &BenchArgs, model: &Model) -> anyhow::Result<Vec<Cell>
     Ok(cells)
 }
 
+/// The cells with one more behind the reference, if it is not there: DDIM without noise in all steps of the training, whose
+/// pictures those of the others with the same noise are compared with. The same cells where every method draws noise of its
+/// own, which leads to other pictures.
+///
+/// # Errors
+/// When its plan cannot be had.
+pub(super) fn with_target(mut cells: Vec<Cell>, args: &BenchArgs, model: &Model) -> anyhow::Result<Vec<Cell>> {
+    if cells.iter().all(|cell| cell.plan.is_stochastic()) {
+        return Ok(cells);
+    }
+    let train_steps = model.inner.schedule().train_steps();
+    let is_it = |cell: &Cell| (cell.method.as_str(), cell.steps) == (DDIM, train_steps);
+    let target = match cells.iter().position(is_it) {
+        Some(place) => Cell { role: Role::AskedTarget, ..cells.remove(place) },
+        None => {
+            let plan =
+                resolved(args, model, of_eta(EtaChoice::Value(Eta::DDIM)), train_steps).with_context(|| {
+                    format!("{DDIM} in {train_steps} steps, whose pictures the others are compared with")
+                })?;
+            let (method, place) = (DDIM.to_owned(), cells.len());
+            Cell { method, steps: train_steps, plan, role: Role::Target, place }
+        }
+    };
+    cells.insert(1, target);
+    Ok(cells)
+}
+
 /// Whether a method is one of those that `--eta` names.
 fn is_eta(name: &str) -> bool {
     name.starts_with("eta ") || name == SIGMA_HAT
@@ -118,6 +166,9 @@ fn is_eta(name: &str) -> bool {
 
 /// The name of the larger variance of DDPM.
 const SIGMA_HAT: &str = "sigma-hat";
+
+/// The name of eta 0, which is DDIM without noise.
+pub(super) const DDIM: &str = "eta 0";
 
 /// The name of eta 1, which is DDPM.
 const DDPM: &str = "eta 1";
@@ -181,6 +232,30 @@ mod tests {
         let names: Vec<String> = in_table.iter().map(Cell::file_name).collect();
         assert_eq!((names[0].as_str(), names[5].as_str()), ("eta-0-10", "eta-0.2-10"));
         assert_eq!((names[19].as_str(), names[24].as_str()), ("eta-1-1000", "sigma-hat-1000"));
+    }
+
+    #[test]
+    fn pictures_are_compared_with_those_of_all_steps_where_a_method_has_no_noise() {
+        let list = |options: &str| -> Vec<(String, usize, Role)> {
+            let words = ["ddim", "bench"].into_iter().chain(options.split_whitespace());
+            let Command::Bench(args) = Cli::try_parse_from(words).expect("valid options").command else {
+                panic!("another command")
+            };
+            let model = Model::load(&args.model, &Device::flex()).expect("the embedded model");
+            let cells = with_target(cells(&args, &model).expect("plans"), &args, &model).expect("a plan");
+            cells.into_iter().map(|cell| (cell.method, cell.steps, cell.role)).collect()
+        };
+        let cell = |method: &str, steps, role| (method.to_owned(), steps, role);
+        let reference = cell("eta 1", 1000, Role::Reference);
+        assert_eq!(
+            list("--steps 10 --eta 0"),
+            [reference.clone(), cell("eta 0", 1000, Role::Target), cell("eta 0", 10, Role::Asked)]
+        );
+        assert_eq!(
+            list("--steps 10,1000 --eta 0"),
+            [reference.clone(), cell("eta 0", 1000, Role::AskedTarget), cell("eta 0", 10, Role::Asked)]
+        );
+        assert_eq!(list("--steps 10 --eta 0.5"), [reference, cell("eta 0.5", 10, Role::Asked)]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::quality::Verdict;
 use super::report::Report;
 use super::row::{Compared, Quartiles, Whole};
+use crate::units::exactly;
 
 const HEADINGS: &str = "method,steps,calls,role,pictures,batch_size,warm_up_seconds,\
     call_seconds_least,call_seconds_lower_quartile,call_seconds_median,call_seconds_upper_quartile,call_seconds_most,\
@@ -29,21 +30,21 @@ fn line(compared: &Compared, most_pictures: usize) -> String {
     let role = serde_json::json!(row.role).as_str().unwrap_or_default().to_owned();
     let mut fields = vec![quoted(&row.method), row.steps.to_string(), row.calls.to_string(), role];
     fields.extend([row.pictures, row.batch_size].map(|number| number.to_string()));
-    fields.push(row.warm_up_seconds.to_string());
+    fields.push(exactly(row.warm_up_seconds));
     fields.extend(quartiles(&row.seconds_per_call));
     fields.extend(quartiles(&row.seconds_per_picture));
     let comparison = compared.comparison;
     let numbers = [row.pictures_per_second, comparison.speed_up, comparison.deviation, row.outside_network];
-    fields.extend(numbers.map(|number| number.to_string()));
+    fields.extend(numbers.map(exactly));
     fields.push(row.peak_memory_bytes.map_or_else(String::new, |bytes| bytes.to_string()));
-    fields.extend([quality, error].map(|number| number.map_or_else(String::new, |number| number.to_string())));
-    fields.extend([most_pictures.to_string(), seconds.to_string(), is.to_owned()]);
+    fields.extend([quality, error].map(|number| number.map_or_else(String::new, exactly)));
+    fields.extend([most_pictures.to_string(), exactly(seconds), is.to_owned()]);
     format!("{}\n", fields.join(","))
 }
 
 fn quartiles(quartiles: &Quartiles) -> [String; 5] {
     let Quartiles { least, lower_quartile, median, upper_quartile, most } = quartiles;
-    [least, lower_quartile, median, upper_quartile, most].map(|number| number.to_string())
+    [least, lower_quartile, median, upper_quartile, most].map(|number| exactly(*number))
 }
 
 /// A field as RFC 4180 has it.

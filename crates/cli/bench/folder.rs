@@ -8,6 +8,7 @@ use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::drift::MachineDrift;
 use super::lines;
 use super::row::Row;
 use crate::files::{self, Lock};
@@ -16,6 +17,10 @@ use crate::run_record;
 const RUN: &str = "run.json";
 const ROWS: &str = "rows.jsonl";
 const LOCK: &str = ".ddim.lock";
+/// The pixels that the pictures of other cells are compared with.
+pub(super) const TARGETS: &str = "targets.pixels";
+/// What the machine did between the start and the end of each run.
+const DRIFT: &str = "drift.jsonl";
 /// The folder of the cell under way.
 pub(super) const UNFINISHED: &str = "unfinished";
 /// The folder of a picture of each cell.
@@ -94,6 +99,22 @@ impl Folder {
         lines::append(&path, row)?.sync_all().with_context(|| format!("cannot write {}", path.display()))
     }
 
+    /// Adds what the machine did in this run.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(super) fn add_drift(&self, drift: &MachineDrift) -> anyhow::Result<()> {
+        lines::append(&self.file(DRIFT), drift).map(|_| ())
+    }
+
+    /// What the machine did, run by run.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(super) fn drift(&self) -> anyhow::Result<Vec<MachineDrift>> {
+        lines::read(&self.file(DRIFT))
+    }
+
     /// The picture of a cell.
     pub(super) fn picture(&self, cell: &str) -> PathBuf {
         self.path.join(PICTURES).join(format!("{cell}.png"))
@@ -130,7 +151,7 @@ impl Folder {
 
     /// Takes away what a benchmark has left, and nothing else.
     fn clear(&self) -> anyhow::Result<()> {
-        let gone = [RUN, ROWS].map(|name| fs::remove_file(self.file(name)));
+        let gone = [RUN, ROWS, TARGETS, DRIFT].map(|name| fs::remove_file(self.file(name)));
         let gone = gone.into_iter().chain([UNFINISHED, PICTURES].map(|name| fs::remove_dir_all(self.file(name))));
         for result in gone {
             match result {

@@ -1,6 +1,5 @@
 //! Everything on one page that needs nothing else: no script, no other file.
 
-use super::cells::Role;
 use super::quality::Verdict;
 use super::quality_plot;
 use super::report::Report;
@@ -8,23 +7,30 @@ use super::row::{Compared, Row};
 use super::strip::Strip;
 use super::svg::escaped;
 use super::{machine, table, time_plot};
-use crate::units::digits;
+use crate::units::{digits, percent};
 
 const STYLE: &str = "\
 :root{color-scheme:light dark}\
-body{font:16px/1.5 system-ui,-apple-system,'Segoe UI',Helvetica,Arial,sans-serif;max-width:62rem;margin:2rem auto;\
-padding:0 1rem;color:#1f2328;background:#fff}\
-h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:2.5rem}\
-.lead{font-size:1.15rem}.wide{overflow-x:auto}\
-table{border-collapse:collapse;font-size:.8rem;font-variant-numeric:tabular-nums;white-space:nowrap}\
-td,th{padding:.25rem .6rem;text-align:right}td:first-child,th:first-child{text-align:left}\
-th{border-bottom:1px solid #8b949e;font-weight:600}tr.first td{border-top:1px solid #e7eaed}\
+body{font:16px/1.5 system-ui,-apple-system,'Segoe UI',Helvetica,Arial,sans-serif;max-width:90rem;margin:2rem auto;\
+padding:0 1.5rem;color:#1f2328;background:#fff}\
+h1{font-size:1.6rem;line-height:1.25}h2{font-size:1.1rem;margin-top:2.5rem}\
+.lead{font-size:1.15rem;max-width:62rem}.faint{color:#59636e}\
+.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,36rem),1fr));gap:1rem}\
+.plots h2{margin-top:0}svg.figure{width:100%;height:auto}.strip svg.figure{width:auto;max-width:100%}\
+table{width:100%;border-collapse:collapse;font-size:.8rem;font-variant-numeric:tabular-nums}\
+td,th{padding:.25rem .5rem;text-align:right}td:first-child,th:first-child{text-align:left}td{white-space:nowrap}\
+th{border-bottom:1px solid #8b949e;font-weight:600;vertical-align:bottom}tr.first td{border-top:1px solid #e7eaed}\
 tr.reference td{font-weight:600}\
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1rem;font-size:.9rem}dt{color:#59636e}dd{margin:0}\
 pre,dd{white-space:pre-wrap;overflow-wrap:anywhere}pre{font-size:.85rem;color:#59636e}\
-svg.figure{max-width:100%;height:auto}\
+@media (max-width:80rem){table,tbody{display:block}thead{display:none}\
+tr{display:grid;grid-template-columns:repeat(auto-fill,minmax(11rem,1fr));gap:0 1.5rem;padding:.6rem 0;\
+border-top:1px solid #d0d7de}\
+td,tr.first td{display:flex;justify-content:space-between;padding:.1rem 0;border:0}\
+td:first-child{font-weight:600;font-size:.9rem}td::before{content:attr(data-is);color:#59636e;font-weight:400}\
+td:first-child::before{content:none}}\
 @media (prefers-color-scheme:dark){body{color:#e6edf3;background:#0d1117}th{border-color:#656c76}\
-tr.first td{border-color:#22272e}dt,pre{color:#9198a1}}";
+tr.first td{border-color:#22272e}tr{border-color:#30363d}dt,pre,.faint,td::before{color:#9198a1}}";
 
 /// The page.
 ///
@@ -38,10 +44,10 @@ pub(super) fn page(report: &Report, strip: &Strip) -> anyhow::Result<String> {
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n\
          <title>ddim bench: {model}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n\
-         <h1>What do few steps of {model} cost?</h1>\n{}\
-         <h2>Quality</h2>\n{quality}<h2>Time</h2>\n{}<h2>Pictures</h2>\n{}\
-         <h2>All numbers</h2>\n<div class=\"wide\">\n{}</div>\n<pre>{}</pre>\n<h2>How</h2>\n{}</body>\n</html>\n",
-        lead(report),
+         {}<div class=\"plots\">\n<section><h2>Quality</h2>\n{quality}</section>\n\
+         <section><h2>Time</h2>\n{}</section>\n</div>\n<h2>Pictures</h2>\n<div class=\"strip\">\n{}</div>\n\
+         <h2>All numbers</h2>\n{}<pre>{}</pre>\n<h2>How</h2>\n{}</body>\n</html>\n",
+        lead(report, model),
         time_plot::svg(report).unwrap_or_default(),
         strip.svg()?.unwrap_or_default(),
         rows(report),
@@ -51,46 +57,56 @@ pub(super) fn page(report: &Report, strip: &Strip) -> anyhow::Result<String> {
     ))
 }
 
-/// The answer in a sentence.
-fn lead(report: &Report) -> String {
+/// What was found: in the headline, and in two sentences.
+fn lead(report: &Report, model: &str) -> String {
     let unfinished = match report.cells - report.rows.len() {
         0 => String::new(),
         missing => format!("<p>{missing} of {} cells are not finished.</p>\n", report.cells),
     };
-    let of_20 = report.asked().find(|compared| compared.row.steps == 20);
-    let Some(found) = of_20.or_else(|| report.asked().next()) else { return unfinished };
-    let row = &found.row;
+    let few = || report.asked().filter(|compared| !compared.row.is_reference());
+    let found = few().find(|compared| compared.row.steps == 20).or_else(|| few().next());
+    let Some(found) = found.or_else(|| report.asked().next()) else {
+        return format!("<h1>What do few steps of {} cost?</h1>\n{unfinished}", escaped(model));
+    };
+    let (row, times) = (&found.row, digits(found.comparison.speed_up));
     format!(
-        "<p class=\"lead\">With {}, {} steps a picture takes {}: {} times faster than DDPM in {} steps.{}</p>\n\
-         {unfinished}",
-        escaped(&row.method),
-        row.steps,
-        table::time_per_picture(row),
-        digits(found.comparison.speed_up),
-        report.reference_steps,
-        qualities(report, found),
+        "<h1>{model}: {times} times faster than DDPM, with {method} in {steps} steps</h1>\n\
+         <p class=\"lead\">With {method}, {steps} steps a picture takes {time}: {times} times faster{error} than DDPM in \
+         {all} steps.{quality}</p>\n<p class=\"faint\">The machine: {drift}.</p>\n{unfinished}",
+        // Of a folder its name: the whole path stands below.
+        model = escaped(model.rsplit(['/', '\\']).find(|part| !part.is_empty()).unwrap_or(model)),
+        method = escaped(&row.method),
+        steps = row.steps,
+        time = table::time_per_picture(row),
+        error = if found.error > 0.0 { format!(" (±{})", percent(found.error)) } else { String::new() },
+        all = report.reference_steps,
+        quality = qualities(report, found),
+        drift = escaped(&report.drift),
     )
 }
 
-/// How good the pictures of this row are beside those of DDPM, if both are known.
+/// How good the pictures of this row are, and those of DDPM if that is known.
 fn qualities(report: &Report, found: &Compared) -> String {
     let reference = report.rows.iter().find(|compared| compared.row.is_reference());
     let measured = |row: &Row| matches!(row.quality, Verdict::Measured { .. });
-    match reference {
-        Some(reference) if measured(&found.row) && measured(&reference.row) => format!(
-            " Quality (smaller is better): {}, DDPM's {}.",
-            table::quality(&found.row.quality),
-            table::quality(&reference.row.quality)
-        ),
-        _ => String::new(),
+    if !measured(&found.row) {
+        return String::new();
     }
+    let of_reference = match reference {
+        Some(reference) if measured(&reference.row) => {
+            format!(", DDPM's {}", table::quality(&reference.row.quality))
+        }
+        _ => String::new(),
+    };
+    format!(" Quality (smaller is better): {}{of_reference}.", table::quality(&found.row.quality))
 }
 
 /// The table, with a line above each method.
 fn rows(report: &Report) -> String {
-    let heading = |name: &String| format!("<th>{}</th>", escaped(name));
-    let headings: String =
-        table::headings(report.most_pictures, report.reference_steps).iter().map(heading).collect();
+    let names: Vec<String> = table::headings(report.most_pictures, report.reference_steps);
+    let names: Vec<String> = names.iter().map(|name| escaped(name)).collect();
+    let headings: String = names.iter().map(|name| format!("<th>{name}</th>")).collect();
+    let cell = |(name, cell): (&String, &String)| format!("<td data-is=\"{name}\">{}</td>", escaped(cell));
     let mut text = format!("<table>\n<thead><tr>{headings}</tr></thead>\n<tbody>\n");
     let mut method = "";
     for compared in &report.rows {
@@ -98,12 +114,11 @@ fn rows(report: &Report) -> String {
         if compared.row.method != method {
             classes.push("first");
         }
-        if compared.row.role != Role::Asked {
+        if compared.row.is_reference() {
             classes.push("reference");
         }
         method = &compared.row.method;
-        let cells: String =
-            table::cells(compared).iter().map(|cell| format!("<td>{}</td>", escaped(cell))).collect();
+        let cells: String = names.iter().zip(&table::cells(compared)).map(cell).collect();
         text += &format!("<tr class=\"{}\">{cells}</tr>\n", classes.join(" "));
     }
     text + "</tbody>\n</table>\n"

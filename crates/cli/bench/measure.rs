@@ -11,7 +11,7 @@ use indicatif::ProgressBar;
 
 use super::cells::{Cell, Role};
 use super::clock::Instruments;
-use super::folder::Folder;
+use super::folder::{Folder, TARGETS};
 use super::quality::{Quality, Verdict};
 use super::row::{BatchTime, Row};
 use super::unfinished::Unfinished;
@@ -27,7 +27,7 @@ pub(super) struct Runner<'a> {
     model: &'a Model,
     instruments: Instruments,
     interrupt: &'a Interrupt,
-    quality: Option<&'a dyn Quality>,
+    quality: &'a dyn Quality,
     seed: u64,
     /// Channels, height, width.
     shape: [usize; 3],
@@ -44,7 +44,7 @@ impl<'a> Runner<'a> {
         model: &'a Model,
         instruments: Instruments,
         interrupt: &'a Interrupt,
-        quality: Option<&'a dyn Quality>,
+        quality: &'a dyn Quality,
         seed: u64,
     ) -> anyhow::Result<Self> {
         let shape = model.inner.shape().with_context(|| model.name.clone())?;
@@ -88,11 +88,31 @@ impl<'a> Runner<'a> {
         if unfinished.pictures() < count {
             return Ok(None);
         }
-        let row = Row::new(cell, batch_size, &unfinished.batches, self.verdict(cell, &unfinished, batch_size)?)?;
+        let Some(verdict) = self.verdict(cell, &unfinished, batch_size)? else { return Ok(None) };
+        let row = Row::new(cell, batch_size, &unfinished.batches, verdict)?;
         keep_picture(folder, cell, &unfinished)?;
-        folder.add_row(&row)?;
-        unfinished.remove();
+        // Before its row: whoever finds the row finds these.
+        if cell.is_target() {
+            unfinished.keep(&folder.file(TARGETS))?;
+            folder.add_row(&row)?;
+        } else {
+            folder.add_row(&row)?;
+            unfinished.remove();
+        }
         Ok(Some(row))
+    }
+
+    /// Seconds that a network call takes with a whole batch; none if the user stops it.
+    ///
+    /// # Errors
+    /// When nothing can be drawn.
+    pub(super) fn seconds_of_call(&self, cell: &Cell, batch_size: usize) -> anyhow::Result<Option<f64>> {
+        if self.interrupt.requested() {
+            return Ok(None);
+        }
+        self.warm_up(cell, batch_size)?;
+        let (_, laps) = self.draw(cell, 0..batch_size, batch_size, |seen| self.stop_after(FIRST_STEPS, seen))?;
+        Ok((!self.interrupt.requested()).then(|| laps.network.as_secs_f64() / laps.calls as f64))
     }
 
     /// A first measurement: seconds for a network call of one picture of a batch, loop included.
@@ -101,13 +121,13 @@ impl<'a> Runner<'a> {
     /// When nothing can be drawn.
     pub(super) fn seconds_per_call(&self, cell: &Cell, batch_size: usize) -> anyhow::Result<f64> {
         self.warm_up(cell, batch_size)?;
-        let (_, laps) = self.draw(cell, 0..batch_size, batch_size, |seen| stop_after(FIRST_STEPS, seen))?;
+        let (_, laps) = self.draw(cell, 0..batch_size, batch_size, |seen| self.stop_after(FIRST_STEPS, seen))?;
         Ok(laps.total.as_secs_f64() / (laps.calls * batch_size) as f64)
     }
 
     /// Seconds for a first step, which is not counted: kernels may be compiled and tuned in it.
     fn warm_up(&self, cell: &Cell, batch_size: usize) -> anyhow::Result<f64> {
-        let (_, laps) = self.draw(cell, 0..batch_size, batch_size, |seen| stop_after(1, seen))?;
+        let (_, laps) = self.draw(cell, 0..batch_size, batch_size, |seen| self.stop_after(1, seen))?;
         Ok(laps.total.as_secs_f64())
     }
 
@@ -121,7 +141,7 @@ impl<'a> Runner<'a> {
         let n = pictures.len() as u64;
         let (outcome, laps) = self.draw(cell, pictures, batch_size, |_| {
             self.bar.inc(n);
-            if self.interrupt.requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            self.interrupt.go_on()
         })?;
         let Outcome::Finished(x) = outcome else { return Ok(None) };
         let values: Vec<f32> = x.into_data().convert::<f32>().iter::<f32>().collect();
@@ -153,17 +173,25 @@ impl<'a> Runner<'a> {
         drawn.map_err(|error| error.in_batch(|place| first + place))
     }
 
-    fn verdict(&self, cell: &Cell, unfinished: &Unfinished, batch_size: usize) -> anyhow::Result<Verdict> {
-        match self.quality {
-            _ if cell.role == Role::Reference => Ok(Verdict::not_measured("only its time was needed")),
-            None => Ok(Verdict::not_measured("nothing here can judge the pictures of this model")),
-            Some(quality) => quality.judge(&mut unfinished.read(batch_size)?),
+    /// How good the pictures are; none if the user stops it.
+    fn verdict(&self, cell: &Cell, unfinished: &Unfinished, batch_size: usize) -> anyhow::Result<Option<Verdict>> {
+        if cell.role == Role::Reference {
+            return Ok(Some(Verdict::not_measured("only its time was needed")));
         }
+        let (shown, cell_name) = (&self.bar, cell.to_string());
+        let mut judged = 0;
+        let mut batches = unfinished.read(batch_size)?.take_while(|_| !self.interrupt.requested()).inspect(|_| {
+            shown.set_message(format!("judging {cell_name}, {judged} of {} pictures", unfinished.pictures()));
+            judged += batch_size;
+        });
+        let verdict = self.quality.judge(cell, &mut batches);
+        shown.set_message("");
+        if self.interrupt.requested() { Ok(None) } else { verdict.map(Some) }
     }
-}
 
-fn stop_after(steps: usize, seen: &Observation<'_>) -> ControlFlow<()> {
-    if seen.index + 1 >= steps { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    fn stop_after(&self, steps: usize, seen: &Observation<'_>) -> ControlFlow<()> {
+        if seen.index + 1 >= steps { ControlFlow::Break(()) } else { self.interrupt.go_on() }
+    }
 }
 
 /// Keeps the first picture, the same noise in every cell, for the strip.

@@ -1,15 +1,17 @@
 //! How good pictures are: the one place where the benchmark meets a measure of that.
 
-use anyhow::{Context, bail};
+mod all_steps;
+mod features;
+
 use ddim_data::Picture;
-use ddim_eval::{Extractor, Features, Frechet, Statistics};
-use ddim_features::Split;
 use serde::{Deserialize, Serialize};
 
-use crate::args::{BenchArgs, FeatureChoice, SetHome, SetName};
+use self::all_steps::AllSteps;
+use super::cells::Cell;
+use crate::args::BenchArgs;
 use crate::device::Chosen as Device;
-use crate::features::{Saved, extractor};
 use crate::model::Model;
+use crate::signals::Interrupt;
 
 /// Pictures, batch after batch.
 pub(super) type Batches<'a> = &'a mut dyn Iterator<Item = anyhow::Result<Vec<Picture>>>;
@@ -19,11 +21,33 @@ pub(super) trait Quality {
     /// What it measures, and against what, in words that do not change while the numbers do not.
     fn identity(&self) -> String;
 
+    /// What it needs.
+    fn needs(&self) -> Needs;
+
     /// The number for these pictures; smaller is better.
     ///
     /// # Errors
     /// When a picture cannot be read back, or the measure fails.
-    fn judge(&self, pictures: Batches<'_>) -> anyhow::Result<Verdict>;
+    fn judge(&self, cell: &Cell, pictures: Batches<'_>) -> anyhow::Result<Verdict>;
+}
+
+/// What a measure needs besides the cells that were asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Needs {
+    /// So many pictures of each cell.
+    Pictures(usize),
+    /// The pictures of all steps, from the same noise.
+    Target,
+}
+
+impl Needs {
+    /// Pictures of each cell.
+    pub(super) fn pictures(self) -> usize {
+        match self {
+            Self::Pictures(count) => count,
+            Self::Target => 1,
+        }
+    }
 }
 
 /// What came of it.
@@ -52,63 +76,25 @@ impl Verdict {
 }
 
 /// What judges the pictures of this model: what `--features` and `--reference` name; for an embedded model the embedded
-/// classifier beside the pictures that it was trained on, unless they name others; for other models nothing.
+/// classifier beside the pictures that it was trained on, unless they name others; for other models the pictures that
+/// all steps make of the same noise.
 ///
 /// # Errors
-/// When what judges cannot be made ready, or the reference is of other features.
-pub(super) fn of(args: &BenchArgs, model: &Model, device: &Device) -> anyhow::Result<Option<Box<dyn Quality>>> {
-    let is_embedded = ddim_checkpoint::embedded_names().contains(&model.name.as_str());
+/// When what judges cannot be made ready, or the reference is of other features. None if the user stops it.
+pub(super) fn of(
+    args: &BenchArgs,
+    model: &Model,
+    device: &Device,
+    interrupt: &Interrupt,
+) -> anyhow::Result<Option<Box<dyn Quality>>> {
     let judging = &args.judging;
-    if judging.features.is_none() && judging.reference.is_none() && !is_embedded {
-        return Ok(None);
+    if judging.features.is_none() && judging.reference.is_none() && !is_embedded(model) {
+        return Ok(Some(Box::new(AllSteps::new(&args.out, model)?)));
     }
-    let reference = match &judging.reference {
-        None => Saved::embedded(Split::Train)?,
-        Some(SetName { home: SetHome::Embedded(split), .. }) => Saved::embedded(*split)?,
-        Some(SetName { home: SetHome::Path(path), .. }) => Saved::read(path).context("--reference")?.with_context(|| {
-            format!(
-                "--reference {}: is no .npz with mu and sigma; `ddim eval SET --save-stats FILE.npz` makes one",
-                path.display()
-            )
-        })?,
-        Some(name) => {
-            bail!("--reference {name}: has to be embedded:train, embedded:held-out or an .npz with mu and sigma")
-        }
-    };
-    let features = judging.features.clone().unwrap_or(FeatureChoice::Classifier(None));
-    let extractor = extractor(&features, judging.resize, device)?;
-    reference.check_identity(&extractor.identity())?;
-    Ok(Some(Box::new(FrechetDistance { extractor, reference })))
+    features::of(args, model, device, interrupt)
 }
 
-/// The Frechet distance of features from those of a reference.
-struct FrechetDistance {
-    extractor: Box<dyn Extractor>,
-    reference: Saved,
-}
-
-impl Quality for FrechetDistance {
-    fn identity(&self) -> String {
-        let Saved { name, pooled, .. } = &self.reference;
-        let count = pooled.count().map_or(String::new(), |count| format!(", {count} pictures"));
-        format!("Frechet distance in {} to {name}{count}", self.extractor.identity())
-    }
-
-    fn judge(&self, pictures: Batches<'_>) -> anyhow::Result<Verdict> {
-        let mut features = Features::default();
-        for batch in pictures {
-            features.append(&self.extractor.extract(&batch?)?.pooled)?;
-        }
-        let (found, needed) = (features.len(), features.width + 1);
-        if found < needed {
-            return Ok(Verdict::not_measured(format!(
-                "{found} pictures are too few: a covariance of {} features needs {needed}",
-                features.width
-            )));
-        }
-        let statistics = Statistics::of(&features, &self.extractor.identity())?;
-        let distance = Frechet::between(&statistics, &self.reference.pooled)?;
-        let standard_error = distance.standard_error(Some(&features), None)?;
-        Ok(Verdict::Measured { value: distance.distance, standard_error })
-    }
+/// Whether there is a classifier that knows what this model draws.
+fn is_embedded(model: &Model) -> bool {
+    ddim_checkpoint::embedded_names().contains(&model.name.as_str())
 }

@@ -5,7 +5,6 @@ use std::fs;
 use anyhow::Context;
 use serde_json::{Value, json};
 
-use super::cells::Role;
 use super::chart::{Curve, Point};
 use super::folder::Folder;
 use super::row::Compared;
@@ -25,6 +24,8 @@ pub(super) struct Report {
     pub(super) reference_steps: usize,
     /// What the quality is, in words.
     pub(super) quality: String,
+    /// How steady the machine was, in words.
+    pub(super) drift: String,
     /// The settings of the run.
     pub(super) settings: Value,
     /// The device, in words.
@@ -39,7 +40,7 @@ const FILES: [&str; 6] = ["report.html", "quality.svg", "time.svg", "strip.svg",
 impl Report {
     /// The rows that were asked for.
     pub(super) fn asked(&self) -> impl Iterator<Item = &Compared> {
-        self.rows.iter().filter(|compared| compared.row.role != Role::Reference)
+        self.rows.iter().filter(|compared| compared.row.role.is_asked())
     }
 
     /// A curve for each method, through the points that `point` makes of its rows.
@@ -99,6 +100,7 @@ impl Report {
             "finished": self.rows.len(),
             "compared_with": { "method": "ddpm", "steps": self.reference_steps },
             "quality": self.quality,
+            "machine": self.drift,
             "rows": self.rows.iter().map(|row| row.to_json(self.most_pictures)).collect::<Vec<_>>(),
             "command": self.command,
             "settings": self.settings,

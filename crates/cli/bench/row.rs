@@ -1,7 +1,7 @@
 //! What is known of a cell once it is finished, and what follows from it beside the others.
 
 use anyhow::Context;
-use ddim::timing::{Comparison, Spread};
+use ddim::timing::{Comparison, Spread, error_of_ratio};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -71,6 +71,13 @@ pub(super) struct BatchTime {
     pub(super) peak_memory_bytes: Option<u64>,
 }
 
+impl From<&Quartiles> for Spread {
+    fn from(quartiles: &Quartiles) -> Self {
+        let Quartiles { least, lower_quartile, median, upper_quartile, most } = *quartiles;
+        Self { least, lower_quartile, median, upper_quartile, most }
+    }
+}
+
 impl From<Spread> for Quartiles {
     fn from(spread: Spread) -> Self {
         let Spread { least, lower_quartile, median, upper_quartile, most } = spread;
@@ -125,9 +132,9 @@ impl Row {
         file_name(&self.method, self.steps)
     }
 
-    /// Whether the others are compared with it.
+    /// Whether the times of the others are compared with its own.
     pub(super) fn is_reference(&self) -> bool {
-        self.role != Role::Asked
+        self.role.is_reference()
     }
 
     /// Whether it is the row of this cell.
@@ -143,6 +150,8 @@ pub(super) struct Compared {
     pub(super) row: Row,
     /// With the reference.
     pub(super) comparison: Comparison,
+    /// By what share its speed-up may be off: by the spread of both times, and by what the machine has drifted.
+    pub(super) error: f64,
     /// How long as many pictures take as the largest cell has.
     pub(super) whole: Whole,
 }
@@ -163,6 +172,8 @@ pub(super) struct Scale {
     pub(super) reference: Row,
     /// Pictures of the largest cell.
     pub(super) most_pictures: usize,
+    /// By what share the machine has drifted.
+    pub(super) drift: f64,
 }
 
 impl Scale {
@@ -171,9 +182,12 @@ impl Scale {
         let of = |row: &Row| (row.seconds_per_picture.median, row.calls);
         let seconds = self.most_pictures as f64 / row.pictures_per_second;
         let all = row.pictures >= self.most_pictures;
+        let error = |row: &Row| Spread::from(&row.seconds_per_picture).error_of_median(row.batches());
+        let errors = [row, &self.reference].map(error);
         Compared {
             row: row.clone(),
             comparison: Comparison::new(of(row), of(&self.reference)),
+            error: if row.is_reference() { 0.0 } else { error_of_ratio(errors, self.drift) },
             whole: if all { Whole::Measured(seconds) } else { Whole::Extrapolated(seconds) },
         }
     }
@@ -184,6 +198,7 @@ impl Compared {
     pub(super) fn to_json(&self, most_pictures: usize) -> Value {
         let mut json = json!(self.row);
         json["speed_up"] = json!(self.comparison.speed_up);
+        json["speed_up_error"] = json!(self.comparison.speed_up * self.error);
         json["deviation_from_linear"] = json!(self.comparison.deviation);
         let (seconds, from) = match self.whole {
             Whole::Measured(seconds) => (seconds, Value::Null),

@@ -90,7 +90,7 @@ impl Strip {
         }
         let (width, height) = (column(self.steps.len()) + 16.0, row(self.methods.len()) + 12.0);
         // Wide enough for the title.
-        Ok(Some(svg::document(width.max(290.0), height, title, &body)))
+        Ok(Some(svg::document(width.max(320.0), height, title, &body)))
     }
 }
 

@@ -41,15 +41,17 @@ pub(super) fn cells(compared: &Compared) -> Vec<String> {
 
 /// What the columns mean, and why a quality is missing, a line each.
 pub(super) fn legend(report: &Report) -> String {
-    let Report { most_pictures, reference_steps, quality, .. } = report;
+    let Report { most_pictures, reference_steps, quality, drift, .. } = report;
     let meanings = format!(
         "warm-up: the first step, in which kernels are compiled and tuned; in no other time\n\
          a call, a picture: median over the batches, +- half the distance of the quartiles\n\
-         speed-up: against DDPM (eta 1) in {reference_steps} steps\n\
+         speed-up: against DDPM (eta 1) in {reference_steps} steps{}\n\
          off n/{reference_steps}: how much longer than its share of DDPM's network calls a picture takes\n\
          outside: time outside of the network; memory: peak of the process\n\
+         machine: {drift}\n\
          quality: {quality}\n\
-         for {most_pictures}: time for {most_pictures} pictures; ~ is extrapolated from the pictures drawn\n"
+         for {most_pictures}: time for {most_pictures} pictures; ~ is extrapolated from the pictures drawn\n",
+        speed_up_errors(report)
     );
     let mut reasons: Vec<&str> = Vec::new();
     for compared in &report.rows {
@@ -60,6 +62,18 @@ pub(super) fn legend(report: &Report) -> String {
         }
     }
     reasons.iter().fold(meanings, |text, reason| text + &format!("not measured: {reason}\n"))
+}
+
+/// How far speed-ups may be off, where that is known.
+fn speed_up_errors(report: &Report) -> String {
+    let errors =
+        || report.rows.iter().filter(|compared| !compared.row.is_reference()).map(|compared| compared.error);
+    let (least, most) = (errors().fold(f64::INFINITY, f64::min), errors().fold(0.0, f64::max));
+    match [least, most].map(percent) {
+        _ if most == 0.0 => String::new(),
+        [least, most] if least == most => format!(", +- {most}"),
+        [least, most] => format!(", +- {least} to {most}"),
+    }
 }
 
 /// Columns of text: how wide they are.

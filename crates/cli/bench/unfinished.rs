@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use ddim_data::Picture;
@@ -89,6 +89,17 @@ impl Unfinished {
             };
             (n > 0).then(|| (0..n).map(picture).collect())
         }))
+    }
+
+    /// Keeps the pixels under another name, to compare others with them.
+    ///
+    /// # Errors
+    /// When they cannot be moved.
+    pub(super) fn keep(self, path: &Path) -> anyhow::Result<()> {
+        let pixels = self.times.with_extension("pixels");
+        fs::rename(&pixels, path).with_context(|| format!("cannot write {}", path.display()))?;
+        self.remove();
+        Ok(())
     }
 
     /// Takes the files away: the cell is finished.

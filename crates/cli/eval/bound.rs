@@ -47,13 +47,20 @@ pub(super) fn measure<'a>(
     let sets = Sets::read(&args.bound.bound, args, model);
     let mut estimates = Vec::new();
     let ending = sets.in_batches(args, interrupt, |batch| {
-        estimates.push(estimate(args, model, &bound, batch)?);
+        estimates.extend(estimate(args, model, &bound, batch, interrupt)?);
         Ok(())
     })?;
     Ok(Measured { args, plan, bound, estimates, sets, ending })
 }
 
-fn estimate(args: &EvalArgs, model: &Model, bound: &Bound, batch: &Batch<'_>) -> anyhow::Result<BoundEstimate> {
+/// Of a batch; none if the user stops it.
+fn estimate(
+    args: &EvalArgs,
+    model: &Model,
+    bound: &Bound,
+    batch: &Batch<'_>,
+    interrupt: &Interrupt,
+) -> anyhow::Result<Option<BoundEstimate>> {
     let mut noise = batch.noise(args.seed);
     let x0 = scaled(&batch.pixels(), batch.shape(), model.inner.device());
     let labels = batch.labels(model, args.flow.any_class)?;
@@ -62,7 +69,7 @@ fn estimate(args: &EvalArgs, model: &Model, bound: &Bound, batch: &Batch<'_>) ->
         Some(count) => Terms::random(bound, count, &noise, &x0),
         None => Terms::all(bound, batch.len()),
     };
-    Ok(variational_bound(network, bound, x0, &terms, &mut noise)?)
+    Ok(variational_bound(network, bound, x0, &terms, &mut noise, || interrupt.go_on())?)
 }
 
 /// Whether the model's output has a variance besides its prediction.
@@ -162,10 +169,15 @@ fn numbers(mean: Mean) -> Value {
 }
 
 fn shown(Mean { mean, standard_error }: Mean) -> String {
-    format!("{mean:.4}{}", standard_error.map_or(String::new(), |error| format!(" +- {error:.4}")))
+    with_error(mean, standard_error, 4)
 }
 
 /// With digits for terms that are one of a thousand.
 fn exactly(Mean { mean, standard_error }: Mean) -> String {
-    format!("{mean:.6}{}", standard_error.map_or(String::new(), |error| format!(" +- {error:.6}")))
+    with_error(mean, standard_error, 6)
+}
+
+fn with_error(mean: f64, standard_error: Option<f64>, places: usize) -> String {
+    let error = standard_error.map(|error| format!(" +- {}", units::fixed(error, places)));
+    units::fixed(mean, places) + &error.unwrap_or_default()
 }

@@ -2,6 +2,7 @@
 
 mod figures;
 mod kept;
+mod measuring;
 mod source;
 
 use anyhow::{Context, bail};
@@ -10,8 +11,9 @@ use serde_json::{Value, json};
 
 use self::figures::Figures;
 use self::kept::Kept;
+use self::measuring::Asked;
 use self::source::Source;
-use crate::args::{DistanceArgs, EvalArgs, FeatureChoice, Metric, SetName};
+use crate::args::{DistanceArgs, EvalArgs, FeatureChoice, Metric, SetName, without_effect};
 use crate::device::Chosen;
 use crate::features::{Saved, extractor};
 use crate::files::{Existing, Staged};
@@ -50,6 +52,7 @@ pub(super) fn measure(args: &EvalArgs, device: &Chosen, interrupt: &Interrupt) -
     let sources = names.iter().enumerate().map(|(k, name)| Source::open(name, args, device, k as u64));
     let sources = sources.collect::<anyhow::Result<Vec<_>>>()?;
     let metrics = metrics(args, &sources)?;
+    args.check_with(&metrics).unwrap_or_else(|problem| without_effect(problem).exit());
     check_saved(&sources, extractor.as_ref())?;
     let mut measured = Measured::new(extractor.identity());
     let mut sides = Vec::new();
@@ -57,7 +60,7 @@ pub(super) fn measure(args: &EvalArgs, device: &Chosen, interrupt: &Interrupt) -
         let side = match source {
             Source::Saved(saved) => Side::Saved(saved),
             source => {
-                let mut kept = Kept::new(name, &metrics, options);
+                let mut kept = Kept::new(name, &metrics, args);
                 if source.look_at_all(extractor.as_ref(), &mut kept, args, interrupt)? == Ending::Interrupted {
                     measured.ending = Ending::Interrupted;
                     return Ok(measured);
@@ -73,7 +76,9 @@ pub(super) fn measure(args: &EvalArgs, device: &Chosen, interrupt: &Interrupt) -
         measured.lines.extend(options.save_stats.iter().map(|file| file.display().to_string()));
     }
     let metrics = fitting(&sides, options, metrics)?;
-    measured.figures = Figures::of(&sides, &metrics, &measured.features, args);
+    let (identity, options) = (measured.features.clone(), options.clone());
+    let asked = Asked { sides, metrics, identity, options, seed: args.seed };
+    (measured.figures, measured.ending) = Figures::of(asked, interrupt)?;
     Ok(measured)
 }
 
@@ -84,12 +89,12 @@ fn metrics(args: &EvalArgs, sources: &[Source]) -> anyhow::Result<Vec<Metric>> {
     let needs_pictures =
         |metric: &Metric| matches!(metric, Metric::Kernel | Metric::Pr | Metric::Dc | Metric::Sliced);
     if let ([_], Some(metric)) = (sources, asked.iter().find(|metric| **metric != Metric::Is)) {
-        bail!("--metrics {}: a distance needs a second set; name the reference", figures::name(*metric));
+        bail!("--metrics {}: a distance needs a second set; name the reference", metric.name());
     }
     if let (false, Some(metric)) = (all_pictures, asked.iter().find(|metric| needs_pictures(metric))) {
         bail!(
             "--metrics {}: needs the pictures of both sets, and one is given by its statistics alone: name its pictures",
-            figures::name(*metric)
+            metric.name()
         );
     }
     Ok(match (asked.is_empty(), sources.len(), all_pictures) {

@@ -1,7 +1,6 @@
 //! Divergences of two sets of pictures.
 
 use std::fmt::Write;
-use std::ops::ControlFlow;
 
 use anyhow::bail;
 use burn::tensor::Device;
@@ -12,7 +11,7 @@ use serde_json::{Value, json};
 use super::pictures::Pictures;
 use crate::args::EvalArgs;
 use crate::signals::Interrupt;
-use crate::{Ending, progress};
+use crate::{Ending, progress, units};
 
 /// Pictures of a set when nothing says otherwise.
 const PICTURES: usize = 2000;
@@ -46,21 +45,22 @@ pub(super) fn measure<'a>(
     let [height, width, channels] = sets[0].set.shape;
     let (network, options) = (ConvNet::new([channels, height, width]), &args.divergence);
     let training = Training { epochs: options.epochs, seed: args.seed, ..Training::default() };
-    let bar = progress::bar((Divergence::ALL.len() * options.folds) as u64, "networks");
+    // A network may need fewer: it stops where it has learned all it can.
+    let of_each = (options.folds * options.epochs) as f64;
+    let bar = progress::bar(Divergence::ALL.len() as u64 * of_each as u64, "epochs");
     let mut found = Measured { args, pictures, estimates: Vec::new(), ending: Ending::Done };
     for (k, which) in Divergence::ALL.into_iter().enumerate() {
-        let go_on = || match interrupt.requested() {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
+        let observe = |share: f64| {
+            bar.set_position(((k as f64 + share) * of_each) as u64);
+            interrupt.go_on()
         };
-        match divergence(which, &network, samples, options.folds, &training, go_on)? {
+        match divergence(which, &network, samples, options.folds, &training, observe)? {
             Some(estimate) => found.estimates.push(estimate),
             None => {
                 found.ending = Ending::Interrupted;
                 break;
             }
         }
-        bar.set_position(((k + 1) * options.folds) as u64);
     }
     bar.finish_and_clear();
     Ok(found)
@@ -83,11 +83,12 @@ fn read(args: &EvalArgs) -> anyhow::Result<[Pictures; 2]> {
 impl Measured<'_> {
     /// A line for each divergence, and one that says how they are meant.
     pub(super) fn to_text(&self) -> String {
-        let mut text = String::new();
+        let (mut text, shown) = (String::new(), |number| units::fixed(number, 4));
         for DivergenceEstimate { divergence, value, interval: [low, high] } in &self.estimates {
-            let error = value.standard_error.map_or(String::new(), |error| format!(" +- {error:.4}"));
-            let (name, mean, largest) = (divergence.name(), value.mean, divergence.largest());
-            writeln!(text, "{name:<15} {mean:.4}{error}  95 %: {low:.4} to {high:.4}  (largest {largest:.4})")
+            let error = value.standard_error.map_or(String::new(), |error| format!(" +- {}", shown(error)));
+            let [mean, low, high, largest] = [value.mean, *low, *high, divergence.largest()].map(shown);
+            let name = divergence.name();
+            writeln!(text, "{name:<15} {mean}{error}  95 %: {low} to {high}  (largest {largest})")
                 .expect("a String takes all");
         }
         let [a, b] = self.pictures;

@@ -33,20 +33,27 @@ pub(super) fn measure(args: &EvalArgs, model: &Model, interrupt: &Interrupt) -> 
     let sets = Sets::read(&args.likelihood, args, model);
     let mut densities = Vec::new();
     let ending = sets.in_batches(args, interrupt, |batch| {
-        densities.push(density(args, model, &grid, batch)?);
+        densities.extend(density(args, model, &grid, batch, interrupt)?);
         Ok(())
     })?;
     let steps = args.plan.steps.unwrap_or(STEPS);
     Ok(Measured { densities, flow: args.flow.clone(), steps, seed: args.seed, sets, ending })
 }
 
-fn density(args: &EvalArgs, model: &Model, grid: &Grid, batch: &Batch<'_>) -> anyhow::Result<LogDensity> {
+/// Of a batch; none if the user stops it.
+fn density(
+    args: &EvalArgs,
+    model: &Model,
+    grid: &Grid,
+    batch: &Batch<'_>,
+    interrupt: &Interrupt,
+) -> anyhow::Result<Option<LogDensity>> {
     let noise = batch.noise(args.seed);
     let x0 = dequantised(&batch.pixels(), batch.shape(), &noise, model.inner.device());
     let labels = batch.labels(model, args.flow.any_class)?;
     let network = model.inner.network(x0.dims(), &labels)?;
     let velocity = velocity_of(model.inner.checkpoint().scheduler.prediction(), network);
-    Ok(log_density(velocity, grid, x0, trace(&args.flow), &noise)?)
+    Ok(log_density(velocity, grid, x0, trace(&args.flow), &noise, || interrupt.go_on())?)
 }
 
 fn trace(flow: &FlowArgs) -> Trace {
@@ -57,13 +64,14 @@ impl Measured {
     /// One line for people, and one for what it cost.
     pub(super) fn to_text(&self) -> String {
         let Some(bits) = BitsPerDim::of(&self.densities) else { return String::new() };
-        let error = bits.standard_error.map_or(String::new(), |error| format!(" +- {error:.4}"));
+        let shown = |number| units::fixed(number, 4);
+        let error = bits.standard_error.map_or(String::new(), |error| format!(" +- {}", shown(error)));
         let probes =
-            bits.probe_error.map_or(String::new(), |error| format!(", {error:.4} of the error from probes"));
+            bits.probe_error.map_or(String::new(), |error| format!(", {} of the error from probes", shown(error)));
         let pictures = units::counted(self.pictures());
         format!(
-            "{:.4}{error} bits/dim  ({pictures}{probes})\n{} network calls a picture, each with its gradient\n",
-            bits.mean,
+            "{}{error} bits/dim  ({pictures}{probes})\n{} network calls a picture, each with its gradient\n",
+            shown(bits.mean),
             self.calls()
         )
     }

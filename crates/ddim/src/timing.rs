@@ -140,6 +140,52 @@ impl Spread {
     }
 }
 
+impl Spread {
+    /// By what share the median of so many numbers may be off: the standard error of the median of normal numbers, whose
+    /// quartiles lie 1.349 standard deviations apart. 0 for a single number, which tells nothing about it.
+    ///
+    /// ```
+    /// let spread = ddim::timing::Spread::of(&[0.9, 1.0, 1.1]).expect("three numbers");
+    /// // 1.2533 times 0.1 / 1.349 over the root of 3
+    /// assert!((spread.error_of_median(3) - 0.0536).abs() < 1e-4);
+    /// assert_eq!(spread.error_of_median(1), 0.0);
+    /// ```
+    pub fn error_of_median(&self, count: usize) -> f64 {
+        if count < 2 {
+            return 0.0;
+        }
+        let deviation = (self.upper_quartile - self.lower_quartile) / 1.349;
+        (std::f64::consts::FRAC_PI_2 / count as f64).sqrt() * deviation / self.median
+    }
+}
+
+/// How the same work took at the start of a run and at its end, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Drift {
+    /// At the start.
+    pub start: f64,
+    /// At the end.
+    pub end: f64,
+}
+
+impl Drift {
+    /// How much longer it took at the end, as a share.
+    ///
+    /// ```
+    /// let drift = ddim::timing::Drift { start: 2.0, end: 2.5 };
+    /// assert_eq!(drift.share(), 0.25);
+    /// ```
+    pub fn share(&self) -> f64 {
+        self.end / self.start - 1.0
+    }
+}
+
+/// By what share a ratio of two times may be off, that are off by these shares each, while the machine has drifted by
+/// the third.
+pub fn error_of_ratio([one, other]: [f64; 2], drift: f64) -> f64 {
+    one.hypot(other).hypot(drift)
+}
+
 /// A picture's time beside that of the run that everything is compared with.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Comparison {

@@ -104,7 +104,7 @@ pub const MIN_SAMPLES: usize = 20;
 /// into `folds` parts, and each part is judged by a discriminator that was trained with the others. So every input is
 /// judged once. Both sets count the same, whatever their sizes.
 ///
-/// `observe` is told of every epoch of every fold; none comes back if it breaks.
+/// `observe` is told of every step of training, and which share of the work is done; none comes back if it breaks.
 ///
 /// # Errors
 ///
@@ -116,7 +116,7 @@ pub fn divergence(
     sets: [Samples<'_>; 2],
     folds: usize,
     training: &Training,
-    mut observe: impl FnMut() -> ControlFlow<()>,
+    mut observe: impl FnMut(f64) -> ControlFlow<()>,
 ) -> Result<Option<DivergenceEstimate>, EvalError> {
     let fewest = sets[0].len.min(sets[1].len);
     if fewest < MIN_SAMPLES {
@@ -135,7 +135,8 @@ pub fn divergence(
                 Part { samples: sets[k], indices: places.map(|(_, index)| *index).collect() }
             })
         };
-        let trained = training.train(discriminator, divergence, &part(false), fold as u64, &mut observe);
+        let of_all = |share: f64| observe((fold as f64 + share) / folds as f64);
+        let trained = training.train(discriminator, divergence, &part(false), fold as u64, of_all);
         let Some(weights) = trained else { return Ok(None) };
         let of_fold = margins(discriminator, &weights, &part(true));
         found.iter_mut().zip(of_fold).for_each(|(found, of_fold)| found.extend(of_fold));

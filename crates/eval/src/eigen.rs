@@ -263,7 +263,7 @@ fn sorted(values: Vec<f64>, vectors: &Matrix) -> Eigen {
     order.sort_by(|a, b| values[*a].total_cmp(&values[*b]));
     let rows = order.iter().flat_map(|k| vectors.row(*k)).copied().collect();
     let values = order.iter().map(|k| values[*k]).collect();
-    Eigen { values, vectors: Matrix { columns: vectors.columns, values: rows } }
+    Eigen { values, vectors: Matrix { rows: vectors.rows, columns: vectors.columns, values: rows } }
 }
 
 #[cfg(test)]

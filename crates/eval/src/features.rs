@@ -116,6 +116,6 @@ impl Features {
     }
 
     pub(crate) fn to_matrix(&self) -> Matrix {
-        Matrix { columns: self.width, values: self.values.iter().map(|value| f64::from(*value)).collect() }
+        Matrix::of_rows(self.width, self.values.iter().map(|value| f64::from(*value)).collect())
     }
 }

@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use ddim_schedule::{Coordinates, Level, NoiseSchedule, Prediction};
 
-use crate::EvalError;
+use crate::{EvalError, Trace};
 
 /// A network as the velocity `v = sqrt(alpha_bar) eps - sqrt(1 - alpha_bar) x0`, of a state
 /// `x = sqrt(alpha_bar) x0 + sqrt(1 - alpha_bar) eps`, `[n, c, h, w]`.
@@ -82,6 +82,11 @@ impl Grid {
     /// The levels at which the network is called: ends and middles of the steps, clean to noisy.
     pub fn levels(&self) -> &[Level] {
         &self.levels
+    }
+
+    /// How often a network is called for a batch of pictures of so many values: four slopes a step, each with its trace.
+    pub fn calls(&self, trace: Trace, dims: usize) -> usize {
+        self.steps().count() * 4 * trace.calls(dims)
     }
 
     /// Start, middle and end of each step.

@@ -1,11 +1,12 @@
 //! The Frechet distance between normal distributions.
 
 mod infinite;
+mod parts;
 mod spread;
 
 pub use self::infinite::{Against, Extrapolated, extrapolated};
-use crate::eigen::{Eigen, eigen};
-use crate::matrix::Matrix;
+use self::parts::{Decomposed, Positive, inner};
+use crate::eigen::eigen;
 use crate::{EvalError, Statistics};
 
 /// The squared Frechet (2-Wasserstein) distance between the normal distributions of two sets' features: with the
@@ -17,7 +18,8 @@ use crate::{EvalError, Statistics};
 ///
 /// (Dowson and Landau 1982, Eq. 4; Heusel et al. 2017, Eq. 6.) The distance between finite samples is too large on
 /// average, see [`extrapolated`], and its numerical error, that of square roots of eigenvalues near 0, is bounded here.
-/// All of it is derived in MATH.md section 32.
+/// Where a set has no more pictures than features, the roots are found from the products of its pictures with each other,
+/// a smaller matrix than that of its features. All of it is derived in MATH.md section 32.
 #[derive(Clone, Debug)]
 pub struct Frechet {
     /// The distance.
@@ -26,8 +28,8 @@ pub struct Frechet {
     pub between_means: f64,
     /// How far the distance may be off by rounding.
     pub numerical_error: f64,
-    /// `|R R - S1| / |S1|` (Frobenius) of the matrix R that is taken for the square root of S1: what the
-    /// eigen-decomposition got wrong.
+    /// `|R R - S1| / |S1|` (Frobenius) of the matrix R that is taken for the square root of S1, or of S2 where that is the
+    /// smaller problem: what the eigen-decomposition got wrong.
     pub residual: f64,
     maps: Maps,
 }
@@ -36,18 +38,19 @@ pub struct Frechet {
 #[derive(Clone, Debug)]
 struct Maps {
     means: [Vec<f64>; 2],
+    /// Whose covariance was taken apart; the words below call it the first.
+    base: Side,
     /// `S1 = V W V^T`, without what is 0 up to rounding.
     first: Positive,
     /// `W^(1/2) V^T S2 V W^(1/2) = U L U^T`, likewise.
     product: Positive,
 }
 
-/// The positive part of a decomposition.
-#[derive(Clone, Debug)]
-struct Positive {
-    values: Vec<f64>,
-    /// Row k is the eigenvector of value k.
-    vectors: Matrix,
+/// One of the two sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    First,
+    Second,
 }
 
 impl Frechet {
@@ -58,26 +61,36 @@ impl Frechet {
     /// [`EvalError::Negative`] and [`EvalError::NoEigenvalues`] for one that is no covariance.
     pub fn between(first: &Statistics, second: &Statistics) -> Result<Self, EvalError> {
         check(first, second)?;
-        let whole = eigen(first.covariance.clone()).ok_or(EvalError::NoEigenvalues)?;
-        let residual = residual(&whole, &first.covariance);
-        let of_first = Positive::of(whole, first.roundoff)?;
-        let half = of_first.scaled(f64::sqrt);
-        let mut inner = half.times(&second.covariance).times(&half.transposed());
-        inner.mirror();
+        let base = Side::of_fewer(first, second);
+        let (own, other) = if base == Side::First { (first, second) } else { (second, first) };
+        let Decomposed { positive, residual, left_out, terms } = Decomposed::new(own)?;
+        let inner = inner(&positive.scaled(f64::sqrt), other);
+        let (size, few) = (inner.columns, own.rows.is_some());
         let of_inner = eigen(inner).ok_or(EvalError::NoEigenvalues)?;
         let off = (f64::EPSILON * (first.mean.len() as f64).sqrt()).max(residual);
         let numerical_error = 2.0 * root_error(&of_inner.values, off);
-        let product = Positive::of(of_inner, first.roundoff.max(second.roundoff))?;
+        let product = Positive::of(of_inner, if few { terms } else { size }, first.roundoff.max(second.roundoff))?;
         let between_means = first.mean.iter().zip(&second.mean).map(|(a, b)| (a - b).powi(2)).sum();
         let root_trace: f64 = product.values.iter().map(|value| value.sqrt()).sum();
         let between_covariances = first.covariance.trace() + second.covariance.trace() - 2.0 * root_trace;
         Ok(Self {
             distance: between_means + between_covariances,
             between_means,
-            numerical_error: numerical_error + lost(first, second, of_first.values.len()),
+            numerical_error: numerical_error + lost([own, other], terms, left_out),
             residual,
-            maps: Maps { means: [first.mean.clone(), second.mean.clone()], first: of_first, product },
+            maps: Maps { means: [first.mean.clone(), second.mean.clone()], base, first: positive, product },
         })
+    }
+}
+
+impl Side {
+    /// The one whose covariance is the smaller problem: that of fewer pictures, if there are no more than features.
+    fn of_fewer(first: &Statistics, second: &Statistics) -> Self {
+        match (&first.rows, &second.rows) {
+            (None, Some(_)) => Self::Second,
+            (Some(first), Some(second)) if second.rows < first.rows => Self::Second,
+            _ => Self::First,
+        }
     }
 }
 
@@ -91,46 +104,6 @@ fn check(first: &Statistics, second: &Statistics) -> Result<(), EvalError> {
     if first == second { Ok(()) } else { Err(EvalError::Widths { first, second }) }
 }
 
-impl Positive {
-    /// Leaves out what is 0 up to rounding.
-    fn of(whole: Eigen, roundoff: f64) -> Result<Self, EvalError> {
-        let n = whole.values.len();
-        let (smallest, largest) = (whole.values.first().copied(), whole.values.last().copied().unwrap_or(0.0));
-        let allowed = n as f64 * roundoff * largest.abs();
-        match smallest {
-            Some(eigenvalue) if eigenvalue < -allowed => {
-                return Err(EvalError::Negative { eigenvalue, largest, allowed });
-            }
-            _ => {}
-        }
-        let zeros = whole.values.partition_point(|value| *value <= n as f64 * f64::EPSILON * largest);
-        let columns = whole.vectors.columns;
-        let vectors = Matrix { columns, values: whole.vectors.values[zeros * columns..].to_vec() };
-        Ok(Self { values: whole.values[zeros..].to_vec(), vectors })
-    }
-
-    /// The eigenvectors as rows, each times a function of its eigenvalue.
-    fn scaled(&self, factor: impl Fn(f64) -> f64) -> Matrix {
-        let columns = self.vectors.columns;
-        let rows = self.vectors.values.chunks_exact(columns.max(1)).zip(&self.values);
-        let values = rows.flat_map(|(row, value)| {
-            let factor = factor(*value);
-            row.iter().map(move |entry| entry * factor)
-        });
-        Matrix { columns, values: values.collect() }
-    }
-}
-
-/// `|V W V^T - S| / |S|`, 0 for the zero matrix; `V W V^T` is the square of the root with negative values left in.
-fn residual(whole: &Eigen, matrix: &Matrix) -> f64 {
-    let n = matrix.columns;
-    let scaled = Matrix::from_fn(n, n, |k, j| whole.values[k] * whole.vectors.row(k)[j]);
-    let mut again = whole.vectors.transposed().times(&scaled);
-    again.values.iter_mut().zip(&matrix.values).for_each(|(again, value)| *again -= value);
-    let norm = matrix.norm();
-    if norm == 0.0 { 0.0 } else { again.norm() / norm }
-}
-
 /// How far the sum of the roots of these eigenvalues may be off, if each is off by a share of the largest: a root
 /// moves by at most `off / root`, and by at most `sqrt(off)`.
 fn root_error(values: &[f64], off: f64) -> f64 {
@@ -139,18 +112,18 @@ fn root_error(values: &[f64], off: f64) -> f64 {
     values.iter().map(one).sum()
 }
 
-/// What the eigenvalues of the first covariance that were left out could have added to the distance.
-fn lost(first: &Statistics, second: &Statistics, kept: usize) -> f64 {
-    let n = first.width();
+/// What so many eigenvalues of the first covariance that were left out could have added to the distance.
+fn lost([first, second]: [&Statistics; 2], terms: usize, left_out: usize) -> f64 {
     let largest = |statistics: &Statistics| statistics.covariance.norm();
-    let value = n as f64 * f64::EPSILON * largest(first);
-    2.0 * (n - kept) as f64 * (value * largest(second)).sqrt()
+    let value = terms as f64 * f64::EPSILON * largest(first);
+    2.0 * left_out as f64 * (value * largest(second)).sqrt()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::Features;
+    use crate::matrix::Matrix;
     use crate::testing::normal_features;
 
     fn statistics(mean: &[f64], covariance: &[f64]) -> Statistics {
@@ -158,7 +131,8 @@ mod tests {
             identity: None,
             count: None,
             mean: mean.to_vec(),
-            covariance: Matrix { columns: mean.len(), values: covariance.to_vec() },
+            covariance: Matrix::of_rows(mean.len(), covariance.to_vec()),
+            rows: None,
             roundoff: f64::EPSILON,
         }
     }
@@ -194,6 +168,65 @@ mod tests {
             // And the stated error says something: the trace is near the width.
             assert!(found.numerical_error < 1e-4, "{n} x {width}: {}", found.numerical_error);
             assert!(found.residual < 1e-13, "{}", found.residual);
+        }
+    }
+
+    /// All numbers of a distance, standard errors included.
+    fn all_of(one: &Statistics, other: &Statistics, sets: [&Features; 2]) -> [f64; 5] {
+        let found = Frechet::between(one, other).expect("covariances");
+        let error = |a, b| found.standard_error(a, b).expect("fits").expect("given");
+        let errors = [error(Some(sets[0]), None), error(None, Some(sets[1]))];
+        [found.distance, found.between_means, found.numerical_error, errors[0], errors[1]]
+    }
+
+    /// What is found from products of pictures is what is found from those of features: rounding of sums of 60 terms
+    /// in roots of eigenvalues that are far from 0, and in the errors a little more, whose maps divide by them.
+    #[test]
+    fn fewer_pictures_than_features_are_a_smaller_problem_with_the_same_answer() {
+        let width = 60;
+        for (n, m) in [(10, 200), (200, 10), (10, 12), (12, 10), (30, 60), (61, 2)] {
+            let mut sets = [normal_features(n, width, 1), normal_features(m, width, 2)];
+            sets[1].values.iter_mut().for_each(|value| *value = 0.5 + 2.0 * *value);
+            let [one, other] = sets.each_ref().map(|set| Statistics::of(set, "x").expect("finite"));
+            assert_eq!((one.rows.is_some(), other.rows.is_some()), (n <= width, m <= width));
+            let [dense, also_dense] = [&one, &other].map(|few| Statistics { rows: None, ..few.clone() });
+            // Statistics of a file, whose pictures are gone.
+            let [read, also_read] = [&one, &other].map(|few| {
+                let [mu, sigma] = few.to_arrays();
+                Statistics::from_arrays(&mu, &sigma, None, few.count()).expect("whole")
+            });
+            assert_eq!((read.rows.is_some(), also_read.rows.is_some()), (n <= width, m <= width));
+            let expected = all_of(&dense, &also_dense, [&sets[0], &sets[1]]);
+            for (one, other) in [(&one, &other), (&one, &also_dense), (&dense, &other), (&read, &also_read)] {
+                let found = all_of(one, other, [&sets[0], &sets[1]]);
+                assert!((found[0] / expected[0] - 1.0).abs() < 1e-12, "{n} {m}: {found:?} {expected:?}");
+                assert!(found[2] <= expected[2], "{n} {m}: {found:?} {expected:?}");
+                for k in [3, 4] {
+                    assert!((found[k] / expected[k] - 1.0).abs() < 1e-9, "{n} {m}: {found:?} {expected:?}");
+                }
+            }
+        }
+    }
+
+    /// A set without variance has a covariance of rank 0: what is left is the distance of the means, and the trace of the
+    /// other set's covariance.
+    #[test]
+    fn sets_without_variance_have_a_distance() {
+        let flat = |n: usize, level: f32| Features { width: 3, values: vec![level; 3 * n] };
+        let of = |set: &Features| Statistics::of(set, "x").expect("finite");
+        for n in [2, 3, 10] {
+            let found = all_of(&of(&flat(n, 0.0)), &of(&flat(4, 2.0)), [&flat(n, 0.0), &flat(4, 2.0)]);
+            assert_eq!(found, [12.0, 12.0, 0.0, 0.0, 0.0]);
+        }
+        for n in [3, 50] {
+            let (set, flat) = (normal_features(n, 3, 1), flat(5, 0.0));
+            let (one, other) = (of(&set), of(&flat));
+            let expected = one.mean.iter().map(|mean| mean * mean).sum::<f64>() + one.covariance.trace();
+            for (one, other, sets) in [(&one, &other, [&set, &flat]), (&other, &one, [&flat, &set])] {
+                let found = all_of(one, other, sets);
+                assert!((found[0] / expected - 1.0).abs() < 1e-14 && found[2] < 1e-6, "{found:?} {expected}");
+                assert!(found[3..].iter().all(|error| error.is_finite()), "{found:?}");
+            }
         }
     }
 

@@ -16,11 +16,14 @@
 //!   [`extrapolated`] takes off what short samples add to it.
 //! * [`kernel_distance`] is unbiased; [`Neighbourhoods`] tell fidelity from diversity; [`SlicedWasserstein`] looks
 //!   along random [`Directions`]; [`inception_score`] asks a classifier.
+//! * [`mean_distance`] is that of pictures from partners of their own, such as those that many steps make of the same
+//!   noise.
 //!
 //! Everything is derived in MATH.md. Results live on the device of the pictures; nothing is printed or read.
 
 mod bits;
 mod bound;
+mod cholesky;
 mod discriminator;
 mod divergence;
 mod eigen;
@@ -35,6 +38,7 @@ mod matrix;
 mod mean;
 mod neighbours;
 mod normal;
+mod pairs;
 mod pick;
 mod pixels;
 mod sliced;
@@ -59,6 +63,7 @@ pub use kernel::{BLOCKS, KernelDistance, KernelOptions, kernel_distance};
 pub use likelihood::{LogDensity, log_density};
 pub use mean::Mean;
 pub use neighbours::{DENSITY_NEIGHBOURS, Neighbourhoods, PRECISION_NEIGHBOURS};
+pub use pairs::mean_distance;
 pub use pixels::Pixels;
 pub use sliced::{Directions, SlicedWasserstein};
 pub use statistics::{Moments, Statistics};

@@ -1,5 +1,7 @@
 //! The density of pictures, by the probability flow.
 
+use std::ops::ControlFlow;
+
 use burn::tensor::Tensor;
 use ddim_sampler::PictureNoise;
 use ddim_schedule::Level;
@@ -25,7 +27,8 @@ pub struct LogDensity {
 /// [`velocity_of`](crate::velocity_of). The density is that of pictures with the noise of the grid's first level,
 /// evaluated at pictures without it, and where the grid ends the state is taken to be standard normal. `signs` are
 /// the streams of the pictures' probes. Each call has fresh ones: the path does not depend on them, so the estimate
-/// stays right on average, and its error is an average over the path.
+/// stays right on average, and its error is an average over the path. `observe` is told of every network call; none comes
+/// back if it breaks.
 ///
 /// # Errors
 ///
@@ -40,6 +43,8 @@ pub struct LogDensity {
 /// All pixels are standard normal, so `x` is at every level, and the flow does not move:
 ///
 /// ```
+/// use std::ops::ControlFlow;
+///
 /// use burn::tensor::{Device, Tensor};
 /// use ddim_eval::{Grid, Trace, log_density};
 /// use ddim_sampler::PictureNoise;
@@ -48,7 +53,8 @@ pub struct LogDensity {
 /// let grid = Grid::new(&NoiseSchedule::of_noise_levels(1e-3, 1e3, 100)?, 4)?;
 /// let x0 = Tensor::<4>::zeros([1, 1, 2, 2], &Device::flex());
 /// let still = |x: Tensor<4>, _| x * 0.0;
-/// let found = log_density(still, &grid, x0, Trace::Exact, &PictureNoise::new(0, [0]))?;
+/// let go_on = || ControlFlow::Continue(());
+/// let found = log_density(still, &grid, x0, Trace::Exact, &PictureNoise::new(0, [0]), go_on)?.expect("not stopped");
 /// // Four values at the mode of N(0, 1), up to the noise of the first level: log(2 pi) / 2 each.
 /// assert!((found.estimates[0][0] + 4.0 * 0.918_938_5).abs() < 1e-5);
 /// assert_eq!(found.calls, 4 * 4 * 4);
@@ -60,8 +66,28 @@ pub fn log_density(
     x0: Tensor<4>,
     trace: Trace,
     signs: &PictureNoise,
-) -> Result<LogDensity, EvalError> {
+    observe: impl FnMut() -> ControlFlow<()>,
+) -> Result<Option<LogDensity>, EvalError> {
     trace.check()?;
+    let [_, c, h, w] = x0.dims();
+    let calls = grid.calls(trace, c * h * w);
+    let Some(estimates) = along_the_flow(&mut velocity, grid, x0, trace, signs, observe) else { return Ok(None) };
+    let infinite = |nats: &Vec<f64>| nats.iter().copied().find(|nats| !nats.is_finite());
+    match estimates.iter().enumerate().find_map(|(picture, nats)| Some((picture, infinite(nats)?))) {
+        Some((picture, nats)) => Err(EvalError::NotFinite { picture, nats }),
+        None => Ok(Some(LogDensity { estimates, dims: c * h * w, calls })),
+    }
+}
+
+/// The estimates of each picture, in nats; none if `observe` breaks.
+fn along_the_flow(
+    velocity: &mut impl FnMut(Tensor<4>, Level) -> Tensor<4>,
+    grid: &Grid,
+    x0: Tensor<4>,
+    trace: Trace,
+    signs: &PictureNoise,
+    mut observe: impl FnMut() -> ControlFlow<()>,
+) -> Option<Vec<Vec<f64>>> {
     let [n, c, h, w] = x0.dims();
     let dims = c * h * w;
     let signal = grid.levels()[0].signal();
@@ -70,16 +96,16 @@ pub fn log_density(
     let mut nats = vec![vec![dims as f64 * signal.ln(); trace.estimates()]; n];
     let mut stage = 0;
     let mut slope = |x: &Tensor<4>, level: Level| {
-        let (v, traces) = trace.of(&mut |x| velocity(x, level), x, signs, stage);
+        let (v, traces) = trace.of(&mut |x| velocity(x, level), x, signs, stage, &mut observe)?;
         stage += 1;
-        (v * level.noise(), traces, level.noise())
+        Some((v * level.noise(), traces, level.noise()))
     };
     for [start, middle, end] in grid.steps() {
         let width = grid.width();
-        let k1 = slope(&x, start);
-        let k2 = slope(&(x.clone() + k1.0.clone() * (width / 2.0)), middle);
-        let k3 = slope(&(x.clone() + k2.0.clone() * (width / 2.0)), middle);
-        let k4 = slope(&(x.clone() + k3.0.clone() * width), end);
+        let k1 = slope(&x, start)?;
+        let k2 = slope(&(x.clone() + k1.0.clone() * (width / 2.0)), middle)?;
+        let k3 = slope(&(x.clone() + k2.0.clone() * (width / 2.0)), middle)?;
+        let k4 = slope(&(x.clone() + k3.0.clone() * width), end)?;
         for ((dx, traces, noise), weight) in [(k1, 1.0), (k2, 2.0), (k3, 2.0), (k4, 1.0)] {
             let share = width * weight / 6.0;
             x = x + dx * share;
@@ -88,11 +114,7 @@ pub fn log_density(
     }
     let prior = standard_normal(x);
     nats.iter_mut().zip(&prior).for_each(|(nats, prior)| nats.iter_mut().for_each(|nats| *nats += prior));
-    let calls = stage * trace.calls(dims);
-    match nats.iter().enumerate().find_map(|(k, nats)| Some((k, *nats.iter().find(|nats| !nats.is_finite())?))) {
-        Some((picture, nats)) => Err(EvalError::NotFinite { picture, nats }),
-        None => Ok(LogDensity { estimates: nats, dims, calls }),
-    }
+    Some(nats)
 }
 
 /// `sums += weight values`, element by element.

@@ -3,9 +3,11 @@
 use macerator::AutoArch;
 use rayon::prelude::*;
 
-/// A matrix, row after row.
+/// A matrix, row after row. Either side may be 0: a set without variance has no direction.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Matrix {
+    /// How many rows.
+    pub(crate) rows: usize,
     /// The length of a row.
     pub(crate) columns: usize,
     /// The rows, one after the other.
@@ -20,19 +22,28 @@ const TILE: usize = 4;
 const CHUNK: usize = 64;
 
 impl Matrix {
+    /// Of whole rows.
+    ///
+    /// # Panics
+    /// Without columns, and where the last row is not whole.
+    pub(crate) fn of_rows(columns: usize, values: Vec<f64>) -> Self {
+        assert_eq!(values.len() % columns, 0, "rows of {columns}");
+        Self { rows: values.len() / columns, columns, values }
+    }
+
     pub(crate) fn zeros(rows: usize, columns: usize) -> Self {
-        Self { columns, values: vec![0.0; rows * columns] }
+        Self { rows, columns, values: vec![0.0; rows * columns] }
     }
 
     /// The matrix with these entries.
     pub(crate) fn from_fn(rows: usize, columns: usize, entry: impl Fn(usize, usize) -> f64) -> Self {
         let entry = &entry;
         let values = (0..rows).flat_map(|i| (0..columns).map(move |j| entry(i, j))).collect();
-        Self { columns, values }
+        Self { rows, columns, values }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.values.len() / self.columns.max(1)
+        self.rows
     }
 
     pub(crate) fn row(&self, index: usize) -> &[f64] {
@@ -40,12 +51,11 @@ impl Matrix {
     }
 
     pub(crate) fn transposed(&self) -> Self {
-        let rows = self.len();
         let mut values = vec![0.0; self.values.len()];
-        values.par_chunks_mut(rows.max(1)).enumerate().for_each(|(j, out)| {
+        values.par_chunks_mut(self.rows.max(1)).enumerate().for_each(|(j, out)| {
             out.iter_mut().enumerate().for_each(|(i, out)| *out = self.values[i * self.columns + j]);
         });
-        Self { columns: rows, values }
+        Self { rows: self.columns, columns: self.rows, values }
     }
 
     /// `self other`. Each entry is a sum in the order of the columns, without fused operations: the same bits on every
@@ -166,5 +176,14 @@ mod tests {
             assert_eq!(a.times(&b), Matrix::from_fn(m, n, entry), "{m}x{k}x{n}");
             assert_eq!(a.gram(), a.transposed().times(&a), "{m}x{k}");
         }
+    }
+
+    #[test]
+    fn a_side_may_be_empty() {
+        let (wide, tall) = (Matrix::zeros(0, 3), Matrix::zeros(3, 0));
+        assert_eq!((wide.transposed(), wide.times(&normals(3, 5, 1))), (tall.clone(), Matrix::zeros(0, 5)));
+        assert_eq!((wide.times(&tall), tall.times(&wide)), (Matrix::zeros(0, 0), Matrix::zeros(3, 3)));
+        assert_eq!((wide.gram(), tall.gram()), (Matrix::zeros(3, 3), Matrix::zeros(0, 0)));
+        assert_eq!((tall.row(2), Matrix::zeros(0, 0).trace()), (&[][..], 0.0));
     }
 }

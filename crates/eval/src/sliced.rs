@@ -25,7 +25,7 @@ impl Directions {
             let length = values.iter().map(|value| value * value).sum::<f64>().sqrt();
             values.into_iter().map(move |value| value / length)
         };
-        let rows = Matrix { columns: dims, values: (0..count).flat_map(direction).collect() };
+        let rows = Matrix::of_rows(dims, (0..count).flat_map(direction).collect());
         Self { dims, columns: rows.transposed() }
     }
 

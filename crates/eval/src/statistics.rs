@@ -2,6 +2,7 @@
 
 use ddim_data::{Array, Values};
 
+use crate::cholesky::factor;
 use crate::matrix::Matrix;
 use crate::{EvalError, Features};
 
@@ -19,12 +20,20 @@ pub struct Moments {
     mean: Vec<f64>,
     /// Sums of products of what is left without the mean.
     products: Matrix,
+    /// The features themselves, as long as they are no more than their numbers: the sums then say the same in a larger
+    /// matrix.
+    few: Option<Features>,
 }
 
 impl Moments {
     /// Of no picture yet, with so many features each.
     pub fn new(width: usize) -> Self {
-        Self { count: 0, mean: vec![0.0; width], products: Matrix::zeros(width, width) }
+        Self {
+            count: 0,
+            mean: vec![0.0; width],
+            products: Matrix::zeros(width, width),
+            few: Some(Features { width, values: Vec::new() }),
+        }
     }
 
     /// Adds a batch.
@@ -41,8 +50,9 @@ impl Moments {
         features.check_finite()?;
         for rows in features.values.chunks(BLOCK * features.width) {
             let values = rows.iter().map(|value| f64::from(*value)).collect();
-            self.merge(&Self::of_block(Matrix { columns: features.width, values }));
+            self.add_sums(&Self::of_block(Matrix::of_rows(features.width, values)));
         }
+        self.keep(Some(features));
         Ok(())
     }
 
@@ -55,7 +65,7 @@ impl Moments {
         for row in rows.values.chunks_exact_mut(width) {
             row.iter_mut().zip(&mean).for_each(|(value, mean)| *value -= mean);
         }
-        Self { count, mean, products: rows.gram() }
+        Self { count, mean, products: rows.gram(), few: None }
     }
 
     /// Adds what was seen elsewhere.
@@ -63,11 +73,26 @@ impl Moments {
     /// # Panics
     /// When the others are of features of another width.
     pub fn merge(&mut self, others: &Self) {
-        let width = self.mean.len();
-        assert_eq!(width, others.mean.len(), "moments of features of one width");
-        if others.count == 0 {
-            return;
+        assert_eq!(self.mean.len(), others.mean.len(), "moments of features of one width");
+        if others.count > 0 {
+            self.add_sums(others);
+            self.keep(others.few.as_ref());
         }
+    }
+
+    /// Keeps features that were added, unless there are too many by now.
+    fn keep(&mut self, added: Option<&Features>) {
+        self.few = match (self.few.take(), added) {
+            (Some(mut few), Some(added)) if self.count <= self.mean.len() => {
+                few.values.extend(&added.values);
+                Some(few)
+            }
+            _ => None,
+        };
+    }
+
+    fn add_sums(&mut self, others: &Self) {
+        let width = self.mean.len();
         let (n, m) = (self.count as f64, others.count as f64);
         let apart: Vec<f64> = others.mean.iter().zip(&self.mean).map(|(other, own)| other - own).collect();
         let weight = n * m / (n + m);
@@ -96,11 +121,17 @@ impl Moments {
         }
         let scale = (self.count - 1) as f64;
         let values = self.products.values.iter().map(|product| product / scale).collect();
+        let rows = self.few.as_ref().map(|few| {
+            let centred =
+                few.values.iter().zip(self.mean.iter().cycle()).map(|(value, mean)| f64::from(*value) - mean);
+            Matrix::of_rows(few.width, centred.map(|value| value / scale.sqrt()).collect())
+        });
         Ok(Statistics {
             identity: Some(identity.to_owned()),
             count: Some(self.count),
             mean: self.mean.clone(),
-            covariance: Matrix { columns: self.mean.len(), values },
+            covariance: Matrix::of_rows(self.mean.len(), values),
+            rows,
             roundoff: f64::EPSILON,
         })
     }
@@ -115,6 +146,9 @@ pub struct Statistics {
     pub(crate) count: Option<usize>,
     pub(crate) mean: Vec<f64>,
     pub(crate) covariance: Matrix,
+    /// X with `X^T X` the covariance, where it has no more rows than columns: whatever is asked of the covariance can then
+    /// be asked of a smaller matrix.
+    pub(crate) rows: Option<Matrix>,
     /// Of the numbers that the covariance was kept in.
     pub(crate) roundoff: f64,
 }
@@ -149,7 +183,7 @@ impl Statistics {
         let not_real = || problem("they are not float32 or float64".to_owned());
         let (mean, _) = reals(&mu.values).ok_or_else(not_real)?;
         let (values, roundoff) = reals(&sigma.values).ok_or_else(not_real)?;
-        let covariance = Matrix { columns: width, values };
+        let covariance = Matrix::of_rows(width, values);
         if let Some(value) = mean.iter().chain(&covariance.values).find(|value| !value.is_finite()) {
             return Err(problem(format!("a value is {value}")));
         }
@@ -157,7 +191,11 @@ impl Statistics {
             (i, j, off) if off > 0.0 && off > width as f64 * roundoff * covariance.largest() => {
                 Err(problem(format!("entries [{i}, {j}] and [{j}, {i}] of sigma differ by {off:e}")))
             }
-            _ => Ok(Self { identity, count, mean, covariance, roundoff }),
+            _ => {
+                let few = roundoff == f64::EPSILON && count.is_some_and(|count| count <= width);
+                let rows = if few { factor(&covariance) } else { None };
+                Ok(Self { identity, count, mean, covariance, rows, roundoff })
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use crate::matrix::Matrix;
 /// Independent standard normal numbers.
 pub(crate) fn normals(rows: usize, columns: usize, seed: u64) -> Matrix {
     let values = normal_features(rows, columns, seed).values;
-    Matrix { columns, values: values.into_iter().map(f64::from).collect() }
+    Matrix::of_rows(columns, values.into_iter().map(f64::from).collect())
 }
 
 /// The same as features.

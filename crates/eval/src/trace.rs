@@ -1,5 +1,7 @@
 //! The trace of a Jacobian, through the network by automatic differentiation.
 
+use std::ops::ControlFlow;
+
 use burn::tensor::{Tensor, TensorData};
 use ddim_sampler::PictureNoise;
 
@@ -40,14 +42,15 @@ impl Trace {
     }
 
     /// `f(x)`, and for each picture (outer) the estimates (inner) of the trace of its Jacobian. A `stage` has signs of
-    /// its own.
+    /// its own. `observe` is told of every call; none comes back if it breaks.
     pub(crate) fn of(
         self,
         f: &mut impl FnMut(Tensor<4>) -> Tensor<4>,
         x: &Tensor<4>,
         signs: &PictureNoise,
         stage: usize,
-    ) -> (Tensor<4>, Vec<Vec<f64>>) {
+        observe: &mut impl FnMut() -> ControlFlow<()>,
+    ) -> Option<(Tensor<4>, Vec<Vec<f64>>)> {
         let shape = x.dims();
         let dims: usize = shape[1..].iter().product();
         let mut value = None;
@@ -63,8 +66,11 @@ impl Trace {
             let (f_x, products) = slope_along(f, x, direction);
             value.get_or_insert(f_x);
             traces.iter_mut().zip(products).for_each(|(of_picture, product)| of_picture[estimate] += product);
+            if observe().is_break() {
+                return None;
+            }
         }
-        (value.expect("at least one call"), traces)
+        Some((value.expect("at least one call"), traces))
     }
 }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "tests say how large the differences are that they allow")]
 
 use std::f64::consts::LN_2;
+use std::ops::ControlFlow;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use ddim_eval::{Bound, BoundBits, BoundEstimate, DecoderVariance, EvalError, Mean, Terms, variational_bound};
@@ -15,6 +16,10 @@ use serde_json::Value;
 const MEAN: f64 = 0.1;
 const SPREAD: f64 = 0.3;
 const ANCESTRAL: Method = Method::Ddim { eta: Eta::DDPM };
+
+fn go_on() -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
 
 fn eta(value: f64) -> Method {
     Method::Ddim { eta: Eta::new(value).expect("from 0 to 1") }
@@ -45,7 +50,8 @@ fn pictures(n: usize) -> Tensor<4> {
 
 fn measured(schedule: &NoiseSchedule, bound: &Bound, x0: Tensor<4>, terms: &Terms) -> BoundEstimate {
     let noise = &mut PictureNoise::new(7, 0..x0.dims()[0] as u64);
-    variational_bound(best(schedule), bound, x0, terms, noise).expect("finite terms")
+    let found = variational_bound(best(schedule), bound, x0, terms, noise, go_on).expect("finite terms");
+    found.expect("nobody stopped it")
 }
 
 fn all_terms(schedule: &NoiseSchedule, method: Method, n_steps: usize, n: usize) -> (Bound, BoundEstimate) {
@@ -179,7 +185,7 @@ fn what_has_no_bound_is_refused() {
     assert!(error.starts_with("step 1 of 7 ends at alpha_bar"), "{error}");
     let bound = Bound::new(&plan(&schedule, ANCESTRAL, 2), DecoderVariance::Large).expect("a bound");
     let (x0, noise) = (pictures(2), &mut PictureNoise::new(0, 0..2));
-    let error = variational_bound(|x, _| x.log(), &bound, x0, &Terms::all(&bound, 2), noise);
+    let error = variational_bound(|x, _| x.log(), &bound, x0, &Terms::all(&bound, 2), noise, go_on);
     let error = error.expect_err("logarithms of negative numbers").to_string();
     assert!(error.starts_with("the bound of picture 0 of the batch is NaN"), "{error}");
 }
@@ -233,7 +239,8 @@ fn terms_are_those_of_numpy() {
         let decoder = if case["decoder"] == "large" { DecoderVariance::Large } else { DecoderVariance::Small };
         let bound = Bound::new(&Plan::new(&schedule, &settings).expect("a plan"), decoder).expect("a bound");
         let terms = Terms::all(&bound, shape[0]);
-        let found = variational_bound(pretend_model, &bound, x0.clone(), &terms, &mut noise).expect("finite");
+        let found = variational_bound(pretend_model, &bound, x0.clone(), &terms, &mut noise, go_on);
+        let found = found.expect("finite").expect("nobody stopped it");
         let bits = found.dims as f64 * LN_2;
         for (k, picture) in found.pictures.iter().enumerate() {
             let ours = picture.steps.iter().map(|term| term.nats).chain([picture.decoder]).map(|nats| nats / bits);

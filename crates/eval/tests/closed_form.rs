@@ -1,6 +1,8 @@
 //! The likelihood against densities that are known, of data that are a mixture of two Gaussians
 //! `N(m + a, r^2 I)` and `N(m - a, r^2 I)`; with `a = 0` it is one.
 
+use std::ops::ControlFlow;
+
 use burn::tensor::{Device, Tensor, TensorData};
 use ddim_eval::{EvalError, Grid, LogDensity, Trace, log_density};
 use ddim_sampler::{Noise, PictureNoise};
@@ -13,6 +15,10 @@ const SPREAD: f64 = 0.5;
 /// log-density by a few 1e-6: its share of the state is 1e-6.
 const NOISIEST: f64 = 1e6;
 const CLEANEST: f64 = 0.02;
+
+fn go_on() -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
 
 struct Mixture {
     mean: f64,
@@ -60,7 +66,8 @@ impl Mixture {
 
     fn found(&self, x0: Tensor<4>, steps: usize, trace: Trace) -> LogDensity {
         let signs = PictureNoise::new(5, 0..x0.dims()[0] as u64);
-        log_density(|x, level| self.velocity(x, level), &grid(steps), x0, trace, &signs).expect("finite")
+        let found = log_density(|x, level| self.velocity(x, level), &grid(steps), x0, trace, &signs, go_on);
+        found.expect("finite").expect("nobody stopped it")
     }
 
     fn expected(&self, x0: &Tensor<4>) -> Vec<f64> {
@@ -140,10 +147,29 @@ fn a_picture_does_not_depend_on_its_batch() {
     assert_eq!(all.estimates[0], first.estimates[0]);
 }
 
+/// Told of every call, and stopped by any.
+#[test]
+fn it_can_be_stopped_at_every_network_call() {
+    let (grid, mixture) = (grid(2), Mixture::gaussian());
+    let trace = Trace::Hutchinson { probes: 3 };
+    assert_eq!(grid.calls(trace, DIMS), 24);
+    for last in [1, 5, 24, 25] {
+        let mut calls = 0;
+        let observe = || {
+            calls += 1;
+            if calls == last { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let signs = PictureNoise::new(0, 0..1);
+        let velocity = |x: Tensor<4>, level| mixture.velocity(x, level);
+        let found = log_density(velocity, &grid, pictures(1), trace, &signs, observe).expect("finite");
+        assert_eq!((found.is_some(), calls), (last == 25, last.min(24)));
+    }
+}
+
 #[test]
 fn what_cannot_be_evaluated_is_named() {
     let signs = PictureNoise::new(0, 0..2);
-    let run = |x0, trace| log_density(|x: Tensor<4>, _| x.log(), &grid(2), x0, trace, &signs);
+    let run = |x0, trace| log_density(|x: Tensor<4>, _| x.log(), &grid(2), x0, trace, &signs, go_on);
     let x0 = pictures(2);
     assert_eq!(run(x0.clone(), Trace::Hutchinson { probes: 0 }), Err(EvalError::Probes));
     let error = run(x0, Trace::Exact).expect_err("logarithms of negative numbers").to_string();

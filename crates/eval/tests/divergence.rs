@@ -86,7 +86,7 @@ fn estimate(
     let batches = [0, 1].map(|k| move |indices: &[usize]| select(x[k], indices));
     let sets = [0, 1].map(|k| Samples { len: x[k].dims()[0], batch: &batches[k] });
     let training = Training { learning_rate: 1e-2, seed, ..Training::default() };
-    let found = divergence(which, discriminator, sets, folds, &training, || ControlFlow::Continue(()));
+    let found = divergence(which, discriminator, sets, folds, &training, |_| ControlFlow::Continue(()));
     found.expect("enough samples").expect("nobody stopped it")
 }
 
@@ -152,7 +152,7 @@ fn what_cannot_be_judged_is_refused() {
         let samples = Samples { len, batch: &batch };
         let linear = Vectors::Linear { dims: 1 };
         let training = Training::default();
-        divergence(Divergence::Triangular, &linear, [samples; 2], folds, &training, || ControlFlow::Break(()))
+        divergence(Divergence::Triangular, &linear, [samples; 2], folds, &training, |_| ControlFlow::Break(()))
     };
     assert_eq!(run(19, 2), Err(EvalError::TooFewSamples { found: 19, needed: 20 }));
     assert_eq!(run(30, 1), Err(EvalError::Folds { folds: 1, most: 15 }));

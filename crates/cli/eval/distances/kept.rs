@@ -3,11 +3,8 @@
 use ddim_data::{Picture, Size};
 use ddim_eval::{Directions, EvalError, Extractor, Features, Moments, Pixels, Statistics};
 
-use crate::args::{DistanceArgs, Metric, SetName};
+use crate::args::{EvalArgs, Metric, SetName};
 use crate::features::Saved;
-
-/// Seed of the directions: the same for both sets, and for every run.
-const DIRECTIONS: u64 = 0;
 
 /// The features of a set, `n x d` numbers of 4 bytes, and what else the figures need.
 #[derive(Debug)]
@@ -26,6 +23,8 @@ pub(super) struct Kept {
     waiting: Features,
     projections: usize,
     directions: Option<Directions>,
+    /// Of the directions: the same for both sets.
+    seed: u64,
     wants_spatial: bool,
 }
 
@@ -33,7 +32,8 @@ pub(super) struct Kept {
 const TOGETHER: usize = 512;
 
 impl Kept {
-    pub(super) fn new(name: &SetName, metrics: &[Metric], options: &DistanceArgs) -> Self {
+    pub(super) fn new(name: &SetName, metrics: &[Metric], args: &EvalArgs) -> Self {
+        let options = &args.distances;
         let projections = if metrics.contains(&Metric::Sliced) { options.projections } else { 0 };
         Self {
             name: name.to_string(),
@@ -46,6 +46,7 @@ impl Kept {
             waiting: Features::default(),
             projections,
             directions: None,
+            seed: args.seed,
             wants_spatial: metrics.contains(&Metric::Sfid) || options.save_stats.is_some(),
         }
     }
@@ -73,7 +74,7 @@ impl Kept {
         }
         if self.projections > 0 {
             let pixels = Pixels.extract(pictures)?.pooled;
-            let new = || Directions::new(pixels.width, self.projections, DIRECTIONS);
+            let new = || Directions::new(pixels.width, self.projections, self.seed);
             self.projected.append(&self.directions.get_or_insert_with(new).project(&pixels)?)?;
         }
         Ok(())

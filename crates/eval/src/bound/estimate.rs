@@ -1,5 +1,7 @@
 //! The terms of the bound, estimated for a batch of pictures.
 
+use std::ops::ControlFlow;
+
 use burn::tensor::{Tensor, TensorData};
 use ddim_sampler::{Noise, PictureNoise, limited};
 
@@ -38,6 +40,11 @@ impl Terms {
             (0..pictures).map(|picture| (first + (places[picture * count + k] * run) as usize, run)).collect()
         };
         Self { calls: (0..count).map(call).collect(), pictures }
+    }
+
+    /// How often the network is called for the batch, the decoder's call included.
+    pub fn calls(&self) -> usize {
+        self.calls.len() + 1
     }
 }
 
@@ -90,7 +97,8 @@ impl PictureBound {
 ///
 /// `network` is given its input and a time for each picture, and gives the prediction that the plan of `bound` was
 /// made for, with twice the channels where the variance is learned. Each term has noise of its own: that of a step of
-/// its call for the terms between, and that of the call after them for the decoder.
+/// its call for the terms between, and that of the call after them for the decoder. `observe` is told of every call; none
+/// comes back if it breaks.
 ///
 /// # Errors
 ///
@@ -105,6 +113,8 @@ impl PictureBound {
 /// All the data is one grey level, so the best prediction of the noise is known, and nothing is to be told:
 ///
 /// ```
+/// use std::ops::ControlFlow;
+///
 /// use burn::tensor::{Device, Tensor};
 /// use ddim_eval::{Bound, DecoderVariance, Terms, variational_bound};
 /// use ddim_sampler::PictureNoise;
@@ -118,8 +128,9 @@ impl PictureBound {
 ///     let alpha_bar = schedule.alpha_bar(times[0] as usize);
 ///     (x - x0.clone() * alpha_bar.sqrt()) / (1.0 - alpha_bar).sqrt()
 /// };
-/// let noise = &mut PictureNoise::new(0, [0]);
-/// let found = variational_bound(network, &bound, x0.clone(), &Terms::all(&bound, 1), noise)?;
+/// let (terms, noise) = (Terms::all(&bound, 1), &mut PictureNoise::new(0, [0]));
+/// let go_on = || ControlFlow::Continue(());
+/// let found = variational_bound(network, &bound, x0.clone(), &terms, noise, go_on)?.expect("not stopped");
 /// assert_eq!(found.calls, 1000);
 /// let terms = &found.pictures[0];
 /// // A decoder of deviation 0.0074 puts 0.4046 of its probability on a level of half-width 0.0039.
@@ -132,7 +143,8 @@ pub fn variational_bound(
     x0: Tensor<4>,
     terms: &Terms,
     noise: &mut dyn Noise,
-) -> Result<BoundEstimate, EvalError> {
+    mut observe: impl FnMut() -> ControlFlow<()>,
+) -> Result<Option<BoundEstimate>, EvalError> {
     let [n, c, h, w] = x0.dims();
     assert_eq!(n, terms.pictures, "terms for as many pictures");
     let (dims, device) = (c * h * w, x0.device());
@@ -148,13 +160,18 @@ pub fn variational_bound(
         for ((picture, (step, weight)), nats) in pictures.iter_mut().zip(call).zip(nats) {
             picture.steps.push(StepTerm { step: *step, nats, weight: *weight });
         }
+        if observe().is_break() {
+            return Ok(None);
+        }
     }
     let eps = noise.step(terms.calls.len(), x0.dims(), &device);
     let nats = Guess::of(&mut network, bound, &vec![&bound.decoder; n], &x0, eps).costs(&bound.decoder);
     pictures.iter_mut().zip(nats).for_each(|(picture, nats)| picture.decoder = nats);
+    // The last call: all is there, whether or not somebody wants to stop.
+    let _ = observe();
     match pictures.iter().position(|picture| !picture.nats().is_finite()) {
         Some(picture) => Err(EvalError::BoundNotFinite { picture, nats: pictures[picture].nats() }),
-        None => Ok(BoundEstimate { pictures, dims, calls: terms.calls.len() + 1 }),
+        None => Ok(Some(BoundEstimate { pictures, dims, calls: terms.calls() })),
     }
 }
 

@@ -56,14 +56,15 @@ const OF_EPOCHS: u32 = 1 << 16;
 
 impl Training {
     /// The best weights for telling `sets` apart under the loss of `divergence`, those of the first weights included;
-    /// none if `observe`, which is told of every epoch, breaks. Each `run` has random numbers of its own.
+    /// none if `observe`, which is told after every step which share of them is done at most, breaks. Each `run` has random
+    /// numbers of its own.
     pub(crate) fn train(
         &self,
         discriminator: &impl Discriminator,
         divergence: Divergence,
         sets: &[Part<'_>; 2],
         run: u64,
-        mut observe: impl FnMut() -> ControlFlow<()>,
+        mut observe: impl FnMut(f64) -> ControlFlow<()>,
     ) -> Option<Vec<Tensor<4>>> {
         let kept = sets.each_ref().map(|part| part.every_fifth(true));
         let shown = sets.each_ref().map(|part| part.every_fifth(false));
@@ -79,13 +80,14 @@ impl Training {
                 let inputs = [(shown[0].samples.batch)(first), (shown[1].samples.batch)(second)];
                 let done = epoch as f64 + step as f64 / batches.len() as f64;
                 adam.step(inputs, discriminator, divergence, self.rate(done), self.weight_decay);
+                let after = epoch as f64 + (step + 1) as f64 / batches.len() as f64;
+                if observe(after / self.epochs as f64).is_break() {
+                    return None;
+                }
             }
             let risk = risk(&adam.weights);
             if risk < best.0 {
                 best = (risk, adam.weights.clone(), epoch);
-            }
-            if observe().is_break() {
-                return None;
             }
             if epoch >= best.2 + self.patience {
                 break;

@@ -1,18 +1,11 @@
 //! How far a Frechet distance would move with other pictures.
 
-use super::Frechet;
+use super::{Frechet, Side};
 use crate::matrix::Matrix;
 use crate::{EvalError, Features};
 
 /// Rows whose influence is computed at once.
 const BLOCK: usize = 256;
-
-/// Which of the two sets features belong to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
-    First,
-    Second,
-}
 
 impl Frechet {
     /// The standard error of the distance, for the choice of the pictures that are given: those of one set, or of both.
@@ -59,7 +52,7 @@ impl Frechet {
         let rows = set.values.chunks(BLOCK * set.width);
         let block = |rows: &[f32]| {
             let centred = rows.iter().zip(own.iter().cycle()).map(|(value, mean)| f64::from(*value) - mean);
-            let centred = Matrix { columns: set.width, values: centred.collect() };
+            let centred = Matrix::of_rows(set.width, centred.collect());
             let mapped = centred.times(&factor);
             let square = |row: &[f64]| row.iter().map(|value| value * value).sum::<f64>();
             let one = |k: usize| {
@@ -72,13 +65,11 @@ impl Frechet {
         rows.flat_map(block).collect()
     }
 
-    /// F with `T = F^T F` on the space that the set's pictures span. With `R = V W^(1/2) V^T` the root of S1, T from
+    /// F with `T = F^T F` on the space that the pictures of the base span. With `R = V W^(1/2) V^T` the root of S1, T from
     /// the first to the second is `R^-1 (R S2 R)^(1/2) R^-1`, and back it is `R (R S2 R)^(-1/2) R`.
     fn factor_of_transport(&self, side: Side) -> Matrix {
-        let (inner, outer): (f64, fn(f64) -> f64) = match side {
-            Side::First => (0.25, |value| value.sqrt().recip()),
-            Side::Second => (-0.25, f64::sqrt),
-        };
+        let (inner, outer): (f64, fn(f64) -> f64) =
+            if side == self.maps.base { (0.25, |value| value.sqrt().recip()) } else { (-0.25, f64::sqrt) };
         self.maps.product.scaled(|value| value.powf(inner)).times(&self.maps.first.scaled(outer))
     }
 }

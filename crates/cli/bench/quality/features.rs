@@ -1,0 +1,212 @@
+//! How far the features of pictures are from those of a reference.
+
+use anyhow::{Context, bail};
+use ddim_data::{Changes, Fit, Picture, Source};
+use ddim_eval::{Directions, Extractor, Features, Frechet, Moments, Pixels, SlicedWasserstein, Statistics};
+use ddim_features::Split;
+
+use super::{Batches, Needs, Quality, Verdict};
+use crate::args::{BenchArgs, FeatureChoice, SetHome, SetName};
+use crate::bench::cells::Cell;
+use crate::device::Chosen as Device;
+use crate::features::{Saved, extractor};
+use crate::model::Model;
+use crate::progress;
+use crate::signals::Interrupt;
+
+/// Random directions of a sliced distance.
+const DIRECTIONS: usize = 256;
+
+/// What `--reference` names.
+enum Reference<'a> {
+    Saved(Box<Saved>),
+    Pictures(&'a SetName, Source),
+}
+
+/// What compares the features that `--features` names with those of `--reference`.
+///
+/// # Errors
+/// When the reference cannot be read or is of other features, and when the features cannot take this model's pictures.
+pub(super) fn of(
+    args: &BenchArgs,
+    model: &Model,
+    device: &Device,
+    interrupt: &Interrupt,
+) -> anyhow::Result<Option<Box<dyn Quality>>> {
+    let judging = &args.judging;
+    let reference = reference(judging.reference.as_ref())?;
+    let features = match (&judging.features, &reference) {
+        (Some(features), _) => features.clone(),
+        (None, Reference::Saved(_)) => FeatureChoice::Classifier(None),
+        (None, Reference::Pictures(..)) if super::is_embedded(model) => FeatureChoice::Classifier(None),
+        (None, Reference::Pictures(..)) => FeatureChoice::Pixels,
+    };
+    let extractor = extractor(&features, judging.resize, device)?;
+    let width = width(extractor.as_ref(), model)?;
+    Ok(match reference {
+        Reference::Saved(saved) => {
+            saved.check_identity(&extractor.identity())?;
+            let (name, count) = (saved.name.clone(), saved.pooled.count());
+            Some(Box::new(FrechetDistance { extractor, reference: saved.pooled, name, count }))
+        }
+        Reference::Pictures(name, source) if features == FeatureChoice::Pixels => {
+            let directions = Directions::new(width, DIRECTIONS, args.seed);
+            let mut reference = Features::default();
+            let look = |pictures: &[Picture]| {
+                Ok(reference.append(&directions.project(&Pixels.extract(pictures)?.pooled)?)?)
+            };
+            let whole = look_at_all(args, (name, &source), model, interrupt, look)?;
+            whole.then(|| Box::new(Sliced { directions, reference, name: name.to_string() }) as Box<dyn Quality>)
+        }
+        Reference::Pictures(name, source) => {
+            let mut moments = Moments::new(width);
+            let look = |pictures: &[Picture]| Ok(moments.add(&extractor.extract(pictures)?.pooled)?);
+            if !look_at_all(args, (name, &source), model, interrupt, look)? {
+                return Ok(None);
+            }
+            let reference =
+                moments.statistics(&extractor.identity()).with_context(|| format!("--reference {name}"))?;
+            let (name, count) = (name.to_string(), Some(moments.count()));
+            Some(Box::new(FrechetDistance { extractor, reference, name, count }))
+        }
+    })
+}
+
+fn reference(name: Option<&SetName>) -> anyhow::Result<Reference<'_>> {
+    let saved = |saved| Ok(Reference::Saved(Box::new(saved)));
+    let Some(name) = name else { return saved(Saved::embedded(Split::Train)?) };
+    match &name.home {
+        SetHome::Embedded(split) => saved(Saved::embedded(*split)?),
+        SetHome::Path(path) => match Saved::read(path).context("--reference")? {
+            Some(found) => saved(found),
+            None => Ok(Reference::Pictures(name, Source::open(path).context("--reference")?)),
+        },
+        SetHome::Model(_) => bail!(
+            "--reference {name}: has to be pictures, embedded:train, embedded:held-out or an .npz with mu and sigma; \
+             `ddim sample --model ... --out FOLDER` draws pictures"
+        ),
+    }
+}
+
+/// How many features there are, from a grey picture of the model's size.
+fn width(extractor: &dyn Extractor, model: &Model) -> anyhow::Result<usize> {
+    let [channels, height, width] = model.inner.shape().with_context(|| model.name.clone())?;
+    let grey = Picture { width, height, channels, pixels: vec![128; width * height * channels] };
+    let found = extractor.extract(&[grey]).map_err(|error| {
+        anyhow::Error::new(error).context(format!(
+            "--features: these are not for the pictures of {}; use pixels with a --reference of pictures, \
+             classifier:FOLDER with one that was trained on such pictures, or inception:FILE",
+            model.name
+        ))
+    });
+    Ok(found?.pooled.width)
+}
+
+/// Shows the pictures to `look`, batch by batch, in the size and colours that the model draws; whether they were all seen
+/// before Ctrl-C.
+fn look_at_all(
+    args: &BenchArgs,
+    (name, source): (&SetName, &Source),
+    model: &Model,
+    interrupt: &Interrupt,
+    mut look: impl FnMut(&[Picture]) -> anyhow::Result<()>,
+) -> anyhow::Result<bool> {
+    let part =
+        name.part.of(source.len(), None).map_err(|problem| anyhow::anyhow!("--reference {name}: {problem}"))?;
+    let [channels, height, width] = model.inner.shape().with_context(|| model.name.clone())?;
+    let fit = Fit { size: Some([height, width]), channels: Some(channels), ..Fit::default() };
+    let (bar, mut changes) = (progress::bar(part.len() as u64, "reference pictures"), Changes::default());
+    for first in part.clone().step_by(args.computing.batch_size) {
+        if interrupt.requested() {
+            bar.finish_and_clear();
+            return Ok(false);
+        }
+        let batch = first..part.end.min(first + args.computing.batch_size);
+        let batch = batch.map(|k| source.read_fitted(k, &fit, &mut changes)).collect::<Result<Vec<Picture>, _>>();
+        let batch = batch.with_context(|| format!("--reference {name}"))?;
+        look(&batch).with_context(|| format!("--reference {name}"))?;
+        bar.inc(batch.len() as u64);
+    }
+    bar.finish_and_clear();
+    if !source.left_out().is_empty() {
+        tracing::warn!("--reference {name}: {}", source.left_out());
+    }
+    if changes.resized > 0 {
+        tracing::info!(
+            "--reference {name}: {} of {} pictures were brought to {width}x{height}, the largest part of that shape \
+             around the middle scaled",
+            changes.resized,
+            part.len()
+        );
+    }
+    Ok(true)
+}
+
+/// The Frechet distance of features from those of a reference.
+struct FrechetDistance {
+    extractor: Box<dyn Extractor>,
+    reference: Statistics,
+    name: String,
+    count: Option<usize>,
+}
+
+impl Quality for FrechetDistance {
+    fn identity(&self) -> String {
+        let count = self.count.map_or(String::new(), |count| format!(", {count} pictures"));
+        format!("Frechet distance in {} to {}{count}", self.extractor.identity(), self.name)
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::Pictures(self.reference.width() + 1)
+    }
+
+    fn judge(&self, _: &Cell, pictures: Batches<'_>) -> anyhow::Result<Verdict> {
+        let mut features = Features::default();
+        for batch in pictures {
+            features.append(&self.extractor.extract(&batch?)?.pooled)?;
+        }
+        let (found, needed) = (features.len(), features.width + 1);
+        if found < needed {
+            return Ok(Verdict::not_measured(format!(
+                "{found} pictures are too few: a covariance of {} features needs {needed}",
+                features.width
+            )));
+        }
+        let statistics = Statistics::of(&features, &self.extractor.identity())?;
+        let distance = Frechet::between(&statistics, &self.reference)?;
+        let standard_error = distance.standard_error(Some(&features), None)?;
+        Ok(Verdict::Measured { value: distance.distance + 0.0, standard_error })
+    }
+}
+
+/// The sliced Wasserstein distance of pixels from those of a reference.
+struct Sliced {
+    directions: Directions,
+    /// Along those.
+    reference: Features,
+    name: String,
+}
+
+impl Quality for Sliced {
+    fn identity(&self) -> String {
+        format!(
+            "sliced Wasserstein distance (order 2, {DIRECTIONS} directions, pixels in [0, 1]) to {}, {} pictures; its \
+             error is that of the directions",
+            self.name,
+            self.reference.len()
+        )
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::Pictures(2)
+    }
+
+    fn judge(&self, _: &Cell, pictures: Batches<'_>) -> anyhow::Result<Verdict> {
+        let mut projected = Features::default();
+        for batch in pictures {
+            projected.append(&self.directions.project(&Pixels.extract(&batch?)?.pooled)?)?;
+        }
+        let found = SlicedWasserstein::between(&projected, &self.reference)?.order_2;
+        Ok(Verdict::Measured { value: found.mean, standard_error: found.standard_error })
+    }
+}
