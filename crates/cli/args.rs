@@ -10,6 +10,7 @@ mod editing;
 mod eval_table;
 mod evaluation;
 mod inversion;
+mod pictures;
 mod sampling;
 mod set_name;
 mod training;
@@ -30,10 +31,11 @@ pub(crate) use self::diagnosis::DoctorArgs;
 pub(crate) use self::distances::{DistanceArgs, FeatureChoice, Metric};
 pub(crate) use self::divergence::DivergenceArgs;
 pub(crate) use self::editing::{EditArgs, InpaintChoice};
-pub(crate) use self::evaluation::{EvalArgs, FlowArgs, OnCorrupt};
+pub(crate) use self::evaluation::{EvalArgs, FlowArgs};
 pub(crate) use self::inversion::{
-    ColourArgs, DecodeArgs, EncodeArgs, EndArgs, InterpolateArgs, NoisePoint, PictureArgs, ReconstructArgs,
+    DecodeArgs, EncodeArgs, EndArgs, InterpolateArgs, NoisePoint, PictureArgs, ReconstructArgs,
 };
+pub(crate) use self::pictures::{OnCorrupt, PictureRules};
 pub(crate) use self::sampling::{EtaChoice, ModelArgs, OutputArgs, PlanArgs, SampleArgs, ScheduleArgs};
 pub(crate) use self::set_name::{SetHome, SetName};
 pub(crate) use self::training::TrainArgs;

@@ -45,6 +45,17 @@ impl Classes {
         self.single(typed)?.iter().map(|text| self.find(text)).collect()
     }
 
+    /// The classes of pictures that are changed: those typed, else the label that means any class, else all in turn.
+    ///
+    /// # Errors
+    /// As [`in_turn`](Self::in_turn).
+    pub(crate) fn in_turn_or_any(&self, typed: &[String]) -> anyhow::Result<Vec<usize>> {
+        match self.any {
+            Some(any) if typed.is_empty() && !self.is_empty() => Ok(vec![any]),
+            _ => self.in_turn(typed),
+        }
+    }
+
     /// What is typed for pictures whose classes nobody has said, one class each: those typed, else the label that means
     /// any class.
     ///
@@ -161,6 +172,9 @@ mod tests {
         assert_eq!(with.typed_or_any(&[]).expect("any"), ["2"]);
         assert_eq!(with.in_turn(&with.typed_or_any(&[]).expect("any")).expect("a label"), [2]);
         assert_eq!(with.typed_or_any(&typed(&["bag"])).expect("typed"), ["bag"]);
+        assert_eq!(with.in_turn_or_any(&[]).expect("any"), [2]);
+        assert_eq!(with.in_turn_or_any(&typed(&["bag"])).expect("typed"), [1]);
+        assert_eq!(without.in_turn_or_any(&[]).expect("all"), [0, 1]);
         let refused = without.typed_or_any(&[]).expect_err("no such label");
         assert!(refused.to_string().ends_with("give the class with --class; it has 0 coat, 1 bag"), "{refused}");
         assert!(classes(&[], &[], 0).typed_or_any(&[]).expect("no classes").is_empty());

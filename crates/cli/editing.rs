@@ -6,11 +6,11 @@ use anyhow::{Context, bail};
 use burn::tensor::{Device, Tensor, TensorData};
 use ddim::Start;
 use ddim_checkpoint::fingerprint;
-use ddim_data::Picture;
+use ddim_data::{Filter, Fit, Picture};
 use ddim_schedule::PixelRounding;
 
 use crate::args::{EditArgs, PlanArgs, SampleArgs};
-use crate::images::{Colour, Fit, Images};
+use crate::images::{Images, Needed};
 
 /// How much of a picture is changed when nothing says otherwise: its outline stays, its details do not.
 const DEFAULT_STRENGTH: f64 = 0.6;
@@ -39,9 +39,11 @@ impl Beginning {
         rounding: PixelRounding,
         device: &Device,
     ) -> anyhow::Result<Self> {
-        let (images, names) = read_pictures(args, Fit { shape, colour: Colour::Fixed, rounding })?;
+        let (images, names) = read_pictures(args, Needed { shape, rules: args.rules.clone(), rounding })?;
         let [_, height, width] = shape;
-        let mask = args.mask.as_deref().map(|file| mask_of_run(file, [height, width])).transpose()?;
+        // What a picture is padded with stays; a negative keeps its mask.
+        let fit = Fit { ground: [0; 3], invert: false, ..args.rules.fit(Some([height, width]), Some(1)) };
+        let mask = args.mask.as_deref().map(|file| mask_of_run(file, &fit)).transpose()?;
         let start = match &mask {
             _ if images.len() == 0 => Start::Noise,
             None => Start::Pictures(images.tensor_by_place(device)),
@@ -85,8 +87,11 @@ impl Beginning {
 /// # Errors
 /// For options that need pictures or a mask.
 pub(crate) fn plan_args(args: &SampleArgs) -> anyhow::Result<PlanArgs> {
-    let EditArgs { init, mask } = &args.edit;
+    let EditArgs { init, mask, rules } = &args.edit;
     let mut plan = args.plan.clone();
+    if let (true, Some(option)) = (init.is_empty(), rules.typed()) {
+        bail!("{option} is for pictures to begin with: give some with --init");
+    }
     if let (true, Some(strength)) = (init.is_empty(), plan.strength) {
         bail!("--strength {strength} needs pictures to change: give some with --init");
     }
@@ -102,11 +107,11 @@ pub(crate) fn plan_args(args: &SampleArgs) -> anyhow::Result<PlanArgs> {
 }
 
 /// The pictures given with `--init`, and what each path is called in the run's record.
-fn read_pictures(args: &EditArgs, fit: Fit) -> anyhow::Result<(Images, Vec<String>)> {
-    let (mut images, mut names) = (Images::none(fit), Vec::new());
+fn read_pictures(args: &EditArgs, needed: Needed) -> anyhow::Result<(Images, Vec<String>)> {
+    let (mut images, mut names) = (Images::none(needed), Vec::new());
     for path in &args.init {
         let (first, named) = (images.len(), images.named());
-        images.add(path, usize::MAX);
+        images.add(path, usize::MAX).context("--init")?;
         let count = match images.named() - named {
             1 => String::new(),
             _ => format!("{} pictures, ", images.len() - first),
@@ -116,34 +121,56 @@ fn read_pictures(args: &EditArgs, fit: Fit) -> anyhow::Result<(Images, Vec<Strin
     if let (0, Some(problem)) = (images.len(), images.problems().next()) {
         bail!("--init: {problem}");
     }
-    for problem in images.problems() {
+    if images.len() == 0 && !args.init.is_empty() {
+        bail!("--init: there is no picture left to start from");
+    }
+    for problem in images.told() {
         tracing::warn!("--init: {problem}; the others are drawn");
     }
+    images.say_changes();
     Ok((images, names))
 }
 
 /// The mask, and what it is called in the run's record.
-fn mask_of_run(file: &Path, size: [usize; 2]) -> anyhow::Result<(String, Vec<f32>)> {
-    let levels = read_mask(file, size).context("--mask")?;
+fn mask_of_run(file: &Path, fit: &Fit) -> anyhow::Result<(String, Vec<f32>)> {
+    let levels = read_mask(file, fit).context("--mask")?;
     let bytes: Vec<u8> = levels.iter().flat_map(|level| level.to_le_bytes()).collect();
     Ok((format!("{} ({})", file.display(), fingerprint(&bytes)), levels))
 }
 
-/// A mask of this size (height, width): 0 where it is black, 1 where it is white.
+/// A mask of the size that `fit` says: 0 where it is black, 1 where it is white.
 ///
 /// # Errors
-/// When the file cannot be read, is of another size, or has colours.
-fn read_mask(file: &Path, [height, width]: [usize; 2]) -> anyhow::Result<Vec<f32>> {
-    let picture = Picture::read(file)?;
-    if [picture.height, picture.width] != [height, width] {
-        // As picture programs say it: the width first.
-        bail!(
-            "{} is {}x{} pixels; the mask must have the model's {width}x{height}",
-            file.display(),
-            picture.width,
-            picture.height
+/// When the file cannot be read or has colours.
+fn read_mask(file: &Path, fit: &Fit) -> anyhow::Result<Vec<f32>> {
+    let grey = grey_mask(file)?;
+    let found = [grey.height, grey.width];
+    if grey.pixels.iter().max() == Some(&1) {
+        tracing::warn!(
+            "--mask: {} holds the levels 0 and 1 of 255 only, which is black nearly everywhere, and so is kept: if 1 is to \
+             be repainted, it must be white, 255",
+            file.display()
         );
     }
+    if let Some(size @ [height, width]) = fit.size
+        && found != size
+    {
+        tracing::info!(
+            "--mask: {} is {}x{} pixels, and is brought to the model's {width}x{height} as the pictures are, by its nearest \
+             pixels (--fit)",
+            file.display(),
+            found[1],
+            found[0]
+        );
+    }
+    // No level between two: what was kept stays kept.
+    let fitted = Fit { filter: Filter::Nearest, ..*fit }.apply(grey);
+    Ok(fitted.pixels.iter().map(|level| f32::from(*level) / 255.0).collect())
+}
+
+/// A picture without colours and transparency, however it is stored.
+fn grey_mask(file: &Path) -> anyhow::Result<Picture> {
+    let picture = Picture::read(file)?;
     let grey = |pixel: &[u8]| match *pixel {
         [grey] => Some(grey),
         [r, g, b] | [r, g, b, 255] if r == g && g == b => Some(r),
@@ -151,7 +178,7 @@ fn read_mask(file: &Path, [height, width]: [usize; 2]) -> anyhow::Result<Vec<f32
     };
     let levels: Option<Vec<u8>> = picture.pixels.chunks(picture.channels).map(grey).collect();
     match levels {
-        Some(levels) => Ok(levels.iter().map(|level| f32::from(*level) / 255.0).collect()),
+        Some(pixels) => Ok(Picture { pixels, channels: 1, ..picture }),
         None => bail!(
             "{} has colours or transparency; a mask is white where pictures are repainted, black where they are \
              kept, and grey between",
@@ -175,14 +202,18 @@ mod tests {
         path
     }
 
+    fn read(file: &Path, size: [usize; 2]) -> anyhow::Result<Vec<f32>> {
+        read_mask(file, &Fit { size: Some(size), ground: [0; 3], ..Fit::default() })
+    }
+
     #[test]
-    fn a_mask_that_does_not_fit_is_named_with_what_is_needed() {
+    fn a_mask_of_another_size_is_fitted_and_one_with_colours_refused() {
         let folder = tempfile::tempdir().expect("a folder");
-        let file = written(folder.path(), "a.png", 3, vec![0; 6]);
-        let error = read_mask(&file, [2, 1]).expect_err("another size").to_string();
-        assert!(error.ends_with("a.png is 2x1 pixels; the mask must have the model's 1x2"), "{error}");
+        let file = written(folder.path(), "a.png", 1, vec![255, 0, 255, 0]);
+        // The middle, each pixel four times.
+        assert_eq!(read(&file, [2, 4]).expect("fitted"), [[0.0, 0.0, 1.0, 1.0]; 2].concat());
         let red = written(folder.path(), "red.png", 3, vec![255, 0, 0]);
-        let error = read_mask(&red, [1, 1]).expect_err("a colour").to_string();
+        let error = read(&red, [1, 1]).expect_err("a colour").to_string();
         assert!(error.contains("red.png has colours"), "{error}");
     }
 
@@ -190,6 +221,6 @@ mod tests {
     fn a_mask_may_be_stored_in_colour() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = written(folder.path(), "a.png", 4, vec![255, 255, 255, 255, 51, 51, 51, 255]);
-        assert_eq!(read_mask(&file, [1, 2]).expect("a mask"), [1.0, 0.2]);
+        assert_eq!(read(&file, [1, 2]).expect("a mask"), [1.0, 0.2]);
     }
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::Ending;
 use crate::args::{EncodeArgs, OutputArgs, SampleArgs};
 use crate::classes::Classes;
-use crate::images::{Fit, Images};
+use crate::images::{Images, Needed};
 use crate::job::Job;
 use crate::model::Model;
 use crate::noise::Given;
@@ -29,12 +29,12 @@ pub(crate) fn run(args: EncodeArgs, interrupt: &Interrupt) -> anyhow::Result<End
     let model = Model::load(&args.model, &device.device)?;
     let plan = plan::both_ways(&args.trip.plan(), &model.training)?.encode();
     let typed = Classes::of(&model.inner).typed_or_any(&args.class)?;
-    let fit = Fit {
+    let needed = Needed {
         shape: model.inner.shape().with_context(|| model.name.clone())?,
-        colour: args.pictures.colour.into(),
+        rules: args.pictures.rules.clone(),
         rounding: plan.plan.convention().pixel_rounding(),
     };
-    let images = Images::read(&args.pictures, fit)?;
+    let images = Images::read(&args.pictures, needed)?;
     let like_sample = SampleArgs {
         class: images.classes(typed),
         batch_size: args.computing.batch_size,

@@ -1,96 +1,94 @@
 //! Pictures in, for every command that starts from some. One that cannot be used does not lose the others.
 
-mod fit;
+mod adding;
+mod needed;
 
-use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use burn::tensor::{Device, Tensor, TensorData};
 use ddim_checkpoint::fingerprint;
-use ddim_data::{ImageSet, Picture};
+use ddim_data::{Changes, Fit, Picture};
 
-pub(crate) use self::fit::{Colour, Fit};
+pub(crate) use self::needed::Needed;
 use crate::args::PictureArgs;
+use crate::reading;
+
+/// How many problems are named where nobody asked for more.
+const NAMED: usize = 10;
 
 /// Pictures of the model's shape, as numbers.
 ///
-/// Each that was named has a place, whether it can be used or not, so that one that is left out moves no other. A path
-/// is a picture file, a folder of them and of folders of them (without the `grid.png` that a run has written beside its
-/// `run.json`), an image set, or a .safetensors file with `final` \[n,c,h,w\].
-#[derive(Clone, Debug)]
+/// Each that was named has a place, whether it can be used or not, so that one that is left out moves no other. A
+/// path is a picture file, an image set, or a .safetensors file with `final` \[n,c,h,w\].
+#[derive(Debug)]
 pub(crate) struct Images {
-    fit: Fit,
+    needed: Needed,
     /// What each picture is known by: its file, and its number in there where a file holds many.
     names: Vec<String>,
+    /// Ascending.
     places: Vec<usize>,
     values: Vec<f32>,
-    /// What is wrong with each that is left out, by place.
-    problems: BTreeMap<usize, String>,
-}
-
-/// What a path holds.
-enum Found {
-    Files(Vec<PathBuf>),
-    Set(ImageSet),
-    /// A .safetensors file.
-    Tensors,
+    /// How many places there are.
+    named: usize,
+    /// What is wrong with those that could not be used and are not to be left out.
+    problems: Vec<String>,
+    changes: Changes,
 }
 
 impl Images {
     /// Reads the pictures that were named, and names each that cannot be used on stderr.
     ///
     /// # Errors
-    /// When none is left.
-    pub(crate) fn read(args: &PictureArgs, fit: Fit) -> anyhow::Result<Self> {
-        let mut images = Self::none(fit);
+    /// When none is left, or one cannot be used and the command is to stop then.
+    pub(crate) fn read(args: &PictureArgs, needed: Needed) -> anyhow::Result<Self> {
+        let mut images = Self::none(needed);
         let most = args.num.unwrap_or(usize::MAX);
         for path in &args.pictures {
-            if images.named() < most {
-                images.add(path, most);
+            if images.named < most {
+                images.add(path, most)?;
             }
         }
-        for problem in images.problems() {
+        for problem in images.told() {
             tracing::error!("left out: {problem}");
         }
         if images.names.is_empty() {
             bail!("there is no picture left to start from");
         }
+        images.say_changes();
         Ok(images)
     }
 
     /// Reads one picture file.
     ///
     /// # Errors
-    /// When it cannot be read or does not fit the model.
-    pub(crate) fn read_file(path: &Path, fit: Fit) -> anyhow::Result<Self> {
-        let mut images = Self::none(fit);
-        let name = path.display().to_string();
-        let values = fit.values(&name, Picture::read(path)?)?;
-        images.keep(name, &values);
+    /// When it cannot be read or the model takes no pictures.
+    pub(crate) fn read_file(path: &Path, needed: Needed) -> anyhow::Result<Self> {
+        let fit = needed.fit()?;
+        let mut images = Self::none(needed);
+        images.keep(path.display().to_string(), Picture::read(path)?, &fit);
+        images.say_changes();
         Ok(images)
     }
 
     /// No picture yet.
-    pub(crate) fn none(fit: Fit) -> Self {
-        Self { fit, names: Vec::new(), places: Vec::new(), values: Vec::new(), problems: BTreeMap::new() }
+    pub(crate) fn none(needed: Needed) -> Self {
+        Self {
+            needed,
+            names: Vec::new(),
+            places: Vec::new(),
+            values: Vec::new(),
+            named: 0,
+            problems: Vec::new(),
+            changes: Changes::default(),
+        }
     }
 
-    /// Adds what a path holds, up to so many pictures in all.
-    pub(crate) fn add(&mut self, path: &Path, most: usize) {
-        let added = match found(path) {
-            Ok(Found::Files(files)) => {
-                files.iter().take(most - self.named()).for_each(|file| self.add_file(file));
-                Ok(())
-            }
-            Ok(Found::Set(set)) => self.add_set(path, &set, most),
-            Ok(Found::Tensors) => self.add_tensors(path, most),
-            Err(error) => Err(error),
-        };
-        if let Err(error) = added {
-            self.leave_out(&error);
-        }
+    /// Says what was done to the pictures.
+    pub(crate) fn say_changes(&self) {
+        let [_, _, height, width] = self.shape();
+        reading::say_changes(&self.changes, &self.needed.rules, [height, width]);
     }
 
     /// How many can be used.
@@ -100,7 +98,7 @@ impl Images {
 
     /// How many were named: as many as there are places.
     pub(crate) fn named(&self) -> usize {
-        self.names.len() + self.problems.len()
+        self.named
     }
 
     /// What each is known by, with a number that changes with the picture.
@@ -115,14 +113,23 @@ impl Images {
         fingerprint(&bytes)
     }
 
-    /// What is wrong with those that are left out, in order of their places.
+    /// What is wrong with those that could not be used, in order of their places; without those left out as was
+    /// asked.
     pub(crate) fn problems(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.problems.values().map(String::as_str)
+        self.problems.iter().map(String::as_str)
+    }
+
+    /// The first of these problems, and how many more there are.
+    pub(crate) fn told(&self) -> Vec<String> {
+        let (first, rest) = self.problems.split_at(self.problems.len().min(NAMED));
+        rest.iter().for_each(|problem| tracing::debug!("left out: {problem}"));
+        let more = (!rest.is_empty()).then(|| format!("{} more (-v names each)", rest.len()));
+        first.iter().cloned().chain(more).collect()
     }
 
     /// Whether the picture of this place can be used.
     pub(crate) fn has(&self, place: usize) -> bool {
-        !self.problems.contains_key(&place)
+        self.places.binary_search(&place).is_ok()
     }
 
     /// The numbers of all, [n,c,h,w].
@@ -132,7 +139,7 @@ impl Images {
 
     /// Number of pictures, channels, height, width.
     pub(crate) fn shape(&self) -> [usize; 4] {
-        let [channels, height, width] = self.fit.shape;
+        let [channels, height, width] = self.needed.shape;
         [self.len(), channels, height, width]
     }
 
@@ -146,14 +153,15 @@ impl Images {
     /// One picture for each place, on a device; grey where one is left out.
     pub(crate) fn tensor_by_place(&self, device: &Device) -> Tensor<4> {
         let [_, channels, height, width] = self.shape();
-        let mut values = vec![0.0; self.named() * self.size()];
+        let mut values = vec![0.0; self.named * self.size()];
         for (place, picture) in self.places.iter().zip(self.values.chunks(self.size())) {
             values[place * self.size()..][..self.size()].copy_from_slice(picture);
         }
-        Tensor::from_data(TensorData::new(values, [self.named(), channels, height, width]), device)
+        Tensor::from_data(TensorData::new(values, [self.named, channels, height, width]), device)
     }
 
-    /// The classes of the pictures, from classes that all that were named have in turn: one for all if there is one.
+    /// The classes of the pictures, from classes that all that were named have in turn: one for all if there is
+    /// one.
     pub(crate) fn classes(&self, in_turn: Vec<String>) -> Vec<String> {
         match in_turn.as_slice() {
             [] | [_] => in_turn,
@@ -161,54 +169,33 @@ impl Images {
         }
     }
 
-    /// Whether every picture named is here.
+    /// Whether every picture named is here, or was left out as was asked.
     ///
     /// # Errors
     /// When some could not be used.
     pub(crate) fn check_complete(&self) -> anyhow::Result<()> {
         match self.problems.len() {
             0 => Ok(()),
-            lost => {
-                bail!("{lost} of {} could not be used, and are named above; the others are done", self.named())
-            }
+            lost => bail!("{lost} of {} could not be used, and are named above; the others are done", self.named),
         }
     }
 
-    fn add_file(&mut self, file: &Path) {
-        let name = file.display().to_string();
-        let read = Picture::read(file).map_err(anyhow::Error::new);
-        match read.and_then(|picture| self.fit.values(&name, picture)) {
-            Ok(values) => self.keep(name, &values),
-            Err(error) => self.leave_out(&error),
-        }
+    fn keep(&mut self, name: String, picture: Picture, fit: &Fit) {
+        self.changes.count(fit, &picture);
+        let values = self.needed.values(fit.apply(picture));
+        self.place(name, &values);
     }
 
-    /// The pictures of a set are all alike: the first that does not fit is the only one named.
-    fn add_set(&mut self, path: &Path, set: &ImageSet, most: usize) -> anyhow::Result<()> {
-        let [height, width, channels] = set.shape;
-        for index in 0..set.len().min(most - self.named()) {
-            let picture = Picture { height, width, channels, pixels: set.image(index).to_vec() };
-            let values = self.fit.values(&path.display().to_string(), picture)?;
-            self.keep(numbered(path, index), &values);
-        }
-        Ok(())
-    }
-
-    fn add_tensors(&mut self, path: &Path, most: usize) -> anyhow::Result<()> {
-        let values = self.fit.tensors(path).with_context(|| path.display().to_string())?;
-        let pictures = values.chunks(self.size()).take(most - self.named());
-        pictures.enumerate().for_each(|(index, values)| self.keep(numbered(path, index), values));
-        Ok(())
-    }
-
-    fn keep(&mut self, name: String, values: &[f32]) {
-        self.places.push(self.named());
+    fn place(&mut self, name: String, values: &[f32]) {
+        self.places.push(self.named);
+        self.named += 1;
         self.names.push(name);
         self.values.extend(values);
     }
 
-    fn leave_out(&mut self, error: &anyhow::Error) {
-        self.problems.insert(self.named(), crate::chain(error));
+    fn problem(&mut self, error: &anyhow::Error) {
+        self.named += 1;
+        self.problems.push(crate::chain(error));
     }
 
     /// The numbers of some.
@@ -218,39 +205,19 @@ impl Images {
 
     /// How many numbers a picture has.
     fn size(&self) -> usize {
-        self.fit.shape.iter().product()
+        self.needed.shape.iter().product()
     }
-}
-
-fn numbered(path: &Path, index: usize) -> String {
-    format!("{}[{index}]", path.display())
-}
-
-fn found(path: &Path) -> anyhow::Result<Found> {
-    if ddim_data::is_picture_file(path) {
-        return Ok(Found::Files(vec![path.to_owned()]));
-    }
-    if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("safetensors")) {
-        return Ok(Found::Tensors);
-    }
-    if path.is_dir() {
-        let files = ddim_data::picture_files(path)?;
-        if !files.is_empty() {
-            return Ok(Found::Files(files));
-        }
-        let no_file = || format!("{} holds no picture file", path.display());
-        return Ok(Found::Set(ddim_data::open(path).with_context(no_file)?));
-    }
-    Ok(Found::Set(ddim_data::open(path)?))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use ddim_data::encode_png;
     use ddim_schedule::PixelRounding;
 
     use super::*;
-    use crate::args::ColourArgs;
+    use crate::args::{OnCorrupt, PictureRules};
 
     fn write(folder: &Path, name: &str, side: usize, channels: usize) -> PathBuf {
         let pixels = vec![255; side * side * channels];
@@ -260,23 +227,23 @@ mod tests {
         path
     }
 
-    fn read(pictures: &[&Path], convert: bool, num: Option<usize>) -> anyhow::Result<Images> {
+    fn read(pictures: &[&Path], on_corrupt: Option<OnCorrupt>, num: Option<usize>) -> anyhow::Result<Images> {
         let pictures = pictures.iter().map(|path| path.to_path_buf()).collect();
-        let colour = ColourArgs { convert };
-        let fit = Fit { shape: [1, 2, 2], colour: colour.into(), rounding: PixelRounding::HalfEven };
-        Images::read(&PictureArgs { pictures, num, colour }, fit)
+        let rules = PictureRules { on_corrupt, ..PictureRules::default() };
+        let needed = Needed { shape: [1, 2, 2], rules: rules.clone(), rounding: PixelRounding::HalfEven };
+        Images::read(&PictureArgs { pictures, num, rules }, needed)
     }
 
     #[test]
-    fn a_picture_that_does_not_fit_is_left_out_and_moves_no_other() {
+    fn a_picture_that_cannot_be_used_is_left_out_and_moves_no_other() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path();
         write(path, "a.png", 2, 1);
-        write(path, "b.png", 3, 1);
-        write(path, "c.png", 2, 3);
+        std::fs::write(path.join("b.png"), "no picture").expect("writable");
+        std::fs::write(path.join("c.png"), "no picture").expect("writable");
         std::fs::write(path.join("d.png"), "no picture").expect("writable");
-        write(path, "e.png", 2, 1);
-        let images = read(&[path], false, None).expect("two fit");
+        write(path, "e.png", 3, 3);
+        let images = read(&[path], None, None).expect("two fit");
         assert_eq!((images.len(), images.named(), images.places.as_slice()), (2, 5, &[0, 4][..]));
         assert_eq!([0, 1, 2, 3, 4].map(|place| images.has(place)), [true, false, false, false, true]);
         let by_place =
@@ -285,17 +252,32 @@ mod tests {
         assert!(images.check_complete().expect_err("three are lost").to_string().starts_with("3 of 5 could not"));
         let in_turn = vec!["x".to_owned(), "y".to_owned(), "z".to_owned()];
         assert_eq!(images.classes(in_turn), ["x", "y"]);
-        assert_eq!(read(&[path], true, None).expect("three fit").len(), 3);
-        let first = read(&[path], false, Some(1)).expect("one fits");
+        let first = read(&[path], None, Some(1)).expect("one fits");
         assert!(first.check_complete().is_ok());
         assert_eq!((first.len(), first.values()), (1, &[1.0; 4][..]));
     }
 
     #[test]
+    fn broken_ones_end_the_reading_or_are_left_out_where_that_was_asked() {
+        let folder = tempfile::tempdir().expect("a folder");
+        write(folder.path(), "a.png", 2, 1);
+        std::fs::write(folder.path().join("b.png"), "no picture").expect("writable");
+        let skipped = read(&[folder.path()], Some(OnCorrupt::Skip), None).expect("one fits");
+        assert_eq!((skipped.len(), skipped.named()), (1, 2));
+        assert!(skipped.check_complete().is_ok());
+        let error = read(&[folder.path()], Some(OnCorrupt::Fail), None).expect_err("broken");
+        let error = crate::chain(&error);
+        assert!(error.contains("b.png") && error.contains("--on-corrupt skip"), "{error}");
+        let missing = [folder.path(), Path::new("missing.png")];
+        let skipped = read(&missing, Some(OnCorrupt::Skip), None).expect("one fits");
+        assert!(skipped.check_complete().is_err(), "what is not there is not broken");
+    }
+
+    #[test]
     fn nothing_to_start_from_is_an_error() {
         let folder = tempfile::tempdir().expect("a folder");
-        assert!(read(&[folder.path()], false, None).is_err());
-        assert!(read(&[Path::new("missing.png")], false, None).is_err());
+        assert!(read(&[folder.path()], None, None).is_err());
+        assert!(read(&[Path::new("missing.png")], None, None).is_err());
     }
 
     #[test]
@@ -303,11 +285,12 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let [white, grey] = [("a.png", 1, 2), ("b.png", 3, 2)].map(|(name, channels, side)| {
             write(folder.path(), name, side, channels);
-            read(&[&folder.path().join(name)], true, None).expect("fits")
+            read(&[&folder.path().join(name)], None, None).expect("fits")
         });
         assert_eq!(white.fingerprint(0..1), grey.fingerprint(0..1), "white is white");
-        let dark = Images { values: vec![0.0; 4], ..white.clone() };
-        assert_ne!(white.records(), dark.records());
-        assert!(white.records()[0].ends_with(&format!("a.png ({})", white.fingerprint(0..1))));
+        let name = white.records();
+        let dark = Images { values: vec![0.0; 4], ..white };
+        assert_ne!(name, dark.records());
+        assert!(name[0].ends_with(&format!("a.png ({})", grey.fingerprint(0..1))));
     }
 }

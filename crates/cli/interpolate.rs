@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::Ending;
 use crate::args::{EndArgs, InterpolateArgs, NoisePoint, SampleArgs};
 use crate::classes::Classes;
-use crate::images::{Fit, Images};
+use crate::images::{Images, Needed};
 use crate::job::Job;
 use crate::model::Model;
 use crate::noise::Given;
@@ -29,18 +29,23 @@ const WIDEST: usize = 20;
 pub(crate) fn run(args: InterpolateArgs, interrupt: &Interrupt) -> anyhow::Result<Ending> {
     let started = Instant::now();
     let points = points(&args.ends)?;
+    if let (Some(option), true) =
+        (args.rules.typed(), points.iter().all(|point| matches!(point, NoisePoint::Seed(_))))
+    {
+        bail!("{option} is for pictures, and there are seeds only: leave it out");
+    }
     let device = device::choose(args.computing.device.device)?;
     let model = Model::load(&args.model, &device.device)?;
     let both = plan::both_ways(&args.trip.plan(), &model.training)?;
     let classes = Classes::of(&model.inner);
     let typed = classes.typed_or_any(args.class.as_slice())?;
     let label = one(&classes.in_turn(&typed)?)?;
-    let fit = Fit {
+    let needed = Needed {
         shape: model.inner.shape().with_context(|| model.name.clone())?,
-        colour: args.colour.into(),
+        rules: args.rules.clone(),
         rounding: both.trip.decode().convention().pixel_rounding(),
     };
-    let ends = points.iter().map(|point| End::find(point, fit, &model, &both, label));
+    let ends = points.iter().map(|point| End::find(point, &needed, &model, &both, label));
     let ends = ends.collect::<anyhow::Result<Vec<End>>>()?;
     let (noise, columns) = between(&ends, &args);
     let like_sample = SampleArgs { class: typed, batch_size: args.computing.batch_size, ..SampleArgs::default() };
@@ -89,12 +94,12 @@ struct End {
 impl End {
     fn find(
         point: &NoisePoint,
-        fit: Fit,
+        needed: &Needed,
         model: &Model,
         both: &BothWays,
         label: Option<usize>,
     ) -> anyhow::Result<Self> {
-        let [channels, height, width] = fit.shape;
+        let [channels, height, width] = needed.shape;
         let device = model.inner.device();
         let path = match point {
             NoisePoint::Seed(seed) => {
@@ -103,7 +108,7 @@ impl End {
             }
             NoisePoint::Picture(path) => path,
         };
-        let image = Images::read_file(path, fit)?;
+        let image = Images::read_file(path, needed.clone())?;
         let x = image.tensor(0..1, device);
         let batch = Batch { x, labels: label.into_iter().collect(), guidance: Guidance::OFF, padded_to: 0 };
         let noise = model.inner.encode(&both.trip, batch).with_context(|| point.to_string())?;

@@ -81,7 +81,10 @@ impl<'a> Job<'a> {
         check_method(args, model, &plan)?;
         let langevin = langevin(args, &plan)?;
         let classes = Classes::of(&model.inner);
-        let in_turn = classes.in_turn(&args.class)?;
+        let in_turn = match args.edit.init.is_empty() {
+            true => classes.in_turn(&args.class)?,
+            false => classes.in_turn_or_any(&args.class)?,
+        };
         let beginning =
             Beginning::read(&args.edit, shape, plan.plan.convention().pixel_rounding(), &device.device)?;
         let draws = draws(args, given.as_ref(), beginning.several(), in_turn.len().max(1))?;

@@ -28,6 +28,7 @@ mod output;
 mod plan;
 mod printing;
 mod progress;
+mod reading;
 mod reconstruct;
 mod run_record;
 mod sample;

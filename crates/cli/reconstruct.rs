@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::Ending;
 use crate::args::ReconstructArgs;
 use crate::classes::Classes;
-use crate::images::{Fit, Images};
+use crate::images::{Images, Needed};
 use crate::model::Model;
 use crate::output::{self, Folder, OpenMode};
 use crate::plan::BothWays;
@@ -35,12 +35,12 @@ pub(crate) fn run(args: &ReconstructArgs, interrupt: &Interrupt) -> anyhow::Resu
     let model = Model::load(&args.model, &device.device)?;
     let trips = trips(args, &model)?;
     let classes = Classes::of(&model.inner);
-    let fit = Fit {
+    let needed = Needed {
         shape: model.inner.shape().with_context(|| model.name.clone())?,
-        colour: args.pictures.colour.into(),
+        rules: args.pictures.rules.clone(),
         rounding: rounding(&trips[0]),
     };
-    let images = Images::read(&args.pictures, fit)?;
+    let images = Images::read(&args.pictures, needed)?;
     let in_turn = classes.in_turn(&images.classes(classes.typed_or_any(&args.class)?))?;
     let labels: Vec<usize> = in_turn.iter().copied().cycle().take(images.len()).collect();
     let run = record(args, &model, &images, &labels, &trips);

@@ -5,19 +5,25 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use ddim_sampler::GuidanceInterval;
 
+use super::PictureRules;
+
 /// What a run begins with.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Pictures to begin with")]
 pub(crate) struct EditArgs {
-    /// Change these pictures in place of drawing from noise: files or folders of pictures in the model's size and
-    /// colours, or .safetensors files with `final` [n,c,h,w]; several are used in turn
+    /// Change these pictures in place of drawing from noise: files of any size, folders and other sets of them, or
+    /// .safetensors files with `final` [n,c,h,w]; several are used in turn. Without --class a model that can draws them as
+    /// of no class
     #[arg(long, value_name = "IMAGE|FOLDER", num_args = 1..)]
     pub(crate) init: Vec<PathBuf>,
 
-    /// Repaint a part of the --init pictures: a picture of their size, white where they are repainted, black where
-    /// they stay as they are, grey for a mixture
+    /// Repaint a part of the --init pictures: a picture, white where they are repainted, black where they stay as they
+    /// are, grey for a mixture; one of another size is fitted as they are, by --fit
     #[arg(long, value_name = "IMAGE", requires = "init")]
     pub(crate) mask: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) rules: PictureRules,
 }
 
 /// What `--inpaint` can be.

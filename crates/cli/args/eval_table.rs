@@ -13,6 +13,8 @@ enum Use {
     Bound,
     Divergence,
     Distances,
+    /// Pictures that lie in files.
+    Files,
     /// A set that a model draws.
     Drawn,
     /// The same, of the model that --model names.
@@ -25,7 +27,8 @@ enum Use {
 }
 
 use Use::{
-    Bound, Distances, Divergence, Drawn, DrawnByModel, Extrapolated, Features, Inception, Likelihood, Measured,
+    Bound, Distances, Divergence, Drawn, DrawnByModel, Extrapolated, Features, Files, Inception, Likelihood,
+    Measured,
 };
 
 /// The options by their names, and what each is for. Those that are for everything are not listed: see [`ALWAYS`].
@@ -70,12 +73,16 @@ const TABLE: &[(&str, &[Use])] = &[
         &[Likelihood, Bound, Divergence, Drawn, Measured(Metric::Kernel), Measured(Metric::Sliced), Extrapolated],
     ),
     ("batch_size", &[Likelihood, Bound, Distances]),
+    ("fit", &[Files]),
+    ("ground", &[Files]),
+    ("invert", &[Files]),
+    ("on_corrupt", &[Files]),
 ];
 
-/// What to measure, how to read pictures, where to compute, how to answer.
+/// What to measure, where to compute, how to answer; and an option that other commands know from earlier.
 #[cfg(test)]
 const ALWAYS: [&str; 9] =
-    ["likelihood", "bound", "divergence", "set", "reference", "num", "on_corrupt", "device", "json"];
+    ["likelihood", "bound", "divergence", "set", "reference", "num", "convert", "device", "json"];
 
 /// The options of the table that were typed, in its order.
 #[derive(Clone, Debug, Default)]
@@ -126,6 +133,7 @@ impl EvalArgs {
             (Bound, !self.bound.bound.is_empty()),
             (Divergence, !self.divergence.divergence.is_empty()),
             (Distances, self.distances.set.is_some()),
+            (Files, self.files().next().is_some()),
             (Drawn, drawn().next().is_some()),
             (DrawnByModel, drawn().any(Option::is_none)),
             (Extrapolated, self.distances.extrapolate),
@@ -134,6 +142,12 @@ impl EvalArgs {
         ];
         let tools = conditions.into_iter().filter(|(_, is_there)| *is_there).map(|(one, _)| one);
         tools.chain(metrics.iter().copied().map(Measured)).collect()
+    }
+
+    /// The sets that lie in files.
+    fn files(&self) -> impl Iterator<Item = &SetName> {
+        let others = [&self.likelihood, &self.bound.bound, &self.divergence.divergence].into_iter().flatten();
+        others.chain(self.sets()).filter(|set| matches!(set.home, SetHome::Path(_)))
     }
 
     /// The sets that distances are taken between.
@@ -161,6 +175,7 @@ impl Use {
             Bound => "--bound".to_owned(),
             Divergence => "--divergence".to_owned(),
             Distances => "distances between two sets".to_owned(),
+            Files => "pictures in files".to_owned(),
             Drawn => "a set that a model draws (model:NAME)".to_owned(),
             DrawnByModel => "a set that it draws (model:)".to_owned(),
             Measured(metric) => format!("--metrics {}", metric.name()),
@@ -244,7 +259,7 @@ mod tests {
             ("x.npz y.npz --metrics sliced", "--features classifier|--extrapolate"),
             ("x.npz embedded:train", "--subsets 3|--projections 3"),
             ("x.npz --save-stats s.npz", "--subsets 3|--extrapolate|--seed 1"),
-            ("model:a model:b", "--model tiny|--strength 0.5"),
+            ("model:a model:b", "--model tiny|--strength 0.5|--fit pad|--ground black|--invert|--on-corrupt skip"),
             ("x.npz y.npz --features pixels", "--resize clean-fid"),
         ] {
             assert_eq!(said(tool), Ok(()), "{tool}");
@@ -267,6 +282,7 @@ mod tests {
             "x.npz model: --model tiny --solver heun --steps 3 --metrics pr --seed 1",
             "x.npz embedded:train --metrics is,frechet --splits 2 --extrapolate --seed 1",
             "x.npz y.npz --features inception:w.pth --resize clean-fid",
+            "x model: --fit pad --ground black --invert --on-corrupt skip",
             "x.npz --save-stats s.npz --features classifier --force",
             // More than one tool: an option of one of them.
             "--likelihood x.npz --bound x.npz --probes 2 --eta 1",

@@ -1,10 +1,10 @@
 //! Options of `ddim eval`.
 
-use clap::{ArgGroup, Args, ValueEnum};
+use clap::{ArgGroup, Args};
 
 use super::eval_table::Typed;
 use super::sampling::at_least_one;
-use super::{BoundArgs, ComputingArgs, DistanceArgs, DivergenceArgs, ModelArgs, PlanArgs, SetName};
+use super::{BoundArgs, ComputingArgs, DistanceArgs, DivergenceArgs, ModelArgs, PictureRules, PlanArgs, SetName};
 
 /// Shown under `ddim eval --help`.
 pub(super) const EXAMPLES: &str = "\
@@ -54,14 +54,13 @@ pub(crate) struct EvalArgs {
     pub(crate) model: ModelArgs,
 
     /// Pictures of each set at most, from its beginning [default: all of a part with an end; else 64 for --likelihood and
-    /// --bound, 2000 for --divergence, all of a set that is compared, 2048 of a model's]
+    /// --bound, 2000 for --divergence, all of a set that is compared, 2048 of a model's]. This and FIRST..END count what
+    /// is listed, broken ones too
     #[arg(long, short, value_name = "N", value_parser = at_least_one)]
     pub(crate) num: Option<usize>,
 
-    /// What to do about a file of a folder that is no picture of the set's size. FIRST..END counts files for distances, and
-    /// pictures that are not left out for all else
-    #[arg(long, value_enum, default_value_t = OnCorrupt::Fail)]
-    pub(crate) on_corrupt: OnCorrupt,
+    #[command(flatten, next_help_heading = "Pictures")]
+    pub(crate) rules: PictureRules,
 
     /// Seed of everything random: noise, probes, subsets and directions
     #[arg(long, value_name = "SEED", default_value_t = 0)]
@@ -77,20 +76,6 @@ pub(crate) struct EvalArgs {
     /// Which options were typed.
     #[arg(skip)]
     pub(super) typed: Typed,
-}
-
-/// What to do about a broken picture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum OnCorrupt {
-    /// Name it, leave it out and count it
-    Skip,
-    /// Name it and stop
-    Fail,
-}
-
-impl OnCorrupt {
-    /// What to say where a picture ends a measurement.
-    pub(crate) const ADVICE: &str = "one picture cannot be used (--on-corrupt skip leaves such out)";
 }
 
 /// How a likelihood is computed.

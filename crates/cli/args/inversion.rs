@@ -10,13 +10,14 @@ use ddim_schedule::{Convention, Eta, Method};
 use super::sampling::at_least_one;
 use super::tuning::{SolverChoice, SpacingChoice};
 use super::words::FromWord;
-use super::{ComputingArgs, EtaChoice, ModelArgs, OutputArgs, PlanArgs};
+use super::{ComputingArgs, EtaChoice, ModelArgs, OutputArgs, PictureRules, PlanArgs};
 
 /// Shown under `ddim encode --help`.
 pub(super) const ENCODE_EXAMPLES: &str = "\
 Examples:
   ddim encode coat.png --steps 100 --out coat.safetensors
-  ddim encode pictures --out latents.safetensors        all pictures of a folder and its sub-folders
+  ddim encode pictures --out latents.safetensors        all pictures of a folder, or of its sub-folders
+  ddim encode photo.jpg --fit pad --ground black --out photo.safetensors
   ddim encode train-images-idx3-ubyte.gz --num 100 --out latents.safetensors
   ddim decode latents.safetensors                       and back
   ddim sample --noise latents.safetensors --class bag   the same noise, drawn as something else
@@ -58,8 +59,7 @@ A grid is filled row by row: the corners are top left, top right, bottom left, b
 /// Pictures to read.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct PictureArgs {
-    /// Picture files, folders of them, IDX files (.gz or not), .npz files or CIFAR-10 binary files, in the size of the
-    /// model's pictures
+    /// Picture files of any size, folders of them, IDX files (.gz or not), .npz files or CIFAR-10 binary files
     #[arg(required = true, value_name = "PATH")]
     pub(crate) pictures: Vec<PathBuf>,
 
@@ -67,17 +67,8 @@ pub(crate) struct PictureArgs {
     #[arg(long, short, value_name = "N", value_parser = at_least_one, help_heading = "Pictures")]
     pub(crate) num: Option<usize>,
 
-    #[command(flatten)]
-    pub(crate) colour: ColourArgs,
-}
-
-/// What is done about pictures of another colour type than the model's.
-#[derive(Args, Clone, Copy, Debug)]
-#[command(next_help_heading = "Pictures")]
-pub(crate) struct ColourArgs {
-    /// Turn colour into grey or grey into colour, as the model needs it, and lay transparent pictures over white
-    #[arg(long)]
-    pub(crate) convert: bool,
+    #[command(flatten, next_help_heading = "Pictures")]
+    pub(crate) rules: PictureRules,
 }
 
 /// The levels that both directions visit.
@@ -248,8 +239,8 @@ pub(crate) struct InterpolateArgs {
     #[arg(long, value_name = "CLASS", help_heading = "Pictures")]
     pub(crate) class: Option<String>,
 
-    #[command(flatten)]
-    pub(crate) colour: ColourArgs,
+    #[command(flatten, next_help_heading = "Pictures")]
+    pub(crate) rules: PictureRules,
 
     #[command(flatten)]
     pub(crate) model: ModelArgs,

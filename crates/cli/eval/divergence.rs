@@ -69,7 +69,8 @@ pub(super) fn measure<'a>(
 /// Both sets, of pictures of one size.
 fn read(args: &EvalArgs) -> anyhow::Result<[Pictures; 2]> {
     let [a, b] = &args.divergence.divergence[..] else { bail!("--divergence takes two sets of pictures") };
-    let sets = [Pictures::read(a, args, PICTURES)?, Pictures::read(b, args, PICTURES)?];
+    let [first, second] = [a, b].map(|set| Pictures::read(set, args, PICTURES, None, None));
+    let sets = [first?, second?];
     let [first, second] = sets.each_ref().map(|pictures| Size(pictures.set.shape));
     if first != second {
         bail!(

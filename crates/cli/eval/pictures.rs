@@ -3,31 +3,37 @@
 use std::ops::Range;
 
 use anyhow::{Context, anyhow, bail};
-use ddim_data::{ImageSet, Size};
+use ddim_data::ImageSet;
 use ddim_sampler::PictureNoise;
 
-use crate::args::{EvalArgs, OnCorrupt, SetHome, SetName};
+use crate::args::{EvalArgs, SetHome, SetName};
 use crate::model::Model;
 use crate::signals::Interrupt;
-use crate::{Ending, progress};
+use crate::{Ending, progress, reading};
 
 /// Pictures that a model is measured with, where nothing says how many.
 const PICTURES: usize = 64;
 
-/// A set, in memory, and which of its pictures are meant.
+/// Pictures of a set, in memory.
 #[derive(Debug)]
 pub(super) struct Pictures {
     pub(super) name: SetName,
     pub(super) set: ImageSet,
-    part: Range<usize>,
 }
 
 impl Pictures {
-    /// Reads a set; `usual` pictures are meant where nothing says how many.
+    /// Reads a set; `usual` pictures are meant where nothing says how many. They get the size (height, width) and the
+    /// channels asked for, and those that most of the set have where none are.
     ///
     /// # Errors
     /// When there are no pictures to read, or one of them is broken and not to be left out.
-    pub(super) fn read(name: &SetName, args: &EvalArgs, usual: usize) -> anyhow::Result<Self> {
+    pub(super) fn read(
+        name: &SetName,
+        args: &EvalArgs,
+        usual: usize,
+        size: Option<[usize; 2]>,
+        channels: Option<usize>,
+    ) -> anyhow::Result<Self> {
         let path = match &name.home {
             SetHome::Path(path) => path,
             SetHome::Model(_) => bail!(
@@ -39,37 +45,21 @@ impl Pictures {
                 )
             }
         };
-        let mut left_out = 0;
-        let set = ddim_data::open_with(path, |error| {
-            left_out += 1;
-            match args.on_corrupt {
-                OnCorrupt::Fail => return Err(error),
-                OnCorrupt::Skip => tracing::warn!("left out: {}", crate::chain(&error.into())),
-            }
-            Ok(())
-        });
-        let set = match set {
-            Err(error) if left_out > 0 && args.on_corrupt == OnCorrupt::Fail => {
-                return Err(anyhow!(error).context(OnCorrupt::ADVICE));
-            }
-            set => set?,
-        };
-        if left_out > 0 {
-            tracing::warn!("{name}: {left_out} left out, {} pictures are there", set.len());
-        }
+        let source = reading::open(path)?;
         let most = args.num.or((!name.part.has_end()).then_some(usual));
-        let part = name.part.of(set.len(), most).map_err(|problem| anyhow!("{}: {problem}", path.display()))?;
-        Ok(Self { name: name.clone(), set, part })
+        let part = name.part.of(source.len(), most).map_err(|problem| anyhow!("{}: {problem}", path.display()))?;
+        let set = reading::collect(&source, part, size, channels, &args.rules)?;
+        Ok(Self { name: name.clone(), set })
     }
 
-    /// How many are meant.
+    /// How many.
     pub(super) fn len(&self) -> usize {
-        self.part.len()
+        self.set.len()
     }
 
-    /// The pixels of some of them, counted from the first that is meant.
+    /// The pixels of some of them.
     pub(super) fn pixels(&self, indices: impl IntoIterator<Item = usize>) -> Vec<&[u8]> {
-        indices.into_iter().map(|k| self.set.image(self.part.start + k)).collect()
+        indices.into_iter().map(|k| self.set.image(k)).collect()
     }
 }
 
@@ -178,28 +168,22 @@ impl Batch<'_> {
     /// # Errors
     /// When it has to be told, and the pictures have no labels.
     pub(super) fn labels(&self, model: &Model, any_class: bool) -> anyhow::Result<Vec<usize>> {
-        let (model, Pictures { set, part, .. }) = (&model.inner, self.pictures);
+        let (model, set) = (&model.inner, &self.pictures.set);
         match (model.label_count(), &set.labels, model.null_class()) {
             (0, ..) => Ok(Vec::new()),
-            (_, Some(labels), _) if !any_class => Ok(self.range.clone().map(|k| labels[part.start + k]).collect()),
+            (_, Some(labels), _) if !any_class => Ok(self.range.clone().map(|k| labels[k]).collect()),
             (.., Some(null_class)) => Ok(vec![null_class; self.len()]),
             (.., None) => bail!("the model must be told the class of a picture: give pictures with labels"),
         }
     }
 }
 
-/// A set of pictures of the size that the model draws.
+/// A set of pictures, brought to the size that the model draws.
 fn fitting(name: &SetName, args: &EvalArgs, model: &Model) -> anyhow::Result<Pictures> {
-    let pictures = Pictures::read(name, args, PICTURES)?;
-    let config = model.inner.checkpoint().unet.config();
-    let [height, width, channels] = pictures.set.shape;
-    let wanted = model.inner.shape().map_or([height, width], |[_, height, width]| [height, width]);
-    if channels != config.in_channels || [height, width] != wanted {
-        bail!(
-            "{name}: pictures of {}, but the model draws {} (height x width x channels)",
-            Size(pictures.set.shape),
-            Size([wanted[0], wanted[1], config.in_channels])
-        );
+    let channels = model.inner.checkpoint().unet.config().in_channels;
+    if !matches!(channels, 1 | 3 | 4) {
+        bail!("{name}: the model draws {channels} channels, and pictures have 1, 3 or 4");
     }
-    Ok(pictures)
+    let size = model.inner.shape().ok().map(|[_, height, width]| [height, width]);
+    Pictures::read(name, args, PICTURES, size, Some(channels))
 }

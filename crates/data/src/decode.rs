@@ -7,7 +7,8 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read, Seek};
 use std::path::Path;
 
-/// No picture that takes more bytes than this once it is unpacked is read: 256 MiB, which are 9459x9459 pixels in RGB.
+/// No picture that takes more bytes than this once it is unpacked is read: 256 MiB, which are 9459x9459 pixels in
+/// RGB.
 pub const MAX_PICTURE_BYTES: u64 = 256 << 20;
 
 /// Most headers end before this, and nothing behind them is read to know a size.
@@ -131,8 +132,8 @@ fn broken(path: &Path, error: &ImageError) -> DataError {
     }
 }
 
-/// Whether a JPEG lacks the marker that ends it. Behind the segments of the header, which say how long they are, the bytes
-/// of that marker stand for nothing else (ITU-T T.81, B.1.1.5).
+/// Whether a JPEG lacks the marker that ends it. Behind the segments of the header, which say how long they are,
+/// the bytes of that marker stand for nothing else (ITU-T T.81, B.1.1.5).
 fn is_cut_off(jpeg: &[u8]) -> bool {
     const SCAN: u8 = 0xda;
     let mut at = 2;
@@ -194,6 +195,20 @@ mod tests {
         }
         let (_folder, path) = written("a.jpg", &[bytes, b"and more".to_vec()].concat());
         assert_eq!(read(&path).expect("whole").height, 32);
+    }
+
+    /// A few hundred bytes that say they are 65,500 x 65,500 pixels.
+    #[test]
+    fn a_size_is_refused_before_memory_is_taken() {
+        let mut bytes = jpeg();
+        let frame = bytes.windows(2).position(|marker| marker == [0xff, 0xc0]).expect("a baseline frame");
+        bytes[frame + 5..frame + 9].copy_from_slice(&[0xff, 0xdc, 0xff, 0xdc]);
+        let (_folder, path) = written("a.jpg", &bytes);
+        for error in [shape(&path).map(drop), read(&path).map(drop)] {
+            let error = error.expect_err("too large").to_string();
+            assert!(error.contains("a.jpg: is 65500x65500 pixels"), "{error}");
+            assert!(error.contains("4290250000 bytes unpacked; pictures of at most 268435456"), "{error}");
+        }
     }
 
     #[test]

@@ -37,7 +37,8 @@ pub enum Resize {
 /// How a pixel is made from those of another size.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Filter {
-    /// Bicubic (Catmull-Rom, a = -0.5), widened when it shrinks a picture so that nothing is skipped: Pillow's `BICUBIC`.
+    /// Bicubic (Catmull-Rom, a = -0.5), widened when it shrinks a picture so that nothing is skipped: Pillow's
+    /// `BICUBIC`.
     #[default]
     Smooth,
     /// The level of the nearest pixel: no level that was not there.

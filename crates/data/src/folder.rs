@@ -28,21 +28,19 @@ pub(crate) struct Listing {
     pub(crate) left_out: LeftOut,
 }
 
-/// The picture files of a folder, or of its sub-folders.
-///
-/// # Errors
-/// A folder that cannot be read.
-pub fn picture_files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
-    match list(folder, &entries(folder)?) {
-        Ok(listing) => Ok(listing.files),
-        Err(DataError::Read { path, source }) => Err(DataError::Read { path, source }),
-        Err(_) => Ok(Vec::new()),
-    }
+/// Whether this is a file, and its name that of a picture that can be read.
+pub(crate) fn is_picture_file(path: &Path) -> bool {
+    ENDINGS.contains(&ending(path).as_str()) && path.is_file()
 }
 
-/// Whether this is a file, and its name that of a picture that can be read.
-pub fn is_picture_file(path: &Path) -> bool {
-    ENDINGS.contains(&ending(path).as_str()) && path.is_file()
+/// Whether this is a folder; what has the name of a picture is not asked, since there are many.
+fn is_folder(path: &Path) -> bool {
+    !ENDINGS.contains(&ending(path).as_str()) && path.is_dir()
+}
+
+/// Whether the name is that of a picture of a format that is not read.
+pub(crate) fn is_unread(path: &Path) -> bool {
+    UNREAD.contains(&ending(path).as_str())
 }
 
 /// What a file's name ends in, in small letters.
@@ -63,8 +61,8 @@ pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     Ok(paths)
 }
 
-/// The pictures that lie in the folder, or those of its sub-folders with the names of these as classes, whichever are more;
-/// the classes where they are as many. The others are left out.
+/// The pictures that lie in the folder, or those of its sub-folders with the names of these as classes, whichever
+/// are more; the classes where they are as many. The others are left out.
 ///
 /// # Errors
 /// A folder that cannot be read, and one that holds no picture or holds them deeper.
@@ -72,7 +70,7 @@ pub(crate) fn list(folder: &Path, entries_of_it: &[PathBuf]) -> Result<Listing, 
     let mut left_out = LeftOut::default();
     let own = pictures(entries_of_it, &mut left_out);
     let mut classes = Vec::new();
-    for path in entries_of_it.iter().filter(|path| path.is_dir()) {
+    for path in entries_of_it.iter().filter(|path| is_folder(path)) {
         if COPIES.contains(&name(path).to_lowercase().as_str()) {
             left_out.add(path, Reason::Copies);
         } else {
@@ -105,7 +103,7 @@ struct Class<'a> {
 impl Class<'_> {
     /// The first of its folders that holds a picture, and that picture.
     fn deeper(&self) -> Option<PathBuf> {
-        let folders = self.entries.iter().filter(|path| path.is_dir());
+        let folders = self.entries.iter().filter(|path| is_folder(path));
         folders.filter_map(|path| entries(path).ok()?.into_iter().find(|path| is_picture_file(path))).next()
     }
 }
@@ -152,19 +150,19 @@ fn nothing(folder: &Path, classes: &[Class], left_out: &LeftOut) -> DataError {
 fn pictures(files: &[PathBuf], left_out: &mut LeftOut) -> Vec<PathBuf> {
     let mut pictures = Vec::new();
     for file in files {
-        let ending = ending(file);
         if is_picture_file(file) {
             if !is_overview(file) {
                 pictures.push(file.clone());
             }
-        } else if UNREAD.contains(&ending.as_str()) && file.is_file() {
-            left_out.add(file, Reason::Format(format!(".{ending}")));
+        } else if is_unread(file) && file.is_file() {
+            left_out.add(file, Reason::Format(format!(".{}", ending(file))));
         }
     }
     pictures
 }
 
-/// Whether this is the `grid.png` that a run has written beside its `run.json`: it shows the other pictures once more.
+/// Whether this is the `grid.png` that a run has written beside its `run.json`: it shows the other pictures once
+/// more.
 fn is_overview(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name == "grid.png") && path.with_file_name("run.json").is_file()
 }

@@ -1,5 +1,6 @@
 //! Files that people have and that are not read: what to do about each.
 
+use crate::folder;
 use std::path::Path;
 
 /// One command of a shell that makes CIFAR-10's python version an npz.
@@ -42,6 +43,9 @@ pub(crate) fn advice(path: &Path, start: &[u8]) -> Option<String> {
         [b'P', b'A', b'R', b'1', ..] => export("a Parquet table"),
         [0x89, b'H', b'D', b'F', ..] => export("an HDF5 file"),
         _ if start.starts_with(b"MATLAB 5.0") => export("a MATLAB file"),
+        _ if folder::is_unread(path) => {
+            Some(format!("is a picture of a format that is not read; convert it to PNG: magick {file} {stem}.png"))
+        }
         _ => None,
     }
 }
@@ -74,6 +78,7 @@ mod tests {
         assert!(says("c/data_batch_1", b"\x80\x02}q").contains("cifar-10-binary.tar.gz"));
         assert!(says("x.pkl", b"\x80\x04").contains("numpy.savez"));
         assert!(says("x.parquet", b"PAR1").starts_with("is a Parquet table"));
+        assert!(says("a/x.TIF", b"II*\0").ends_with("magick a/x.TIF a/x.png"));
         assert_eq!(advice(Path::new("x"), b"hello"), None);
     }
 }

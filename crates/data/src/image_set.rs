@@ -95,18 +95,6 @@ pub fn open(path: &Path) -> Result<ImageSet, DataError> {
     Ok(source.collect(0..source.len(), &Fit::default(), Err)?.0)
 }
 
-/// As [`open`], but a picture that cannot be used is given to `broken`.
-///
-/// # Errors
-/// As [`open`], and what `broken` returns.
-pub fn open_with(
-    path: &Path,
-    broken: impl FnMut(DataError) -> Result<(), DataError>,
-) -> Result<ImageSet, DataError> {
-    let source = Source::open(path)?;
-    Ok(source.collect(0..source.len(), &Fit::default(), broken)?.0)
-}
-
 /// The byte count of a shape, if it is one that is read.
 pub(crate) fn checked_bytes(path: &Path, dims: &[usize]) -> Result<usize, DataError> {
     if dims.contains(&0) {

@@ -1,12 +1,13 @@
 //! Image sets in, pictures out.
 //!
-//! A [`Source`] finds a set of pictures, whatever its format, and reads them when they are asked for; a [`Fit`] makes them
-//! alike; [`open`] does both, into an [`ImageSet`] in memory. A [`Picture`] becomes the
-//! bytes of a file by [`encode_png`], many become one by [`grid`], [`encode_npz`] or [`encode_animation`], and
-//! [`read_array`] and [`encode_arrays`] are for npz files of numbers. [`write_whole`] writes a file so that it appears whole or not at all ([`Draft`] in single steps).
+//! A [`Source`] finds a set of pictures, whatever its format, and reads them when they are asked for; a [`Fit`]
+//! makes them alike; [`open`] does both, into an [`ImageSet`] in memory. A [`Picture`] becomes the bytes of a file
+//! by [`encode_png`], many become one by [`grid`], [`encode_npz`] or [`encode_animation`], and [`read_array`] and
+//! [`encode_arrays`] are for npz files of numbers. [`write_whole`] writes a file so that it appears whole or not
+//! at all ([`Draft`] in single steps).
 //!
-//! Files come from strangers. A broken or lying one ends in a [`DataError`] that names it; sizes are checked before
-//! anything of that size is allocated, and what is unpacked is never more than the header has announced.
+//! Files come from strangers. A broken or lying one ends in a [`DataError`] that names it; sizes are checked
+//! before anything of that size is allocated, and what is unpacked is never more than the header has announced.
 
 mod animation;
 mod arrays;
@@ -35,9 +36,8 @@ pub use self::arrays::{Array, Values, decode_array, encode_arrays, read_array};
 pub use self::decode::MAX_PICTURE_BYTES;
 pub use self::error::{DataError, Size};
 pub use self::fit::{Changes, Filter, Fit, Resize};
-pub use self::folder::{is_picture_file, picture_files};
 pub use self::grid::grid;
-pub use self::image_set::{Alpha, ImageSet, MAX_BYTES, open, open_with};
+pub use self::image_set::{Alpha, ImageSet, MAX_BYTES, open};
 pub use self::left_out::{LeftOut, Reason};
 pub use self::npz::encode_npz;
 pub use self::picture::Picture;

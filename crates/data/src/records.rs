@@ -156,7 +156,8 @@ impl Records {
         sides.iter().fold(1, |all: u128, &side| all.saturating_mul(side as u128))
     }
 
-    /// One byte more would betray a header that announces too little; where files have several parts, there may be more.
+    /// One byte more would betray a header that announces too little; where files have several parts, there may be
+    /// more.
     fn check_end(&self, reader: &mut dyn Read) -> Result<(), DataError> {
         if self.format != Format::Idx {
             return Ok(());

@@ -1,11 +1,13 @@
 //! Where the pictures of a set are: found and listed, and read one by one when they are asked for.
 
-use crate::folder::{self, Listing};
+mod finding;
+mod majority;
+
+use self::majority::{Majority, majority_of};
 use crate::image_set::{ImageSet, MAX_BYTES};
 use crate::left_out::LeftOut;
 use crate::records::Records;
-use crate::{Changes, DataError, Fit, Picture, Size, cifar10, decode, foreign, idx, names, npz};
-use std::collections::BTreeMap;
+use crate::{Changes, DataError, Fit, Picture, Size, decode, names};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -50,15 +52,6 @@ enum Home {
     Records(Vec<Records>),
 }
 
-/// What most pictures of a set are.
-#[derive(Debug, Clone, Copy)]
-struct Majority {
-    /// \[height, width, channels\].
-    shape: [usize; 3],
-    /// The first picture of that size.
-    example: usize,
-}
-
 impl Source {
     /// Finds a set, whatever its format, with the labels and class names that lie beside it.
     ///
@@ -66,16 +59,16 @@ impl Source {
     /// |---|---|
     /// | a folder with `data_batch_*.bin` | CIFAR-10 binary |
     /// | a folder with one `*-images-idx?-ubyte` file, `.gz` or not | that IDX file |
-    /// | any other folder | its pictures, or those of its sub-folders, each a class in order of the names: whichever are more |
+    /// | any other folder | its pictures, or those of its sub-folders, each of which is a class: whichever are more |
     /// | `.bin` | CIFAR-10 binary |
     /// | a picture file (PNG, JPEG, GIF, WebP, BMP, PNM) | a set of one |
     /// | `.npz` | `arr_0` \[n, height, width, channels\] uint8, and perhaps labels in `arr_1` |
     /// | anything else | IDX of 3 or 4 dimensions, gzipped or not |
     ///
-    /// Labels of `train-images-idx3-ubyte.gz` are looked for in `train-labels-idx1-ubyte.gz` (with a dot in place of the
-    /// second hyphen, too), class names in `classes.txt`, one a line. Hidden files, the `grid.png` beside a `run.json` and
-    /// files that are no pictures do not belong to a set; what looks as if it did and is passed over is in
-    /// [`left_out`](Self::left_out).
+    /// Labels of `train-images-idx3-ubyte.gz` are looked for in `train-labels-idx1-ubyte.gz` (with a dot in place
+    /// of the second hyphen, too), class names in `classes.txt`, one a line. Hidden files, the `grid.png` beside a
+    /// `run.json` and files that are no pictures do not belong to a set; what looks as if it did and is passed
+    /// over is in [`left_out`](Self::left_out).
     ///
     /// # Errors
     /// What cannot be read or is not understood, with the file and what to do about it; an empty set.
@@ -165,8 +158,8 @@ impl Source {
         }
     }
 
-    /// \[height, width, channels\] that most of the pictures have, by their headers. Where as many have another, the smaller
-    /// size and RGB are taken.
+    /// \[height, width, channels\] that most of the pictures have, by their headers. Where as many have another,
+    /// the smaller size and RGB are taken.
     ///
     /// # Errors
     /// When no header can be read.
@@ -197,11 +190,12 @@ impl Source {
         Ok(fit.apply(picture))
     }
 
-    /// Some of the pictures in memory, made alike by [`read_fitted`](Self::read_fitted), and what was done to them. One
-    /// that cannot be used is given to `broken`: if that returns no error, it is left out.
+    /// Some of the pictures in memory, made alike by [`read_fitted`](Self::read_fitted), and what was done to
+    /// them. One that cannot be used is given to `broken`: if that returns no error, it is left out.
     ///
     /// # Errors
-    /// What `broken` returns; more than [`MAX_BYTES`] of pixels, which are counted beforehand; when nothing is left.
+    /// What `broken` returns; more than [`MAX_BYTES`] of pixels, which are counted beforehand; when nothing is
+    /// left.
     pub fn collect(
         &self,
         part: Range<usize>,
@@ -243,56 +237,6 @@ impl Source {
         let [height, width, channels] = self.shape()?;
         let [height, width] = fit.size.unwrap_or([height, width]);
         Ok([height, width, fit.channels.unwrap_or(channels)])
-    }
-
-    fn of_folder(path: &Path) -> Result<Self, DataError> {
-        let files = folder::entries(path)?;
-        let batches = cifar10::batches(&files);
-        if !batches.is_empty() {
-            return Self::of_cifar10(path, &batches);
-        }
-        if let Some(batch) = cifar10::python_batch(&files) {
-            return Err(DataError::malformed(batch, foreign::cifar10_python()));
-        }
-        let images: Vec<_> = files.iter().filter(|file| idx::is_images(file) && file.is_file()).collect();
-        match images.as_slice() {
-            [] => {
-                let Listing { files, labels, class_names, left_out } = folder::list(path, &files)?;
-                Ok(Self { labels, class_names, left_out, ..Self::new(path, Home::Files(files)) })
-            }
-            [one] => Self::of_file(one),
-            [first, second, ..] => Err(DataError::malformed(
-                path,
-                format!("holds more than one set ({} and {}); name the file", first.display(), second.display()),
-            )),
-        }
-    }
-
-    fn of_file(path: &Path) -> Result<Self, DataError> {
-        let of = |(records, labels)| Self { labels, ..Self::new(path, Home::Records(vec![records])) };
-        match folder::ending(path).as_str() {
-            "bin" => return Self::of_cifar10(path, &[path]),
-            "npz" => return Ok(of(npz::open(path)?)),
-            _ if folder::is_picture_file(path) => return Ok(Self::new(path, Home::Files(vec![path.to_owned()]))),
-            _ => {}
-        }
-        let start = idx::beginning(path, 512)?;
-        match foreign::advice(path, &start) {
-            Some(advice) => Err(DataError::malformed(path, advice)),
-            None if decode::is_picture(&start) => Ok(Self::new(path, Home::Files(vec![path.to_owned()]))),
-            None => Ok(of(idx::open(path)?)),
-        }
-    }
-
-    fn of_cifar10(path: &Path, files: &[&Path]) -> Result<Self, DataError> {
-        let (mut parts, mut all_labels) = (Vec::new(), Vec::new());
-        for file in files {
-            let (records, labels) = cifar10::open(file)?;
-            parts.push(records);
-            all_labels.extend(labels);
-        }
-        let class_names = names::CIFAR10.map(str::to_owned).to_vec();
-        Ok(Self { labels: Some(all_labels), class_names, ..Self::new(path, Home::Records(parts)) })
     }
 
     fn new(path: &Path, home: Home) -> Self {
@@ -344,33 +288,4 @@ impl Source {
 enum Place<'a> {
     File(&'a Path),
     Record(&'a Records, usize),
-}
-
-/// What most of these headers say; broken ones have no vote.
-fn majority_of(headers: impl Iterator<Item = Result<[usize; 3], DataError>>) -> Result<Majority, DataError> {
-    // How many have a size, and the first that has it.
-    let mut sizes: BTreeMap<[usize; 2], (usize, usize)> = BTreeMap::new();
-    let mut channel_counts = BTreeMap::new();
-    let mut first_error = None;
-    for (index, header) in headers.enumerate() {
-        match header {
-            Ok([height, width, channels]) => {
-                sizes.entry([height, width]).or_insert((0, index)).0 += 1;
-                *channel_counts.entry(channels).or_insert(0) += 1;
-            }
-            Err(error) => first_error = first_error.or(Some(error)),
-        }
-    }
-    let channels = channel_counts.into_iter().max_by_key(|&(channels, count)| (count, channels == 3, channels));
-    let size = sizes
-        .into_iter()
-        .rev()
-        .max_by_key(|&([height, width], (count, _))| (count, std::cmp::Reverse(height.saturating_mul(width))));
-    match (size, channels, first_error) {
-        (Some(([height, width], (_, example))), Some((channels, _)), _) => {
-            Ok(Majority { shape: [height, width, channels], example })
-        }
-        (_, _, Some(error)) => Err(error),
-        _ => unreachable!("a source has pictures"),
-    }
 }

@@ -1,19 +1,20 @@
 //! Where the pictures of a set come from.
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
-use ddim_data::{ImageSet, Picture, Size};
+use ddim_data::{Changes, Picture, Size};
 use ddim_eval::Extractor;
 use indicatif::ProgressBar;
 
 use super::kept::Kept;
-use crate::args::{EvalArgs, ModelArgs, OnCorrupt, SampleArgs, SetHome, SetName};
+use crate::args::{EvalArgs, ModelArgs, SampleArgs, SetHome, SetName};
 use crate::device::Chosen;
 use crate::features::Saved;
 use crate::job::Job;
 use crate::model::Model;
+use crate::reading::{self, Broken};
 use crate::signals::Interrupt;
 use crate::{Ending, drawing, progress};
 
@@ -23,10 +24,8 @@ const DRAWN: usize = 2048;
 /// A set, found but not looked at.
 #[derive(Debug)]
 pub(super) enum Source<'a> {
-    /// Picture files, opened one after the other.
-    Files(Vec<PathBuf>),
-    /// A file of many pictures, in memory as 8-bit levels, and which of them.
-    Set(Box<ImageSet>, Range<usize>),
+    /// Pictures, read one after the other, and which of the set.
+    Pictures(Box<ddim_data::Source>, Range<usize>),
     /// A model that draws them.
     Model(Box<Drawn<'a>>),
     /// No pictures: what was kept of some.
@@ -43,8 +42,8 @@ pub(super) struct Drawn<'a> {
 }
 
 impl<'a> Source<'a> {
-    /// Finds the set; the `k`-th of a command, if it is a model, draws with the seed plus k, so that two models have
-    /// noise of their own.
+    /// Finds the set; the `k`-th of a command, if it is a model, draws with the seed plus k, so that two models
+    /// have noise of their own.
     ///
     /// # Errors
     /// When there is no such set, or it has no such part.
@@ -57,18 +56,10 @@ impl<'a> Source<'a> {
         if let Some(saved) = Saved::read(path)? {
             return Ok(Self::Saved(Box::new(saved)));
         }
-        let part = |pictures| {
-            name.part.of(pictures, args.num).map_err(|problem| anyhow!("{}: {problem}", path.display()))
-        };
-        if path.is_dir() {
-            let files = ddim_data::picture_files(path)?;
-            if !files.is_empty() {
-                return Ok(Self::Files(files[part(files.len())?].to_vec()));
-            }
-        }
-        let set = ddim_data::open(path)?;
-        let part = part(set.len())?;
-        Ok(Self::Set(Box::new(set), part))
+        let source = reading::open(path)?;
+        let part = name.part.of(source.len(), args.num);
+        let part = part.map_err(|problem| anyhow!("{}: {problem}", path.display()))?;
+        Ok(Self::Pictures(Box::new(source), part))
     }
 
     fn of_model(
@@ -110,10 +101,9 @@ impl<'a> Source<'a> {
     ) -> anyhow::Result<Ending> {
         let bar = progress::bar(self.pictures() as u64, "pictures");
         let name = kept.name.clone();
-        let mut look = Look { kept, extractor, on_corrupt: args.on_corrupt, bar: &bar };
+        let mut look = Look { kept, extractor, bar: &bar };
         let ending = match self {
-            Self::Files(files) => look.at_files(files, args.computing.batch_size, interrupt),
-            Self::Set(set, part) => look.at_set(set, part.clone(), args.computing.batch_size, interrupt),
+            Self::Pictures(source, part) => look.at_pictures(source, part.clone(), args, interrupt),
             Self::Model(drawn) => look.at_drawn(drawn, interrupt),
             Self::Saved(_) => Ok(Ending::Done),
         };
@@ -125,8 +115,7 @@ impl<'a> Source<'a> {
 
     fn pictures(&self) -> usize {
         match self {
-            Self::Files(files) => files.len(),
-            Self::Set(_, part) => part.len(),
+            Self::Pictures(_, part) => part.len(),
             Self::Model(drawn) => drawn.pictures.len(),
             Self::Saved(_) => 0,
         }
@@ -137,63 +126,45 @@ impl<'a> Source<'a> {
 struct Look<'a> {
     kept: &'a mut Kept,
     extractor: &'a dyn Extractor,
-    on_corrupt: OnCorrupt,
     bar: &'a ProgressBar,
 }
 
 impl Look<'_> {
-    fn at_files(&mut self, files: &[PathBuf], batch_size: usize, interrupt: &Interrupt) -> anyhow::Result<Ending> {
-        for batch in files.chunks(batch_size) {
+    /// Pictures of the size and the channels that most of the set have.
+    fn at_pictures(
+        &mut self,
+        source: &ddim_data::Source,
+        part: Range<usize>,
+        args: &EvalArgs,
+        interrupt: &Interrupt,
+    ) -> anyhow::Result<Ending> {
+        let fit = args.rules.fit(reading::common_size(source, &args.rules)?, None);
+        let (mut broken, mut changes) = (Broken::new(&args.rules), Changes::default());
+        let shape = source.shape()?;
+        self.kept.size = Some(Size(shape));
+        let numbers: Vec<usize> = part.collect();
+        for batch in numbers.chunks(args.computing.batch_size) {
             if interrupt.requested() {
                 return Ok(Ending::Interrupted);
             }
             let mut pictures = Vec::with_capacity(batch.len());
-            for file in batch {
-                match (self.read(file), self.on_corrupt) {
-                    (Ok(picture), _) => pictures.push(picture),
-                    (Err(error), OnCorrupt::Fail) => {
-                        return Err(error.context(OnCorrupt::ADVICE));
-                    }
-                    (Err(error), OnCorrupt::Skip) => {
-                        self.bar.suspend(|| tracing::warn!("left out: {}", crate::chain(&error)));
-                        self.kept.skipped += 1;
-                    }
+            for &index in batch {
+                match source.read_fitted(index, &fit, &mut changes) {
+                    Ok(picture) => pictures.push(picture),
+                    Err(error) => broken.take(error).map_err(|error| broken.advised(error))?,
                 }
             }
-            self.add(&pictures)?;
+            if !pictures.is_empty() {
+                self.add(&pictures)?;
+            }
         }
+        self.kept.skipped = broken.len();
+        self.bar.suspend(|| {
+            broken.say(&source.path().display().to_string(), numbers.len());
+            reading::say_changes(&changes, &args.rules, [shape[0], shape[1]]);
+        });
         if self.kept.pictures() == 0 {
             bail!("no picture is left");
-        }
-        Ok(Ending::Done)
-    }
-
-    /// A picture of the size of those before it.
-    fn read(&mut self, file: &Path) -> anyhow::Result<Picture> {
-        let picture = Picture::read(file)?;
-        let (found, expected) = (size(&picture), *self.kept.size.get_or_insert(size(&picture)));
-        if found != expected {
-            bail!("{} is {found} (height x width x channels), those before it are {expected}", file.display());
-        }
-        Ok(picture)
-    }
-
-    fn at_set(
-        &mut self,
-        set: &ImageSet,
-        part: Range<usize>,
-        batch_size: usize,
-        interrupt: &Interrupt,
-    ) -> anyhow::Result<Ending> {
-        let [height, width, channels] = set.shape;
-        self.kept.size = Some(Size(set.shape));
-        let numbers: Vec<usize> = part.collect();
-        for batch in numbers.chunks(batch_size) {
-            if interrupt.requested() {
-                return Ok(Ending::Interrupted);
-            }
-            let picture = |k: &usize| Picture { height, width, channels, pixels: set.image(*k).to_vec() };
-            self.add(&batch.iter().map(picture).collect::<Vec<_>>())?;
         }
         Ok(Ending::Done)
     }
@@ -210,8 +181,4 @@ impl Look<'_> {
         self.bar.inc(pictures.len() as u64);
         Ok(self.kept.add(pictures, self.extractor)?)
     }
-}
-
-fn size(picture: &Picture) -> Size {
-    Size([picture.height, picture.width, picture.channels])
 }
