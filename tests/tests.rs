@@ -9,6 +9,7 @@ mod editing;
 mod ending;
 mod goldens;
 mod gpu;
+mod looking;
 mod pictures;
 mod program;
 mod reproducible;

@@ -5,6 +5,7 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use burn::tensor::Tensor;
 use ddim::{Batch, slerp_grid, slerp_line};
+use ddim_data::Layout;
 use ddim_sampler::{Guidance, Noise, PictureNoise};
 use serde_json::{Value, json};
 
@@ -12,14 +13,14 @@ use crate::Ending;
 use crate::args::{EndArgs, InterpolateArgs, NoisePoint, SampleArgs};
 use crate::classes::Classes;
 use crate::images::{Images, Needed};
-use crate::job::Job;
+use crate::job::{Job, Series};
 use crate::model::Model;
 use crate::noise::Given;
 use crate::plan::BothWays;
 use crate::signals::Interrupt;
 use crate::{device, plan, sample};
 
-/// The most pictures in a row of a line.
+/// The most pictures of a line that stand in one row.
 const WIDEST: usize = 20;
 
 /// Draws the pictures: the run of `ddim sample`, from noises between noises.
@@ -47,13 +48,15 @@ pub(crate) fn run(args: InterpolateArgs, interrupt: &Interrupt) -> anyhow::Resul
     };
     let ends = points.iter().map(|point| End::find(point, &needed, &model, &both, label));
     let ends = ends.collect::<anyhow::Result<Vec<End>>>()?;
-    let (noise, columns) = between(&ends, &args);
+    let (noise, side) = between(&ends, &args);
+    let layout = if side > WIDEST && ends.len() == 2 { Layout::Filled } else { Layout::Columns(side) };
     let like_sample = SampleArgs { class: typed, batch_size: args.computing.batch_size, ..SampleArgs::default() };
     let ends: Vec<Value> = ends.into_iter().map(|end| end.record).collect();
+    let columns = layout.columns(noise.dims()[0], [needed.shape[2], needed.shape[1]]);
     let record = ("interpolation", json!({ "between": ends, "columns": columns }));
     let given = Given::of_values(record, noise.to_data().iter::<f32>().collect(), noise.dims());
     let mut job = Job::with_plan(&like_sample, &model, &device, both.decode(), Some(given))?;
-    job.columns = columns;
+    (job.layout, job.series) = (layout, Series::Walk { side });
     sample::draw(&job, &args.output, interrupt, started)
 }
 
@@ -116,10 +119,10 @@ impl End {
     }
 }
 
-/// All noises, row by row, and how many a row has.
+/// All noises, row by row, and how many a row has: a line has one.
 fn between(ends: &[End], args: &InterpolateArgs) -> (Tensor<4>, usize) {
     match ends {
-        [a, b] => (slerp_line(&a.noise, &b.noise, args.count), args.count.min(WIDEST)),
+        [a, b] => (slerp_line(&a.noise, &b.noise, args.count), args.count),
         [a, b, c, d] => (slerp_grid(&[a, b, c, d].map(|end| end.noise.clone()), args.grid), args.grid),
         _ => unreachable!("their number was checked"),
     }

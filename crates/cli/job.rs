@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use anyhow::{Context, bail};
 use burn::tensor::Tensor;
 use ddim::Batch;
+use ddim_data::Layout;
 use ddim_sampler::PictureNoise;
 use ddim_sampler::{
     AdaptiveObservation, AdaptiveOutcome, GivenNoise, Guidance, Langevin, Noise, Observation, Outcome,
@@ -25,6 +26,18 @@ use crate::seeds::{Draws, Stream};
 /// How many pictures are drawn when nothing says otherwise: at least so many, each class equally often.
 const DEFAULT_NUM: usize = 16;
 
+/// How the pictures of a run hang together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Series {
+    /// Each has noise of its own.
+    Apart,
+    /// Each lies between its neighbours, in rows of so many.
+    Walk {
+        /// Pictures in a row.
+        side: usize,
+    },
+}
+
 /// A run, ready to start.
 #[derive(Debug)]
 pub(crate) struct Job<'a> {
@@ -44,8 +57,10 @@ pub(crate) struct Job<'a> {
     pub(crate) shape: [usize; 3],
     /// Pictures drawn at once.
     pub(crate) batch_size: usize,
-    /// Pictures in a row of a grid.
-    pub(crate) columns: usize,
+    /// How pictures stand side by side in a grid.
+    pub(crate) layout: Layout,
+    /// How they hang together.
+    pub(crate) series: Series,
     /// What is written beside or into the pictures.
     pub(crate) run: Value,
     streams: Vec<Stream>,
@@ -116,7 +131,8 @@ impl<'a> Job<'a> {
             langevin,
             shape,
             batch_size: args.batch_size,
-            columns: columns(draws.len(), in_turn.len()),
+            layout: layout(draws.len(), in_turn.len()),
+            series: Series::Apart,
             run,
             streams: draws.streams(),
             plan,
@@ -282,13 +298,13 @@ fn draws(
     })
 }
 
-/// How many pictures a grid's row holds: one of each class where classes are drawn in turn, else a square.
-fn columns(pictures: usize, classes_in_turn: usize) -> usize {
+/// One of each class in a row where all rows are full, else what fills the sheet.
+fn layout(pictures: usize, classes_in_turn: usize) -> Layout {
     let widest = 20;
-    if (2..=widest).contains(&classes_in_turn) && pictures >= classes_in_turn {
-        return classes_in_turn;
+    match classes_in_turn {
+        classes @ 2.. if classes <= widest && pictures.is_multiple_of(classes) => Layout::Columns(classes),
+        _ => Layout::Filled,
     }
-    (1..).find(|side| side * side >= pictures).unwrap_or(1)
 }
 
 #[cfg(test)]
@@ -296,10 +312,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_follow_the_classes_else_a_square() {
+    fn columns_follow_the_classes_else_the_sheet_is_filled() {
+        let columns = |pictures, classes| layout(pictures, classes).columns(pictures, [28, 28]);
         assert_eq!((columns(20, 10), columns(10, 10), columns(9, 10)), (10, 10, 3));
-        assert_eq!(columns(16, 1), 4);
-        assert_eq!(columns(17, 0), 5);
+        assert_eq!((columns(8, 2), columns(16, 1), columns(16, 10)), (2, 4, 4));
+        assert_eq!((columns(17, 0), columns(8, 1), columns(21, 10)), (6, 4, 7));
         assert_eq!(columns(1, 10), 1);
     }
 }

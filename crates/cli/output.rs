@@ -2,19 +2,23 @@
 
 mod animation;
 mod collected;
+mod enlarging;
 mod folder;
 mod preview;
 mod tensors;
+mod terminal;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 
-pub(crate) use self::animation::Animation;
+pub(crate) use self::animation::{AnimateWhat, Animation, Frames};
 pub(crate) use self::collected::{Captions, Collected, FileKind};
-pub(crate) use self::folder::{Folder, OpenMode};
+pub(crate) use self::enlarging::{Sheet, check_scale};
+pub(crate) use self::folder::{Folder, MOST_IN_GRID, OpenMode};
 pub(crate) use self::preview::half_blocks;
 pub(crate) use self::tensors::RUN_KEY;
+pub(crate) use self::terminal::terminal_width;
 
 /// What `--out` asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use burn::tensor::Tensor;
 use ddim::{Batch, ErrorSummary, squared_errors};
-use ddim_data::{Picture, grid};
+use ddim_data::{Layout, Picture, Scale, grid};
 use ddim_sampler::{Guidance, Outcome, PictureNoise};
 use ddim_schedule::{PixelRounding, Plan};
 use indicatif::ProgressBar;
@@ -18,7 +18,7 @@ use crate::args::ReconstructArgs;
 use crate::classes::Classes;
 use crate::images::{Images, Needed};
 use crate::model::Model;
-use crate::output::{self, Folder, OpenMode};
+use crate::output::{self, Folder, MOST_IN_GRID, OpenMode, Sheet};
 use crate::plan::BothWays;
 use crate::signals::{Interrupt, Parting};
 use crate::{device, plan, printing, progress};
@@ -104,7 +104,7 @@ fn rounding(both: &BothWays) -> PixelRounding {
 
 /// What decides the numbers.
 fn record(args: &ReconstructArgs, model: &Model, images: &Images, labels: &[usize], trips: &[BothWays]) -> Value {
-    json!({
+    let mut run = json!({
         "program": format!("ddim {}", env!("CARGO_PKG_VERSION")),
         "model": model.name,
         "weights": model.weights,
@@ -112,7 +112,11 @@ fn record(args: &ReconstructArgs, model: &Model, images: &Images, labels: &[usiz
         "labels": labels,
         "steps": args.steps,
         "method": method(trips),
-    })
+    });
+    if let Some(times) = args.scale {
+        run["scale"] = json!(times);
+    }
+    run
 }
 
 /// All pictures, and how they are taken along.
@@ -207,6 +211,7 @@ impl Row<'_> {
 struct Pairs {
     folder: Folder,
     shape: [usize; 3],
+    scale: Scale,
     /// For each picture itself and then what came back.
     strips: Vec<Vec<Picture>>,
 }
@@ -227,9 +232,15 @@ impl Pairs {
         }
         let [_, shape @ ..] = images.shape();
         output::check_channels(shape[0])?;
+        let strip = Layout::Columns(1 + trips.len());
+        let shown = (1 + trips.len()) * Layout::Columns(1).shown(images.len(), MOST_IN_GRID);
+        if let Some(times) = args.scale {
+            output::check_scale(times, shape, &[Sheet { pictures: shown, layout: strip, frames: 1 }])?;
+        }
+        let scale = args.scale.map_or(Scale::Viewed, Scale::Times);
         let mode = if args.force { OpenMode::Replace } else { OpenMode::New };
         let (folder, _) = Folder::open(out, &format!("{run:#}\n"), images.len(), mode)?;
-        let mut pairs = Self { folder, shape, strips: vec![Vec::new(); images.len()] };
+        let mut pairs = Self { folder, shape, scale, strips: vec![Vec::new(); images.len()] };
         pairs.add(images.values(), &trips[0]);
         Ok(pairs)
     }
@@ -244,8 +255,8 @@ impl Pairs {
 
     fn finish(self) -> anyhow::Result<()> {
         for (index, strip) in self.strips.iter().enumerate() {
-            self.folder.write(index, &grid(strip, strip.len()))?;
+            self.folder.write(index, &grid(strip, Layout::Columns(strip.len()), self.scale))?;
         }
-        self.folder.write_grid(self.strips.len(), 1)
+        self.folder.write_grid(self.strips.len(), Layout::Columns(1), Scale::Times(1))
     }
 }

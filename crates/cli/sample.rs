@@ -1,5 +1,6 @@
 //! `ddim sample`: pictures from a model.
 
+mod scales;
 mod sink;
 
 use std::ops::ControlFlow;
@@ -7,7 +8,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use burn::tensor::Tensor;
-use ddim_sampler::{AdaptiveOutcome, Effort, Observation, Outcome};
+use ddim_sampler::{AdaptiveOutcome, Effort, Outcome};
 use ddim_schedule::{Method, Solver, solvers};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
@@ -17,6 +18,7 @@ use crate::Ending;
 use crate::args::{OutputArgs, SampleArgs};
 use crate::job::Job;
 use crate::model::Model;
+use crate::output::AnimateWhat;
 use crate::plan::Adaptive;
 use crate::signals::Interrupt;
 use crate::{device, printing, progress};
@@ -91,11 +93,12 @@ fn draw_batches(
     for pictures in missing.chunks(job.batch_size) {
         let mut drawn = Drawn::default();
         let x = job.start(pictures);
-        if sink.keeps_states() {
-            drawn.states.push(values(&x));
-        }
+        look_at(&x, 0, job, sink, &mut drawn);
         let outcome = job.draw(pictures, x, |seen| {
-            look(seen, sink, &mut drawn);
+            look_at(seen.x, seen.index + 1, job, sink, &mut drawn);
+            if let Some((frame, AnimateWhat::X0)) = sink.frame_after(seen.index + 1) {
+                drawn.frames.push((frame, values(seen.x0)));
+            }
             bar.inc(pictures.len() as u64);
             if interrupt.requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
@@ -160,13 +163,15 @@ fn calls(job: &Job<'_>, effort: &[Effort]) -> Option<Value> {
     )
 }
 
-/// Keeps of a step what the output asks for; reading numbers back makes a GPU wait, so nothing else is read.
-fn look(seen: &Observation<'_>, sink: &Sink<'_>, drawn: &mut Drawn) {
+/// Keeps of the state after so many steps what the output asks for; reading numbers back makes a GPU wait, so nothing
+/// else is read.
+fn look_at(x: &Tensor<4>, steps: usize, job: &Job<'_>, sink: &Sink<'_>, drawn: &mut Drawn) {
     if sink.keeps_states() {
-        drawn.states.push(values(seen.x));
+        drawn.states.push(values(x));
     }
-    if let Some(frame) = sink.frame_of(seen.index) {
-        drawn.frames.push((frame, values(seen.x0)));
+    if let Some((frame, AnimateWhat::X)) = sink.frame_after(steps) {
+        let scale = job.plan.plan.view_scale(steps);
+        drawn.frames.push((frame, values(&(x.clone() * scale))));
     }
 }
 
@@ -241,7 +246,7 @@ fn report(
             "pictures": job.pictures(),
             "finished": written.finished,
             "seconds": started.elapsed().as_secs_f64(),
-            "run": job.run,
+            "run": written.run,
         });
         if let Some(calls) = calls {
             json["calls"] = calls;

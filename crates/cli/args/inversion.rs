@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 use ddim_schedule::{Convention, Eta, Method};
 
-use super::sampling::at_least_one;
+use super::sampling::{at_least_one, times};
 use super::tuning::{SolverChoice, SpacingChoice};
 use super::words::FromWord;
 use super::{ComputingArgs, EtaChoice, ModelArgs, OutputArgs, PictureRules, PlanArgs};
@@ -50,6 +50,7 @@ pub(super) const INTERPOLATE_EXAMPLES: &str = "\
 Examples:
   ddim interpolate --seeds 1,2 --class sneaker
   ddim interpolate --from coat.png --to dress.png --count 7 --steps 100
+  ddim interpolate --seeds 1,2 --class bag --count 60 --out bags --animate walk.gif
   ddim interpolate --corners 1,2,3,4 --grid 8 --out grid.png
   ddim interpolate --corners a.png,b.png,c.png,d.png --out pictures
 
@@ -213,6 +214,10 @@ pub(crate) struct ReconstructArgs {
     /// Replace the pictures of a folder
     #[arg(long, requires = "out", help_heading = "Output")]
     pub(crate) force: bool,
+
+    /// Enlarge the pictures in it N times, each pixel to a square [default: as far as 96 pixels hold them]
+    #[arg(long, value_name = "N", value_parser = times, requires = "out", help_heading = "Output")]
+    pub(crate) scale: Option<usize>,
 
     /// Print the table as JSON, at the end
     #[arg(long, help_heading = "Output")]

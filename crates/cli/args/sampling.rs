@@ -12,6 +12,7 @@ use super::corrections::CorrectionArgs;
 use super::editing::{EditArgs, InpaintChoice, interval, share};
 use super::tuning::{SolverChoice, SpacingChoice};
 use crate::device::Precision;
+use crate::output::AnimateWhat;
 use crate::seeds::SeedList;
 
 /// Shown under `ddim sample --help`.
@@ -23,6 +24,7 @@ Examples:
   ddim sample --num 5000 --out pictures                one PNG a picture, and run.json
   ddim sample --num 5000 --out pictures --resume       goes on where it was stopped
   ddim sample --seeds 0-63,100 --out evaluate.npz      arr_0 uint8 [n,h,w,c], arr_1 labels
+  ddim sample --class bag --num 1 --scale 8 --out bag.png  each pixel a square of 8x8
   ddim sample --animate steps.gif                      how the pictures came to be
   ddim sample --model path/to/ddpm-cifar10 --solver ddpm --steps 1000
   ddim sample --steps 20 --corrector-steps 1           Langevin corrections: 39 network calls
@@ -141,9 +143,19 @@ pub(crate) struct OutputArgs {
     #[arg(long)]
     pub(crate) force: bool,
 
-    /// Write the x0 predictions of every step as a moving picture: .gif, .apng, .png or .webp
+    /// Enlarge pictures N times, each pixel to a square: in PNGs, grids and moving pictures [default: a picture keeps
+    /// its pixels; grids, moving pictures and a samples.png of one picture are enlarged to be looked at]
+    #[arg(long, value_name = "N", value_parser = times)]
+    pub(crate) scale: Option<usize>,
+
+    /// Write a moving picture as well, .gif, .apng, .png or .webp: the run from its noise to the pictures, step by step;
+    /// with `interpolate` the walk from the first picture to the last
     #[arg(long, value_name = "FILE")]
     pub(crate) animate: Option<PathBuf>,
+
+    /// What --animate shows of each step [default: x]
+    #[arg(long, value_enum, value_name = "WHAT", requires = "animate")]
+    pub(crate) animate_what: Option<AnimateWhat>,
 
     /// Show the pictures in the terminal; without --out nothing is written
     #[arg(long)]
@@ -296,6 +308,14 @@ pub(super) fn at_least_one(text: &str) -> Result<usize, String> {
         Ok(0) => Err("at least 1 is needed".to_owned()),
         Ok(number) => Ok(number),
         Err(_) => Err("not a whole number from 1 on".to_owned()),
+    }
+}
+
+/// How far pictures can be enlarged.
+pub(super) fn times(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(times @ 1..=64) => Ok(times),
+        _ => Err("not a whole number from 1 to 64".to_owned()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! One noise at every number of steps.
 
-use ddim_data::{Picture, encode_png, grid};
+use ddim_data::{Layout, Picture, Scale, encode_png, grid};
 
 use super::folder::Folder;
 use super::report::Report;
@@ -54,7 +54,8 @@ impl Strip {
         let blank = Picture { pixels: vec![255; first.pixels.len()], ..first.clone() };
         let all: Vec<Picture> =
             self.pictures.iter().map(|picture| picture.clone().unwrap_or_else(|| blank.clone())).collect();
-        Ok(Some(encode_png(&grid(&all, self.steps.len()), "{}")?))
+        let sheet = grid(&all, Layout::Columns(self.steps.len()), Scale::Viewed);
+        Ok(Some(encode_png(&sheet, "{}")?))
     }
 
     /// The figure, with the pictures in it; none where there is none.

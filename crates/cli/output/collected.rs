@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ddim_data::{Picture, encode_npz, encode_png, grid};
+use ddim_data::{Layout, Picture, Scale, encode_npz, encode_png, grid};
 use ddim_schedule::{Direction, PixelRounding};
 
 use super::tensors::{self, RawRun};
@@ -42,8 +42,10 @@ pub(crate) struct Captions<'a> {
     pub(crate) timesteps: &'a [f64],
     /// The class of each picture; empty for a model without classes.
     pub(crate) labels: &'a [usize],
-    /// Pictures in a row of the grid.
-    pub(crate) columns: usize,
+    /// How a grid is laid out.
+    pub(crate) layout: Layout,
+    /// How far its pictures are enlarged.
+    pub(crate) scale: Scale,
     /// Whether the run ends at pictures or at noise.
     pub(crate) direction: Direction,
 }
@@ -76,7 +78,9 @@ impl Collected {
             return Ok(None);
         }
         let bytes = match self.kind {
-            FileKind::Grid => encode_png(&grid(&self.pictures(captions), captions.columns), captions.run)?,
+            FileKind::Grid => {
+                encode_png(&grid(&self.pictures(captions), captions.layout, captions.scale), captions.run)?
+            }
             FileKind::Npz => {
                 let pictures = self.pictures(captions);
                 let labels = captions.labels.get(..pictures.len()).unwrap_or_default();

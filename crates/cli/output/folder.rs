@@ -6,13 +6,13 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use ddim_data::{Picture, encode_png, grid};
+use ddim_data::{Layout, Picture, Scale, encode_png, grid};
 
 use crate::files::{self, Lock};
 use crate::run_record;
 
 /// The most pictures that `grid.png` shows.
-const MOST_IN_GRID: usize = 256;
+pub(crate) const MOST_IN_GRID: usize = 256;
 
 const RUN: &str = "run.json";
 const GRID: &str = "grid.png";
@@ -87,13 +87,13 @@ impl Folder {
         files::write_unsynced(&self.path.join(RUN), run.as_bytes())
     }
 
-    /// Writes `grid.png` from the pictures in the folder.
+    /// Writes `grid.png` from the first of `count` pictures in the folder, as far as there is room.
     ///
     /// # Errors
     /// When a picture cannot be read or the grid cannot be written.
-    pub(crate) fn write_grid(&self, count: usize, columns: usize) -> anyhow::Result<()> {
-        let pictures = self.read_first(count.min(MOST_IN_GRID))?;
-        let bytes = encode_png(&grid(&pictures, columns), &self.run)?;
+    pub(crate) fn write_grid(&self, count: usize, layout: Layout, scale: Scale) -> anyhow::Result<()> {
+        let pictures = self.read_first(layout.shown(count, MOST_IN_GRID))?;
+        let bytes = encode_png(&grid(&pictures, layout, scale), &self.run)?;
         files::write_unsynced(&self.path.join(GRID), &bytes)
     }
 
@@ -230,7 +230,7 @@ mod tests {
         for index in 0..4 {
             folder.write(index, &picture()).expect("writable");
         }
-        folder.write_grid(4, 2).expect("writable");
+        folder.write_grid(4, Layout::Columns(2), Scale::Viewed).expect("writable");
         let grid = read_picture(&root.path().join(GRID)).expect("a picture");
         assert_eq!(grid.pixels.iter().filter(|pixel| **pixel == 7).count(), 4 * 96 * 96);
     }

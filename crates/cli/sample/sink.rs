@@ -1,6 +1,5 @@
 //! Takes the pictures of a run as they are finished, and puts them where they were asked for.
 
-use std::env;
 use std::path::PathBuf;
 
 use anyhow::bail;
@@ -9,9 +8,13 @@ use serde_json::Value;
 
 use crate::args::OutputArgs;
 use crate::files::Existing;
-use crate::job::Job;
-use crate::output::{self, Animation, Captions, Collected, Destination, FileKind, Folder, OpenMode, half_blocks};
+use crate::job::{Job, Series};
+use crate::output::{
+    self, AnimateWhat, Animation, Captions, Collected, Destination, FileKind, Folder, Frames, OpenMode,
+    half_blocks, terminal_width,
+};
 use crate::run_record;
+use crate::sample::scales::{self, Scales};
 use crate::signals::Parting;
 
 /// The most pictures shown in the terminal.
@@ -24,7 +27,7 @@ pub(super) struct Drawn {
     pub(super) finals: Vec<f32>,
     /// Every state, the noise first; empty unless kept.
     pub(super) states: Vec<Vec<f32>>,
-    /// x0 predictions, each with the number of its frame.
+    /// What an animation shows of the steps, each with the number of its frame.
     pub(super) frames: Vec<(usize, Vec<f32>)>,
 }
 
@@ -32,8 +35,8 @@ pub(super) struct Drawn {
 #[derive(Debug)]
 pub(super) struct Sink<'a> {
     job: &'a Job<'a>,
-    /// The run's JSON.
-    run: String,
+    run: Value,
+    scales: Scales,
     place: Place,
     states: States,
     grid: Grid,
@@ -77,6 +80,8 @@ pub(super) struct Written {
     pub(super) preview: String,
     /// Pictures finished, earlier runs into the same folder included.
     pub(super) finished: usize,
+    /// The run's JSON.
+    pub(super) run: Value,
     pictures: usize,
     is_folder: bool,
 }
@@ -89,15 +94,16 @@ impl<'a> Sink<'a> {
     pub(super) fn open(args: &OutputArgs, job: &'a Job<'a>) -> anyhow::Result<(Self, Vec<usize>)> {
         let destination = Destination::new(args.out.as_deref(), args.show)?;
         check(args, &destination, job)?;
+        let scales = Scales::new(args, job);
+        let run = scales.recorded(&job.run);
         let existing = Existing::from_force(args.force);
-        let n_steps = job.plan.timesteps().len();
-        let animation =
-            args.animate.as_deref().map(|path| Animation::create(path, n_steps, existing)).transpose()?;
-        let run = format!("{:#}\n", job.run);
+        let animation = args.animate.as_deref();
+        let animation = animation.map(|path| Animation::create(path, frames(args, job), existing)).transpose()?;
         let all = (0..job.pictures()).collect();
         let (place, missing) = match destination {
             Destination::Folder(path) => {
-                let (folder, missing) = Folder::open(&path, &run, job.pictures(), open_mode(args))?;
+                let record = format!("{run:#}\n");
+                let (folder, missing) = Folder::open(&path, &record, job.pictures(), open_mode(args))?;
                 (Place::Folder(folder, path), missing)
             }
             Destination::File(path, kind) => (Place::File(Collected::create(&path, kind, existing)?), all),
@@ -107,6 +113,7 @@ impl<'a> Sink<'a> {
         let sink = Self {
             job,
             run,
+            scales,
             place,
             states: if args.trajectory { States::Kept } else { States::Dropped },
             grid: if args.no_grid { Grid::Unwanted } else { Grid::Wanted },
@@ -123,9 +130,9 @@ impl<'a> Sink<'a> {
         self.states == States::Kept
     }
 
-    /// The frame of the animation that shows this step, if there is one.
-    pub(super) fn frame_of(&self, index: usize) -> Option<usize> {
-        self.animation.as_ref()?.frame_of(index, self.job.plan.timesteps().len())
+    /// The frame of the animation that shows the run after so many steps, if there is one, and what it shows.
+    pub(super) fn frame_after(&self, steps: usize) -> Option<(usize, AnimateWhat)> {
+        self.animation.as_ref()?.kind().after(steps)
     }
 
     /// Takes a finished batch.
@@ -138,7 +145,7 @@ impl<'a> Sink<'a> {
             Place::File(file) => file.add(&drawn.finals, &drawn.states),
             Place::Folder(folder, _) => {
                 for (index, values) in pictures.iter().zip(drawn.finals.chunks(one)) {
-                    folder.write(*index, &to_picture(self.job, values))?;
+                    folder.write(*index, &to_picture(self.job, values).enlarged(self.scales.single))?;
                 }
             }
             Place::Nowhere => {}
@@ -148,6 +155,9 @@ impl<'a> Sink<'a> {
                 for values in values.chunks(one) {
                     animation.add(*frame, to_picture(self.job, values));
                 }
+            }
+            for (index, values) in pictures.iter().zip(drawn.finals.chunks(one)) {
+                animation.add_finished(*index, || to_picture(self.job, values));
             }
         }
         if let Some(shown) = &mut self.preview {
@@ -172,9 +182,9 @@ impl<'a> Sink<'a> {
                 self.finished
             ));
         }
-        let (animation, preview) = (None, String::new());
+        let (animation, preview, run) = (None, String::new(), Value::Null);
         let (finished, pictures) = (self.finished, self.job.pictures());
-        Parting::free(Written { out, animation, preview, finished, pictures, is_folder }.how_to_go_on())
+        Parting::free(Written { out, animation, preview, finished, run, pictures, is_folder }.how_to_go_on())
     }
 
     /// Writes what can be written only at the end; `calls` is what the pictures have cost, where no plan tells.
@@ -183,38 +193,40 @@ impl<'a> Sink<'a> {
     /// When a file cannot be written.
     pub(super) fn finish(mut self, calls: Option<&Value>) -> anyhow::Result<Written> {
         if let Some(calls) = calls {
-            self.run = format!("{:#}\n", run_record::with_calls(&self.job.run, calls.clone()));
+            self.run = run_record::with_calls(&self.run, calls.clone());
         }
-        let (job, pictures) = (self.job, self.job.pictures());
+        let run = format!("{:#}\n", self.run);
+        let (job, pictures, scales) = (self.job, self.job.pictures(), self.scales);
         let is_folder = matches!(self.place, Place::Folder(..));
         let captions = Captions {
-            run: &self.run,
+            run: &run,
             shape: job.shape,
             rounding: job.rounding(),
             timesteps: job.plan.timesteps(),
             labels: &job.labels,
-            columns: job.columns,
+            layout: job.layout,
+            scale: scales.file,
             direction: job.plan.plan.settings().direction,
         };
         let out = match self.place {
             Place::Folder(folder, path) => {
                 if calls.is_some() {
-                    folder.write_run(&self.run)?;
+                    folder.write_run(&run)?;
                 }
                 if self.grid == Grid::Wanted && self.finished == pictures {
-                    folder.write_grid(pictures, job.columns)?;
+                    folder.write_grid(pictures, job.layout, scales.folder_grid)?;
                 }
                 Some(path)
             }
-            Place::File(file) => file.finish(&captions)?,
+            Place::File(file) => file.finish(&captions)?.inspect(|path| scales.announce(path, job)),
             Place::Nowhere => None,
         };
         let animation = match self.animation {
-            Some(animation) => animation.finish(job.columns, self.finished, &self.run)?,
+            Some(animation) => animation.finish(job.layout, scales.animation, self.finished, &run)?,
             None => None,
         };
         let preview = self.preview.map(|shown| half_blocks(&shown, terminal_width())).unwrap_or_default();
-        Ok(Written { out, animation, preview, finished: self.finished, pictures, is_folder })
+        Ok(Written { out, animation, preview, finished: self.finished, run: self.run, pictures, is_folder })
     }
 }
 
@@ -252,13 +264,24 @@ fn check(args: &OutputArgs, destination: &Destination, job: &Job<'_>) -> anyhow:
             "--trajectory and --animate need steps that all pictures share; leave them out with --solver adaptive"
         );
     }
+    if args.animate_what.is_some() && job.series != Series::Apart {
+        bail!("--animate-what: here --animate shows the finished pictures, one after another; leave it out");
+    }
     if args.resume && !matches!(destination, Destination::Folder(_)) {
         bail!("--resume needs --out FOLDER; a single file is written at the end and cannot be resumed");
     }
     if destination.needs_picture_channels() || args.animate.is_some() || args.show {
         output::check_channels(job.shape[0])?;
     }
-    Ok(())
+    scales::check(args, destination, job)
+}
+
+/// What the frames of an animation are.
+pub(super) fn frames(args: &OutputArgs, job: &Job<'_>) -> Frames {
+    match job.series {
+        Series::Apart => Frames::Steps(args.animate_what.unwrap_or_default(), job.plan.timesteps().len()),
+        Series::Walk { side } => Frames::Walk { pictures: job.pictures(), side },
+    }
 }
 
 fn open_mode(args: &OutputArgs) -> OpenMode {
@@ -267,14 +290,4 @@ fn open_mode(args: &OutputArgs) -> OpenMode {
         (false, true) => OpenMode::Replace,
         (false, false) => OpenMode::New,
     }
-}
-
-/// The columns that the shell says the terminal has, else 80.
-fn terminal_width() -> usize {
-    let usual = 80;
-    env::var("COLUMNS")
-        .ok()
-        .and_then(|columns| columns.parse().ok())
-        .filter(|columns| *columns > 0)
-        .unwrap_or(usual)
 }

@@ -36,7 +36,7 @@ pub use self::arrays::{Array, Values, decode_array, encode_arrays, read_array};
 pub use self::decode::MAX_PICTURE_BYTES;
 pub use self::error::{DataError, Size};
 pub use self::fit::{Changes, Filter, Fit, Resize};
-pub use self::grid::grid;
+pub use self::grid::{Layout, Scale, grid};
 pub use self::image_set::{Alpha, ImageSet, MAX_BYTES, open};
 pub use self::left_out::{LeftOut, Reason};
 pub use self::npz::encode_npz;

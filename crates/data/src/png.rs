@@ -11,17 +11,22 @@ const KEYWORD: &str = "ddim";
 /// # Errors
 /// When a PNG cannot hold the picture's channels.
 pub fn encode_png(picture: &Picture, run: &str) -> Result<Vec<u8>, DataError> {
-    encode_frames(std::slice::from_ref(picture), run, 0)
+    encode_frames(std::slice::from_ref(picture), run, |_| 0)
 }
 
-/// The bytes of an animated PNG (APNG), which shows its first frame where animation is unknown.
+/// The bytes of an animated PNG (APNG), which shows its first frame where animation is unknown; frame `i` stays
+/// for `milliseconds(i)`.
 ///
 /// # Errors
 /// When a PNG cannot hold the pictures' channels.
 ///
 /// # Panics
 /// When there is no frame.
-pub(crate) fn encode_frames(frames: &[Picture], run: &str, milliseconds: u16) -> Result<Vec<u8>, DataError> {
+pub(crate) fn encode_frames(
+    frames: &[Picture],
+    run: &str,
+    milliseconds: impl Fn(usize) -> u16,
+) -> Result<Vec<u8>, DataError> {
     let color = match frames.first().expect("at least one frame").channels {
         1 => ColorType::Grayscale,
         3 => ColorType::Rgb,
@@ -39,7 +44,7 @@ fn write_frames(
     frames: &[Picture],
     color: ColorType,
     run: &str,
-    milliseconds: u16,
+    milliseconds: impl Fn(usize) -> u16,
 ) -> Result<Vec<u8>, EncodingError> {
     let mut bytes = Vec::new();
     // Sides of pictures that fit in memory: far below u32.
@@ -49,10 +54,12 @@ fn write_frames(
     encoder.add_text_chunk(KEYWORD.to_owned(), ascii_json(run))?;
     if frames.len() > 1 {
         encoder.set_animated(frames.len() as u32, 0)?;
-        encoder.set_frame_delay(milliseconds, 1000)?;
     }
     let mut writer = encoder.write_header()?;
-    for frame in frames {
+    for (i, frame) in frames.iter().enumerate() {
+        if frames.len() > 1 {
+            writer.set_frame_delay(milliseconds(i), 1000)?;
+        }
         writer.write_image_data(&frame.pixels)?;
     }
     writer.finish()?;
@@ -94,7 +101,7 @@ mod tests {
 
     #[test]
     fn animates() {
-        let bytes = encode_frames(&[picture(3), picture(3)], "{}", 100).expect("encodes");
+        let bytes = encode_frames(&[picture(3), picture(3)], "{}", |_| 100).expect("encodes");
         let reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().expect("decodes");
         assert_eq!(reader.info().animation_control().expect("animated").num_frames, 2);
     }

@@ -121,6 +121,24 @@ impl Plan {
         self.start
     }
 
+    /// What the state after so many network calls is multiplied with to be looked at. Solvers keep their state in
+    /// coordinates of their own, some of them 157 times as large as a picture; seen so, picture and noise together
+    /// have unit variance at every point of a run.
+    ///
+    /// ```
+    /// # use ddim_schedule::{BetaSchedule, Convention, Method, NoiseSchedule, Plan, Settings, solvers::Euler};
+    /// # let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000)?;
+    /// let settings = |method| Settings::new(Convention::Exact, method, 10);
+    /// assert_eq!(Plan::new(&schedule, &Settings::default())?.view_scale(0), 1.0);
+    /// let euler = Plan::new(&schedule, &settings(Method::solver(Euler::default())))?;
+    /// assert!((euler.view_scale(0) * euler.start_scale() - 1.0).abs() < 1e-4);
+    /// assert_eq!(euler.view_scale(10), 1.0); // the pictures
+    /// # Ok::<(), ddim_schedule::ScheduleError>(())
+    /// ```
+    pub fn view_scale(&self, calls: usize) -> f64 {
+        self.steps.get(calls).map_or(1.0, |step| 1.0 / step.marginal.signal.hypot(step.marginal.noise))
+    }
+
     /// What it was compiled from.
     ///
     /// ```

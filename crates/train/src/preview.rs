@@ -3,7 +3,7 @@
 use crate::{RecipeError, TrainError};
 use burn::tensor::{Device, Tensor};
 use ddim_checkpoint::SchedulerConfig;
-use ddim_data::{Picture, grid};
+use ddim_data::{Layout, Picture, Scale, grid};
 use ddim_sampler::{Noise, Outcome, PictureNoise, sample};
 use ddim_schedule::{Convention, Eta, Method, PixelRounding, Plan, Settings};
 use ddim_unet::{Convolution, Labels, Precision, UNet2D};
@@ -59,5 +59,5 @@ pub(crate) fn draw(
     let shape = [shape[1], shape[2], shape[3]];
     let picture = |values| Picture::from_values(values, shape, |value| PixelRounding::HalfEven.to_u8(value));
     let pictures: Vec<Picture> = values.chunks_exact(shape.iter().product()).map(picture).collect();
-    Ok(grid(&pictures, columns))
+    Ok(grid(&pictures, Layout::Columns(columns), Scale::Viewed))
 }
