@@ -171,6 +171,30 @@ fn features_know_pictures_and_weight_files_only() {
     });
 }
 
+/// What embeds a library has no command line: its messages say what to do, and `crates/cli/advice.rs` with which
+/// option.
+#[test]
+fn libraries_name_no_option_of_the_command_line() {
+    let libraries = [
+        "schedule",
+        "cpu",
+        "unet",
+        "sampler",
+        "kernels",
+        "checkpoint",
+        "data",
+        "train",
+        "eval",
+        "features",
+        "ddim",
+    ];
+    for source in libraries.iter().flat_map(|library| sources(&format!("crates/{library}/src"))) {
+        let option =
+            source.code.split("--").skip(1).find(|after| after.starts_with(|c: char| c.is_ascii_lowercase()));
+        assert!(option.is_none(), "{}: --{}", source.path.display(), option.unwrap_or_default());
+    }
+}
+
 #[test]
 fn libraries_choose_no_device() {
     for library in ["unet", "sampler", "data", "train", "eval", "features"] {

@@ -3,6 +3,7 @@
 //! Results go to stdout, everything else to stderr.
 //! Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 
+mod advice;
 mod args;
 mod bench;
 mod classes;
@@ -136,11 +137,12 @@ fn log_to_stderr(verbosity: &Verbosity) {
 
 /// The error and its causes in one line; a cause that its effect already quotes is not said twice.
 pub(crate) fn chain(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).fold(String::new(), |said, cause| match said.as_str() {
+    let message = error.chain().map(ToString::to_string).fold(String::new(), |said, cause| match said.as_str() {
         "" => cause,
         _ if said.contains(&cause) => said,
         _ => format!("{said}: {cause}"),
-    })
+    });
+    advice::with_option(message)
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

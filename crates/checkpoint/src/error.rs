@@ -165,7 +165,7 @@ pub enum SchedulerConfigError {
     /// A class this library has never heard of.
     #[error(
         "unknown scheduler class {found:?}; known are DDIMScheduler, DDPMScheduler, {others}. Give the configuration \
-         of one of them with --scheduler-config"
+         of one of them"
     )]
     UnknownClass {
         /// The class named in the file.
@@ -176,7 +176,7 @@ pub enum SchedulerConfigError {
     /// A known class whose sampling method is not built here.
     #[error(
         "the sampling method of scheduler class {class} is not built in, only its noise schedule is read: name a \
-         method with --solver"
+         method"
     )]
     NoMethod {
         /// The class named in the file.

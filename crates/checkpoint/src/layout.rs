@@ -85,7 +85,7 @@ impl Layout {
             "configuration of the scheduler",
             &[SCHEDULER_CONFIG, "scheduler_config.json"],
             MAX_LISTS,
-            "Give one with --scheduler-config",
+            "Give one",
         )
     }
 

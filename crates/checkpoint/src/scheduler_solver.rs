@@ -272,7 +272,7 @@ impl Options<'_> {
 
     /// Options that would change the method in a way that is not built in.
     fn refuse_unsupported(&self) -> Result<(), Error> {
-        let instead = "set it to its default, or name a method with --solver";
+        let instead = "set it to its default, or name a method";
         let off = [Value::Null, Value::Bool(false)];
         let has_range = self.class.starts_with("EDM") || self.class.starts_with("ScoreSde");
         for key in

@@ -31,36 +31,41 @@ pub(crate) fn shape(path: &Path) -> Result<[usize; 3], DataError> {
 
 /// The pixels of a file, 8 bits a channel, upright.
 pub(crate) fn read(path: &Path) -> Result<Picture, DataError> {
-    let file = File::open(path).map_err(DataError::read(path))?;
-    let picture = match format(path, BufReader::new(&file))? {
-        Some(ImageFormat::Jpeg) => {
-            let bytes = std::fs::read(path).map_err(DataError::read(path))?;
-            // The decoder fills with grey what is not there.
-            if is_cut_off(&bytes) {
-                shape_of(path, Cursor::new(&bytes))?;
-                return Err(DataError::CutOff { path: path.to_owned() });
-            }
-            decoded(path, Cursor::new(bytes))?
-        }
-        _ => decoded(path, BufReader::new(File::open(path).map_err(DataError::read(path))?))?,
-    };
-    let (width, height) = (picture.width() as usize, picture.height() as usize);
-    let channels = channels(picture.color());
-    let pixels = match channels {
-        1 => picture.into_luma8().into_raw(),
-        3 => picture.into_rgb8().into_raw(),
-        _ => picture.into_rgba8().into_raw(),
-    };
-    Ok(Picture { width, height, channels, pixels })
+    let open = || File::open(path).map(BufReader::new).map_err(DataError::read(path));
+    match reader_of(path, open()?)?.format() {
+        Some(ImageFormat::Jpeg) => in_memory(path, &std::fs::read(path).map_err(DataError::read(path))?),
+        _ => Ok(decoded(path, open()?)?.into()),
+    }
+}
+
+/// The same of the bytes of a file.
+pub(crate) fn in_memory(path: &Path, bytes: &[u8]) -> Result<Picture, DataError> {
+    let is_jpeg = reader_of(path, Cursor::new(bytes))?.format() == Some(ImageFormat::Jpeg);
+    // The decoder fills with grey what is not there.
+    if is_jpeg && is_cut_off(bytes) {
+        shape_of(path, Cursor::new(bytes))?;
+        return Err(DataError::CutOff { path: path.to_owned() });
+    }
+    Ok(decoded(path, Cursor::new(bytes))?.into())
+}
+
+impl From<DynamicImage> for Picture {
+    /// 8 bits a channel; grey with transparency becomes RGBA.
+    fn from(image: DynamicImage) -> Self {
+        let (width, height) = (image.width() as usize, image.height() as usize);
+        let channels = channels(image.color());
+        let pixels = match channels {
+            1 => image.into_luma8().into_raw(),
+            3 => image.into_rgb8().into_raw(),
+            _ => image.into_rgba8().into_raw(),
+        };
+        Self { width, height, channels, pixels }
+    }
 }
 
 /// Whether these bytes begin like a picture of a format that is read.
 pub(crate) fn is_picture(start: &[u8]) -> bool {
     image::guess_format(start).is_ok_and(|format| format.reading_enabled())
-}
-
-fn format(path: &Path, reader: impl BufRead + Seek) -> Result<Option<ImageFormat>, DataError> {
-    Ok(reader_of(path, reader)?.format())
 }
 
 /// The content says what a file is, and where it does not, its ending.
@@ -128,6 +133,12 @@ fn broken(path: &Path, error: &ImageError) -> DataError {
         ImageError::IoError(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
             DataError::CutOff { path: path.to_owned() }
         }
+        ImageError::Unsupported(_) if !cfg!(feature = "codecs") => DataError::malformed(
+            path,
+            format!(
+                "cannot be read: {error}. This program reads PNG alone; others come with the feature codecs of ddim"
+            ),
+        ),
         _ => DataError::malformed(path, format!("is no picture: {error}")),
     }
 }
@@ -154,6 +165,8 @@ fn is_cut_off(jpeg: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![cfg(feature = "codecs")]
+
     use super::*;
     use image::{GrayImage, Luma};
 
@@ -217,5 +230,24 @@ mod tests {
         assert_eq!(shape(&path).expect("a header"), [64, 32, 1]);
         let picture = read(&path).expect("a picture");
         assert_eq!([picture.height, picture.width], [64, 32]);
+        assert_eq!(Picture::decode(&turned()).expect("a picture"), picture);
+    }
+
+    #[test]
+    fn bytes_are_checked_as_files_are() {
+        let cut = Picture::decode(&jpeg()[..300]).expect_err("cut").to_string();
+        assert!(cut.starts_with("the bytes given: is no picture"), "{cut}");
+        assert!(Picture::decode(b"").expect_err("nothing").to_string().contains("is no picture"));
+    }
+
+    #[test]
+    fn images_of_any_kind_become_pictures() {
+        let of = |image: DynamicImage| {
+            let picture = Picture::from(image);
+            (picture.channels, picture.pixels)
+        };
+        assert_eq!(of(DynamicImage::new_luma8(1, 1)), (1, vec![0]));
+        assert_eq!(of(DynamicImage::new_rgb16(1, 1)), (3, vec![0; 3]));
+        assert_eq!(of(DynamicImage::new_luma_a8(1, 1)), (4, vec![0; 4]));
     }
 }

@@ -9,6 +9,7 @@
 //! Files come from strangers. A broken or lying one ends in a [`DataError`] that names it; sizes are checked
 //! before anything of that size is allocated, and what is unpacked is never more than the header has announced.
 
+#[cfg(feature = "codecs")]
 mod animation;
 mod arrays;
 mod cifar10;
@@ -31,6 +32,7 @@ mod records;
 mod source;
 mod whole;
 
+#[cfg(feature = "codecs")]
 pub use self::animation::{AnimationFormat, encode_animation};
 pub use self::arrays::{Array, Values, decode_array, encode_arrays, read_array};
 pub use self::decode::MAX_PICTURE_BYTES;

@@ -44,6 +44,14 @@ impl Picture {
         decode::read(path)
     }
 
+    /// The same of the bytes of a picture file.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn decode(bytes: &[u8]) -> Result<Self, DataError> {
+        decode::in_memory(Path::new("the bytes given"), bytes)
+    }
+
     /// The pixels as numbers, \[channels, height, width\], each from its level by `to_value`.
     pub fn to_values(&self, to_value: impl Fn(u8) -> f32) -> Vec<f32> {
         let to_value = &to_value;

@@ -77,6 +77,7 @@ impl Model {
         if options.batch_size == 0 {
             return Err(Error::BatchSize);
         }
+        let rounding = flow.settings().convention.pixel_rounding();
         let (mut finished, mut effort) = (Vec::new(), Vec::new());
         for first in (0..options.count).step_by(options.batch_size) {
             let pictures = first..options.count.min(first.saturating_add(options.batch_size));
@@ -90,16 +91,14 @@ impl Model {
             let outcome = self.draw_adaptive(&flow, tolerance, batch, |_| ControlFlow::Continue(()));
             match outcome.map_err(|error| error.in_batch(|place| first + place))? {
                 AdaptiveOutcome::Finished { pictures, effort: of_batch } => {
-                    finished.push(pictures);
+                    finished.push(Pictures::new(pictures, rounding));
                     effort.extend(of_batch);
                 }
-                AdaptiveOutcome::Stopped { .. } => return Err(Error::Stopped { pictures: first }),
+                AdaptiveOutcome::Stopped { .. } => unreachable!("the observer stops nothing"),
             }
         }
-        let empty = || Tensor::empty([0, c, h, w], self.device());
-        let tensor = if finished.is_empty() { empty() } else { Tensor::cat(finished, 0) };
-        let rounding = flow.settings().convention.pixel_rounding();
-        Ok(AdaptivePictures { pictures: Pictures::new(tensor, rounding), effort })
+        let pictures = Pictures::none([c, h, w], rounding, self.device()).joined(finished);
+        Ok(AdaptivePictures { pictures, effort })
     }
 
     /// Draws one batch to a tolerance, from a start of the caller's own.

@@ -1,10 +1,11 @@
 //! What can go wrong between a model and its pictures.
 
-use crate::ClassError;
 use crate::checkpoint::{CheckpointError, SchedulerConfigError};
+use crate::data::DataError;
 use crate::sampler::SampleError;
 use crate::schedule::ScheduleError;
 use crate::unet::{ClassEmbedType, ConfigError, Precision};
+use crate::{ClassError, Pictures};
 
 /// A request that gave no pictures.
 #[derive(Debug, thiserror::Error)]
@@ -181,16 +182,20 @@ pub enum Error {
     /// There is nothing to tune, or nothing to tune it with.
     #[error("nothing can be tuned: {0}")]
     Untunable(&'static str),
+    /// A picture file that cannot be used.
+    #[error(transparent)]
+    Data(#[from] DataError),
     /// The observer stopped the run.
-    #[error("stopped after {pictures} finished pictures")]
+    #[error("stopped after {} finished pictures", finished.len())]
     Stopped {
-        /// Pictures finished before that.
-        pictures: usize,
+        /// The pictures that were finished before that.
+        finished: Pictures,
     },
 }
 
 impl Error {
-    /// Names the picture of the run where the error named its place in the batch; `index` turns one into the other.
+    /// Names the picture of the run where the error named its place in the batch; `index` turns one into the
+    /// other.
     pub fn in_batch(self, index: impl FnOnce(usize) -> usize) -> Self {
         match self {
             Self::Sample(

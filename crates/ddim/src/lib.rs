@@ -10,7 +10,9 @@
 //! # Ok::<(), ddim::Error>(())
 //! ```
 //!
-//! # The book in six pages
+//! Begin at [`Model`]; [`Options`] are all that can be asked for, [`Pictures`] what comes out.
+//!
+//! # The book in seven pages
 //!
 //! 1. **A model** is a network, the noise schedule it was trained with, and a card with its class names.
 //!    [`Model::load`] reads a folder in the diffusers layout, [`Model::embedded`] one compiled into the
@@ -18,29 +20,58 @@
 //! 2. **A plan** is a sampler as a table: for each network call its time, and the weights of the update that
 //!    follows. [`Model::plan`] compiles one from [`Options`]; `ddim-schedule` compiles any other.
 //! 3. **Drawing** is walking down that table. [`Model::sample`] does it for any number of pictures;
-//!    [`Model::sample_with`] shows every step and can be stopped; [`Model::draw`] takes one batch with a plan,
-//!    a starting point and noise of the caller's own. [`Start`] makes it image-to-image or inpainting.
-//! 4. **Noise** belongs to a picture: picture `k` of a seed is the same in any batch, on any number of
+//!    [`Model::sample_with`] shows every step and can be stopped, and gives what is finished all the same;
+//!    [`Model::batches`] gives pictures as they come; [`Model::draw`] takes one batch with a plan, a starting point
+//!    and noise of the caller's own.
+//! 4. **Your pictures** begin a run in place of noise: [`Start::image`] is image-to-image, [`Start::inpainting`]
+//!    repaints a part. [`Model::fit`] makes any picture one of the model's size and colours.
+//! 5. **Noise** belongs to a picture: picture `k` of a seed is the same in any batch, on any number of
 //!    threads, after any restart. Nothing here is global, and one [`Model`] serves several threads at once.
-//! 5. **Both ways.** Without noise a run can be turned round: [`Model::encode`] takes pictures to the noise they
+//! 6. **Both ways.** Without noise a run can be turned round: [`Model::encode`] takes pictures to the noise they
 //!    would be drawn from, and [`slerp_line`] and [`slerp_grid`] walk between noises.
-//! 6. **Your own network** needs no [`Model`]: [`sampler::sample`] runs a plan with any function from a noisy
-//!    picture and a time to a prediction.
+//! 7. **Your own network** needs no [`Model`]: [`sampler::sample`] runs a plan with any function from a noisy
+//!    picture and a time to a prediction. The plan comes from [`Plan::new`], with the [`NoiseSchedule`] it was
+//!    trained with: one of the [`BetaSchedule`]s (linear, scaled linear, cosine, ...), or betas of your own.
+//!
+//! # Pictures in and out
+//!
+//! [`image`], the crate, is re-exported, so that your program can use the version that this one speaks, and so is
+//! [`burn`]. PNG is read and written always; the other formats (JPEG, GIF, WebP, BMP, PNM) come with the feature
+//! `codecs`, which `default-features = false` leaves out.
+//!
+//! ```
+//! use ddim::{Model, Options, Start, device, image};
+//!
+//! # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/goldens/models/attention_one_layer");
+//! # let sketch = std::env::temp_dir().join("ddim-sketch.png");
+//! # image::DynamicImage::new_rgb8(64, 48).save(&sketch)?;
+//! let model = Model::load(folder, &device::cpu())?;
+//! let sketch = image::open(sketch)?; // any size, grey or coloured
+//! let start = Start::image(&sketch, &model)?;
+//! let pictures = model.sample(&Options { start, strength: 0.7.into(), steps: 10, ..Options::default() })?;
+//! let texture: Vec<u8> = pictures.rgb(0)?; // red, green, blue, row by row
+//! assert_eq!(texture.len(), 3 * pictures.width() * pictures.height());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 //!
 //! # Beside burn
 //!
-//! A program that uses burn itself should take it with `default-features = false`. One of its defaults, `fusion`, gives tensors on
-//! a GPU no memory that the kernels here could take: results stay right, burn's own kernels take their place, and drawing is slower.
+//! A program that uses burn itself should take it with `default-features = false`. One of its defaults, `fusion`,
+//! gives tensors on a GPU no memory that the kernels here could take: results stay right, burn's own kernels take
+//! their place, and drawing is slower.
 //!
-//! The crates behind this one are re-exported as [`schedule`], [`sampler`], [`unet`] and [`checkpoint`].
+//! The crates behind this one are re-exported as [`schedule`], [`sampler`], [`unet`], [`checkpoint`] and [`data`];
+//! what [`Options`] and plans are made of is here, too.
 
 mod adaptive;
+mod batches;
 mod classes;
 mod conditions;
 pub mod device;
 pub mod doctor;
 mod draw;
 mod error;
+mod fitted;
 mod interpolate;
 mod inversion;
 mod model;
@@ -55,19 +86,29 @@ mod tests;
 pub mod timing;
 mod tune;
 
+pub use burn;
+pub use image;
+
 pub use ddim_checkpoint as checkpoint;
+pub use ddim_data as data;
 pub use ddim_sampler as sampler;
 pub use ddim_schedule as schedule;
 pub use ddim_unet as unet;
 
+pub use ddim_sampler::{Guidance, GuidanceInterval};
+pub use ddim_schedule::{
+    BetaSchedule, Convention, Eta, Method, NoiseSchedule, Plan, Resampling, Settings, Spacing, Tolerance, solvers,
+};
+
 pub use adaptive::{ADAPTIVE_PAIR, AdaptivePictures};
+pub use batches::{Batches, Progress};
 pub use classes::{ClassError, ClassTable};
 pub use draw::Batch;
 pub use error::Error;
 pub use interpolate::{slerp_grid, slerp_line};
 pub use inversion::{ErrorSummary, RoundTrip, squared_errors};
-pub use model::{Model, Progress};
-pub use options::Options;
+pub use model::Model;
+pub use options::{Options, Strength};
 pub use pictures::Pictures;
 pub use plan_json::{plan_json, settings_json};
 pub use settings::settings;

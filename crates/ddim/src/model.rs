@@ -1,18 +1,29 @@
 //! A model and its pictures.
 
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
 use ddim_checkpoint::Checkpoint;
-use ddim_sampler::{Noise, Observation, Outcome, PictureNoise};
 use ddim_schedule::{Convention, NoiseSchedule, Plan, Settings};
 use ddim_unet::{CompiledUNet, Conditioning, Convolution, Precision, PreparedUNet, UNet2D};
 
-use crate::{Batch, Error, Options, Pictures, Start, device, settings};
+use crate::{Error, Options, Start, device, settings};
 
 /// A trained model on a device, ready to draw.
+///
+/// ```
+/// use ddim::{Model, Options, device};
+///
+/// let model = Model::embedded("fashion-mnist", &device::cpu())?; // or Model::load("path/to/a/folder", ..)
+/// let options = Options { steps: 5, count: 2, classes: vec![model.class("sneaker")?], ..Options::default() };
+/// let pictures = model.sample(&options)?;
+/// for (i, image) in pictures.images().enumerate() {
+///     image?.save(std::env::temp_dir().join(format!("sneaker-{i}.png"))).expect("there is room");
+/// }
+/// # Ok::<(), ddim::Error>(())
+/// ```
 ///
 /// Drawing takes `&self` and holds no lock: several threads can share one.
 #[derive(Clone, Debug)]
@@ -36,8 +47,8 @@ enum Ready {
 }
 
 impl Ready {
-    /// The network, and what was made of it: on a GPU both share their weights. Nothing for automatic differentiation, which would not
-    /// find them.
+    /// The network, and what was made of it: on a GPU both share their weights. Nothing for automatic
+    /// differentiation, which would not find them.
     fn new(unet: UNet2D, device: &Device, precision: Precision) -> (UNet2D, Option<Self>) {
         if device::is_cpu(device) {
             let compiled = unet.compile(Convolution::default(), precision);
@@ -49,17 +60,6 @@ impl Ready {
             (prepared.unet().clone(), Some(Self::Prepared(Arc::new(prepared))))
         }
     }
-}
-
-/// What the observer of [`Model::sample_with`] sees after a step.
-#[derive(Clone, Copy, Debug)]
-pub struct Progress<'a> {
-    /// The batch's first picture.
-    pub first_picture: usize,
-    /// How many pictures were asked for.
-    pub count: usize,
-    /// The step just taken.
-    pub step: Observation<'a>,
 }
 
 impl Model {
@@ -108,8 +108,9 @@ impl Model {
         Ok(Self { checkpoint, schedule, device: device.clone(), ready, precision })
     }
 
-    /// The same model without what was made ready for its device: slower, the same up to rounding. On the CPU that leaves tensor
-    /// operations alone. On a GPU weights stay laid out, and normalisations, softmax and the sampler's step single kernels.
+    /// The same model without what was made ready for its device: slower, the same up to rounding. On the CPU that
+    /// leaves tensor operations alone. On a GPU weights stay laid out, and normalisations, softmax and the
+    /// sampler's step single kernels.
     pub fn uncompiled(mut self) -> Self {
         if self.ready.take().is_some() {
             self.checkpoint.unet = self.checkpoint.unet.with_precision(self.precision);
@@ -117,8 +118,8 @@ impl Model {
         self
     }
 
-    /// The same model with a network that computes in this precision; the sampler around it stays f32. For a model that is
-    /// as it was loaded: what is rounded does not come back.
+    /// The same model with a network that computes in this precision; the sampler around it stays f32. For a model
+    /// that is as it was loaded: what is rounded does not come back.
     ///
     /// # Errors
     ///
@@ -235,73 +236,21 @@ impl Model {
     /// # Errors
     ///
     /// [`Error::Schedule`] for steps, a spacing, an eta, a strength or a resampling that cannot be had;
-    /// [`Error::NothingToChange`] for a part of a run from noise; [`Error::Time`] for a timestep that the network has
-    /// no embedding for.
+    /// [`Error::NothingToChange`] for a part of a run from noise; [`Error::Time`] for a timestep that the network
+    /// has no embedding for.
     pub fn plan(&self, options: &Options) -> Result<Plan, Error> {
         let convention = options.convention.unwrap_or(self.convention());
         let scheduler = &self.checkpoint.scheduler;
-        if let (Start::Noise, true) = (&options.start, options.strength < 1.0) {
-            return Err(Error::NothingToChange { strength: options.strength });
+        let strength = options.strength.share(&options.start);
+        if let (Start::Noise, true) = (&options.start, strength < 1.0) {
+            return Err(Error::NothingToChange { strength });
         }
         let settings =
             settings(scheduler, convention, options.method.clone(), options.steps, options.spacing.clone())?;
-        let (strength, resampling) = (options.strength, options.resampling);
-        let settings = Settings { strength, resampling, ..settings };
+        let settings = Settings { strength, resampling: options.resampling, ..settings };
         let plan = Plan::new(&self.schedule, &settings)?;
         self.check_plan(&plan)?;
         Ok(plan)
-    }
-
-    /// Draws pictures.
-    ///
-    /// # Errors
-    ///
-    /// Any [`Error`] but [`Error::Stopped`].
-    pub fn sample(&self, options: &Options) -> Result<Pictures, Error> {
-        self.sample_with(options, |_| ControlFlow::Continue(()))
-    }
-
-    /// Draws pictures and shows every step to `observe`, which may stop the run.
-    ///
-    /// # Errors
-    ///
-    /// Any [`Error`]; [`Error::Stopped`] if `observe` breaks before the last step of the last batch.
-    pub fn sample_with(
-        &self,
-        options: &Options,
-        mut observe: impl FnMut(&Progress) -> ControlFlow<()>,
-    ) -> Result<Pictures, Error> {
-        let plan = self.plan(options)?;
-        let [c, h, w] = self.shape()?;
-        options.start.check([c, h, w])?;
-        if options.batch_size == 0 {
-            return Err(Error::BatchSize);
-        }
-        let mut finished = Vec::new();
-        for first_picture in (0..options.count).step_by(options.batch_size) {
-            let pictures = first_picture..options.count.min(first_picture.saturating_add(options.batch_size));
-            let indices: Vec<usize> = pictures.clone().collect();
-            let mut noise = PictureNoise::new(options.seed, pictures.clone().map(|k| k as u64));
-            let z = noise.initial([indices.len(), c, h, w], &self.device);
-            let batch = Batch {
-                x: options.start.state(&plan, &indices, z),
-                labels: self.labels(&options.classes, pictures),
-                guidance: options.guidance,
-                padded_to: self.padding(options.batch_size),
-            };
-            let observe =
-                |step: &Observation| observe(&Progress { first_picture, count: options.count, step: *step });
-            let known = options.start.known(&indices, &self.device);
-            let outcome = self.draw_around(&plan, batch, known.as_ref(), &mut noise, observe);
-            match outcome.map_err(|error| error.in_batch(|place| first_picture + place))? {
-                Outcome::Finished(x) => finished.push(x),
-                Outcome::Stopped { .. } => return Err(Error::Stopped { pictures: first_picture }),
-            }
-        }
-        let rounding = plan.convention().pixel_rounding();
-        let empty = || Tensor::empty([0, c, h, w], &self.device);
-        let tensor = if finished.is_empty() { empty() } else { Tensor::cat(finished, 0) };
-        Ok(Pictures::new(tensor, rounding))
     }
 
     /// The labels of these pictures: the classes asked for, or all of them, in turn.

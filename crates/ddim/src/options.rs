@@ -6,10 +6,13 @@ use crate::schedule::{Convention, Eta, Method, Resampling, Spacing};
 
 /// What to draw, and how. The defaults are one picture, DDIM in 20 steps, eta 0.
 ///
+/// Methods, spacings and conventions are read from the names that the command line has for them too:
+///
 /// ```
 /// use ddim::schedule::{Eta, Method};
-/// let options = ddim::Options { count: 16, method: "dpm++".parse()?, ..ddim::Options::default() };
+/// let options = ddim::Options { count: 16, method: "dpm++:order=3".parse()?, ..ddim::Options::default() };
 /// assert_eq!((options.steps, options.method.name()), (20, "dpm++"));
+/// let options = ddim::Options { spacing: Some("karras".parse().expect("a name")), ..options };
 /// let half_way = ddim::Options { method: Method::Ddim { eta: Eta::new(0.5)? }, ..options };
 /// # Ok::<(), ddim::schedule::ScheduleError>(())
 /// ```
@@ -29,9 +32,8 @@ pub struct Options {
     pub guidance: Guidance,
     /// What the pictures begin with.
     pub start: Start,
-    /// How much of a picture given as the start is changed: the share of the steps that are taken, the last ones.
-    /// 1 for a start from noise.
-    pub strength: f64,
+    /// How much of a picture given as the start is changed: `0.6.into()` takes the last 0.6 of the steps.
+    pub strength: Strength,
     /// How often the steps are taken, for inpainting.
     pub resampling: Resampling,
     /// Pictures drawn at once.
@@ -40,6 +42,34 @@ pub struct Options {
     pub spacing: Option<Spacing>,
     /// Whose habits are followed; none leaves it to the model.
     pub convention: Option<Convention>,
+}
+
+/// How much of the pictures of a [`Start`] is changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Strength {
+    /// 0.6 of the steps for [`Start::Pictures`], all of them for the others.
+    #[default]
+    Usual,
+    /// This share of the steps, the last ones: above 0, which would change nothing, and at most 1, which keeps
+    /// little more than the colours. `0.3.into()` is a share, too.
+    Share(f64),
+}
+
+impl Strength {
+    /// The share of the steps for a run that begins so.
+    pub fn share(self, start: &Start) -> f64 {
+        match (self, start) {
+            (Self::Share(share), _) => share,
+            (Self::Usual, Start::Pictures(_)) => 0.6,
+            (Self::Usual, Start::Noise | Start::Inpainting { .. }) => 1.0,
+        }
+    }
+}
+
+impl From<f64> for Strength {
+    fn from(share: f64) -> Self {
+        Self::Share(share)
+    }
 }
 
 impl Default for Options {
@@ -52,7 +82,7 @@ impl Default for Options {
             classes: Vec::new(),
             guidance: Guidance::OFF,
             start: Start::Noise,
-            strength: 1.0,
+            strength: Strength::Usual,
             resampling: Resampling::Once,
             batch_size: 16,
             spacing: None,

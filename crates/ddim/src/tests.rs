@@ -9,9 +9,9 @@ use burn::tensor::{Tensor, TensorData};
 
 use crate::checkpoint::{Card, Checkpoint, SchedulerConfig};
 use crate::sampler::{Guidance, Noise, PictureNoise, SampleError};
-use crate::schedule::{Convention, Eta, Method, Spacing};
+use crate::schedule::{Convention, Eta, Method, PixelRounding, Spacing};
 use crate::unet::{ClassEmbedType, DownBlockType, SampleSize, TimeEmbeddingType, UNet2DConfig, UpBlockType};
-use crate::{Batch, Error, Model, Options, device};
+use crate::{Batch, Error, Model, Options, Pictures, device};
 
 const GOLDENS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/goldens/models");
 
@@ -91,8 +91,47 @@ fn an_observer_sees_every_step_and_can_stop() {
             ControlFlow::Continue(())
         }
     });
-    assert!(matches!(error, Err(Error::Stopped { pictures: 2 })), "{error:?}");
+    let Err(Error::Stopped { finished }) = error else { panic!("{error:?}") };
+    let all = draw(&model, &options);
+    assert_eq!(finished.tensor().to_data(), Tensor::<4>::from_data(all, model.device()).slice([0..2]).to_data());
     assert_eq!(seen, [(0, 0), (0, 1), (0, 2), (0, 3), (2, 0), (2, 1)]);
+}
+
+#[test]
+fn batches_are_the_run_in_parts_and_end_with_an_error() {
+    let model = with_classes();
+    let options = Options { steps: 3, count: 5, batch_size: 2, ..Options::default() };
+    let batches: Vec<_> = model.batches(&options).expect("a run").collect::<Result<_, _>>().expect("finite");
+    let parts = batches.iter().map(|batch| batch.tensor().clone()).collect();
+    assert_eq!(Tensor::cat(parts, 0).to_data(), draw(&model, &options));
+    let mut stopped = model.batches(&options).expect("a run");
+    let error = stopped.next_with(|_| ControlFlow::Break(()));
+    assert!(matches!(error, Some(Err(Error::Stopped { finished })) if finished.is_empty()));
+    assert!(stopped.next().is_none());
+}
+
+#[test]
+fn pictures_are_read_without_tensors() {
+    let pictures = model("attention_one_layer");
+    let pictures = pictures.sample(&Options { steps: 2, count: 2, ..Options::default() }).expect("a run");
+    assert_eq!((pictures.width(), pictures.height(), pictures.channels()), (16, 16, 3));
+    assert_eq!([pictures.bytes(0), pictures.bytes(1)].concat(), pictures.to_u8());
+    assert_eq!(pictures.rgb(1).expect("a colour picture"), pictures.bytes(1));
+    let images: Vec<_> = pictures.images().collect::<Result<_, _>>().expect("colour pictures");
+    assert_eq!(images[1].as_bytes(), pictures.bytes(1));
+    let shown = format!("{pictures:?}");
+    assert_eq!(shown, "Pictures { len: 2, width: 16, height: 16, channels: 3, .. }");
+    let grey = Pictures::new(Tensor::full([1, 1, 1, 2], 1.0, &device::cpu()), PixelRounding::HalfEven);
+    assert_eq!((grey.bytes(0), grey.rgb(0).expect("grey")), (vec![255; 2], vec![255; 6]));
+}
+
+/// Programs pass errors between threads, and box them.
+#[test]
+fn errors_and_pictures_go_anywhere() {
+    fn goes_anywhere<T: Send + Sync + 'static>() {}
+    goes_anywhere::<Error>();
+    goes_anywhere::<Pictures>();
+    goes_anywhere::<Model>();
 }
 
 #[test]

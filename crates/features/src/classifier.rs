@@ -71,7 +71,7 @@ impl Classifier {
                 folder: folder.into(),
                 what: missing.1,
                 tried: missing.0.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-                next: "Is this the folder of a classifier, as ddim train --classifier writes it?",
+                next: "Is this the folder of a trained classifier?",
             }));
         }
         Self::read(&config, &read_text(&config)?, &Weights::open(&weights)?, device)

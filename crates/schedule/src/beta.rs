@@ -28,7 +28,10 @@ pub enum BetaSchedule {
         /// The last beta.
         end: f64,
     },
-    /// `alpha_bar = cos^2`, each beta at most 0.999 (Nichol & Dhariwal 2021, Eq. 17).
+    /// The cosine schedule: `alpha_bar = cos^2`, each beta at most 0.999 (Nichol & Dhariwal 2021, Eq. 17). Under
+    /// the name that diffusers has for it; [`COSINE`](Self::COSINE) is the same.
+    #[doc(alias = "cosine")]
+    #[doc(alias = "squaredcos_cap_v2")]
     SquaredCosCapV2,
     /// A logistic curve between -6 and 6, scaled to run from `start` to `end`.
     Sigmoid {
@@ -53,6 +56,16 @@ pub enum BetaSchedule {
 impl BetaSchedule {
     /// The schedule of DDPM and DDIM: linear from 0.0001 to 0.02 (Ho et al. 2020, section 4).
     pub const DDPM: Self = Self::Linear { start: 1e-4, end: 0.02 };
+
+    /// The cosine schedule (Nichol & Dhariwal 2021, Eq. 17), that of the embedded model.
+    ///
+    /// ```
+    /// use ddim_schedule::{BetaSchedule, NoiseSchedule};
+    /// let cosine = NoiseSchedule::new(&BetaSchedule::COSINE, 1000)?;
+    /// assert!((cosine.alpha_bar(499) - 0.494).abs() < 0.001); // half of the variance half-way
+    /// # Ok::<(), ddim_schedule::ScheduleError>(())
+    /// ```
+    pub const COSINE: Self = Self::SquaredCosCapV2;
 
     /// The betas, noise of step 0 first. They are not checked here: [`NoiseSchedule::new`] does that.
     ///

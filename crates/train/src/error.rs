@@ -136,7 +136,7 @@ pub enum TrainError {
         ours: String,
     },
     /// A selection of pictures that are not there.
-    #[error("images {first}..{end} of a set of {count}: the last index is {}; change images or --images", .count - 1)]
+    #[error("images {first}..{end} of a set of {count}: the last index is {}; change images", .count - 1)]
     Images {
         /// The first.
         first: usize,

@@ -1,12 +1,16 @@
 //! Starting from pictures: image-to-image, inpainting, and guidance in some of the steps.
 
+use std::io::Cursor;
+
 use burn::tensor::Tensor;
+use image::{GrayImage, ImageFormat, Luma, Rgb, RgbImage};
 
 use super::{draw, tiny, untrained};
+use crate::data::{Fit, Resize};
 use crate::sampler::{Guidance, GuidanceInterval, Noise, PictureNoise};
 use crate::schedule::{Eta, Method, Resampling};
 use crate::unet::UNet2DConfig;
-use crate::{Model, Options, Start, device};
+use crate::{Model, Options, Start, Strength, device};
 
 /// A model whose labels 0 and 1 are classes and 2 means any.
 fn guided_model() -> Model {
@@ -51,7 +55,7 @@ fn an_edited_picture_does_not_depend_on_its_batch() {
                 batch_size,
                 guidance,
                 start: start.clone(),
-                strength,
+                strength: strength.into(),
                 resampling,
                 ..Options::default()
             };
@@ -84,10 +88,64 @@ fn what_lies_under_the_mask_is_not_seen() {
     let hidden: Tensor<4> = some_pictures(1) * (1.0 - mask()) + mask() * 0.75;
     let run = |pictures, strength| {
         let start = Start::Inpainting { pictures, mask: mask() };
-        draw(&model, &Options { steps: 4, start, strength, ..Options::default() })
+        draw(&model, &Options { steps: 4, start, strength: Strength::Share(strength), ..Options::default() })
     };
     assert_eq!(run(some_pictures(1), 1.0), run(hidden.clone(), 1.0));
     assert_ne!(run(some_pictures(1), 0.5), run(hidden, 0.5));
+}
+
+/// The middle square of a picture, scaled, in the model's colours: the same as if the caller had made it so.
+#[test]
+fn any_picture_can_be_the_start() {
+    let model = untrained(&tiny(), None).expect("a model");
+    let wide = RgbImage::from_fn(24, 16, |x, _| match x {
+        0..4 | 20.. => Rgb([255, 0, 0]),
+        4..12 => Rgb([0; 3]),
+        _ => Rgb([255; 3]),
+    });
+    let mut file = Cursor::new(Vec::new());
+    wide.write_to(&mut file, ImageFormat::Png).expect("room");
+    let row = Tensor::<1>::from_floats([-1.0, -1.0, -1.0, -1.0, 1.0, 1.0, 1.0, 1.0], &device::cpu());
+    let halves: Tensor<4> = row.reshape([1, 1, 1, 8]).expand([1, 1, 8, 8]);
+    let fitted = model.fit(&wide.clone().into()).expect("a picture");
+    // The two columns beside the edge are mixed where a picture is scaled.
+    let sides = |x: Tensor<4>| {
+        (x.clone().slice([0..1, 0..1, 0..8, 0..3]).to_data(), x.slice([0..1, 0..1, 0..8, 5..8]).to_data())
+    };
+    assert_eq!(sides(fitted.clone()), sides(halves));
+    let drawn = |start| draw(&model, &Options { steps: 4, start, ..Options::default() });
+    let of_tensor = drawn(Start::Pictures(fitted));
+    assert_eq!(drawn(Start::image(&wide.clone().into(), &model).expect("a picture")), of_tensor);
+    assert_eq!(drawn(Start::file(file.get_ref(), &model).expect("a PNG")), of_tensor);
+    let padded =
+        model.fit_with(&wide.clone().into(), Fit { resize: Resize::Pad, ground: [0; 3], ..Fit::default() });
+    assert_eq!(padded.expect("a picture").slice([0..1, 0..1, 0..1]).mean().into_scalar::<f32>(), -1.0);
+    let error = Start::file(b"no picture", &model).expect_err("no picture").to_string();
+    assert!(error.contains("is no picture"), "{error}");
+}
+
+#[test]
+fn a_mask_picture_says_what_is_repainted() {
+    let model = untrained(&tiny(), None).expect("a model");
+    let picture = GrayImage::from_pixel(8, 8, Luma([77]));
+    let mask = GrayImage::from_fn(8, 8, |x, _| Luma([if x < 4 { 0 } else { 255 }]));
+    let start = Start::inpainting(&picture.into(), &mask.into(), &model).expect("pictures");
+    let drawn = model.sample(&Options { steps: 4, start, ..Options::default() }).expect("a run").bytes(0);
+    assert!(drawn.chunks(8).all(|row| row[..4] == [77; 4] && row[4..] != [77; 4]), "{drawn:?}");
+}
+
+/// Pictures keep something of themselves unless the caller says how much.
+#[test]
+fn the_usual_strength_depends_on_the_start() {
+    let model = untrained(&tiny(), None).expect("a model");
+    let steps = |start, strength| {
+        model.plan(&Options { steps: 10, start, strength, ..Options::default() }).expect("a plan").steps().len()
+    };
+    assert_eq!(steps(Start::Pictures(some_pictures(1)), Strength::Usual), 6);
+    assert_eq!(steps(Start::Pictures(some_pictures(1)), Strength::Share(0.3)), 3);
+    assert_eq!(steps(Start::Noise, Strength::Usual), 10);
+    let start = Start::Inpainting { pictures: some_pictures(1), mask: right_half() };
+    assert_eq!(steps(start, Strength::Usual), 10);
 }
 
 /// Guidance of no scale but in an interval without levels of this plan is no guidance; in one with all it is all.
@@ -120,8 +178,8 @@ fn a_start_that_does_not_fit_is_an_error_that_says_so() {
     refused(from(Start::Pictures(zeros([0, 1, 8, 8]))), "m at least 1");
     let mask = zeros([1, 1, 8, 7]);
     refused(from(Start::Inpainting { pictures: some_pictures(1), mask }), "it must be [1, 1, 8, 8]");
-    refused(Options { strength: 0.5, ..default() }, "strength 0.5 without pictures");
-    refused(Options { strength: 0.0, ..from(Start::Pictures(some_pictures(1))) }, "strength 0");
+    refused(Options { strength: 0.5.into(), ..default() }, "strength 0.5 without pictures");
+    refused(Options { strength: 0.0.into(), ..from(Start::Pictures(some_pictures(1))) }, "strength 0");
     let guided = |guidance| Options { guidance, ..default() };
     refused(guided(Guidance { rescale: 1.5, ..3.0.into() }), "guidance rescale 1.5");
     let interval = GuidanceInterval::NoiseLevels { above: 2.0, up_to: 1.0 };
