@@ -139,7 +139,7 @@ fn broken(path: &Path, error: &ImageError) -> DataError {
                 "cannot be read: {error}. This program reads PNG alone; others come with the feature codecs of ddim"
             ),
         ),
-        _ => DataError::malformed(path, format!("is no picture: {error}")),
+        _ => DataError::malformed(path, format!("is no picture: {}", error.to_string().trim())),
     }
 }
 
@@ -163,10 +163,9 @@ fn is_cut_off(jpeg: &[u8]) -> bool {
     !jpeg[at..].windows(2).any(|bytes| bytes == [0xff, 0xd9])
 }
 
+#[cfg(feature = "codecs")]
 #[cfg(test)]
 mod tests {
-    #![cfg(feature = "codecs")]
-
     use super::*;
     use image::{GrayImage, Luma};
 
