@@ -4,7 +4,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -31,6 +31,17 @@ fn start(folder: &Path, words: impl IntoIterator<Item = impl AsRef<OsStr>>) -> C
     let mut command = ddim(folder);
     command.args(words).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.spawn().expect("the program starts")
+}
+
+/// The other end of a pipe, once the program reads it: by then it listens. None if the program refuses it.
+fn opened_by(child: &mut Child, pipe: &Path) -> Option<File> {
+    loop {
+        match OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(pipe) {
+            Ok(pipe) => return Some(pipe),
+            Err(_) if child.try_wait().expect("a child").is_some() => return None,
+            Err(_) => std::thread::sleep(Duration::from_millis(2)),
+        }
+    }
 }
 
 /// Waits for its end, and fails rather than wait for ever.
@@ -68,20 +79,20 @@ fn the_first_signal_ends_a_read_that_would_last_for_ever() {
     let (here, never) = (folder.path(), folder.path().join("never"));
     fifo(&never);
     let model = golden(MODEL).display().to_string();
+    let mut blocked = 0;
     for words in [
         "sample --model MODEL --noise never --out a.png --device cpu",
         "sample --model MODEL --scheduler-config never --device cpu",
         "schedule --scheduler-config never",
         "encode never --model MODEL --out a.safetensors --device cpu",
         "decode never --device cpu",
-        "warmup --model MODEL --scheduler-config never --device cpu",
         "doctor --model MODEL --scheduler-config never --device cpu",
         "train --data never --recipe never --out run --device cpu",
         "bench --model MODEL --scheduler-config never --device cpu",
     ] {
-        let child = start(here, words.replace("MODEL", &model).split(' '));
-        // Opened once the program reads: by then it listens.
-        let pipe = OpenOptions::new().write(true).open(&never).expect("a pipe");
+        let mut child = start(here, words.replace("MODEL", &model).split(' '));
+        let Some(pipe) = opened_by(&mut child, &never) else { continue };
+        blocked += 1;
         signal(&child, "TERM");
         let output = ended(child);
         drop(pipe);
@@ -91,6 +102,27 @@ fn the_first_signal_ends_a_read_that_would_last_for_ever() {
         let left: Vec<String> = names(here).into_iter().filter(|name| name.starts_with(".a")).collect();
         assert!(left.is_empty(), "{words} has left {left:?}");
     }
+    assert!(blocked >= 3, "only {blocked} commands read such a file at all");
+}
+
+#[test]
+fn the_first_signal_ends_what_computes() {
+    let folder = folder();
+    for words in [
+        "warmup --batch-size 512 --device cpu",
+        "doctor --batch-size 512 --device cpu",
+        "sample --batch-size 512 --num 512 --device cpu",
+        "tune --steps 5 --batch-size 512 --pictures 512 --out a.json --device cpu",
+        "bench --batch-size 512 --num 512 --device cpu",
+    ] {
+        let mut child = start(folder.path(), words.split(' '));
+        wait_for(&mut child, "device:");
+        signal(&child, "TERM");
+        let output = ended(child);
+        assert_eq!(output.status.code(), Some(130), "{words}");
+        assert!(output.stdout.is_empty(), "{words}: {output:?}");
+    }
+    assert!(names(folder.path()).iter().all(|name| name == "bench"), "{:?}", names(folder.path()));
 }
 
 /// As `nohup` and a shell's `&` start programs.
@@ -104,8 +136,8 @@ fn a_signal_that_is_ignored_at_the_start_stays_ignored() {
         let program = env!("CARGO_BIN_EXE_ddim");
         let words = format!("trap '' {name}; exec {program} schedule --steps 2 --scheduler-config noise");
         command.args(["-c", &words]).current_dir(folder.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let child = command.spawn().expect("a shell");
-        let mut pipe = OpenOptions::new().write(true).open(folder.path().join("noise")).expect("a pipe");
+        let mut child = command.spawn().expect("a shell");
+        let mut pipe = opened_by(&mut child, &folder.path().join("noise")).expect("it reads what is named");
         signal(&child, name);
         let config = fs::read(golden(MODEL).join("scheduler/scheduler_config.json")).expect("a golden");
         pipe.write_all(&config).expect("it still reads");
@@ -131,7 +163,7 @@ fn two_signals_at_once_are_one() {
 }
 
 const RECIPE: &str = r#"{
-    "name": "grey", "steps": 40, "batch_size": 2, "checkpoint_steps": 1000, "images": null,
+    "name": "grey", "steps": 40, "batch_size": 2, "checkpoint_steps": 1000, "warmup_steps": 0, "images": null,
     "unet": { "sample_size": 4, "in_channels": 1, "out_channels": 1, "block_out_channels": [4], "norm_num_groups": 2,
         "layers_per_block": 1, "down_block_types": ["DownBlock2D"], "up_block_types": ["UpBlock2D"],
         "add_attention": false },
@@ -265,7 +297,7 @@ fn names_need_not_be_utf8() {
         "schedule --scheduler-config m@/scheduler/scheduler_config.json --steps 2",
         "inspect m@ --json",
         "eval p@/ p@/ --metrics frechet --save-stats s@.npz --json --device cpu",
-        "eval p@/:0..1 s@.npz --metrics frechet --json --device cpu",
+        "eval p@/:0..2 s@.npz --metrics frechet --json --device cpu",
         "eval model:m@ s@.npz --num 2 --steps 1 --metrics frechet --json --device cpu",
         "eval --likelihood p@/000000.png --model m@ --steps 1 --json --device cpu",
         "train --data t@/train-images-idx3-ubyte --recipe t@/recipe.json --out u@ --json --device cpu",

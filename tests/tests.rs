@@ -10,6 +10,7 @@ mod ending;
 mod goldens;
 mod gpu;
 mod looking;
+mod options;
 mod pictures;
 mod program;
 mod reproducible;

@@ -7,6 +7,7 @@ mod diagnosis;
 mod distances;
 mod divergence;
 mod editing;
+mod effect;
 mod eval_table;
 mod evaluation;
 mod inversion;
@@ -18,9 +19,8 @@ mod tuning;
 mod warming;
 mod words;
 
-use std::path::PathBuf;
-
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -31,6 +31,7 @@ pub(crate) use self::diagnosis::DoctorArgs;
 pub(crate) use self::distances::{DistanceArgs, FeatureChoice, Metric};
 pub(crate) use self::divergence::DivergenceArgs;
 pub(crate) use self::editing::{EditArgs, InpaintChoice};
+pub(crate) use self::effect::NoEffect;
 pub(crate) use self::evaluation::{EvalArgs, FlowArgs};
 pub(crate) use self::inversion::{
     DecodeArgs, EncodeArgs, EndArgs, InterpolateArgs, NoisePoint, PictureArgs, ReconstructArgs,
@@ -42,6 +43,7 @@ pub(crate) use self::training::TrainArgs;
 pub(crate) use self::tuning::{SolverChoice, SpacingChoice, TuneArgs};
 pub(crate) use self::warming::WarmupArgs;
 use crate::device::{DeviceChoice, DeviceParser};
+use crate::printing;
 
 /// Draws pictures with trained diffusion models: DDIM and DDPM, on any GPU and on a plain CPU.
 #[derive(Debug, Parser)]
@@ -128,6 +130,9 @@ impl Cli {
         let mut program = Self::program();
         let matches = program.try_get_matches_from_mut(words)?;
         let mut cli = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut program))?;
+        if let Some((name, typed)) = matches.subcommand() {
+            effect::check(name, typed).map_err(without_effect)?;
+        }
         match (&mut cli.command, matches.subcommand()) {
             (Command::Eval(eval), Some((_, matches))) => {
                 eval.typed = eval_table::Typed::of(matches);
@@ -143,7 +148,7 @@ impl Cli {
 
 /// The error for an option that would change nothing.
 pub(crate) fn without_effect(problem: impl std::fmt::Display) -> clap::Error {
-    Cli::program().error(ErrorKind::ArgumentConflict, problem)
+    Cli::program().error(ErrorKind::ArgumentConflict, printing::escaped(&problem.to_string()))
 }
 
 /// How much is said on stderr.

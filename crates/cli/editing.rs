@@ -9,7 +9,7 @@ use ddim_checkpoint::fingerprint;
 use ddim_data::{Filter, Fit, Picture};
 use ddim_schedule::PixelRounding;
 
-use crate::args::{EditArgs, PlanArgs, SampleArgs};
+use crate::args::{EditArgs, NoEffect, PlanArgs, SampleArgs};
 use crate::images::{Images, Needed};
 
 /// How much of a picture is changed when nothing says otherwise: its outline stays, its details do not.
@@ -90,7 +90,7 @@ pub(crate) fn plan_args(args: &SampleArgs) -> anyhow::Result<PlanArgs> {
     let EditArgs { init, mask, rules } = &args.edit;
     let mut plan = args.plan.clone();
     if let (true, Some(option)) = (init.is_empty(), rules.typed()) {
-        bail!("{option} is for pictures to begin with: give some with --init");
+        return Err(NoEffect::new(option, "is for pictures to begin with: give some with --init").into());
     }
     if let (true, Some(strength)) = (init.is_empty(), plan.strength) {
         bail!("--strength {strength} needs pictures to change: give some with --init");

@@ -10,7 +10,7 @@ use ddim_sampler::{Guidance, Noise, PictureNoise};
 use serde_json::{Value, json};
 
 use crate::Ending;
-use crate::args::{EndArgs, InterpolateArgs, NoisePoint, SampleArgs};
+use crate::args::{EndArgs, InterpolateArgs, NoEffect, NoisePoint, SampleArgs};
 use crate::classes::Classes;
 use crate::images::{Images, Needed};
 use crate::job::{Job, Series};
@@ -33,7 +33,7 @@ pub(crate) fn run(args: InterpolateArgs, interrupt: &Interrupt) -> anyhow::Resul
     if let (Some(option), true) =
         (args.rules.typed(), points.iter().all(|point| matches!(point, NoisePoint::Seed(_))))
     {
-        bail!("{option} is for pictures, and there are seeds only: leave it out");
+        return Err(NoEffect::new(option, "is for pictures, and there are seeds only: leave it out").into());
     }
     let device = device::choose(args.computing.device.device)?;
     let model = Model::load(&args.model, &device.device)?;

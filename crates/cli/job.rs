@@ -13,7 +13,7 @@ use ddim_sampler::{
 use ddim_schedule::PixelRounding;
 use serde_json::Value;
 
-use crate::args::SampleArgs;
+use crate::args::{NoEffect, SampleArgs};
 use crate::classes::Classes;
 use crate::device::Chosen;
 use crate::editing::{self, Beginning};
@@ -105,6 +105,7 @@ impl<'a> Job<'a> {
         let draws = draws(args, given.as_ref(), beginning.several(), in_turn.len().max(1))?;
         let guidance = guidance(args)?;
         model.inner.check_guidance(&guidance).with_context(|| format!("--guidance {}", args.guidance))?;
+        check_guided(&guidance, &in_turn, model)?;
         let names: Vec<String> = in_turn.iter().map(|class| classes.name(*class)).collect();
         let run = RunRecord {
             model: &model.name,
@@ -234,8 +235,18 @@ impl<'a> Job<'a> {
     }
 }
 
+/// Refuses guidance towards no class.
+fn check_guided(guidance: &Guidance, classes: &[usize], model: &Model) -> Result<(), NoEffect> {
+    let none = |class: &usize| Some(*class) == model.inner.null_class();
+    if guidance.is_off() || classes.is_empty() || !classes.iter().all(none) {
+        return Ok(());
+    }
+    Err(NoEffect::new("guidance", "follows a class, and these pictures are told none: name one with --class"))
+}
+
 /// Refuses times that the network has no embedding for, and what the method has no steps for.
 fn check_method(args: &SampleArgs, model: &Model, plan: &ResolvedPlan) -> anyhow::Result<()> {
+    plan::check_effect(&args.plan, plan)?;
     match &plan.adaptive {
         None => model.inner.check_plan(&plan.plan)?,
         Some(_) if !args.edit.init.is_empty() => {

@@ -49,7 +49,7 @@ use std::process::ExitCode;
 
 use tracing_subscriber::EnvFilter;
 
-use crate::args::{Cli, Command, Verbosity};
+use crate::args::{Cli, Command, NoEffect, Verbosity};
 use crate::signals::Interrupt;
 
 /// How a command that did not fail ended.
@@ -94,7 +94,7 @@ fn exit_code(ended: anyhow::Result<Ending>) -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             printing::say(&format!("error: {}", chain(&error)));
-            ExitCode::FAILURE
+            if error.chain().any(|cause| cause.is::<NoEffect>()) { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }

@@ -9,7 +9,7 @@ use ddim_schedule::{
 };
 use serde_json::{Value, json};
 
-use crate::args::{EtaChoice, InpaintChoice, PlanArgs, SolverChoice, SpacingChoice};
+use crate::args::{EtaChoice, InpaintChoice, NoEffect, PlanArgs, SolverChoice, SpacingChoice};
 use crate::tuned::{self, Home};
 
 /// The number of steps when nothing says otherwise.
@@ -92,6 +92,20 @@ impl ResolvedPlan {
         }
         summary["timesteps"] = ddim::plan_json(&self.plan)["timesteps"].take();
         summary
+    }
+}
+
+/// Refuses what is typed about a plan and changes nothing in it.
+///
+/// # Errors
+/// Names the option.
+pub(crate) fn check_effect(args: &PlanArgs, plan: &ResolvedPlan) -> Result<(), NoEffect> {
+    match plan.plan.settings().limit {
+        X0Limit::Free if args.rederive_eps => Err(NoEffect::new(
+            "rederive_eps",
+            "takes the noise from the clipped picture, and nothing is clipped here: add --clip",
+        )),
+        _ => Ok(()),
     }
 }
 

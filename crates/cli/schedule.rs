@@ -25,6 +25,7 @@ const HIDDEN: [&str; 8] = [
 pub(crate) fn run(args: &ScheduleArgs) -> anyhow::Result<Ending> {
     let training = model::training_of(&args.model)?;
     let resolved = plan::resolve(&args.plan, &training)?;
+    plan::check_effect(&args.plan, &resolved)?;
     let mut json = ddim::plan_json(&resolved.plan);
     json["train_steps"] = resolved.train_steps.into();
     let text = if args.json { format!("{json:#}\n") } else { table(&json) };

@@ -19,7 +19,7 @@ use crate::{files, printing, progress};
 pub(crate) const INTERRUPTED: u8 = 130;
 
 /// How long a run has to come to its next step.
-const TO_A_STEP: Duration = Duration::from_millis(500);
+const TO_A_STEP: Duration = Duration::from_millis(700);
 /// How long one that has come to it has to end by itself.
 const TO_THE_END: Duration = Duration::from_secs(4);
 /// How long the last words may take: whoever reads them may have stopped reading.
@@ -71,7 +71,7 @@ impl Parting {
 
 impl Default for Parting {
     fn default() -> Self {
-        Self::free("interrupted; nothing was finished, and nothing is lost")
+        Self::free("interrupted; nothing was written")
     }
 }
 

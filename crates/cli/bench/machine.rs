@@ -23,7 +23,7 @@ pub(super) fn program() -> String {
 
 /// What was typed, ready to be typed again.
 pub(super) fn command() -> String {
-    let words = env::args().skip(1).map(|word| quoted(&word));
+    let words = env::args_os().skip(1).map(|word| quoted(&word.to_string_lossy()));
     std::iter::once("ddim".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
 }
 

@@ -1,0 +1,190 @@
+//! Options that would change nothing are refused: whoever types one expects it to do something.
+//!
+//! What is known from the words alone is in [`RULES`], one row a kind of option. An option of a command that has no row here
+//! always does something; `tests/options.rs` tries them all. `ddim eval` and `ddim bench` have tables of their own.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::path::Path;
+
+use clap::ArgMatches;
+use clap::parser::ValueSource;
+
+use crate::output::Destination;
+
+/// An option that does something only beside others.
+struct Rule {
+    /// The command; every one that has the option where this is empty.
+    command: &'static str,
+    /// The options, by name.
+    options: &'static [&'static str],
+    /// Whether they do something.
+    works: fn(&Typed<'_>) -> bool,
+    /// Where they do, for the user.
+    beside: &'static str,
+}
+
+const RULES: &[Rule] = &[
+    Rule {
+        command: "",
+        options: &["no_grid"],
+        works: |typed| typed.writes_folder(),
+        beside: "is for a folder of pictures, which has a grid.png (--out FOLDER)",
+    },
+    Rule {
+        command: "",
+        options: &["force"],
+        works: |typed| !typed.has("show") || typed.has("out") || typed.has("animate"),
+        beside: "replaces files, and --show alone writes none: name one with --out",
+    },
+    Rule {
+        command: "",
+        options: &["show"],
+        works: |typed| !typed.has("json"),
+        beside: "prints pictures where --json prints its report: leave one of them out",
+    },
+    Rule {
+        command: "sample",
+        options: &["corrector_snr"],
+        works: |typed| typed.number("corrector_steps") > 0.0,
+        beside: "is about Langevin steps, and there are none: ask for some with --corrector-steps",
+    },
+    Rule {
+        command: "",
+        options: &["rederive_eps"],
+        works: |typed| !typed.has("no_clip"),
+        beside: "takes the noise from the clipped picture, and nothing is clipped with --no-clip: leave one of them out",
+    },
+    Rule {
+        command: "interpolate",
+        options: &["convert"],
+        works: |typed| typed.has("from") || typed.words("corners").any(|corner| !is_number(corner)),
+        beside: "is for pictures, and there are seeds only: leave it out",
+    },
+    Rule {
+        command: "schedule",
+        options: &["model"],
+        works: |typed| !typed.has("scheduler_config") || typed.word("spacing").is_some_and(|word| word == "tuned"),
+        beside: "is not looked at where --scheduler-config has its schedule: leave one of them out",
+    },
+    Rule {
+        command: "warmup",
+        options: &["scheduler_config"],
+        works: |typed| typed.word("device").is_none_or(|word| word != "cpu"),
+        beside: "changes nothing on the CPU, which has nothing to warm: leave it out",
+    },
+];
+
+/// Refuses the first option that was typed and would change nothing.
+///
+/// # Errors
+/// A sentence that names it.
+pub(super) fn check(command: &str, matches: &ArgMatches) -> Result<(), String> {
+    let typed = Typed(matches);
+    for rule in RULES.iter().filter(|rule| rule.command.is_empty() || rule.command == command) {
+        let useless = || rule.options.iter().find(|option| typed.has(option)).filter(|_| !(rule.works)(&typed));
+        if let Some(option) = useless() {
+            return Err(NoEffect::new(option, rule.beside).0);
+        }
+    }
+    Ok(())
+}
+
+/// An option that would change nothing, as was seen only after a file was read. Wrong usage all the same.
+#[derive(Debug)]
+pub(crate) struct NoEffect(String);
+
+impl NoEffect {
+    /// The option, with or without its dashes, and where it does something.
+    pub(crate) fn new(option: &str, beside: &str) -> Self {
+        Self(format!("--{} {beside}", option.trim_start_matches('-').replace('_', "-")))
+    }
+}
+
+impl fmt::Display for NoEffect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NoEffect {}
+
+/// What was typed, in place of what holds when nothing is.
+struct Typed<'a>(&'a ArgMatches);
+
+impl<'a> Typed<'a> {
+    fn has(&self, option: &str) -> bool {
+        self.0.try_contains_id(option).is_ok() && self.0.value_source(option) == Some(ValueSource::CommandLine)
+    }
+
+    fn words(&self, option: &str) -> impl Iterator<Item = &'a OsStr> {
+        let words = if self.has(option) { self.0.get_raw(option) } else { None };
+        words.into_iter().flatten()
+    }
+
+    fn word(&self, option: &str) -> Option<&'a OsStr> {
+        self.words(option).next()
+    }
+
+    /// A number, 0 where there is none.
+    fn number(&self, option: &str) -> f64 {
+        self.word(option).and_then(|word| word.to_str()?.parse().ok()).unwrap_or_default()
+    }
+
+    /// Whether `--out` names a folder.
+    fn writes_folder(&self) -> bool {
+        let out = self.word("out").map(|out| Destination::new(Some(Path::new(out)), false));
+        // What is refused there says so itself.
+        out.is_some_and(|out| !matches!(out, Ok(Destination::File(..) | Destination::Nowhere)))
+    }
+}
+
+fn is_number(word: &OsStr) -> bool {
+    word.to_str().is_some_and(|text| text.parse::<u64>().is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Cli;
+
+    fn refused(words: &str) -> Option<String> {
+        let error = Cli::typed_as(words.split(' ')).err()?;
+        assert_eq!(error.exit_code(), 2, "{words}");
+        Some(error.to_string())
+    }
+
+    #[test]
+    fn what_would_change_nothing_is_named() {
+        for (words, option) in [
+            ("ddim sample --no-grid", "--no-grid"),
+            ("ddim sample --out a.png --no-grid", "--no-grid"),
+            ("ddim sample --show --force", "--force"),
+            ("ddim sample --show --json", "--show"),
+            ("ddim sample --noise a --corrector-snr 0.2", "--corrector-snr"),
+            ("ddim sample --corrector-steps 0 --corrector-snr 0.2", "--corrector-snr"),
+            ("ddim sample --no-clip --rederive-eps", "--rederive-eps"),
+            ("ddim interpolate --seeds 1,2 --convert", "--convert"),
+            ("ddim interpolate --corners 1,2,3,4 --convert", "--convert"),
+            ("ddim schedule --model m --scheduler-config s --spacing quad", "--model"),
+            ("ddim warmup --device cpu --scheduler-config s", "--scheduler-config"),
+        ] {
+            let said = refused(words).unwrap_or_else(|| panic!("{words} is taken"));
+            assert!(said.starts_with(&format!("error: {option} ")), "{words}: {said}");
+        }
+    }
+
+    #[test]
+    fn what_works_is_taken() {
+        for words in [
+            "ddim sample --out folder --no-grid --force",
+            "ddim sample --show --animate a.gif --force",
+            "ddim sample --corrector-steps 1 --corrector-snr 0.2",
+            "ddim interpolate --from a.png --to b.png --convert",
+            "ddim interpolate --corners 1,2,3,a.png --convert",
+            "ddim schedule --model m --scheduler-config s --spacing tuned",
+            "ddim warmup --scheduler-config s",
+        ] {
+            assert_eq!(refused(words), None, "{words}");
+        }
+    }
+}

@@ -1,0 +1,461 @@
+//! Every option of every command does something, or is refused, or has a reason here for changing nothing.
+//!
+//! Each command has base lines. Each of its options, as its help lists them, is added to each base line: the run is then
+//! refused, or writes other files or prints other results than the base line alone. What neither happens to has to be among
+//! [`UNCHANGED`] with its reason, and each option has to work beside some base line, unless it is there for all of them.
+#![cfg(unix)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
+
+use tempfile::TempDir;
+
+use crate::program::{ddim, finish, folder, golden};
+
+/// The commands, each with lines that run.
+const BASES: &[(&str, &[&str])] = &[
+    (
+        "sample",
+        &[
+            "--model c --num 2 --steps 6 --out f.npz",
+            "--model c --num 2 --steps 6 --out folder",
+            "--model c --num 2 --steps 6 --out f.png",
+            "--model c --num 2 --steps 6 --out f.safetensors",
+            "--model c --num 2 --steps 6 --show",
+            "--model c --num 2 --steps 6 --out f.npz --animate f.gif",
+            "--model clips --num 2 --steps 6 --out f.npz",
+            "--model c --num 2 --steps 6 --eta 1 --out f.npz",
+            "--model c --num 2 --steps 6 --guidance 3 --out f.npz",
+            "--model c --num 2 --steps 6 --corrector-steps 1 --out f.npz",
+            "--model c --num 2 --solver adaptive --out f.npz",
+            "--model c --steps 6 --seeds 3,4 --out f.npz",
+            "--model c --steps 6 --noise noise.safetensors --out f.npz",
+            "--model c --num 2 --steps 50 --init begin.png --out f.npz",
+            "--model c --num 2 --steps 50 --init begin.png --mask mask.png --out f.npz",
+            "--model c --num 2 --steps 50 --init begin.png --mask mask.png --inpaint repaint --out f.npz",
+        ],
+    ),
+    ("encode", &["a --model c --steps 3 --out l.safetensors"]),
+    (
+        "decode",
+        &[
+            "noise.safetensors --model c --out f.npz",
+            "noise.safetensors --model c --out folder",
+            "noise.safetensors --model c --out f.safetensors",
+            "noise.safetensors --model c --out f.npz --animate f.gif",
+        ],
+    ),
+    ("reconstruct", &["a --model c --steps 3", "a --model c --steps 3 --out folder"]),
+    (
+        "interpolate",
+        &[
+            "--seeds 1,2 --count 3 --model c --steps 3 --out f.npz",
+            "--seeds 1,2 --count 3 --model c --steps 3 --out folder",
+            "--seeds 1,2 --count 3 --model c --steps 3 --out f.safetensors",
+            "--from a/000000.png --to a/000001.png --count 3 --model c --steps 3 --out f.npz",
+            "--corners 1,2,3,4 --grid 2 --model c --steps 3 --out f.npz",
+            "--corners a/000000.png,2,3,4 --grid 2 --model c --steps 3 --out f.npz",
+        ],
+    ),
+    (
+        "schedule",
+        &[
+            "--model c --steps 6",
+            "--model clips --steps 6",
+            "--scheduler-config scheduler.json --steps 6",
+            "--model c --steps 50 --inpaint repaint",
+        ],
+    ),
+    ("inspect", &["c"]),
+    ("devices", &[""]),
+    ("doctor", &["--model c --steps 2"]),
+    ("warmup", &["--model c --batch-size 1"]),
+    ("train", &["--data idx/train-images-idx3-ubyte --recipe recipe.json --out run"]),
+    ("tune", &["--model c --steps 2 --pictures 1 --held-out 1 --rounds 0 --solver ddim --out f.json"]),
+    ("bench", &["--model c --num 2 --steps 1,2 --eta 0 --clock fake --out folder"]),
+    ("completions", &["bash"]),
+];
+
+/// A value for each option that takes one; `command option` wins over `option`.
+const VALUES: &[(&str, &str)] = &[
+    ("animate", "g.gif"),
+    ("batch-size", "1"),
+    ("class", "1"),
+    ("convention", "diffusers"),
+    ("corners", "5,6,7,8"),
+    ("corrector-snr", "0.3"),
+    ("corrector-steps", "2"),
+    ("count", "4"),
+    ("device", "cpu"),
+    ("eta", "0.7"),
+    ("features", "pixels"),
+    ("from", "a/000002.png"),
+    ("grid", "3"),
+    ("guidance", "2.5"),
+    ("guidance-interval", "0.5,3"),
+    ("guidance-rescale", "0.5"),
+    ("held-out", "2"),
+    ("images", "0..8"),
+    ("init", "other_begin.png"),
+    ("inpaint", "repaint"),
+    ("jump-length", "5"),
+    ("mask", "other_mask.png"),
+    ("model", "other_model"),
+    ("noise", "other_noise.safetensors"),
+    ("num", "3"),
+    ("objective", "implicit"),
+    ("out", "other.npz"),
+    ("pictures", "2"),
+    ("precision", "bf16"),
+    ("recipe", "other_recipe.json"),
+    ("reference", "embedded:train"),
+    ("resample", "3"),
+    ("resize", "clean-fid"),
+    ("rounds", "1"),
+    ("scheduler-config", "scheduler.json"),
+    ("seed", "7"),
+    ("seeds", "8,9"),
+    ("solver", "dpm++"),
+    ("spacing", "quad"),
+    ("steps", "5"),
+    ("strength", "0.5"),
+    ("timesteps", "900,800,600,400,300,100"),
+    ("to", "a/000003.png"),
+    ("tolerance", "0.5"),
+    ("animate-what", "x0"),
+    ("fit", "stretch"),
+    ("ground", "black"),
+    ("on-corrupt", "skip"),
+    ("scale", "2"),
+    ("weights", "model"),
+    ("train batch-size", "2"),
+    ("train resolution", "4"),
+    ("train steps", "5"),
+    ("train time", "1s"),
+    ("train data", "other_idx/train-images-idx3-ubyte"),
+    ("train init", "c"),
+    ("train out", "other"),
+    ("encode out", "other.safetensors"),
+    ("encode timesteps", "900,600,300"),
+    ("decode timesteps", "900,600,300"),
+    ("interpolate timesteps", "900,600,300"),
+    ("interpolate class", "x"),
+    ("reconstruct out", "other"),
+    ("schedule model", "clips"),
+    ("schedule scheduler-config", "other_scheduler.json"),
+    ("warmup batch-size", "2"),
+    ("tune out", "other.json"),
+    ("tune steps", "3"),
+    ("bench budget", "1s"),
+    ("bench eta", "0.5"),
+    ("bench num", "3"),
+    ("bench out", "other"),
+    ("bench steps", "1,3"),
+];
+
+/// What may change nothing: an option, the command (any where empty), what the base line has to contain, and why.
+const UNCHANGED: &[(&str, &str, &str, &str)] = &[
+    ("device", "", "", "the base lines compute on the CPU already"),
+    ("batch-size", "", "", "decides memory and time; the pictures are the same, which is the point"),
+    ("force", "", "", "for files that exist: the base lines begin without"),
+    ("resume", "", "", "for folders that a run has left: the base lines begin without"),
+    ("convention", "", "", "the model's own may be the one that is typed"),
+    ("no-clip", "", "--model c", "this model's pictures are not clipped anyway"),
+    ("clip", "", "--model clips", "this model's pictures are clipped anyway"),
+    ("no-clip", "schedule", "scheduler.json", "this file asks for no clipping"),
+    ("inpaint", "schedule", "scheduler.json", "steps that leave gaps have no jumps back"),
+    ("scheduler-config", "warmup", "", "for GPUs: refused on the CPU"),
+    ("animate-what", "interpolate", "", "refused: its animation shows finished pictures"),
+    ("classifier", "train", "", "takes recipes of another kind"),
+    ("features", "bench", "", "with a reference: tests/bench.rs has some"),
+    ("fit", "", "", "for pictures of another size than the model's"),
+    ("ground", "", "", "for transparent pictures"),
+    ("on-corrupt", "", "", "for broken pictures"),
+    ("weights", "", "", "for files with several sets of weights"),
+    ("other-pictures", "train", "", "for a run that is gone on with"),
+    ("time", "train", "", "ends a run that takes longer"),
+    ("convert", "", "", "for pictures of other colours than the model's"),
+    ("reference", "bench", "", "for features: tests/bench.rs has some"),
+    ("resize", "bench", "", "for Inception, whose weights are not here"),
+    ("budget", "bench", "", "stands where --num does, and it may come to as many pictures"),
+];
+
+#[test]
+fn every_option_changes_something_or_is_refused() {
+    let place = prepared();
+    let mut cases = Vec::new();
+    let mut problems = Vec::new();
+    for command in commands(place.path()) {
+        let Some((_, bases)) = BASES.iter().find(|(name, _)| *name == command) else {
+            // Its own table is tested beside it.
+            if command != "eval" {
+                problems.push(format!("{command} has no base line in tests/options.rs"));
+            }
+            continue;
+        };
+        for option in options(place.path(), &command) {
+            match words(&command, &option) {
+                Some(words) => {
+                    // A line that has it already is the same with it.
+                    let others = bases.iter().filter(|base| !base.contains(&words));
+                    cases.extend(others.map(|base| (command.clone(), *base, option.clone(), words.clone())));
+                }
+                None => problems.push(format!("{command} --{} has no value in tests/options.rs", option.name)),
+            }
+        }
+    }
+    let runs: Mutex<BTreeMap<String, Run>> = Mutex::new(BTreeMap::new());
+    let found = in_parallel(&cases, |(command, base, option, words)| {
+        let line = line(command, base);
+        let known = runs.lock().expect("no panic").get(&line).cloned();
+        let before = known.unwrap_or_else(|| run(place.path(), &line));
+        assert_eq!(before.code, 0, "the base line `{line}` does not run: {}", before.said);
+        runs.lock().expect("no panic").insert(line.clone(), before.clone());
+        let with = format!("{} {words}", line_without(&line, &option.name));
+        let after = run(place.path(), &with);
+        match after.code {
+            0 if after.results == before.results => Found::Nothing(with),
+            0 => Found::Effect,
+            // A failure that says what the option is about is a refusal; any other is a mistake in the tables above.
+            _ if after.said.contains(&option.name) || named_in(base, &after.said) => Found::Refused,
+            _ => Found::Failed(format!("`{with}`: {}", after.said)),
+        }
+    });
+    let mut works: BTreeMap<(String, String), bool> = BTreeMap::new();
+    for ((command, base, option, _), found) in cases.iter().zip(found) {
+        let reason = UNCHANGED.iter().find(|(name, of, part, _)| {
+            *name == option.name && (of.is_empty() || of == command) && base.contains(part)
+        });
+        let works = works.entry((command.clone(), option.name.clone())).or_default();
+        *works |= reason.is_some_and(|(_, _, part, _)| part.is_empty());
+        match found {
+            Found::Effect => *works = true,
+            Found::Refused => {}
+            Found::Nothing(_) | Found::Failed(_) if reason.is_some() => {}
+            Found::Nothing(line) => problems.push(format!("`{line}` is the same without --{}", option.name)),
+            Found::Failed(problem) => problems.push(problem),
+        }
+    }
+    let idle = works.into_iter().filter(|(_, works)| !works);
+    problems.extend(idle.map(|((command, option), _)| format!("{command} --{option} works beside no base line")));
+    assert!(problems.is_empty(), "{} problems:\n{}", problems.len(), problems.join("\n"));
+}
+
+/// Whether an option of the base line is named in what was said.
+fn named_in(base: &str, said: &str) -> bool {
+    base.split_whitespace().any(|word| word.starts_with("--") && said.contains(word))
+}
+
+/// What came of an option.
+enum Found {
+    Effect,
+    Refused,
+    Nothing(String),
+    Failed(String),
+}
+
+/// An option as the help lists it.
+#[derive(Clone, Debug)]
+struct Flag {
+    name: String,
+    takes_value: bool,
+}
+
+/// What a run leaves: its results without times, the files it has written, and what it says.
+#[derive(Clone, Debug)]
+struct Run {
+    code: i32,
+    results: (String, BTreeMap<String, Vec<u8>>),
+    said: String,
+}
+
+/// The commands that the help lists.
+fn commands(place: &Path) -> Vec<String> {
+    let help = said(place, "--help");
+    let (_, list) = help.split_once("Commands:\n").expect("a list of commands");
+    // What is further in is the text about a command.
+    let lines = list.lines().take_while(|line| !line.is_empty()).filter(|line| !line.starts_with("   "));
+    let names = lines.filter_map(|line| line.split_whitespace().next());
+    names.filter(|name| *name != "help").map(str::to_owned).collect()
+}
+
+/// The options that the help of a command lists, but for those that all commands have.
+fn options(place: &Path, command: &str) -> Vec<Flag> {
+    let help = said(place, &format!("{command} --help"));
+    let flag = |line: &str| {
+        // What is further in is the text about an option.
+        let (indent, line) = (line.len() - line.trim_start().len(), line.trim_start());
+        if indent > 6 {
+            return None;
+        }
+        let after = line
+            .strip_prefix("--")
+            .or_else(|| line.strip_prefix('-')?.split_once(", --").map(|(_, name)| name))?;
+        let end = after.find(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).unwrap_or(after.len());
+        Some(Flag { name: after[..end].to_owned(), takes_value: after[end..].starts_with(" <") })
+    };
+    let general = ["help", "version", "verbose", "quiet"];
+    help.lines().filter_map(flag).filter(|flag| !general.contains(&flag.name.as_str())).collect()
+}
+
+/// The option as it is typed; none for one that needs a value and has none here.
+fn words(command: &str, option: &Flag) -> Option<String> {
+    let name = &option.name;
+    if !option.takes_value {
+        return Some(format!("--{name}"));
+    }
+    let of_command = format!("{command} {name}");
+    let value = |key: &str| VALUES.iter().find(|(known, _)| *known == key).map(|(_, value)| *value);
+    Some(format!("--{name} {}", value(&of_command).or_else(|| value(name))?))
+}
+
+fn line(command: &str, base: &str) -> String {
+    let computes = !["inspect", "devices", "schedule", "completions"].contains(&command);
+    format!("{command} {base}{}", if computes { " --device cpu" } else { "" })
+}
+
+/// A line without an option and its values.
+fn line_without(line: &str, option: &str) -> String {
+    let mut kept = Vec::new();
+    let mut inside = false;
+    for word in line.split_whitespace() {
+        inside = if word.starts_with("--") { word == format!("--{option}") } else { inside };
+        if !inside {
+            kept.push(word);
+        }
+    }
+    kept.join(" ")
+}
+
+/// Results of the cases, in their order.
+fn in_parallel<T: Sync, R: Send + Sync>(cases: &[T], one: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let (next, results) = (AtomicUsize::new(0), cases.iter().map(|_| OnceLock::new()).collect::<Vec<_>>());
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
+            scope.spawn(|| {
+                while let Some(place) =
+                    Some(next.fetch_add(1, Ordering::Relaxed)).filter(|place| *place < cases.len())
+                {
+                    let _ = results[place].set(one(&cases[place]));
+                }
+            });
+        }
+    });
+    results.into_iter().map(|result| result.into_inner().expect("every case was tried")).collect()
+}
+
+fn said(place: &Path, line: &str) -> String {
+    let mut command = ddim(place);
+    command.args(line.split_whitespace());
+    finish(command).expect_success().stdout
+}
+
+/// Runs a line in a folder of its own, in which everything is linked that was prepared.
+fn run(place: &Path, line: &str) -> Run {
+    let own = folder();
+    for entry in fs::read_dir(place).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        std::os::unix::fs::symlink(&path, own.path().join(path.file_name().expect("a name"))).expect("writable");
+    }
+    let mut command = ddim(own.path());
+    command.args(line.split_whitespace());
+    let ran = finish(command);
+    let mut files = BTreeMap::new();
+    collect(own.path(), own.path(), &mut files);
+    Run { code: ran.code, results: (without_times(&ran.stdout), files), said: ran.stderr }
+}
+
+fn collect(root: &Path, folder: &Path, files: &mut BTreeMap<String, Vec<u8>>) {
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let entry = entry.expect("an entry");
+        let (path, kind) = (entry.path(), entry.file_type().expect("a kind"));
+        if kind.is_dir() {
+            collect(root, &path, files);
+        } else if kind.is_file() {
+            let name = path.strip_prefix(root).expect("inside").display().to_string();
+            files.insert(name, fs::read(path).expect("readable"));
+        }
+    }
+}
+
+/// Without the numbers before units of time, and without JSON's seconds.
+fn without_times(text: &str) -> String {
+    let mut words: Vec<String> = Vec::new();
+    for word in text.split([' ', '\n']) {
+        let unit = word.trim_end_matches([',', ';', ')', ':']);
+        let is_unit = ["s", "ms", "µs", "min"].contains(&unit);
+        let is_seconds = words.last().is_some_and(|last| last.ends_with("seconds\":"));
+        match words.last_mut() {
+            Some(last) if is_unit => *last = "TIME".to_owned(),
+            _ if is_seconds => words.push("TIME".to_owned()),
+            _ => words.push(word.to_owned()),
+        }
+    }
+    words.join(" ")
+}
+
+const RECIPE: &str = r#"{
+    "name": "tiny", "steps": 200, "batch_size": 4, "learning_rate": 0.01, "warmup_steps": 0, "label_dropout": 0.2,
+    "checkpoint_steps": 1000, "classes": ["x", "y", "z"],
+    "unet": { "sample_size": 8, "in_channels": 1, "out_channels": 1, "block_out_channels": [4, 8], "norm_num_groups": 2,
+        "layers_per_block": 1, "down_block_types": ["DownBlock2D", "DownBlock2D"],
+        "up_block_types": ["UpBlock2D", "UpBlock2D"], "add_attention": false, "num_class_embeds": 4 },
+    "scheduler": { "_class_name": "DDIMScheduler" }
+}"#;
+
+/// A folder with two models, one of which clips, pictures, noise, masks, schedules and sets of images.
+fn prepared() -> TempDir {
+    let place = folder();
+    let here = place.path();
+    let write = |name: &str, content: &[u8]| {
+        let path = here.join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("writable");
+        fs::write(path, content).expect("writable");
+    };
+    for (set, factor) in [("idx", 37), ("other_idx", 41)] {
+        let head = [0, 0, 8, 3, 0, 0, 0, 12, 0, 0, 0, 8, 0, 0, 0, 8];
+        let pixels = (0..12 * 64).map(|k| (k * factor % 256) as u8);
+        write(&format!("{set}/train-images-idx3-ubyte"), &head.into_iter().chain(pixels).collect::<Vec<u8>>());
+        let head = [0, 0, 8, 1, 0, 0, 0, 12];
+        write(
+            &format!("{set}/train-labels-idx1-ubyte"),
+            &head.into_iter().chain((0..12).map(|k| k % 3)).collect::<Vec<u8>>(),
+        );
+    }
+    write("long_recipe.json", RECIPE.as_bytes());
+    write("recipe.json", RECIPE.replace("200", "2").as_bytes());
+    write("other_recipe.json", RECIPE.replace("200", "3").as_bytes());
+    let make = |line: &str| said(here, &format!("{line} --device cpu"));
+    for (set, model) in [("idx", "c"), ("other_idx", "other_model")] {
+        make(&format!("train --data {set}/train-images-idx3-ubyte --recipe long_recipe.json --out trained"));
+        fs::rename(here.join("trained/model"), here.join(model)).expect("trained");
+        fs::remove_dir_all(here.join("trained")).expect("ours");
+    }
+    let copied = std::process::Command::new("cp").arg("-r").args([here.join("c"), here.join("clips")]).status();
+    assert!(copied.expect("cp is there").success());
+    fs::remove_file(here.join("clips/ddim.json")).expect("a card");
+    make("sample --model c --num 4 --steps 3 --out a --no-grid");
+    fs::remove_file(here.join("a/run.json")).expect("written");
+    for (name, columns) in [("mask.png", 4), ("other_mask.png", 2)] {
+        let level = |x, _| image::Luma([if x < columns { 0 } else { 255 }]);
+        image::GrayImage::from_fn(8, 8, level).save(here.join(name)).expect("writable");
+    }
+    for (name, level) in [("begin.png", 90), ("other_begin.png", 60)] {
+        image::GrayImage::from_fn(8, 8, |x, _| image::Luma([level + 10 * x as u8]))
+            .save(here.join(name))
+            .expect("writable");
+    }
+    make("encode a/000000.png a/000001.png --model c --steps 3 --out noise.safetensors");
+    make("encode a/000002.png a/000003.png --model c --steps 3 --out other_noise.safetensors");
+    let config =
+        fs::read_to_string(golden("classes_scale_shift/scheduler/scheduler_config.json")).expect("a golden");
+    let mut config: serde_json::Value = serde_json::from_str(&config).expect("JSON");
+    for (name, end) in [("scheduler.json", 0.03), ("other_scheduler.json", 0.04)] {
+        config["beta_end"] = end.into();
+        write(name, config.to_string().as_bytes());
+    }
+    place
+}
