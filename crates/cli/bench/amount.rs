@@ -37,15 +37,15 @@ pub(super) fn choose(
     let budget = args.budget.unwrap_or(USUAL_BUDGET);
     let chosen = within(budget, cells, batch_size, seconds)?;
     if let Some(few) = fewest(&chosen, cells).filter(|few| *few < needs) {
-        let all: f64 =
-            cells.iter().filter(|cell| cell.role.is_asked()).map(|cell| cell.calls() as f64 * seconds).sum();
+        let pictures = |cell: &Cell| if cell.role.is_asked() { needs } else { chosen.batch_size };
+        let all: f64 = cells.iter().map(|cell| (cell.calls() * pictures(cell)) as f64 * seconds).sum();
         tracing::warn!(
             "--budget: {} leave {few} pictures for some cells, and a quality needs {needs} of each: --budget {} would do, \
              or --num {needs}, about {}",
             units::time(budget.0),
             enough(budget, cells, batch_size, seconds, needs)
                 .map_or("of days".to_owned(), |enough| enough.to_string()),
-            units::time(all * needs as f64)
+            units::time(all)
         );
     }
     Ok(chosen)

@@ -22,6 +22,12 @@ use crate::signals::Interrupt;
 /// Steps that the first measurement for a budget takes.
 const FIRST_STEPS: usize = 4;
 
+/// Shorter measurements of a call say little: the first ones of a process are slow.
+const STEADY_SECONDS: f64 = 0.5;
+
+/// Steps that such a measurement takes at most.
+const MOST_FIRST_STEPS: usize = 200;
+
 /// Draws and measures.
 pub(super) struct Runner<'a> {
     model: &'a Model,
@@ -107,12 +113,16 @@ impl<'a> Runner<'a> {
     /// # Errors
     /// When nothing can be drawn.
     pub(super) fn seconds_of_call(&self, cell: &Cell, batch_size: usize) -> anyhow::Result<Option<f64>> {
-        if self.interrupt.requested() {
-            return Ok(None);
-        }
         self.warm_up(cell, batch_size)?;
-        let (_, laps) = self.draw(cell, 0..batch_size, batch_size, |seen| self.stop_after(FIRST_STEPS, seen))?;
-        Ok((!self.interrupt.requested()).then(|| laps.network.as_secs_f64() / laps.calls as f64))
+        let over = |steps: usize| -> anyhow::Result<f64> {
+            let (_, laps) = self.draw(cell, 0..batch_size, batch_size, |seen| self.stop_after(steps, seen))?;
+            Ok(laps.network.as_secs_f64() / laps.calls as f64)
+        };
+        let mut seconds = over(FIRST_STEPS)?;
+        if seconds * (FIRST_STEPS as f64) < STEADY_SECONDS {
+            seconds = over(((STEADY_SECONDS / seconds) as usize).clamp(FIRST_STEPS, MOST_FIRST_STEPS))?;
+        }
+        Ok((!self.interrupt.requested()).then_some(seconds))
     }
 
     /// A first measurement: seconds for a network call of one picture of a batch, loop included.

@@ -9,7 +9,7 @@ use ddim_eval::{
 use ddim_schedule::Method;
 use serde_json::{Value, json};
 
-use super::pictures::{Batch, Sets};
+use super::pictures::{Batch, Observer, Sets, ended};
 use crate::args::{DecoderChoice, EvalArgs};
 use crate::model::Model;
 use crate::plan::{self, ResolvedPlan};
@@ -46,9 +46,13 @@ pub(super) fn measure<'a>(
     let bound = Bound::new(&plan.plan, decoder).map_err(explained)?;
     let sets = Sets::read(&args.bound.bound, args, model);
     let mut estimates = Vec::new();
-    let ending = sets.in_batches(args, interrupt, |batch| {
-        estimates.extend(estimate(args, model, &bound, batch, interrupt)?);
-        Ok(())
+    let terms = bound.times().len();
+    let calls = args.bound.random_terms.map_or(terms, |count| count.min(terms)) + 1;
+    let ending = sets.in_batches(args, interrupt, calls, |batch, observe| {
+        let found = estimate(args, model, &bound, batch, observe)?;
+        let ended = ended(&found);
+        estimates.extend(found);
+        Ok(ended)
     })?;
     Ok(Measured { args, plan, bound, estimates, sets, ending })
 }
@@ -59,7 +63,7 @@ fn estimate(
     model: &Model,
     bound: &Bound,
     batch: &Batch<'_>,
-    interrupt: &Interrupt,
+    observe: Observer<'_>,
 ) -> anyhow::Result<Option<BoundEstimate>> {
     let mut noise = batch.noise(args.seed);
     let x0 = scaled(&batch.pixels(), batch.shape(), model.inner.device());
@@ -69,7 +73,7 @@ fn estimate(
         Some(count) => Terms::random(bound, count, &noise, &x0),
         None => Terms::all(bound, batch.len()),
     };
-    Ok(variational_bound(network, bound, x0, &terms, &mut noise, || interrupt.go_on())?)
+    Ok(variational_bound(network, bound, x0, &terms, &mut noise, observe)?)
 }
 
 /// Whether the model's output has a variance besides its prediction.

@@ -3,7 +3,7 @@
 use ddim_eval::{BitsPerDim, Grid, LogDensity, Trace, dequantised, log_density, velocity_of};
 use serde_json::{Value, json};
 
-use super::pictures::{Batch, Sets};
+use super::pictures::{Batch, Observer, Sets, ended};
 use crate::args::{EvalArgs, FlowArgs};
 use crate::model::Model;
 use crate::signals::Interrupt;
@@ -32,9 +32,12 @@ pub(super) fn measure(args: &EvalArgs, model: &Model, interrupt: &Interrupt) -> 
     grid.levels().iter().try_for_each(|level| model.inner.check_time(level.time))?;
     let sets = Sets::read(&args.likelihood, args, model);
     let mut densities = Vec::new();
-    let ending = sets.in_batches(args, interrupt, |batch| {
-        densities.extend(density(args, model, &grid, batch, interrupt)?);
-        Ok(())
+    let calls = grid.calls(trace(&args.flow), sets.dims());
+    let ending = sets.in_batches(args, interrupt, calls, |batch, observe| {
+        let found = density(args, model, &grid, batch, observe)?;
+        let ended = ended(&found);
+        densities.extend(found);
+        Ok(ended)
     })?;
     let steps = args.plan.steps.unwrap_or(STEPS);
     Ok(Measured { densities, flow: args.flow.clone(), steps, seed: args.seed, sets, ending })
@@ -46,14 +49,14 @@ fn density(
     model: &Model,
     grid: &Grid,
     batch: &Batch<'_>,
-    interrupt: &Interrupt,
+    observe: Observer<'_>,
 ) -> anyhow::Result<Option<LogDensity>> {
     let noise = batch.noise(args.seed);
     let x0 = dequantised(&batch.pixels(), batch.shape(), &noise, model.inner.device());
     let labels = batch.labels(model, args.flow.any_class)?;
     let network = model.inner.network(x0.dims(), &labels)?;
     let velocity = velocity_of(model.inner.checkpoint().scheduler.prediction(), network);
-    Ok(log_density(velocity, grid, x0, trace(&args.flow), &noise, || interrupt.go_on())?)
+    Ok(log_density(velocity, grid, x0, trace(&args.flow), &noise, observe)?)
 }
 
 fn trace(flow: &FlowArgs) -> Trace {

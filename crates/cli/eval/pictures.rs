@@ -1,6 +1,6 @@
 //! The pictures that something is measured with.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 use anyhow::{Context, anyhow, bail};
 use ddim_data::ImageSet;
@@ -79,6 +79,14 @@ pub(super) struct Batch<'a> {
     first: usize,
 }
 
+/// Is told of every network call, and breaks once the user wants to stop.
+pub(super) type Observer<'a> = &'a dyn Fn() -> ControlFlow<()>;
+
+/// Whether a measurement came to its end.
+pub(super) fn ended<T>(found: &Option<T>) -> ControlFlow<()> {
+    if found.is_some() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+}
+
 impl Sets {
     /// Reads sets; one that is refused is named, and the others are kept.
     pub(super) fn read(names: &[SetName], args: &EvalArgs, model: &Model) -> Self {
@@ -95,7 +103,8 @@ impl Sets {
         Self { sets, refused }
     }
 
-    /// Measures batch after batch of all sets, until the user stops it.
+    /// Measures batch after batch of all sets, each with so many network calls, until the user stops it. `measure` tells
+    /// the observer that it is given of every call, and breaks if that does.
     ///
     /// # Errors
     /// When a batch cannot be measured; the error names its set.
@@ -103,25 +112,35 @@ impl Sets {
         &self,
         args: &EvalArgs,
         interrupt: &Interrupt,
-        mut measure: impl FnMut(&Batch<'_>) -> anyhow::Result<()>,
+        calls: usize,
+        mut measure: impl FnMut(&Batch<'_>, Observer<'_>) -> anyhow::Result<ControlFlow<()>>,
     ) -> anyhow::Result<Ending> {
-        let bar = progress::bar(self.sets.iter().map(Pictures::len).sum::<usize>() as u64, "pictures");
+        let batches: usize = self.sets.iter().map(|set| set.len().div_ceil(args.computing.batch_size)).sum();
+        let bar = progress::bar((batches * calls) as u64, "network calls");
+        let observe = || {
+            bar.inc(1);
+            interrupt.go_on()
+        };
         let mut first = 0;
         for pictures in &self.sets {
             for start in (0..pictures.len()).step_by(args.computing.batch_size) {
-                if interrupt.requested() {
+                let range = start..pictures.len().min(start + args.computing.batch_size);
+                let batch = Batch { pictures, range, first };
+                let measured = measure(&batch, &observe).with_context(|| pictures.name.to_string());
+                if measured?.is_break() || interrupt.requested() {
                     bar.finish_and_clear();
                     return Ok(Ending::Interrupted);
                 }
-                let range = start..pictures.len().min(start + args.computing.batch_size);
-                let batch = Batch { pictures, range, first };
-                measure(&batch).with_context(|| pictures.name.to_string())?;
                 first += batch.len();
-                bar.inc(batch.len() as u64);
             }
         }
         bar.finish_and_clear();
         Ok(Ending::Done)
+    }
+
+    /// The values of a picture: all have as many.
+    pub(super) fn dims(&self) -> usize {
+        self.sets.first().map_or(0, |pictures| pictures.set.shape.iter().product())
     }
 
     /// What was typed for those that were read.

@@ -23,6 +23,7 @@ struct Rotation {
 }
 
 /// What is left of a symmetric matrix after reflections `1 - v v^T` from both sides.
+#[derive(Clone, Debug)]
 struct Tridiagonal {
     diagonal: Vec<f64>,
     /// Entry k stands beside diagonal entries k and k + 1.
@@ -31,18 +32,40 @@ struct Tridiagonal {
     reflections: Matrix,
 }
 
-/// Eigenvalues and eigenvectors of a symmetric matrix.
-///
-/// Householder's reflections make it tridiagonal, QL steps with Wilkinson's shift make that diagonal (Golub and Van
-/// Loan 2013, algorithms 8.3.1 and 8.3.3). None if the QL steps do not end, which takes entries that are not finite.
+/// A symmetric matrix whose eigenvalues are known, and whose eigenvectors, which take most of the time, can still be had.
+#[derive(Clone, Debug)]
+pub(crate) struct Reduced {
+    /// In ascending order.
+    pub(crate) values: Vec<f64>,
+    tridiagonal: Tridiagonal,
+}
+
+/// Eigenvalues and eigenvectors of a symmetric matrix; none where [`Reduced::new`] gives none.
 pub(crate) fn eigen(matrix: Matrix) -> Option<Eigen> {
-    let n = matrix.columns;
-    let mut reduced = tridiagonal(matrix);
-    let mut rotations = Vec::new();
-    diagonalise(&mut reduced.diagonal, &mut reduced.beside, |rotation| rotations.push(rotation))?;
-    let mut vectors = rotated_unit(n, &rotations);
-    reflect_back(&mut vectors, &reduced.reflections);
-    Some(sorted(reduced.diagonal, &vectors))
+    Some(Reduced::new(matrix)?.eigen())
+}
+
+impl Reduced {
+    /// Householder's reflections make the matrix tridiagonal, QL steps with Wilkinson's shift make that diagonal (Golub and
+    /// Van Loan 2013, algorithms 8.3.1 and 8.3.3). None if the QL steps do not end, which takes entries that are not finite.
+    pub(crate) fn new(matrix: Matrix) -> Option<Self> {
+        let tridiagonal = tridiagonal(matrix);
+        let (mut values, mut beside) = (tridiagonal.diagonal.clone(), tridiagonal.beside.clone());
+        diagonalise(&mut values, &mut beside, |_| {})?;
+        values.sort_by(f64::total_cmp);
+        Some(Self { values, tridiagonal })
+    }
+
+    /// With the eigenvectors.
+    pub(crate) fn eigen(&self) -> Eigen {
+        let Tridiagonal { diagonal, beside, reflections } = &self.tridiagonal;
+        let (mut values, mut beside, mut rotations) = (diagonal.clone(), beside.clone(), Vec::new());
+        diagonalise(&mut values, &mut beside, |rotation| rotations.push(rotation))
+            .expect("the same steps as before");
+        let mut vectors = rotated_unit(values.len(), &rotations);
+        reflect_back(&mut vectors, reflections);
+        sorted(values, &vectors)
+    }
 }
 
 /// Reduces column after column. The pass over the matrix that applies reflection k also multiplies what comes out with
@@ -297,6 +320,7 @@ mod tests {
             let off = difference(&vectors.times(&vectors.transposed()), &unit);
             assert!(off < allowed(n), "{n}: vectors {off}");
             assert!(values.is_sorted(), "{values:?}");
+            assert_eq!(Reduced::new(matrix).expect("ends").values, values);
         }
     }
 

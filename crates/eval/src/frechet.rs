@@ -5,8 +5,7 @@ mod parts;
 mod spread;
 
 pub use self::infinite::{Against, Extrapolated, extrapolated};
-use self::parts::{Decomposed, Positive, inner};
-use crate::eigen::eigen;
+use self::parts::{Decomposed, Positive, Product, inner};
 use crate::{EvalError, Statistics};
 
 /// The squared Frechet (2-Wasserstein) distance between the normal distributions of two sets' features: with the
@@ -43,7 +42,7 @@ struct Maps {
     /// `S1 = V W V^T`, without what is 0 up to rounding.
     first: Positive,
     /// `W^(1/2) V^T S2 V W^(1/2) = U L U^T`, likewise.
-    product: Positive,
+    product: Product,
 }
 
 /// One of the two sets.
@@ -66,12 +65,12 @@ impl Frechet {
         let Decomposed { positive, residual, left_out, terms } = Decomposed::new(own)?;
         let inner = inner(&positive.scaled(f64::sqrt), other);
         let (size, few) = (inner.columns, own.rows.is_some());
-        let of_inner = eigen(inner).ok_or(EvalError::NoEigenvalues)?;
         let off = (f64::EPSILON * (first.mean.len() as f64).sqrt()).max(residual);
-        let numerical_error = 2.0 * root_error(&of_inner.values, off);
-        let product = Positive::of(of_inner, if few { terms } else { size }, first.roundoff.max(second.roundoff))?;
+        let roundoff = first.roundoff.max(second.roundoff);
+        let product = Product::new(inner, if few { terms } else { size }, roundoff)?;
+        let numerical_error = 2.0 * root_error(product.values(), off);
         let between_means = first.mean.iter().zip(&second.mean).map(|(a, b)| (a - b).powi(2)).sum();
-        let root_trace: f64 = product.values.iter().map(|value| value.sqrt()).sum();
+        let root_trace: f64 = product.positive_values().iter().map(|value| value.sqrt()).sum();
         let between_covariances = first.covariance.trace() + second.covariance.trace() - 2.0 * root_trace;
         Ok(Self {
             distance: between_means + between_covariances,

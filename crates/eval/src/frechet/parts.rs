@@ -1,6 +1,8 @@
 //! The positive parts of the matrices whose roots make a distance.
 
-use crate::eigen::{Eigen, eigen};
+use std::sync::OnceLock;
+
+use crate::eigen::{Eigen, Reduced, eigen};
 use crate::matrix::Matrix;
 use crate::{EvalError, Statistics};
 
@@ -10,6 +12,15 @@ pub(super) struct Positive {
     pub(super) values: Vec<f64>,
     /// Row k is the eigenvector of value k.
     vectors: Matrix,
+}
+
+/// The product of two covariances between the roots of one, whose eigenvectors are found when they are asked for.
+#[derive(Clone, Debug)]
+pub(super) struct Product {
+    reduced: Reduced,
+    /// How many eigenvalues are 0 up to rounding.
+    zeros: usize,
+    positive: OnceLock<Positive>,
 }
 
 /// A covariance, taken apart.
@@ -37,13 +48,12 @@ impl Decomposed {
         };
         let whole = eigen(matrix.clone()).ok_or(EvalError::NoEigenvalues)?;
         let residual = residual(&whole, &matrix);
-        let all = whole.values.len();
-        let mut positive = Positive::of(whole, terms, statistics.roundoff)?;
+        let zeros = zeros(&whole.values, terms, statistics.roundoff)?;
+        let mut positive = Positive::without(whole, zeros);
         if let Some(rows) = &statistics.rows {
             positive.vectors = positive.scaled(|value| value.sqrt().recip()).times(rows);
         }
-        let left_out = all - positive.values.len();
-        Ok(Self { positive, residual, left_out, terms })
+        Ok(Self { positive, residual, left_out: zeros, terms })
     }
 }
 
@@ -59,24 +69,52 @@ pub(super) fn inner(half: &Matrix, other: &Statistics) -> Matrix {
     }
 }
 
-impl Positive {
-    /// Leaves out what is 0 up to the rounding of sums of so many terms.
+/// How many of these eigenvalues, in ascending order, are 0 up to the rounding of sums of so many terms.
+///
+/// # Errors
+/// [`EvalError::Negative`] for one below 0 by more.
+fn zeros(values: &[f64], terms: usize, roundoff: f64) -> Result<usize, EvalError> {
+    let (smallest, largest) = (values.first().copied(), values.last().copied().unwrap_or(0.0));
+    let allowed = terms as f64 * roundoff * largest.abs();
+    match smallest {
+        Some(eigenvalue) if eigenvalue < -allowed => Err(EvalError::Negative { eigenvalue, largest, allowed }),
+        _ => Ok(values.partition_point(|value| *value <= terms as f64 * f64::EPSILON * largest)),
+    }
+}
+
+impl Product {
+    /// Of this matrix, whose entries are sums of so many terms.
     ///
     /// # Errors
-    /// [`EvalError::Negative`] for an eigenvalue below 0 by more.
-    pub(super) fn of(whole: Eigen, terms: usize, roundoff: f64) -> Result<Self, EvalError> {
-        let (smallest, largest) = (whole.values.first().copied(), whole.values.last().copied().unwrap_or(0.0));
-        let allowed = terms as f64 * roundoff * largest.abs();
-        match smallest {
-            Some(eigenvalue) if eigenvalue < -allowed => {
-                return Err(EvalError::Negative { eigenvalue, largest, allowed });
-            }
-            _ => {}
-        }
-        let zeros = whole.values.partition_point(|value| *value <= terms as f64 * f64::EPSILON * largest);
+    /// [`EvalError::Negative`] and [`EvalError::NoEigenvalues`].
+    pub(super) fn new(inner: Matrix, terms: usize, roundoff: f64) -> Result<Self, EvalError> {
+        let reduced = Reduced::new(inner).ok_or(EvalError::NoEigenvalues)?;
+        let zeros = zeros(&reduced.values, terms, roundoff)?;
+        Ok(Self { reduced, zeros, positive: OnceLock::new() })
+    }
+
+    /// All eigenvalues, in ascending order.
+    pub(super) fn values(&self) -> &[f64] {
+        &self.reduced.values
+    }
+
+    /// Those that are not 0.
+    pub(super) fn positive_values(&self) -> &[f64] {
+        &self.reduced.values[self.zeros..]
+    }
+
+    /// The positive part.
+    pub(super) fn positive(&self) -> &Positive {
+        self.positive.get_or_init(|| Positive::without(self.reduced.eigen(), self.zeros))
+    }
+}
+
+impl Positive {
+    /// Without so many of the smallest eigenvalues.
+    fn without(whole: Eigen, zeros: usize) -> Self {
         let Matrix { rows, columns, values } = whole.vectors;
         let vectors = Matrix { rows: rows - zeros, columns, values: values[zeros * columns..].to_vec() };
-        Ok(Self { values: whole.values[zeros..].to_vec(), vectors })
+        Self { values: whole.values[zeros..].to_vec(), vectors }
     }
 
     /// The eigenvectors as rows, each times a function of its eigenvalue.

@@ -70,7 +70,7 @@ impl Frechet {
     fn factor_of_transport(&self, side: Side) -> Matrix {
         let (inner, outer): (f64, fn(f64) -> f64) =
             if side == self.maps.base { (0.25, |value| value.sqrt().recip()) } else { (-0.25, f64::sqrt) };
-        self.maps.product.scaled(|value| value.powf(inner)).times(&self.maps.first.scaled(outer))
+        self.maps.product.positive().scaled(|value| value.powf(inner)).times(&self.maps.first.scaled(outer))
     }
 }
 
