@@ -14,4 +14,5 @@ mod options;
 mod pictures;
 mod program;
 mod reproducible;
+mod training;
 mod transcripts;

@@ -125,7 +125,7 @@ fn changed(changes: &Changes, rules: &PictureRules, [height, width]: [usize; 2])
         ddim_data::Resize::Stretch => ("stretch", "crop and pad"),
     };
     let resized = counted(changes.resized, "").map(|pictures| {
-        format!("{pictures} resized to {width}x{height} by --fit {how} ({others} are the others)")
+        format!("{pictures} resized to {height}x{width} by --fit {how} ({others} are the others)")
     });
     let grey = counted(changes.to_grey, "").map(|pictures| format!("{pictures} turned from colour into grey"));
     let colour = counted(changes.to_colour, "grey ").map(|pictures| format!("{pictures} turned into colour"));
@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(
             changed(&changes, &PictureRules::default(), [28, 30]),
             [
-                "3 pictures resized to 30x28 by --fit crop (pad and stretch are the others)",
+                "3 pictures resized to 28x30 by --fit crop (pad and stretch are the others)",
                 "1 picture turned from colour into grey",
                 "2 transparent pictures laid over white (--ground)",
             ]

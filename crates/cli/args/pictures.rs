@@ -58,6 +58,13 @@ pub(crate) struct Ground {
     typed: String,
 }
 
+impl From<[u8; 3]> for Ground {
+    fn from(rgb: [u8; 3]) -> Self {
+        let [r, g, b] = rgb;
+        Self { rgb, typed: format!("#{r:02x}{g:02x}{b:02x}") }
+    }
+}
+
 impl PictureRules {
     /// The same for the library, for pictures of this size (height, width) and number of channels, where they are
     /// known.

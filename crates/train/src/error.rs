@@ -21,11 +21,11 @@ pub enum RecipeError {
         reason: String,
     },
     /// A key that no recipe has.
-    #[error("unknown key {key}; {meant}")]
+    #[error("unknown key {key}{meant}")]
     UnknownKey {
         /// The key, with the object that it is in.
         key: String,
-        /// What may have been meant.
+        /// What may have been meant: the end of the sentence.
         meant: String,
     },
     /// A key without a default that is not there.

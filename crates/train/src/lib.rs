@@ -35,7 +35,7 @@ pub use error::{RecipeError, TrainError};
 pub use event::{Accuracy, Shown, TrainEvent};
 pub use images::Images;
 pub use objective::Objective;
-pub use recipe::{Flip, LONGEST_SIDE, Recipe, affordable};
+pub use recipe::{Flip, LONGEST_SIDE, Recipe, suitable_size};
 pub use run::{RunFolder, Trained};
 pub use seen::{OtherPictures, Recognised};
 pub use training::{Decay, Training};

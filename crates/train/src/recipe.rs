@@ -5,7 +5,7 @@ mod fitting;
 mod problems;
 mod read;
 
-pub use self::fitting::{LONGEST_SIDE, affordable};
+pub use self::fitting::{LONGEST_SIDE, suitable_size};
 pub(crate) use self::problems::Problems;
 pub(crate) use self::read::read;
 use crate::{Decay, Images, Objective, RecipeError, Training};

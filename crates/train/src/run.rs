@@ -42,9 +42,9 @@ pub struct RunFolder<'a> {
 }
 
 /// A folder whose run goes on with the same pictures only.
-impl<'a> From<&'a Path> for RunFolder<'a> {
-    fn from(path: &'a Path) -> Self {
-        RunFolder { path, other_pictures: OtherPictures::Refuse }
+impl<'a, P: AsRef<Path> + ?Sized> From<&'a P> for RunFolder<'a> {
+    fn from(path: &'a P) -> Self {
+        RunFolder { path: path.as_ref(), other_pictures: OtherPictures::Refuse }
     }
 }
 

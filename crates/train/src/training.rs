@@ -90,6 +90,19 @@ impl Training {
         }
     }
 
+    /// The same with this number of steps, and no longer warm-up.
+    #[must_use]
+    pub fn with_steps(self, steps: u64) -> Self {
+        Training { steps, warmup_steps: self.warmup_steps.min(steps), ..self }
+    }
+
+    /// The same with this number of pictures a step, in as many shards as still divide it.
+    #[must_use]
+    pub fn with_batch_size(self, batch_size: usize) -> Self {
+        let shards = (1..=self.shards.min(batch_size)).rev().find(|shards| batch_size.is_multiple_of(*shards));
+        Training { batch_size, shards: shards.unwrap_or(1), ..self }
+    }
+
     /// The step after which the learning rate depends on how many steps there are.
     pub(crate) fn free_until(&self) -> u64 {
         match self.decay {

@@ -5,6 +5,7 @@ use crate::{Decay, Flip, Images, Objective};
 use ddim_data::Alpha;
 use ddim_unet::{DownBlockType, SampleSize, UNet2DConfig, UpBlockType};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 
 /// The longest side of a picture that a recipe is made for unasked: four times the pixels take four times as long.
 pub const LONGEST_SIDE: usize = 64;
@@ -16,7 +17,9 @@ const WIDEST: usize = 128;
 /// The side of the coarsest level is at least this, and below twice as much.
 const COARSEST: usize = 7;
 const MOST_LEVELS: usize = 6;
+/// Pictures a step: with more than 32x32 pixels a step takes long enough with half of them.
 const BATCH: usize = 32;
+const MANY_PIXELS: usize = 32 * 32;
 /// A shard with fewer pictures is not worth a thread.
 const LEAST_SHARD: usize = 4;
 
@@ -45,6 +48,7 @@ impl Recipe {
     pub fn for_images(shape: [usize; 3], classes: usize, threads: usize) -> Self {
         assert!(!shape.contains(&0), "pictures of {shape:?} hold nothing");
         let classes = Some(classes).filter(|classes| *classes >= 2);
+        let batch_size = if shape[0] * shape[1] > MANY_PIXELS { BATCH / 2 } else { BATCH };
         Recipe {
             name: "model".to_owned(),
             unet: network(shape, classes),
@@ -55,8 +59,8 @@ impl Recipe {
             flip: Flip::None,
             objective: Objective::Denoising,
             steps: 5000,
-            batch_size: BATCH,
-            shards: shards(BATCH, threads),
+            batch_size,
+            shards: shards(batch_size, threads),
             learning_rate: default::learning_rate(),
             warmup_steps: 100,
             decay: Decay::Constant,
@@ -76,27 +80,49 @@ impl Recipe {
         self.unet.sample_size.map(SampleSize::height_width)
     }
 
-    /// The same recipe with this number of pictures a step, in as many shards as still divide it.
-    #[must_use]
-    pub fn with_batch_size(self, batch_size: usize) -> Self {
-        let shards = (1..=self.shards.min(batch_size)).rev().find(|shards| batch_size.is_multiple_of(*shards));
-        Recipe { batch_size, shards: shards.unwrap_or(1), ..self }
+    /// The size nearest to this one that the network takes: sides that it can halve at each level but the last.
+    pub fn nearest_size(&self, size: [usize; 2]) -> [usize; 2] {
+        size.map(|side| nearest_multiple(side, self.unet.size_multiple()))
     }
 
-    /// The same recipe with this number of steps, and no longer warm-up.
+    /// The same recipe [with this number of pictures a step](crate::Training::with_batch_size).
+    #[must_use]
+    pub fn with_batch_size(self, batch_size: usize) -> Self {
+        let training = self.training().with_batch_size(batch_size);
+        Recipe { batch_size: training.batch_size, shards: training.shards, ..self }
+    }
+
+    /// The same recipe [with this number of steps](crate::Training::with_steps).
     #[must_use]
     pub fn with_steps(self, steps: u64) -> Self {
-        Recipe { steps, warmup_steps: self.warmup_steps.min(steps), ..self }
+        let training = self.training().with_steps(steps);
+        Recipe { steps: training.steps, warmup_steps: training.warmup_steps, ..self }
     }
 }
 
-/// A size with the same proportions, as near as can be, of which no side is longer than [`LONGEST_SIDE`].
+/// The size to train pictures of these sizes at, where nobody says: the one that at least half of them have, else a square
+/// with the median of their shorter sides; scaled down, as nearly as whole pixels can, until no side is longer than
+/// [`LONGEST_SIDE`]. `None` without a picture.
 ///
 /// ```
-/// assert_eq!(ddim_train::affordable([480, 640]), [48, 64]);
-/// assert_eq!(ddim_train::affordable([24, 32]), [24, 32]);
+/// use ddim_train::suitable_size;
+/// assert_eq!(suitable_size(&[[24, 32], [24, 32], [50, 50]]), Some([24, 32]));
+/// assert_eq!(suitable_size(&[[480, 640]]), Some([48, 64])); // photographs
+/// assert_eq!(suitable_size(&[[40, 60], [70, 30], [50, 50]]), Some([40, 40]));
 /// ```
-pub fn affordable(size: [usize; 2]) -> [usize; 2] {
+pub fn suitable_size(sizes: &[[usize; 2]]) -> Option<[usize; 2]> {
+    let mut counts = BTreeMap::new();
+    sizes.iter().for_each(|size| *counts.entry(*size).or_insert(0) += 1);
+    let (most, count) = counts.into_iter().max_by_key(|(_, count)| *count)?;
+    if 2 * count >= sizes.len() {
+        return Some(affordable(most));
+    }
+    let mut shorter: Vec<usize> = sizes.iter().map(|[height, width]| *height.min(width)).collect();
+    shorter.sort_unstable();
+    Some(affordable([shorter[shorter.len() / 2]; 2]))
+}
+
+fn affordable(size: [usize; 2]) -> [usize; 2] {
     let longest = size[0].max(size[1]).max(LONGEST_SIDE);
     size.map(|side| nearest_multiple(side * LONGEST_SIDE, longest) / longest)
 }
@@ -225,7 +251,11 @@ mod tests {
             ([1, 5000], [1, 64]),
             ([28, 28], [28, 28]),
         ] {
-            assert_eq!(affordable(size), small, "{size:?}");
+            assert_eq!(suitable_size(&[size]), Some(small), "{size:?}");
         }
+        assert_eq!(suitable_size(&[]), None);
+        // Half of them, and then fewer.
+        assert_eq!(suitable_size(&[[9, 8], [9, 8], [20, 30], [40, 10]]), Some([9, 8]));
+        assert_eq!(suitable_size(&[[9, 8], [9, 8], [20, 30], [40, 10], [12, 13]]), Some([10, 10]));
     }
 }

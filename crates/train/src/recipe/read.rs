@@ -1,9 +1,10 @@
 //! From the text of a recipe to a recipe, or to everything that is wrong with it.
 
 use super::Settings;
-use super::problems::{Problems, nearest};
+use super::problems::Problems;
 use crate::RecipeError;
 use ddim_checkpoint::SchedulerConfig;
+use ddim_schedule::nearest_said;
 use ddim_unet::UNet2DConfig;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -26,9 +27,13 @@ pub(crate) fn read<R: Settings>(
     for missing in required.iter().filter(|key| !keys.contains_key(**key)) {
         problems.add(missing, RecipeError::Missing { key: (*missing).to_owned() });
     }
-    // What is sound is compared with the rest, with the example's values in place of what is not.
-    let sound = keys.into_iter().filter(|(key, _)| problems.are_sound(&[key]));
-    if let Ok(recipe) = serde_json::from_value::<R>(with(example, sound)) {
+    // What is sound is compared with the rest: with defaults, or the example's values, in place of what is not.
+    let mut sound = json!(example);
+    if let Value::Object(values) = &mut sound {
+        values.retain(|key, _| required.contains(&key.as_str()));
+        values.extend(keys.into_iter().filter(|(key, _)| problems.are_sound(&[key])));
+    }
+    if let Ok(recipe) = serde_json::from_value::<R>(sound) {
         recipe.look_for(&mut problems);
     }
     problems.into_result()?;
@@ -78,17 +83,29 @@ fn of_keys<R: Serialize + DeserializeOwned>(
         if let (Some((_, part)), Value::Object(inner)) = (part, value) {
             problems.append(key, part(inner));
         } else if !known.contains(&key.as_str()) {
-            let meant = match nearest(key, known.iter().copied()) {
-                Some(near) => format!("did you mean {before}{near}?"),
-                None => format!("there are {}", known.join(", ")),
+            let meant = match nearest_said(key, known.iter().copied()) {
+                near if near.is_empty() => format!("; there are {}", known.join(", ")),
+                near => near,
             };
             problems.add(key, RecipeError::UnknownKey { key: named, meant });
         } else if let Err(error) = serde_json::from_value::<R>(with(example, [(key.clone(), value.clone())])) {
             let value = value.to_string().chars().take(80).collect();
-            problems.add(key, RecipeError::Kind { key: named, value, reason: error.to_string() });
+            problems.add(key, RecipeError::Kind { key: named, value, reason: in_words(&error.to_string()) });
         }
     }
     problems
+}
+
+/// What serde says, without Rust's names of numbers.
+fn in_words(reason: &str) -> String {
+    let words = [
+        ("expected usize", "expected a whole number, 0 or more"),
+        ("expected u64", "expected a whole number, 0 or more"),
+    ];
+    let words = words
+        .into_iter()
+        .chain([("expected i64", "expected a whole number"), ("expected f64", "expected a number")]);
+    words.fold(reason.to_owned(), |reason, (rust, plain)| reason.replace(rust, plain))
 }
 
 /// The example as JSON with other values.

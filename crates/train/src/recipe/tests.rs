@@ -152,12 +152,12 @@ fn everything_that_is_wrong_is_said_at_once() {
     let mut lines = message.lines();
     assert_eq!(lines.next(), Some("14 things are wrong:"));
     let expected = [
-        "unknown key learning_rat; did you mean learning_rate?",
-        "steps is 1.5: invalid type: floating point `1.5`, expected u64",
+        "unknown key learning_rat; the nearest is learning_rate",
+        "steps is 1.5: invalid type: floating point `1.5`, expected a whole number, 0 or more",
         "warmup_steps is -1: ",
         "betas is [0.9]: ",
         "flip is \"vertical\": unknown variant `vertical`, expected `none` or `horizontal`",
-        "unknown key unet.chanels; ",
+        "unknown key unet.chanels; there are sample_size, ",
         "unet.norm_num_groups is \"8\": ",
         "scheduler: ",
         "scheduler: ",
@@ -171,6 +171,17 @@ fn everything_that_is_wrong_is_said_at_once() {
         assert!(line.starts_with(&format!("  {expected}")), "expected {expected:?}, found {line:?}");
     }
     assert_eq!(lines.next(), None);
+}
+
+/// A key that is left out has its default beside the others, and nothing else.
+#[test]
+fn what_is_left_out_is_in_nobodys_way() {
+    let mut short = json!(recipe(&json!({ "steps": 1, "batch_size": 1, "shards": 1, "warmup_steps": 0 })));
+    short
+        .as_object_mut()
+        .expect("one")
+        .retain(|key, _| ["name", "unet", "scheduler", "steps", "batch_size"].contains(&key.as_str()));
+    Recipe::from_json(&short.to_string()).expect("makes sense");
 }
 
 #[test]
@@ -196,9 +207,54 @@ fn remarks_and_marks_are_passed_over() {
 fn a_classifiers_keys_are_told_at_once_too() {
     let text = r#"{ "step": 3, "network": { "widths": [0] }, "ema_decay": 2, "flip": 1 }"#;
     let message = ClassifierRecipe::from_json(text).expect_err("must be refused").to_string();
-    assert!(message.starts_with("4 things are wrong:\n  unknown key step; did you mean steps?"), "{message}");
+    assert!(message.starts_with("4 things are wrong:\n  unknown key step; the nearest is steps"), "{message}");
     assert!(
         ["network.widths", "ema_decay is 2", "flip is 1"].iter().all(|part| message.contains(part)),
         "{message}"
     );
+}
+
+/// The row of a key in docs/recipe.md.
+fn row(key: &str) -> String {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/recipe.md");
+    let page = std::fs::read_to_string(page).expect("in the repository");
+    let begins = format!("| `{key}` |");
+    let row = page.lines().find(|line| line.starts_with(&begins));
+    row.unwrap_or_else(|| panic!("docs/recipe.md has no row of {key}")).to_owned()
+}
+
+#[test]
+fn every_key_stands_in_the_documents_with_its_default() {
+    let needed = ["name", "unet", "scheduler", "steps", "batch_size"];
+    let full = Recipe::for_images([32, 32, 3], 0, 1);
+    let mut short = json!(full);
+    short.as_object_mut().expect("one").retain(|key, _| needed.contains(&key.as_str()));
+    let short = json!(Recipe::from_json(&short.to_string()).expect("nothing else is needed"));
+    for (key, value) in short.as_object().expect("one") {
+        let default =
+            if needed.contains(&key.as_str()) { "| needed |".to_owned() } else { format!("| `{value}`") };
+        assert!(row(key).contains(&default), "{key}: {default} is not in {}", row(key));
+    }
+    for key in json!(ClassifierRecipe::default()).as_object().expect("one").keys().filter(|key| *key != "network")
+    {
+        row(key);
+    }
+}
+
+#[test]
+fn the_documents_say_what_the_refusals_say() {
+    for (key, wrong) in [
+        ("steps", json!(0)),
+        ("batch_size", json!(0)),
+        ("learning_rate", json!(0)),
+        ("weight_decay", json!(2)),
+        ("betas", json!([1, 1])),
+        ("clip_norm", json!(0)),
+        ("ema_decay", json!(1)),
+        ("label_dropout", json!(2)),
+    ] {
+        let refusal = refusal(&json!({ key: wrong }));
+        let (_, allowed) = refusal.split_once("it must be ").expect("a range");
+        assert!(row(key).contains(&format!("| {allowed} |")), "{key}: {allowed:?} is not in {}", row(key));
+    }
 }

@@ -1,0 +1,145 @@
+//! The pictures to train on: what lies there, and how they come to the size and colours of the network.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use ddim_data::{Alpha, ImageSet, Size, Source};
+
+use crate::args::PictureRules;
+use crate::reading::{self, Broken};
+
+/// What `--data` names, found and not yet read.
+#[derive(Debug)]
+pub(super) struct Found<'a> {
+    source: Source,
+    rules: &'a PictureRules,
+}
+
+/// What a recipe wants of pictures.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted {
+    /// Height and width; `None` takes those of most.
+    pub(super) size: Option<[usize; 2]>,
+    /// Channels; `None` takes those of most.
+    pub(super) channels: Option<usize>,
+    /// What becomes of transparency.
+    pub(super) alpha: Alpha,
+}
+
+impl<'a> Found<'a> {
+    /// Finds and lists them, and says what is passed over.
+    ///
+    /// # Errors
+    /// When there is no such set.
+    pub(super) fn open(data: &Path, rules: &'a PictureRules) -> anyhow::Result<Self> {
+        Ok(Self { source: reading::open(data).context("--data")?, rules })
+    }
+
+    /// How many there are, broken ones too.
+    pub(super) fn len(&self) -> usize {
+        self.source.len()
+    }
+
+    /// Height, width and channels that most have.
+    ///
+    /// # Errors
+    /// When none can be read.
+    pub(super) fn shape(&self) -> anyhow::Result<[usize; 3]> {
+        self.source.shape().context("--data")
+    }
+
+    /// The size to train at where nobody says.
+    ///
+    /// # Errors
+    /// When none can be read.
+    pub(super) fn suitable_size(&self) -> anyhow::Result<[usize; 2]> {
+        let headers = (0..self.source.len()).filter_map(|index| self.source.header(index).ok());
+        let sizes: Vec<_> = headers.map(|[height, width, _]| [height, width]).collect();
+        let [height, width, _] = self.shape()?;
+        Ok(ddim_train::suitable_size(&sizes).unwrap_or([height, width]))
+    }
+
+    /// How many classes they have: as many as have names, and no fewer than the labels need.
+    pub(super) fn classes(&self) -> usize {
+        let labels = self.source.labels().unwrap_or_default().iter().max().map_or(0, |label| label + 1);
+        if labels == 0 { 0 } else { labels.max(self.source.class_names().len()) }
+    }
+
+    /// What the run is called where nobody says: as the pictures are.
+    pub(super) fn name(&self) -> String {
+        let path = self.source.path();
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        absolute.file_stem().map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned())
+    }
+
+    /// Refuses pictures of another size than a recipe that was named is for, unless someone says that they are to be
+    /// resized.
+    ///
+    /// # Errors
+    /// Both sizes, and what to type.
+    pub(super) fn check_size(&self, recipe: Option<[usize; 2]>) -> anyhow::Result<()> {
+        let [height, width, _] = self.shape()?;
+        match recipe {
+            Some([h, w]) if [h, w] != [height, width] && self.rules.fit.is_none() => bail!(
+                "the pictures are {height}x{width} (height x width), and the recipe is for {h}x{w} (unet.sample_size): \
+                 --fit crop (or pad, stretch) makes them {h}x{w}, --resolution {height}x{width} trains on them as they are"
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads all of them, and says what was done to them.
+    ///
+    /// # Errors
+    /// One that cannot be used, unless such are left out; none that can.
+    pub(super) fn read(&self, wanted: Wanted) -> anyhow::Result<ImageSet> {
+        let (path, count) = (self.source.path().display().to_string(), self.source.len());
+        let (channels, rules) = self.colours(wanted)?;
+        let size = wanted.size.or(reading::common_size(&self.source, &rules)?);
+        let mut broken = Broken::new(&rules);
+        let read = self.source.collect(0..count, &rules.fit(size, channels), |error| broken.take(error));
+        broken.say(&path, count);
+        let (set, changes) = read.map_err(|error| broken.advised(error)).context("--data")?;
+        tracing::info!("{}", self.told(&set));
+        let [height, width, _] = set.shape;
+        reading::say_changes(&changes, &rules, [height, width]);
+        Ok(set)
+    }
+
+    /// Channels to read, and the rules with the ground that the recipe names, where nobody typed another.
+    fn colours(&self, wanted: Wanted) -> anyhow::Result<(Option<usize>, PictureRules)> {
+        let mut rules = self.rules.clone();
+        let channels = match wanted.alpha {
+            _ if rules.ground.is_some() => wanted.channels,
+            // Left to the recipe: what transparency hides is to show.
+            Alpha::Drop if self.shape()?[2] == 4 => Some(4),
+            Alpha::Drop | Alpha::Keep => wanted.channels,
+            Alpha::Over(colour) => {
+                rules.ground = Some(colour.into());
+                wanted.channels
+            }
+        };
+        Ok((channels, rules))
+    }
+
+    /// `pictures: 200 of 32x32x3 (height x width x channels) in data, 3 classes: cat, dog, fish`
+    fn told(&self, set: &ImageSet) -> String {
+        let size = Size(set.shape);
+        let path = self.source.path().display();
+        let mut text = format!("pictures: {} of {size} (height x width x channels) in {path}", set.len());
+        if set.labels.is_some() {
+            let names = &set.class_names;
+            let more = names.len().saturating_sub(NAMED);
+            let listed = names.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+            let colon = if names.is_empty() { "" } else { ": " };
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            // A String takes everything.
+            let _ = write!(text, ", {} classes{colon}{listed}{more}", set.classes());
+        }
+        text
+    }
+}
+
+/// Classes that are named before they are only counted.
+const NAMED: usize = 12;

@@ -1,0 +1,173 @@
+//! What is said while a network is trained, and at its end.
+
+use std::path::Path;
+
+use ddim_train::{Accuracy, Decay, Recipe, Recognised, Shown, TrainEvent};
+use indicatif::ProgressBar;
+use serde_json::json;
+
+use crate::signals::Parting;
+use crate::{Ending, printing};
+
+/// What was heard last; a run that was finished before has no step to tell a loss.
+#[derive(Debug, Default)]
+pub(super) struct Last {
+    loss: Option<f64>,
+    accuracy: Option<Accuracy>,
+}
+
+impl Last {
+    pub(super) fn hear(&mut self, event: &TrainEvent) {
+        match event {
+            TrainEvent::Step { smoothed_loss, .. } => self.loss = Some(*smoothed_loss),
+            TrainEvent::Saved { shown: Shown::Accuracy(accuracy), .. } => self.accuracy = Some(*accuracy),
+            TrainEvent::Started { .. } | TrainEvent::Saved { .. } => {}
+        }
+    }
+}
+
+/// `network: 32x32x3, levels of 32, 64, 96 channels; 5000 steps of 32 pictures (--print-recipe shows everything)`
+pub(super) fn network(recipe: &Recipe) -> String {
+    let unet = &recipe.unet;
+    let size = recipe.size().map_or_else(String::new, |[height, width]| format!("{height}x{width}x"));
+    let channels: Vec<String> = unet.block_out_channels.iter().map(ToString::to_string).collect();
+    let flipped = match recipe.flip {
+        ddim_train::Flip::None => "",
+        ddim_train::Flip::Horizontal => ", half of them mirrored",
+    };
+    format!(
+        "network: {size}{}, levels of {} channels; {} of {}{flipped} (--print-recipe shows everything)",
+        unet.in_channels,
+        channels.join(", "),
+        counted(recipe.steps, "step"),
+        counted(recipe.batch_size as u64, "picture"),
+    )
+}
+
+fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Moves the bar; what lasts goes to the log.
+pub(super) fn show(event: &TrainEvent, bar: &ProgressBar) {
+    match event {
+        TrainEvent::Started { step, steps, pictures } => {
+            bar.set_position(*step);
+            bar.reset_eta();
+            match pictures {
+                Recognised::Same => {}
+                Recognised::Unknown => tracing::warn!(
+                    "the checkpoint does not say which pictures it was trained on; from now on it will"
+                ),
+                Recognised::Others(difference) => tracing::warn!("other pictures than before: {difference}"),
+            }
+            if *step > 0 {
+                tracing::info!("going on from step {step} of {steps}");
+            }
+        }
+        TrainEvent::Step { step, smoothed_loss, images_per_second, .. } => {
+            bar.set_position(*step);
+            bar.set_message(format!("loss {smoothed_loss:.5}, {images_per_second:.0} images/s"));
+        }
+        TrainEvent::Saved { step, shown } => {
+            // Read first: the bar is locked while it is suspended. A run that was finished before has taken no step.
+            let message = bar.message();
+            let speed = if message.is_empty() { message } else { format!("{message}; ") };
+            let shown = match shown {
+                Shown::Samples(file) => format!("samples in {}", file.display()),
+                Shown::Accuracy(accuracy) => accuracy.to_string(),
+            };
+            bar.suspend(|| tracing::info!("step {step}: {speed}{shown}"));
+        }
+    }
+}
+
+/// What an end before the next event would mean: steps since the last checkpoint are in memory only.
+pub(super) fn parting(event: &TrainEvent, out: &Path) -> Parting {
+    match event {
+        TrainEvent::Started { step, steps, .. } => Parting::free(interrupted(*step, *steps, out)),
+        TrainEvent::Step { .. } | TrainEvent::Saved { .. } => {
+            Parting::saves("the step under way is finished, then the training is saved")
+        }
+    }
+}
+
+/// What to do after an interruption; before the first step nothing has been saved.
+pub(super) fn interrupted(step: u64, steps: u64, out: &Path) -> String {
+    match step {
+        0 => "interrupted before the first step; nothing is lost, the same command begins anew".to_owned(),
+        _ => format!(
+            "interrupted at step {step} of {steps}; it is saved in {}, the same command goes on from there",
+            out.display()
+        ),
+    }
+}
+
+/// Where a run ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stopped {
+    /// Steps taken.
+    pub(super) step: u64,
+    /// Steps of the recipe.
+    pub(super) steps: u64,
+    /// What the learning rate would have done.
+    pub(super) decay: Decay,
+}
+
+impl Stopped {
+    /// What to do after `--time` is over.
+    pub(super) fn told(self, out: &Path) -> String {
+        let Self { step, steps, decay } = self;
+        let rate = match decay {
+            Decay::Constant => String::new(),
+            Decay::Cosine => "; the learning rate has not fallen to its end".to_owned(),
+            Decay::Tail(length) => format!("; the learning rate falls in the last {length} steps"),
+        };
+        format!(
+            "stopped at step {step} of {steps}, as --time says; it is saved in {}, the same command goes on from there{rate}",
+            out.display()
+        )
+    }
+}
+
+/// Says where the model is, and in JSON what was heard last too.
+///
+/// # Errors
+/// When stdout cannot be written.
+pub(super) fn report(as_json: bool, stopped: Stopped, model: &Path, last: Last) -> anyhow::Result<Ending> {
+    let text = if as_json {
+        let Stopped { step, steps, .. } = stopped;
+        let mut ending = json!({ "model": model.to_string_lossy(), "steps": step, "finished": step == steps });
+        if let Some(loss) = last.loss {
+            ending["loss"] = loss.into();
+        }
+        if let Some(Accuracy { right, of }) = last.accuracy {
+            ending["held_out"] = json!({ "images": of, "right": right });
+        }
+        format!("{ending:#}\n")
+    } else {
+        let accuracy = last.accuracy.map(|accuracy| format!("{accuracy}\n")).unwrap_or_default();
+        format!("{accuracy}{}\n", model.display())
+    };
+    printing::results(&text)?;
+    Ok(Ending::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_step_that_was_taken_is_called_saved() {
+        let told = |step| interrupted(step, 9, Path::new("runs/a"));
+        assert_eq!(told(0), "interrupted before the first step; nothing is lost, the same command begins anew");
+        assert!(told(3).contains("step 3 of 9; it is saved in runs/a"), "{}", told(3));
+    }
+
+    #[test]
+    fn the_end_of_the_time_says_what_is_left() {
+        let told = |decay| Stopped { step: 3, steps: 9, decay }.told(Path::new("runs/a"));
+        assert!(told(Decay::Constant).ends_with("saved in runs/a, the same command goes on from there"));
+        assert!(told(Decay::Tail(4)).ends_with("; the learning rate falls in the last 4 steps"));
+    }
+}
