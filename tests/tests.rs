@@ -5,6 +5,7 @@
 
 mod architecture;
 mod bench;
+mod cases;
 mod editing;
 mod ending;
 mod goldens;

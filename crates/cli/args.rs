@@ -179,8 +179,13 @@ impl Verbosity {
 /// Options of `ddim inspect`.
 #[derive(Args, Debug)]
 pub(crate) struct InspectArgs {
-    /// A folder in the diffusers layout, or the name of an embedded model
+    /// A model: a folder in the diffusers layout, a part of one, the folder of a training run, or the name of an embedded
+    /// model
     pub(crate) model: PathBuf,
+
+    /// Which of its weights, where there are several: `ema`, `model` or a name [default: the moving average]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) weights: Option<String>,
 
     /// Print JSON
     #[arg(long)]

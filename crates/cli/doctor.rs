@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use anyhow::bail;
 use ddim::doctor::{Difference, ProductCheck, RunCheck};
+use ddim::sampler::Guidance;
 use ddim::schedule::{Eta, Method};
 use ddim::{Options, device};
 use serde_json::{Value, json};
@@ -47,6 +48,7 @@ fn examine(args: &DoctorArgs, device: Chosen) -> anyhow::Result<Found<'_>> {
     let model = Model::load(&args.model, &device.device)?.in_precision(args.precision)?;
     let reference = Model::load(&args.model, &device::cpu())?.inner.uncompiled();
     let (pictures, seed) = (args.batch_size, args.seed);
+    model.check_memory(pictures, &Guidance::OFF)?;
     // With noise in every step: it comes to the device in a way of its own.
     let options = Options { steps: args.steps, method: Method::Ddim { eta: Eta::DDPM }, ..Options::default() };
     let plan = model.inner.plan(&options)?;

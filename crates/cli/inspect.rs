@@ -3,7 +3,7 @@
 use ddim_checkpoint::Inspection;
 use serde_json::{Value, json};
 
-use crate::args::InspectArgs;
+use crate::args::{InspectArgs, ModelArgs};
 use crate::model;
 use crate::{Ending, printing};
 
@@ -12,7 +12,8 @@ use crate::{Ending, printing};
 /// # Errors
 /// When there is no such model, its files are broken, or stdout cannot be written.
 pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<Ending> {
-    let inspection = model::inspect(&args.model)?;
+    let (name, weights) = (Some(args.model.clone()), args.weights.clone());
+    let inspection = model::inspect(&ModelArgs { model: name, weights, ..ModelArgs::default() })?;
     let text = if args.json {
         format!("{:#}\n", as_json(&inspection)?)
     } else {
@@ -47,6 +48,7 @@ fn as_json(inspection: &Inspection) -> anyhow::Result<Value> {
         "missing": report.missing,
         "unused": report.unused,
         "misshapen": misshapen.collect::<Vec<_>>(),
+        "warnings": inspection.warnings.iter().map(model::in_words).collect::<Vec<_>>(),
     }))
 }
 
@@ -69,6 +71,7 @@ fn as_text(name: &str, inspection: &Inspection) -> String {
     ];
     lines.extend(inspection.blocks.iter().map(|block| format!("  {:<18}{:>12}", block.name, block.parameters)));
     lines.push(format!("tensors     {}", inspection.report));
+    lines.extend(inspection.warnings.iter().map(|warning| format!("note        {}", model::in_words(warning))));
     lines.join("\n") + "\n"
 }
 

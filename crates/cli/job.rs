@@ -106,6 +106,7 @@ impl<'a> Job<'a> {
         let guidance = guidance(args)?;
         model.inner.check_guidance(&guidance).with_context(|| format!("--guidance {}", args.guidance))?;
         check_guided(&guidance, &in_turn, model)?;
+        model.check_memory(draws.len().min(args.batch_size), &guidance)?;
         let names: Vec<String> = in_turn.iter().map(|class| classes.name(*class)).collect();
         let run = RunRecord {
             model: &model.name,

@@ -23,6 +23,7 @@ mod inspect;
 mod interpolate;
 mod job;
 mod kernels;
+mod memory;
 mod model;
 mod noise;
 mod output;

@@ -1,15 +1,20 @@
 //! The model that the user named.
 
-use std::fs;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use burn::tensor::Device;
-use ddim_checkpoint::{Checkpoint, SchedulerConfig, fingerprint};
+use ddim_checkpoint::{
+    Checkpoint, CheckpointError, Inspection, ModelFiles, SchedulerConfig, Warning, WeightChoice, fingerprint,
+};
+use ddim_sampler::Guidance;
 use ddim_schedule::Convention;
 
 use crate::args::ModelArgs;
 use crate::device::Precision;
+use crate::memory;
 use crate::plan::{Meaning, Training};
 use crate::tuned::Home;
 
@@ -27,30 +32,32 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    /// Loads what `--model` and `--scheduler-config` name.
+    /// Loads what `--model`, `--weights` and `--scheduler-config` name, and says what was passed over.
     ///
     /// # Errors
     /// When there is no such model, or a file of it is broken.
     pub(crate) fn load(args: &ModelArgs, device: &Device) -> anyhow::Result<Self> {
-        let folder = &name(args)?;
+        let source = Source::find(args)?;
         let request = args.scheduler_config.as_deref().map(read_scheduler).transpose()?;
-        let checkpoint = match &request {
-            Some(scheduler) if embedded(folder).is_none() => {
-                ddim_checkpoint::load_with_scheduler(folder, scheduler.clone(), device)?
-            }
-            _ => checkpoint(folder, device)?,
-        };
-        let weights = if let Some(name) = embedded(folder) {
-            fingerprint(ddim_checkpoint::embedded_weights(name)?)
-        } else {
-            let file = ddim_checkpoint::inspect(folder)?.weight_file;
-            fingerprint(&fs::read(&file).with_context(|| file.display().to_string())?)
-        };
-        let (home, name) = (home(folder), folder.display().to_string());
+        let (name, home, weights) = (name(args)?.display().to_string(), source.home(), source.fingerprint()?);
+        source.check_memory()?;
+        let checkpoint = source.load(request.as_ref(), device)?;
+        say(&checkpoint.warnings);
         let training = training(request, checkpoint.scheduler.clone(), checkpoint.card.convention, home);
         let training = Training { weights: Some(weights.clone()), ..training };
         let inner = ddim::Model::from_checkpoint(checkpoint, device).with_context(|| described(args, &name))?;
-        Ok(Self { name, weights, inner, training })
+        let model = Self { name, weights, inner, training };
+        model.check_memory(1, &Guidance::OFF)?;
+        Ok(model)
+    }
+
+    /// Whether so many pictures can be drawn at once with this guidance, as far as this system says how much memory there is.
+    ///
+    /// # Errors
+    /// Says how many can.
+    pub(crate) fn check_memory(&self, pictures: usize, guidance: &Guidance) -> anyhow::Result<()> {
+        let Some(available) = memory::available() else { return Ok(()) };
+        self.inner.check_memory(pictures, guidance, available).with_context(|| self.name.clone())
     }
 
     /// With a network that computes in this precision.
@@ -62,15 +69,90 @@ impl Model {
     }
 }
 
-/// The model of that name: a folder, or embedded.
+/// Where a model comes from.
+enum Source {
+    /// The program.
+    Embedded(String),
+    /// Files.
+    Files(Box<ModelFiles>),
+}
+
+impl Source {
+    fn find(args: &ModelArgs) -> anyhow::Result<Self> {
+        let name = name(args)?;
+        match (embedded(&name), &args.weights) {
+            (Some(name), None) => Ok(Self::Embedded(name.to_owned())),
+            (Some(name), Some(weights)) => bail!(
+                "--weights {weights}: the embedded model {name} has one set of weights; leave --weights out, or name \
+                 a folder with --model"
+            ),
+            (None, None) => Ok(Self::Files(Box::new(open(&name, &WeightChoice::Usual)?))),
+            (None, Some(weights)) => {
+                let choice = WeightChoice::Named(weights.clone());
+                Ok(Self::Files(Box::new(open(&name, &choice).with_context(|| format!("--weights {weights}"))?)))
+            }
+        }
+    }
+
+    /// Where what was tuned for it is kept.
+    fn home(&self) -> Home {
+        match self {
+            Self::Embedded(name) => Home::Embedded(name.clone()),
+            Self::Files(files) => Home::Folder(files.folder().into()),
+        }
+    }
+
+    fn fingerprint(&self) -> anyhow::Result<String> {
+        Ok(match self {
+            Self::Embedded(name) => fingerprint(ddim_checkpoint::embedded_weights(name)?),
+            Self::Files(files) => files.fingerprint()?,
+        })
+    }
+
+    /// Whether the weights fit into memory, twice: as they lie in the file, and packed for the processor.
+    fn check_memory(&self) -> anyhow::Result<()> {
+        let (Self::Files(files), Some(available)) = (self, memory::available()) else { return Ok(()) };
+        let needed = 2 * 4 * files.parameters() as u64;
+        if needed > available {
+            let mebibytes = |bytes: u64| bytes >> 20;
+            bail!(
+                "{}: its {} parameters need {} MiB of memory, and {} MiB are free: free memory or raise its limit",
+                files.folder().display(),
+                files.parameters(),
+                mebibytes(needed),
+                mebibytes(available)
+            );
+        }
+        Ok(())
+    }
+
+    /// A scheduler that was asked for takes the place of one that may be missing or broken; the model's own stays
+    /// where it can, for the sake of its betas.
+    fn load(self, request: Option<&SchedulerConfig>, device: &Device) -> anyhow::Result<Checkpoint> {
+        Ok(match (self, request) {
+            (Self::Embedded(name), _) => ddim_checkpoint::embedded(&name, device)?,
+            (Self::Files(files), Some(scheduler)) => files.load_with_scheduler(scheduler.clone(), device)?,
+            (Self::Files(files), None) => files.load(device)?,
+        })
+    }
+
+    fn inspect(self) -> anyhow::Result<Inspection> {
+        Ok(match self {
+            Self::Embedded(name) => ddim_checkpoint::inspect_embedded(&name)?,
+            Self::Files(files) => files.inspect(),
+        })
+    }
+}
+
+/// The model of that name: a path, or embedded.
 ///
 /// # Errors
 /// When there is no such model, or a file of it is broken.
 pub(crate) fn checkpoint(name: &Path, device: &Device) -> anyhow::Result<Checkpoint> {
-    Ok(match embedded(name) {
-        Some(name) => ddim_checkpoint::embedded(name, device)?,
-        None => ddim_checkpoint::load(name, device)?,
-    })
+    let args = ModelArgs { model: Some(name.into()), ..ModelArgs::default() };
+    let checkpoint = Source::find(&args)?.load(None, device)?;
+    say(&checkpoint.warnings);
+    Ok(checkpoint)
 }
 
 /// The noise that a plan is made for when no network is needed: the file's, or the model's.
@@ -79,23 +161,97 @@ pub(crate) fn checkpoint(name: &Path, device: &Device) -> anyhow::Result<Checkpo
 /// When there is no such model, or a file of it is broken.
 pub(crate) fn training_of(args: &ModelArgs) -> anyhow::Result<Training> {
     if let Some(file) = &args.scheduler_config {
-        let home = args.model.as_deref().map_or(Home::Nowhere, home);
+        let home = match &args.model {
+            None => Home::Nowhere,
+            Some(name) => match embedded(name) {
+                Some(name) => Home::Embedded(name.to_owned()),
+                None => Home::Folder(name.clone()),
+            },
+        };
         return Ok(Training { scheduler: read_scheduler(file)?, meaning: Meaning::Request, home, weights: None });
     }
-    let name = name(args)?;
-    let inspection = inspect(&name)?;
-    Ok(training(None, inspection.scheduler?, inspection.card.convention, home(&name)))
+    let source = Source::find(args)?;
+    let home = source.home();
+    let inspection = source.inspect()?;
+    say(&inspection.warnings);
+    Ok(training(None, inspection.scheduler?, inspection.card.convention, home))
 }
 
-/// What the model of that name holds.
+/// What a model holds.
 ///
 /// # Errors
 /// When there is no such model, or its files are broken.
-pub(crate) fn inspect(name: &Path) -> anyhow::Result<ddim_checkpoint::Inspection> {
-    Ok(match embedded(name) {
-        Some(name) => ddim_checkpoint::inspect_embedded(name)?,
-        None => ddim_checkpoint::inspect(name)?,
+pub(crate) fn inspect(args: &ModelArgs) -> anyhow::Result<Inspection> {
+    Source::find(args)?.inspect()
+}
+
+/// Opens what lies at a path, and says what else the name could have meant where there is nothing.
+fn open(path: &Path, choice: &WeightChoice) -> anyhow::Result<ModelFiles> {
+    ModelFiles::open(path, choice).map_err(|error| match (&error, suggestion(path)) {
+        (CheckpointError::NoFolder { .. }, Some(suggestion)) => {
+            anyhow!("no model at {}: {suggestion}", path.display())
+        }
+        _ => error.into(),
     })
+}
+
+/// What was meant by the path of a model that is not there.
+fn suggestion(path: &Path) -> Option<String> {
+    let (typed, last) = (path.to_str()?, path.file_name()?.to_str()?);
+    if let Some(near) = nearest(typed, ddim_checkpoint::embedded_names()) {
+        return Some(format!("did you mean the embedded model {near}?"));
+    }
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let beside: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let beside: Vec<&str> = beside.iter().map(String::as_str).collect();
+    if let Some(near) = nearest(last, &beside) {
+        return Some(format!("did you mean {}?", path.with_file_name(near).display()));
+    }
+    let (_, local) = hub_name(typed).filter(|_| !folder.is_dir())?;
+    Some(format!(
+        "there is no such folder. A model of the Hugging Face hub is fetched by\n  \
+         huggingface-cli download {typed} --local-dir {local}\nand then named by its folder:\n  \
+         ddim sample --model {local}"
+    ))
+}
+
+/// Owner and name of a model on the hub, if the text can be such a name.
+fn hub_name(text: &str) -> Option<(&str, &str)> {
+    let (owner, name) = text.split_once('/')?;
+    let is_name = |part: &str| {
+        let mut letters = part.chars();
+        letters.next().is_some_and(|first| first.is_ascii_alphanumeric())
+            && letters.all(|letter| letter.is_ascii_alphanumeric() || "-_.".contains(letter))
+    };
+    (is_name(owner) && is_name(name)).then_some((owner, name))
+}
+
+fn nearest<'a>(typed: &str, known: &[&'a str]) -> Option<&'a str> {
+    ddim_schedule::nearest_names(typed, known.iter().copied()).first().copied()
+}
+
+/// Says what was passed over and what was chosen, once for all models of a run.
+fn say(warnings: &[Warning]) {
+    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+    for text in warnings.iter().map(in_words) {
+        if !said.contains(&text) {
+            tracing::warn!("{text}");
+            said.insert(text);
+        }
+    }
+}
+
+/// A warning with the option that changes what it is about.
+pub(crate) fn in_words(warning: &Warning) -> String {
+    match warning {
+        Warning::Chosen { others, .. } => match others.as_slice() {
+            [other] => format!("{warning} (--weights {other} takes it)"),
+            _ => format!("{warning} (--weights NAME takes another)"),
+        },
+        _ => warning.to_string(),
+    }
 }
 
 fn training(
@@ -110,11 +266,6 @@ fn training(
         None => (own, Meaning::Betas(convention.unwrap_or(Convention::Diffusers))),
     };
     Training { scheduler, meaning, home, weights: None }
-}
-
-/// Where the model of that name keeps what was tuned for it.
-fn home(name: &Path) -> Home {
-    embedded(name).map_or_else(|| Home::Folder(name.into()), |name| Home::Embedded(name.to_owned()))
 }
 
 fn name(args: &ModelArgs) -> anyhow::Result<PathBuf> {
@@ -138,9 +289,13 @@ fn embedded(name: &Path) -> Option<&str> {
     name.to_str().filter(|name| ddim_checkpoint::embedded_names().contains(name))
 }
 
-fn read_scheduler(file: &Path) -> anyhow::Result<SchedulerConfig> {
-    let text = fs::read_to_string(file).with_context(|| format!("--scheduler-config {}", file.display()))?;
-    SchedulerConfig::from_json(&text).with_context(|| format!("--scheduler-config {}", file.display()))
+/// A scheduler's file, or the folder that it lies in.
+fn read_scheduler(path: &Path) -> anyhow::Result<SchedulerConfig> {
+    // Every such error begins with the path.
+    let read = ddim_checkpoint::read_scheduler(path).map_err(|error| anyhow!("--scheduler-config {error}"));
+    let (scheduler, warnings) = read?;
+    say(&warnings);
+    Ok(scheduler)
 }
 
 #[cfg(test)]
@@ -149,10 +304,18 @@ mod tests {
 
     #[test]
     fn embedded_weights_have_the_fingerprint_of_their_file() {
-        let args = ModelArgs { model: None, scheduler_config: None };
-        let model = Model::load(&args, &Device::flex()).expect("the default model");
+        let model = Model::load(&ModelArgs::default(), &Device::flex()).expect("the default model");
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets").join(&model.name);
-        let bytes = fs::read(file.join("unet/diffusion_pytorch_model.safetensors")).expect("in the repository");
+        let bytes =
+            std::fs::read(file.join("unet/diffusion_pytorch_model.safetensors")).expect("in the repository");
         assert_eq!(model.weights, fingerprint(&bytes));
+    }
+
+    #[test]
+    fn names_of_the_hub_have_an_owner() {
+        assert_eq!(hub_name("google/ddpm-cifar10-32"), Some(("google", "ddpm-cifar10-32")));
+        for other in ["tiny", "./tiny", "a/b/c", "/a", "a/", "../b", "a/b c", ".a/b"] {
+            assert_eq!(hub_name(other), None, "{other}");
+        }
     }
 }

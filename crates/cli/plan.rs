@@ -375,7 +375,7 @@ mod tests {
         let goldens = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/models/");
         let folder = |name: &str| Some(format!("{goldens}{name}"));
         for name in [folder("attention_one_layer"), folder("classes_scale_shift"), None] {
-            let args = ModelArgs { model: name.map(Into::into), scheduler_config: None };
+            let args = ModelArgs { model: name.map(Into::into), ..ModelArgs::default() };
             let model = Model::load(&args, &Device::flex()).expect("it is in the repository");
             for training in [&model.training, &training_of(&args).expect("it is in the repository")] {
                 let check = |typed_options: &str, options: Options| {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use ddim::{Distance, MeasuredOn, TuneOptions, TuneProgress, TuneStage, Tuning};
 use ddim_checkpoint::{TunedEntry, TunedSteps};
+use ddim_sampler::Guidance;
 use ddim_schedule::Method;
 use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
@@ -28,8 +29,9 @@ const MEASURE: &str = "for each picture the root mean square difference to the s
 /// When the model, an option or the file is refused, or a picture cannot be drawn.
 pub(crate) fn run(args: &TuneArgs, interrupt: &Interrupt) -> anyhow::Result<Ending> {
     let device = device::choose(args.computing.device.device)?;
-    let of_model = ModelArgs { model: args.model.clone(), scheduler_config: None };
+    let of_model = ModelArgs { model: args.model.clone(), weights: args.weights.clone(), scheduler_config: None };
     let model = Model::load(&of_model, &device.device)?;
+    model.check_memory(args.computing.batch_size.min(args.pictures.max(args.held_out)), &Guidance::OFF)?;
     let out = out(args, &model)?;
     let before = before(&out, &model)?;
     let staged = Staged::create("--out", &out, Existing::Replace)?;
@@ -86,7 +88,7 @@ fn before(out: &Path, model: &Model) -> anyhow::Result<TunedSteps> {
     if !out.is_file() {
         return Ok(TunedSteps::default());
     }
-    let text = std::fs::read_to_string(out).with_context(|| out.display().to_string())?;
+    let text = ddim_checkpoint::read_text(out)?;
     let found = TunedSteps::from_json(&text).map_err(anyhow::Error::msg);
     let found = found.with_context(|| format!("{}; remove it or choose another --out", out.display()))?;
     if found.weights == model.weights {

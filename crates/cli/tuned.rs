@@ -1,9 +1,8 @@
 //! `--spacing tuned`: the timesteps that `ddim tune` has found, in place of a published spacing.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use ddim_checkpoint::TunedSteps;
 use ddim_schedule::Method;
 
@@ -66,7 +65,7 @@ pub(crate) fn resolved(
 fn read(file: Option<&Path>, home: &Home) -> anyhow::Result<(TunedSteps, String)> {
     if let Some(file) = file {
         let place = file.display().to_string();
-        let text = fs::read_to_string(file).with_context(|| format!("--spacing tuned:{place}"))?;
+        let text = ddim_checkpoint::read_text(file).map_err(|error| anyhow!("--spacing tuned:{error}"))?;
         return Ok((TunedSteps::from_json(&text).map_err(anyhow::Error::msg).context(place.clone())?, place));
     }
     let (found, place) = match home {

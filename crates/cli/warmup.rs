@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use ddim::Options;
+use ddim::sampler::Guidance;
 use ddim::schedule::{Eta, Method};
 use serde_json::{Value, json};
 
@@ -41,6 +42,7 @@ pub(crate) fn run(args: &WarmupArgs, interrupt: &Interrupt) -> anyhow::Result<En
     let device = devices::choose(args.device.device)?;
     tracing::info!("device: {}", device.description);
     let model = Model::load(&args.model, &device.device)?.in_precision(args.precision)?;
+    args.batch_size.iter().try_for_each(|pictures| model.check_memory(*pictures, &Guidance::OFF))?;
     let bar = progress::bar(args.batch_size.len() as u64, "batch sizes");
     let mut warmed = Vec::new();
     for &pictures in &args.batch_size {

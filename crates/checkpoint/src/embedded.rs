@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
+use ddim_unet::UNet2DConfig;
 
 use crate::error::CheckpointError;
 use crate::layout::{CARD, SCHEDULER_CONFIG, TUNED, Text, UNET_CONFIG, WEIGHTS};
 use crate::weights::Weights;
-use crate::{Checkpoint, Inspection, TunedSteps, read, tuned};
+use crate::{Card, Checkpoint, Inspection, SchedulerConfig, TunedSteps, fit, read, tuned};
 
 /// A model folder, file by file, as it was when the program was compiled.
 struct Embedded {
@@ -89,9 +90,10 @@ pub fn embedded_tuned(name: &str) -> Result<Option<TunedSteps>, CheckpointError>
 /// [`CheckpointError::NotEmbedded`] for any name that is not one of [`embedded_names`].
 pub fn inspect_embedded(name: &str) -> Result<Inspection, CheckpointError> {
     let model = find(name)?;
-    let scheduler = read::scheduler(model.text(SCHEDULER_CONFIG, model.scheduler_config));
-    let card = read::card(Some(model.text(CARD, model.card)))?;
-    Inspection::of(&model.text(UNET_CONFIG, model.unet_config), scheduler, card, &model.weights()?)
+    let (unet, weights) = (model.unet_config()?, model.weights()?);
+    let slots = read::slots(&unet, &model.path(UNET_CONFIG))?;
+    let report = fit::compare(&slots, &weights);
+    Ok(Inspection::of(unet, model.scheduler(), model.card()?, &weights, &slots, report, Vec::new()))
 }
 
 fn find(name: &str) -> Result<&'static Embedded, CheckpointError> {
@@ -103,10 +105,20 @@ fn find(name: &str) -> Result<&'static Embedded, CheckpointError> {
 
 impl Embedded {
     fn load(&self, device: &Device) -> Result<Checkpoint, CheckpointError> {
-        let scheduler = read::scheduler(self.text(SCHEDULER_CONFIG, self.scheduler_config))?;
-        let card = read::card(Some(self.text(CARD, self.card)))?;
-        let config = self.text(UNET_CONFIG, self.unet_config);
-        read::build(&config, scheduler, card, &self.weights()?, device)
+        let unet = read::network(&self.unet_config()?, &self.path(UNET_CONFIG), &self.weights()?, device)?;
+        Ok(Checkpoint { unet, scheduler: self.scheduler()?, card: self.card()?, warnings: Vec::new() })
+    }
+
+    fn unet_config(&self) -> Result<UNet2DConfig, CheckpointError> {
+        read::unet_config(&self.text(UNET_CONFIG, self.unet_config), &mut Vec::new())
+    }
+
+    fn scheduler(&self) -> Result<SchedulerConfig, CheckpointError> {
+        read::scheduler(&self.text(SCHEDULER_CONFIG, self.scheduler_config)).map(|(scheduler, _)| scheduler)
+    }
+
+    fn card(&self) -> Result<Card, CheckpointError> {
+        read::card(Some(self.text(CARD, self.card)))
     }
 
     fn weights(&self) -> Result<Weights, CheckpointError> {
@@ -148,7 +160,7 @@ mod tests {
         let (ours, folder) = (ours.expect("a model in memory"), folder.expect("a model in a folder"));
         assert_eq!(ours.card.name, "Golden");
         assert_eq!(ours.scheduler, folder.scheduler);
-        let (ours, folder) = (crate::fit::values(&ours.unet), crate::fit::values(&folder.unet));
+        let (ours, folder) = (fit::values(&ours.unet), fit::values(&folder.unet));
         assert_eq!(ours.len(), folder.len());
         assert!(ours.iter().zip(&folder).all(|(a, b)| a.slot.name == b.slot.name && a.values == b.values));
     }
@@ -159,6 +171,7 @@ mod tests {
             let model = embedded(name, &Device::flex()).expect(name);
             assert!(!model.card.name.is_empty(), "{name} has no name on its card");
             assert!(inspect_embedded(name).expect(name).report.is_clean());
+            assert!(inspect_embedded(name).expect(name).warnings.is_empty());
             assert!(embedded_tuned(name).expect(name).is_some());
         }
     }

@@ -31,6 +31,37 @@ pub enum CheckpointError {
         /// The path given.
         path: PathBuf,
     },
+    /// The path is a file of another program.
+    #[error("{} is {what}: {next}", .path.display())]
+    ForeignFile {
+        /// The path given.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+        /// What to do.
+        next: &'static str,
+    },
+    /// The folder of a training run that holds checkpoints and no finished model.
+    #[error(
+        "{} holds no model of its own but checkpoints of a training: give one of them, the newest of which is {}",
+        .folder.display(), .newest.display()
+    )]
+    OnlyCheckpoints {
+        /// The path given.
+        folder: PathBuf,
+        /// The checkpoint with the most steps.
+        newest: PathBuf,
+    },
+    /// No set of weights in the file has this name.
+    #[error("{} holds no weights called {name:?}; there are: {known}", .path.display())]
+    NoSuchWeights {
+        /// The weight file.
+        path: PathBuf,
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
     /// A file of the layout is missing.
     #[error("{} holds no {what}: looked for {tried}. {next}", .folder.display())]
     MissingFile {
@@ -52,13 +83,13 @@ pub enum CheckpointError {
         source: io::Error,
     },
     /// A text file is too large to be what its name says.
-    #[error("{} has {size} bytes; a {what} has at most {limit}", .path.display())]
+    #[error("{} has {size} bytes or more; a {what} has at most {limit}", .path.display())]
     TooLarge {
         /// The file.
         path: PathBuf,
         /// What it should hold.
         what: &'static str,
-        /// Its size in bytes.
+        /// Its size in bytes, as far as it was looked at.
         size: u64,
         /// The largest size read.
         limit: u64,
@@ -114,12 +145,14 @@ pub enum CheckpointError {
         problem: String,
     },
     /// The tensors are not those of the configured network.
-    #[error("{} does not fit the configuration beside it:\n{report}", .path.display())]
+    #[error("{} does not fit the configuration beside it:\n{report}\n{hint}", .path.display())]
     Mismatch {
         /// The weight file.
         path: PathBuf,
         /// Every missing, unused and misshapen tensor.
         report: Box<Report>,
+        /// What may be the reason.
+        hint: &'static str,
     },
     /// The tensors are not those of the one network that was asked for.
     #[error("{} holds another network than {architecture}:\n{report}", .path.display())]

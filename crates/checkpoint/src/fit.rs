@@ -18,6 +18,12 @@ pub struct Slot {
     pub shape: Vec<usize>,
 }
 
+impl Slot {
+    pub(crate) fn elements(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
 /// The parameters of a network, in its own order. Nothing is initialised by looking.
 pub(crate) fn slots(network: &impl Module) -> Vec<Slot> {
     let mut slots = Slots { place: ModulePath::default(), slots: Vec::new() };
@@ -45,15 +51,17 @@ pub(crate) fn compare(slots: &[Slot], weights: &Weights) -> Report {
     report
 }
 
-/// Puts the tensors of a file into a network whose parameters have the same names and shapes. Parameters are lazy: one
-/// that the file lacks is never allocated.
+/// Puts the tensors of a file into a network whose parameters have the same names and shapes; what is left over is passed
+/// over. Parameters are lazy: one that the file lacks is never allocated.
 ///
 /// # Errors
-/// Tensors that are missing, left over, misshapen, or cannot be read.
+/// Tensors that are missing, misshapen, or cannot be read.
 pub fn fill<M: Module>(network: M, weights: &Weights) -> Result<M, CheckpointError> {
-    let report = compare(&slots(&network), weights);
-    if !report.is_clean() {
-        return Err(CheckpointError::Mismatch { path: weights.path().into(), report: Box::new(report) });
+    let slots = slots(&network);
+    let report = compare(&slots, weights);
+    if !report.fits() {
+        let hint = report.hint(slots.len());
+        return Err(CheckpointError::Mismatch { path: weights.path().into(), report: Box::new(report), hint });
     }
     let mut filler = Filler { place: ModulePath::default(), weights, fault: None };
     let network = network.map(&mut filler);

@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use burn::tensor::Device;
 use ddim_unet::UNet2DConfig;
 
 use crate::error::CheckpointError;
-use crate::fit::{self, Slot};
-use crate::layout::{Layout, Text};
+use crate::fit::Slot;
+use crate::places::WeightChoice;
+use crate::read::ModelFiles;
 use crate::report::Report;
+use crate::warning::Warning;
 use crate::weights::Weights;
-use crate::{Card, SchedulerConfig, read};
+use crate::{Card, SchedulerConfig};
 
 /// What a model folder holds.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub struct Inspection {
     pub blocks: Vec<Block>,
     /// Tensors of the file that do not fit the network.
     pub report: Report,
+    /// What was passed over, and chosen among several.
+    pub warnings: Vec<Warning>,
 }
 
 /// One part of a network.
@@ -43,45 +46,40 @@ pub struct Block {
     pub parameters: usize,
 }
 
-/// Looks into a model folder without reading its weights. Tensors that do not fit are reported, not refused.
+/// Looks into a model without reading its weights; see [`ModelFiles::open`] for paths. Tensors that do not fit are
+/// reported, not refused.
 ///
 /// # Errors
 /// A folder without configuration or weights, or files that are broken.
-pub fn inspect(folder: &Path) -> Result<Inspection, CheckpointError> {
-    let layout = Layout::open(folder)?;
-    read::check_pipeline(&layout)?;
-    let scheduler = layout.scheduler_config().and_then(read::scheduler);
-    let card = read::card(layout.card()?)?;
-    Inspection::of(&layout.unet_config()?, scheduler, card, &Weights::open(&layout.weights()?)?)
+pub fn inspect(path: &Path) -> Result<Inspection, CheckpointError> {
+    Ok(ModelFiles::open(path, &WeightChoice::Usual)?.inspect())
 }
 
 impl Inspection {
     pub(crate) fn of(
-        config: &Text,
+        unet: UNet2DConfig,
         scheduler: Result<SchedulerConfig, CheckpointError>,
         card: Card,
         weights: &Weights,
-    ) -> Result<Self, CheckpointError> {
-        let unet = read::unet_config(config)?;
-        // Parameters are lazy, so nothing is allocated on the device.
-        let network = unet
-            .init(&Device::flex())
-            .map_err(|source| CheckpointError::UNetConfig { path: config.path.clone(), source })?;
-        let slots = fit::slots(&network);
+        slots: &[Slot],
+        report: Report,
+        warnings: Vec<Warning>,
+    ) -> Self {
         let mut dtypes = BTreeMap::new();
         for tensor in weights.tensors().values() {
             *dtypes.entry(tensor.dtype.clone()).or_default() += 1;
         }
-        Ok(Self {
+        Self {
             unet,
             scheduler,
             card,
             weight_file: weights.path().into(),
             dtypes,
-            parameters: slots.iter().map(elements).sum(),
-            blocks: blocks(&slots),
-            report: fit::compare(&slots, weights),
-        })
+            parameters: slots.iter().map(Slot::elements).sum(),
+            blocks: blocks(slots),
+            report,
+            warnings,
+        }
     }
 }
 
@@ -91,8 +89,8 @@ fn blocks(slots: &[Slot]) -> Vec<Block> {
     for slot in slots {
         let name = block_name(&slot.name);
         match blocks.iter_mut().find(|block| block.name == name) {
-            Some(block) => block.parameters += elements(slot),
-            None => blocks.push(Block { name: name.to_owned(), parameters: elements(slot) }),
+            Some(block) => block.parameters += slot.elements(),
+            None => blocks.push(Block { name: name.to_owned(), parameters: slot.elements() }),
         }
     }
     blocks
@@ -102,8 +100,4 @@ fn blocks(slots: &[Slot]) -> Vec<Block> {
 fn block_name(name: &str) -> &str {
     let parts = if name.starts_with("down_blocks.") || name.starts_with("up_blocks.") { 2 } else { 1 };
     name.match_indices('.').nth(parts - 1).map_or(name, |(end, _)| &name[..end])
-}
-
-fn elements(slot: &Slot) -> usize {
-    slot.shape.iter().product()
 }

@@ -11,8 +11,12 @@
 //! ddim.json                                    name, class names, convention (ours; diffusers ignores it)
 //! ```
 //!
-//! [`load`] also reads folders with these files at their root, weights in PyTorch's `.bin` and `.pt`
-//! archives, and the attention names of old releases. [`save`] writes what [`load`] and diffusers read.
+//! [`load`] takes the path of such a folder, of a part of it, of its weight file or of the run that made it
+//! ([`ModelFiles::open`]), and reads folders with these files at their root, weights in PyTorch's `.bin` and `.pt`
+//! archives or spread over several files, what wrappers and training scripts make of names, and the attention names of
+//! old releases. [`save`] writes what [`load`] and diffusers read.
+//!
+//! What is passed over on the way, and what was chosen among several, is a [`Warning`] beside the result.
 //!
 //! Files come from strangers. A broken or lying one ends in a [`CheckpointError`] that names the file and
 //! the tensor: sizes are compared with what the file holds before anything of that size is allocated, and
@@ -33,6 +37,7 @@
 //!     unet: config.init(&Device::flex())?,
 //!     scheduler: SchedulerConfig::default(),
 //!     card: Card { name: "untrained".into(), ..Card::default() },
+//!     warnings: Vec::new(),
 //! };
 //! let folder = tempfile::tempdir()?;
 //! save(&model, &folder.path().join("model"))?;
@@ -50,18 +55,24 @@ mod fingerprint;
 mod fit;
 mod folder;
 mod inspect;
+mod json;
 mod layout;
 mod legacy;
 mod names;
 mod pickle;
+mod places;
 mod read;
 mod report;
 mod safetensors_header;
 mod scheduler;
 mod scheduler_json;
+mod scheduler_keys;
 mod scheduler_names;
 mod scheduler_solver;
+mod sets;
+mod shards;
 mod tuned;
+mod warning;
 mod weights;
 mod write;
 
@@ -75,11 +86,14 @@ pub use fingerprint::fingerprint;
 pub use fit::{Slot, fill};
 pub use folder::{read_text, write_folder, write_text};
 pub use inspect::{Block, Inspection, inspect};
-pub use read::{load, load_with_scheduler};
+pub use json::plain_json;
+pub use places::WeightChoice;
+pub use read::{ModelFiles, load, load_with_scheduler, read_scheduler};
 pub use report::{Misshapen, Report};
 pub use scheduler::SchedulerConfig;
 pub use scheduler_names::{BetaScheduleName, PredictionType, SchedulerClass, TimestepSpacing, VarianceType};
 pub use tuned::{TunedEntry, TunedSteps, tuned};
+pub use warning::Warning;
 pub use weights::Weights;
 pub use write::{save, weights_fingerprint, write_weights};
 
@@ -92,6 +106,8 @@ pub struct Checkpoint {
     pub scheduler: SchedulerConfig,
     /// Its name and classes.
     pub card: Card,
+    /// What was passed over or chosen when its files were read.
+    pub warnings: Vec<Warning>,
 }
 
 /// The diffusers release whose layout is written.

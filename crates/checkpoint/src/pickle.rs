@@ -19,13 +19,15 @@ use crate::weights::{Place, Stored};
 /// The largest pickle read. It takes about 250 bytes for each tensor, so this is some 16,000 tensors.
 const MAX_PICKLE: u32 = 4 << 20;
 
-/// The tensors of an archive, unread.
+/// What to do with a file that holds something else, such as a whole Python object (`torch.save(model)`) or a list.
+const SAVE_WEIGHTS: &str = "Save the weights alone, with torch.save(model.state_dict(), \"model.pt\"), or the model with \
+                            model.save_pretrained(\"model\")";
+
+/// The tensors of an archive, unread and in the order of their names.
 pub(crate) fn read(path: &Path) -> Result<Vec<Stored>, CheckpointError> {
     let broken = |problem: String| CheckpointError::Weights { path: path.into(), problem };
     let io_error = |source| CheckpointError::Io { path: path.into(), source };
-    let file = File::open(path).map_err(io_error)?;
-    let len = file.metadata().map_err(io_error)?.len();
-    let mut file = BufReader::new(file);
+    let mut file = BufReader::new(File::open(path).map_err(io_error)?);
     let checked = match file.fill_buf().map_err(io_error)?.starts_with(legacy::MAGIC) {
         true => legacy::check(file, MAX_PICKLE),
         false => check_archive(file),
@@ -34,21 +36,13 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Stored>, CheckpointError> {
     // The reader is meant not to panic; if a file makes it, that is the file's fault and not the caller's.
     let reader = catch_unwind(AssertUnwindSafe(|| PytorchReader::new(path)))
         .map_err(|_| broken("the PyTorch archive is damaged in a way that its reader does not know".into()))?
-        .map_err(|error| broken(format!("not a readable PyTorch archive: {error}")))?;
+        .map_err(|error| broken(format!("not a readable PyTorch archive: {error}. {SAVE_WEIGHTS}")))?;
     if reader.is_empty() {
-        return Err(broken("the PyTorch archive holds no tensors".into()));
+        return Err(broken(format!("the PyTorch archive holds no tensors. {SAVE_WEIGHTS}")));
     }
-    check_total(reader.tensors().values(), len).map_err(broken)?;
-    Ok(reader.into_tensors().into_values().map(stored).collect())
-}
-
-/// A tensor with stride 0 claims any number of elements out of one; together they must fit into the file.
-fn check_total<'a>(tensors: impl Iterator<Item = &'a Tensor>, len: u64) -> Result<(), String> {
-    let total = tensors.fold(0u64, |total, tensor| total.saturating_add(tensor.byte_len() as u64));
-    if total <= len {
-        return Ok(());
-    }
-    Err(format!("its tensors claim {total} bytes, but the file has {len}: save it again with torch.save"))
+    let mut tensors: Vec<Stored> = reader.into_tensors().into_values().map(stored).collect();
+    tensors.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(tensors)
 }
 
 fn stored(tensor: Tensor) -> Stored {
@@ -57,6 +51,7 @@ fn stored(tensor: Tensor) -> Stored {
         dtype: dtype_name(tensor.dtype()).to_owned(),
         shape: tensor.shape().to_vec(),
         place: Place::Archive(tensor),
+        file: 0,
     }
 }
 

@@ -1,28 +1,147 @@
-//! From a folder to a model.
+//! From a path to a model.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use ddim_unet::UNet2DConfig;
+use ddim_unet::{UNet2D, UNet2DConfig};
 use serde_json::{Map, Value};
 
 use crate::error::CheckpointError;
-use crate::layout::{Layout, Text};
+use crate::fit::{self, Slot};
+use crate::inspect::Inspection;
+use crate::layout::{Text, read_text};
+use crate::places::{Places, WeightChoice};
+use crate::report::Report;
+use crate::warning::Warning;
 use crate::weights::Weights;
-use crate::{Card, Checkpoint, SchedulerConfig, fit};
+use crate::{Card, Checkpoint, SchedulerConfig};
 
-/// Reads a model folder in the diffusers layout onto a device.
+/// The files of a model, found and checked; of the weights the headers only. Nothing large is in memory yet.
 ///
-/// Weights of type F16, BF16 and F64 become F32. Nothing is guessed: a tensor that is missing, left over or
-/// misshapen is an error.
+/// ```no_run
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use burn::tensor::Device;
+/// use ddim_checkpoint::{ModelFiles, WeightChoice};
+///
+/// let files = ModelFiles::open("out/checkpoint-500".as_ref(), &WeightChoice::Usual)?;
+/// for warning in files.warnings() {
+///     println!("{warning}");
+/// }
+/// let model = files.load(&Device::flex())?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct ModelFiles {
+    folder: PathBuf,
+    config_path: PathBuf,
+    config: UNet2DConfig,
+    card: Card,
+    scheduler: Result<(SchedulerConfig, Vec<Warning>), CheckpointError>,
+    weights: Weights,
+    slots: Vec<Slot>,
+    report: Report,
+    warnings: Vec<Warning>,
+}
+
+impl ModelFiles {
+    /// Finds the model that a path means: its folder, in the layout of diffusers or with everything at its root; the
+    /// folder of its network (`unet/`, `unet_ema/`); its weight file; the folder of the run that made it.
+    ///
+    /// # Errors
+    /// See [`CheckpointError`]; each names the file. What is wrong with the scheduler alone, and tensors that do not fit
+    /// the network, are no errors yet.
+    pub fn open(path: &Path, choice: &WeightChoice) -> Result<Self, CheckpointError> {
+        let places = Places::find(path, choice)?;
+        check_pipeline(&places)?;
+        let mut warnings = places.warnings.clone();
+        let text = places.unet_config()?;
+        let config = unet_config(&text, &mut warnings)?;
+        let card = card(places.card()?)?;
+        let slots = slots(&config, &text.path)?;
+        let (file, choice) = places.weights()?;
+        let (weights, chosen) = Weights::of_network(&file, &slots, &choice)?;
+        let report = fit::compare(&slots, &weights);
+        warnings.extend(chosen);
+        if report.fits() && !report.unused.is_empty() {
+            warnings.push(Warning::UnusedTensors { path: weights.path().into(), names: report.unused.clone() });
+        }
+        let scheduler = places.scheduler_config().and_then(|file| scheduler(&file));
+        let (folder, config_path) = (places.root, text.path);
+        Ok(Self { folder, config_path, config, card, scheduler, weights, slots, report, warnings })
+    }
+
+    /// The model's own folder, where the card lies and what was tuned for it.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The options of the network.
+    pub fn config(&self) -> &UNet2DConfig {
+        &self.config
+    }
+
+    /// How many numbers the weights of the network are.
+    pub fn parameters(&self) -> usize {
+        self.slots.iter().map(Slot::elements).sum()
+    }
+
+    /// What was passed over, and chosen among several; without what concerns the scheduler.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// A number that changes with the weights.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn fingerprint(&self) -> Result<String, CheckpointError> {
+        self.weights.fingerprint()
+    }
+
+    /// Reads the weights onto a device. Those of type F16, BF16 and F64 become F32.
+    ///
+    /// # Errors
+    /// See [`CheckpointError`]; each names the file. A tensor that is missing or misshapen is an error.
+    pub fn load(self, device: &Device) -> Result<Checkpoint, CheckpointError> {
+        let (scheduler, of_scheduler) = self.scheduler?;
+        let unet = network(&self.config, &self.config_path, &self.weights, device)?;
+        let warnings = [self.warnings, of_scheduler].concat();
+        Ok(Checkpoint { unet, scheduler, card: self.card, warnings })
+    }
+
+    /// Like [`load`](Self::load), with another scheduler in place of the folder's own, which need not be there or be
+    /// known.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_with_scheduler(
+        self,
+        scheduler: SchedulerConfig,
+        device: &Device,
+    ) -> Result<Checkpoint, CheckpointError> {
+        let unet = network(&self.config, &self.config_path, &self.weights, device)?;
+        Ok(Checkpoint { unet, scheduler, card: self.card, warnings: self.warnings })
+    }
+
+    /// What the files hold. Tensors that do not fit are reported, not refused.
+    pub fn inspect(mut self) -> Inspection {
+        let scheduler = self.scheduler.map(|(scheduler, warnings)| {
+            self.warnings.extend(warnings);
+            scheduler
+        });
+        Inspection::of(self.config, scheduler, self.card, &self.weights, &self.slots, self.report, self.warnings)
+    }
+}
+
+/// Reads the model that a path means onto a device; see [`ModelFiles::open`] for paths.
+///
+/// Weights of type F16, BF16 and F64 become F32. A tensor that is missing or misshapen is an error; what is passed over
+/// is in [`Checkpoint::warnings`].
 ///
 /// # Errors
 /// See [`CheckpointError`]; each names the file.
-pub fn load(folder: &Path, device: &Device) -> Result<Checkpoint, CheckpointError> {
-    let layout = Layout::open(folder)?;
-    check_pipeline(&layout)?;
-    let scheduler = scheduler(layout.scheduler_config()?)?;
-    assemble(&layout, scheduler, device)
+pub fn load(path: &Path, device: &Device) -> Result<Checkpoint, CheckpointError> {
+    ModelFiles::open(path, &WeightChoice::Usual)?.load(device)
 }
 
 /// Like [`load`], with another scheduler in place of the folder's own, which need not be there or be known.
@@ -30,60 +149,95 @@ pub fn load(folder: &Path, device: &Device) -> Result<Checkpoint, CheckpointErro
 /// # Errors
 /// See [`CheckpointError`]; each names the file.
 pub fn load_with_scheduler(
-    folder: &Path,
+    path: &Path,
     scheduler: SchedulerConfig,
     device: &Device,
 ) -> Result<Checkpoint, CheckpointError> {
-    let layout = Layout::open(folder)?;
-    check_pipeline(&layout)?;
-    assemble(&layout, scheduler, device)
+    ModelFiles::open(path, &WeightChoice::Usual)?.load_with_scheduler(scheduler, device)
 }
 
-fn assemble(layout: &Layout, scheduler: SchedulerConfig, device: &Device) -> Result<Checkpoint, CheckpointError> {
-    let config = layout.unet_config()?;
-    let card = card(layout.card()?)?;
-    let weights = Weights::open(&layout.weights()?)?;
-    build(&config, scheduler, card, &weights, device)
+/// Reads a `scheduler_config.json`, given by itself or by the folder that it belongs to, and says what it passed over.
+///
+/// # Errors
+/// See [`CheckpointError`]; each names the file.
+pub fn read_scheduler(path: &Path) -> Result<(SchedulerConfig, Vec<Warning>), CheckpointError> {
+    scheduler(&read_text(crate::places::scheduler_file(path)?, crate::layout::MAX_LISTS)?)
 }
 
-/// Makes the network and puts the weights in. Parameters are lazy: one that the file lacks is never allocated,
-/// so a configuration costs no more memory than its weight file has.
-pub(crate) fn build(
-    config: &Text,
-    scheduler: SchedulerConfig,
-    card: Card,
+/// Makes the network and puts the weights in.
+pub(crate) fn network(
+    config: &UNet2DConfig,
+    path: &Path,
     weights: &Weights,
     device: &Device,
-) -> Result<Checkpoint, CheckpointError> {
-    let unet = unet_config(config)?
-        .init(device)
-        .map_err(|source| CheckpointError::UNetConfig { path: config.path.clone(), source })?;
-    let unet = fit::fill(unet, weights)?;
-    Ok(Checkpoint { unet, scheduler, card })
+) -> Result<UNet2D, CheckpointError> {
+    let unet = config.init(device);
+    fit::fill(unet.map_err(|source| CheckpointError::UNetConfig { path: path.into(), source })?, weights)
+}
+
+/// The parameters of the network. They are lazy, so nothing is allocated.
+pub(crate) fn slots(config: &UNet2DConfig, path: &Path) -> Result<Vec<Slot>, CheckpointError> {
+    let network = config.init(&Device::flex());
+    let network = network.map_err(|source| CheckpointError::UNetConfig { path: path.into(), source })?;
+    Ok(fit::slots(&network))
 }
 
 /// The largest side of a picture that a configuration may name.
 const MAX_SIDE: usize = 16_384;
 
-pub(crate) fn unet_config(file: &Text) -> Result<UNet2DConfig, CheckpointError> {
-    let json = |problem| CheckpointError::Json { path: file.path.clone(), problem };
-    let options = object(file)?;
-    if let Some(class) = options.get("_class_name").filter(|class| **class != "UNet2DModel") {
+/// What `EMAModel` of diffusers adds to the configuration of the network whose moving average it keeps.
+const OF_EMA: [&str; 7] =
+    ["decay", "inv_gamma", "min_decay", "optimization_step", "power", "update_after_step", "use_ema_warmup"];
+
+/// Options that no `UNet2DModel` has are passed over, as diffusers does; a file that has none of those that it has is
+/// none of its configurations.
+pub(crate) fn unet_config(file: &Text, warnings: &mut Vec<Warning>) -> Result<UNet2DConfig, CheckpointError> {
+    let refused = |source| CheckpointError::UNetConfig { path: file.path.clone(), source };
+    let mut options = object(file)?;
+    let class = options.get("_class_name").cloned();
+    if let Some(class) = class.as_ref().filter(|class| **class != "UNet2DModel") {
         let found = format!("the network is of the class {:.60}", class.to_string());
         return Err(CheckpointError::OtherModel { path: file.path.clone(), found });
     }
-    let config = UNet2DConfig::from_json(&file.text)
-        .map_err(|source| CheckpointError::UNetConfig { path: file.path.clone(), source })?;
-    match config.sample_size.map(|size| size.height_width()) {
-        Some(size) if size.iter().any(|side| *side > MAX_SIDE) => {
-            Err(json(format!("sample_size is {size:?}; a side has at most {MAX_SIDE} pixels")))
+    let known = known_options();
+    let is_known = |key: &String| key.starts_with('_') || known.contains_key(key);
+    if class.is_some() || options.keys().any(|key| known.contains_key(key)) {
+        let passed_over = |key: &&String| !is_known(key) && !OF_EMA.contains(&key.as_str());
+        let keys: Vec<String> = options.keys().filter(passed_over).cloned().collect();
+        if !keys.is_empty() {
+            warnings.push(Warning::UnknownOptions { path: file.path.clone(), keys });
         }
+        options.retain(|key, _| is_known(key));
+    }
+    let config = UNet2DConfig::from_json(&Value::Object(options).to_string()).map_err(refused)?;
+    match config.sample_size.map(|size| size.height_width()) {
+        Some(size) if size.iter().any(|side| *side > MAX_SIDE) => Err(CheckpointError::Json {
+            path: file.path.clone(),
+            problem: format!("sample_size is {size:?}; a side has at most {MAX_SIDE} pixels"),
+        }),
         _ => Ok(config),
     }
 }
 
-pub(crate) fn scheduler(file: Text) -> Result<SchedulerConfig, CheckpointError> {
-    SchedulerConfig::from_json(&file.text).map_err(|source| CheckpointError::Scheduler { path: file.path, source })
+fn known_options() -> Map<String, Value> {
+    match serde_json::from_str(&UNet2DConfig::default().to_json()) {
+        Ok(Value::Object(options)) => options,
+        other => unreachable!("a configuration is written as an object, not {other:?}"),
+    }
+}
+
+pub(crate) fn scheduler(file: &Text) -> Result<(SchedulerConfig, Vec<Warning>), CheckpointError> {
+    let refused = |source| CheckpointError::Scheduler { path: file.path.clone(), source };
+    let (config, passed_over) = SchedulerConfig::read(&file.text).map_err(refused)?;
+    let (path, class) = (&file.path, config.class_name.name());
+    let mut warnings = Vec::new();
+    if !passed_over.unknown.is_empty() {
+        warnings.push(Warning::UnknownOptions { path: path.clone(), keys: passed_over.unknown });
+    }
+    if !passed_over.of_others.is_empty() {
+        warnings.push(Warning::OptionsOfOthers { path: path.clone(), class, keys: passed_over.of_others });
+    }
+    Ok((config, warnings))
 }
 
 /// A folder made by others has no card.
@@ -96,14 +250,18 @@ pub(crate) fn card(file: Option<Text>) -> Result<Card, CheckpointError> {
     }
 }
 
-/// A pipeline with further parts, such as an autoencoder, does not draw pixels with its UNet alone.
-pub(crate) fn check_pipeline(layout: &Layout) -> Result<(), CheckpointError> {
-    let Some(file) = layout.model_index()? else { return Ok(()) };
+/// A pipeline with further parts, such as an autoencoder, does not draw pixels with its UNet alone. A part is a pair of
+/// a library and a class; nulls in their place say that there is none, and anything else is an option.
+fn check_pipeline(places: &Places) -> Result<(), CheckpointError> {
+    let Some(file) = places.model_index()? else { return Ok(()) };
     let parts = object(&file)?;
-    let is_foreign = |key: &&String| !key.starts_with('_') && !["unet", "scheduler"].contains(&key.as_str());
-    match parts.keys().find(is_foreign) {
+    let is_there = |value: &Value| value.as_array().is_some_and(|pair| !pair.iter().all(Value::is_null));
+    let is_foreign = |(key, value): &(&String, &Value)| {
+        !key.starts_with('_') && !["unet", "scheduler"].contains(&key.as_str()) && is_there(value)
+    };
+    match parts.iter().find(is_foreign) {
         None => Ok(()),
-        Some(part) => {
+        Some((part, _)) => {
             let found = format!("the pipeline has a part {part:.60}");
             Err(CheckpointError::OtherModel { path: file.path, found })
         }

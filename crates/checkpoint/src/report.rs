@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::warning::shortened;
+
 /// How the tensors of a weight file differ from the parameters of the configured network.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
@@ -28,6 +30,21 @@ impl Report {
     /// Whether every tensor fits and none is left over.
     pub fn is_clean(&self) -> bool {
         self.missing.is_empty() && self.unused.is_empty() && self.misshapen.is_empty()
+    }
+
+    /// Whether every parameter has its tensor; others may be left over.
+    pub fn fits(&self) -> bool {
+        self.missing.is_empty() && self.misshapen.is_empty()
+    }
+
+    /// What may be the reason.
+    pub(crate) fn hint(&self, parameters: usize) -> &'static str {
+        if self.missing.len() == parameters {
+            "None of the names is one of this network's. Weights of other programs have other names: copy them into a \
+             UNet2DModel of diffusers and call its save_pretrained"
+        } else {
+            "Are the weights and the configuration those of one model?"
+        }
     }
 }
 
@@ -58,7 +75,8 @@ impl fmt::Display for Report {
 }
 
 fn listed(names: &[String]) -> String {
-    let shown = names[..names.len().min(SHOWN)].join(", ");
+    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| shortened(name)).collect();
+    let shown = shown.join(", ");
     match names.len().saturating_sub(SHOWN) {
         0 => shown,
         more => format!("{shown} and {more} more"),

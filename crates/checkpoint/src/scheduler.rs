@@ -6,6 +6,7 @@ use ddim_schedule::{
 };
 
 use crate::error::SchedulerConfigError;
+use crate::scheduler_keys;
 use crate::scheduler_names::{BetaScheduleName, PredictionType, SchedulerClass, TimestepSpacing, VarianceType};
 
 /// The content of a `scheduler_config.json` of diffusers, under its names.
@@ -113,8 +114,16 @@ impl SchedulerConfig {
             SchedulerClass::Ddpm => Ok(Method::Ddpm { variance: self.variance() }),
             SchedulerClass::Other("DDIMParallelScheduler" | DDIM_INVERSE) => Ok(Method::Ddim { eta: Eta::DDIM }),
             SchedulerClass::Other("DDPMParallelScheduler") => Ok(Method::Ddpm { variance: self.variance() }),
-            SchedulerClass::Other(class) => self.solver(class),
+            SchedulerClass::Other(class) => self.of_own_class().solver(class),
         }
+    }
+
+    /// Without the options of other classes, which its class ignores.
+    fn of_own_class(&self) -> Self {
+        let own = scheduler_keys::own(self.class_name);
+        let mut config = self.clone();
+        config.other.retain(|key, _| own.contains(&key.as_str()));
+        config
     }
 
     /// How diffusers samples with this configuration in `n_steps` steps.
@@ -122,7 +131,7 @@ impl SchedulerConfig {
     /// # Errors
     /// As [`method`](Self::method).
     pub fn settings(&self, n_steps: usize) -> Result<Settings, SchedulerConfigError> {
-        let settings = self.settings_of(self.method()?, n_steps)?;
+        let settings = self.of_own_class().settings_of(self.method()?, n_steps)?;
         let encodes = self.class_name == SchedulerClass::Other(DDIM_INVERSE);
         let direction = if encodes { Direction::Encode } else { Direction::Decode };
         Ok(Settings { direction, ..settings })

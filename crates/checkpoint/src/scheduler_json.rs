@@ -5,53 +5,22 @@ use serde_json::{Map, Value, json};
 
 use crate::DIFFUSERS_VERSION;
 use crate::error::SchedulerConfigError as Error;
+use crate::json::plain_json;
 use crate::scheduler::SchedulerConfig;
+use crate::scheduler_keys;
 use crate::scheduler_names::{Choice, SchedulerClass, TimestepSpacing};
+use crate::warning::shortened;
 
 const MAX_TRAIN_STEPS: usize = NoiseSchedule::MAX_TRAIN_STEPS;
 
-/// Options that only some diffusers schedulers have. diffusers copies them from one configuration to the next and
-/// the other classes ignore them, so they may stand in a file and change nothing there.
-const OF_SOME_CLASSES: [&str; 38] = [
-    "algorithm_type",
-    "correct_steps",
-    "disable_corrector",
-    "euler_at_final",
-    "final_sigmas_type",
-    "flow_shift",
-    "interpolation_type",
-    "lambda_min_clipped",
-    "lower_order_final",
-    "original_inference_steps",
-    "predict_x0",
-    "rho",
-    "sampling_eps",
-    "set_alpha_to_one",
-    "shift_terminal",
-    "sigma_data",
-    "sigma_max",
-    "sigma_min",
-    "sigma_schedule",
-    "skip_prk_steps",
-    "snr",
-    "solver_order",
-    "solver_p",
-    "solver_type",
-    "stochastic_sampling",
-    "tensor_format",
-    "time_shift_type",
-    "timestep_scaling",
-    "timestep_type",
-    "timestep_values",
-    "use_beta_sigmas",
-    "use_dynamic_shifting",
-    "use_exponential_sigmas",
-    "use_flow_sigmas",
-    "use_karras_sigmas",
-    "use_lu_lambdas",
-    "use_timestep_scaling",
-    "variance_type",
-];
+/// Keys of a file that change nothing.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct PassedOver {
+    /// That no class has.
+    pub(crate) unknown: Vec<String>,
+    /// That other classes have.
+    pub(crate) of_others: Vec<String>,
+}
 
 impl SchedulerConfig {
     /// Reads the text of a `scheduler_config.json`. Missing options have diffusers' defaults; keys that
@@ -60,17 +29,31 @@ impl SchedulerConfig {
     /// # Errors
     /// Broken JSON, an unknown class, an unknown option, or a value that the option cannot have.
     pub fn from_json(text: &str) -> Result<Self, Error> {
+        let (config, passed_over) = Self::read(text)?;
+        match passed_over.unknown.as_slice() {
+            [] => Ok(config),
+            unknown => {
+                let quoted = unknown.iter().take(10).map(|key| format!("{:?}", shortened(key)));
+                let keys = quoted.collect::<Vec<_>>().join(", ");
+                Err(Error::UnknownKeys { class: config.class_name.name(), keys })
+            }
+        }
+    }
+
+    /// The same for a file of others: keys that no class has are passed over as well.
+    pub(crate) fn read(text: &str) -> Result<(Self, PassedOver), Error> {
         let map: Map<String, Value> =
-            serde_json::from_str(text).map_err(|error| Error::Json { problem: error.to_string() })?;
+            serde_json::from_str(&plain_json(text)).map_err(|error| Error::Json { problem: error.to_string() })?;
         let mut fields = Fields(map);
         let class_name = fields.class()?;
         let config = fields.shared_options(Self::of_class(class_name))?;
         let config = fields.sampling_options(config)?;
-        fields.refuse_unknown(class_name)?;
-        Ok(match class_name {
+        let passed_over = fields.take_unknown(class_name);
+        let config = match class_name {
             SchedulerClass::Other(_) => Self { other: fields.rest(), ..config },
             SchedulerClass::Ddim | SchedulerClass::Ddpm => config,
-        })
+        };
+        Ok((config, passed_over))
     }
 
     /// The text of a `scheduler_config.json` that diffusers reads as the same scheduler.
@@ -227,14 +210,19 @@ impl Fields {
         }
     }
 
-    fn refuse_unknown(&self, class: SchedulerClass) -> Result<(), Error> {
-        let is_unknown = |key: &&String| !key.starts_with('_') && !OF_SOME_CLASSES.contains(&key.as_str());
-        let quoted = |key: &String| format!("{:?}", key.chars().take(60).collect::<String>());
-        let unknown: Vec<_> = self.0.keys().filter(is_unknown).take(10).map(quoted).collect();
-        if unknown.is_empty() {
-            return Ok(());
+    /// What the class does not have; keys of other classes stay, since a scheduler made of this one may read them.
+    fn take_unknown(&mut self, class: SchedulerClass) -> PassedOver {
+        let own = scheduler_keys::own(class);
+        let mut passed_over = PassedOver::default();
+        for key in self.0.keys().filter(|key| !key.starts_with('_') && !own.contains(&key.as_str())) {
+            let list = match scheduler_keys::is_of_some_class(key) {
+                true => &mut passed_over.of_others,
+                false => &mut passed_over.unknown,
+            };
+            list.push(key.clone());
         }
-        Err(Error::UnknownKeys { class: class.name(), keys: unknown.join(", ") })
+        self.0.retain(|key, _| !passed_over.unknown.contains(key));
+        passed_over
     }
 
     /// Everything left, without the remarks that begin with `_`.

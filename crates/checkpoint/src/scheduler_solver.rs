@@ -306,8 +306,9 @@ impl Options<'_> {
     fn number(&self, key: &'static str, default: f64) -> Result<f64, Error> {
         match self.map.get(key) {
             None | Some(Value::Null) => Ok(default),
-            // diffusers writes what JSON has no number for as a word.
+            // diffusers writes what JSON has no number for as a word, and Python as one without quotes.
             Some(Value::String(word)) if word == "-inf" => Ok(f64::NEG_INFINITY),
+            Some(Value::String(word)) if word == "inf" => Ok(f64::INFINITY),
             Some(found) => found.as_f64().ok_or_else(|| value(key, found, "a number")),
         }
     }

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::error::CheckpointError;
-use crate::layout::{Layout, Text};
+use crate::layout::Text;
+use crate::places::{Places, WeightChoice};
 
 /// Methods and timesteps that were tuned for one model, by the number of steps.
 ///
@@ -84,12 +85,12 @@ impl TunedEntry {
     }
 }
 
-/// What was tuned for the model in a folder; nothing where it holds no `tuned.json`.
+/// What was tuned for the model that a path means; nothing where its folder holds no `tuned.json`.
 ///
 /// # Errors
 /// [`CheckpointError::Json`] for a broken file, and others for a folder that cannot be read.
-pub fn tuned(folder: &Path) -> Result<Option<TunedSteps>, CheckpointError> {
-    parsed(Layout::open(folder)?.tuned()?)
+pub fn tuned(path: &Path) -> Result<Option<TunedSteps>, CheckpointError> {
+    parsed(Places::find(path, &WeightChoice::Usual)?.tuned()?)
 }
 
 /// The tuned steps of a file, if there is one.

@@ -1,7 +1,7 @@
-//! A weight file: the names, types and shapes of its tensors, and their values on request.
+//! Weight files: the names, types and shapes of their tensors, and their values on request.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
@@ -10,17 +10,32 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{bf16, f16};
 
 use crate::error::CheckpointError;
+use crate::fingerprint::{fingerprint, fingerprint_of};
 use crate::fit::{self, Slot};
-use crate::{names, pickle, safetensors_header};
+use crate::places::WeightChoice;
+use crate::shards::{self, Index};
+use crate::warning::Warning;
+use crate::{names, pickle, safetensors_header, sets};
 
-/// An open weight file whose header has been checked. Tensors are under the names of today's diffusers.
+/// Open weights whose headers have been checked, in one file or in several with an index. Tensors are under the names of
+/// today's diffusers.
 pub struct Weights {
     path: PathBuf,
-    source: Source,
+    files: Vec<WeightFile>,
     tensors: BTreeMap<String, Stored>,
+    /// Which of several sets in the file they are.
+    set: Option<String>,
+}
+
+/// One file of them.
+struct WeightFile {
+    path: PathBuf,
+    source: Source,
+    len: u64,
 }
 
 /// A tensor that has not been read yet.
+#[derive(Clone)]
 pub(crate) struct Stored {
     /// Its name in the file.
     pub(crate) name: String,
@@ -29,9 +44,12 @@ pub(crate) struct Stored {
     /// Its shape in the file.
     pub(crate) shape: Vec<usize>,
     pub(crate) place: Place,
+    /// The number of its file.
+    pub(crate) file: usize,
 }
 
 /// Where a tensor's bytes are.
+#[derive(Clone)]
 pub(crate) enum Place {
     /// In this range of the source.
     Range(Range<u64>),
@@ -46,21 +64,40 @@ enum Source {
 }
 
 impl Weights {
-    /// Opens a file and reads its header: safetensors, or a PyTorch archive by its ending.
+    /// Opens a file and reads its header: safetensors, or a PyTorch archive by its ending, or the files of an index.
     ///
     /// # Errors
     /// A file that cannot be read, or whose header is broken or lies.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
-        let is_pickle = path.extension().is_some_and(|ending| ending != "safetensors");
-        if is_pickle {
-            let tensors = pickle::read(path)?;
-            return Self::new(path, Source::Archive, tensors);
-        }
-        let io_error = |source| CheckpointError::Io { path: path.into(), source };
-        let file = File::open(path).map_err(io_error)?;
-        let len = file.metadata().map_err(io_error)?.len();
-        let tensors = header(path, &file, len)?;
-        Self::new(path, Source::File(file), tensors)
+        let (files, stored) = opened(path)?;
+        Self::new(path, files, names::modern(stored), None)
+    }
+
+    /// The same for a file that may hold several sets of weights of the network with these parameters, and other things
+    /// beside them; says which set is taken.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and [`CheckpointError::NoSuchWeights`] where the set asked for is not there.
+    pub(crate) fn of_network(
+        path: &Path,
+        slots: &[Slot],
+        choice: &WeightChoice,
+    ) -> Result<(Self, Option<Warning>), CheckpointError> {
+        let (files, stored) = opened(path)?;
+        let selection = sets::select(stored, slots, choice).map_err(|sets::NoSuchSet(known)| {
+            let name = match choice {
+                WeightChoice::Named(name) => name.clone(),
+                WeightChoice::Usual => String::new(),
+            };
+            CheckpointError::NoSuchWeights { path: path.into(), name, known: known.join(", ") }
+        })?;
+        let warning = match (&selection.chosen, choice) {
+            (Some(chosen), WeightChoice::Usual) => {
+                Some(Warning::Chosen { path: path.into(), chosen: chosen.clone(), others: selection.others })
+            }
+            _ => None,
+        };
+        Ok((Self::new(path, files, selection.tensors, selection.chosen)?, warning))
     }
 
     /// The same for a safetensors file that is part of the program; `path` is for messages.
@@ -68,22 +105,95 @@ impl Weights {
     /// # Errors
     /// A header that is broken or lies.
     pub fn in_memory(path: &Path, bytes: &'static [u8]) -> Result<Self, CheckpointError> {
-        let tensors = header(path, bytes, bytes.len() as u64)?;
-        Self::new(path, Source::Memory(bytes), tensors)
+        let len = bytes.len() as u64;
+        let stored = header(path, bytes, len)?;
+        let file = WeightFile { path: path.into(), source: Source::Memory(bytes), len };
+        Self::new(path, vec![file], names::modern(stored), None)
     }
 
-    fn new(path: &Path, source: Source, stored: Vec<Stored>) -> Result<Self, CheckpointError> {
-        let tensors = names::modern(stored).map_err(|fault| CheckpointError::Tensor {
-            path: path.into(),
-            tensor: fault.tensor,
-            problem: fault.problem,
-        })?;
-        Ok(Self { path: path.into(), source, tensors })
+    /// One tensor under two names that become the same is one tensor.
+    fn new(
+        path: &Path,
+        files: Vec<WeightFile>,
+        named: Vec<(String, Stored)>,
+        set: Option<String>,
+    ) -> Result<Self, CheckpointError> {
+        let mut weights = Self { path: path.into(), files, tensors: BTreeMap::new(), set };
+        for (name, tensor) in named {
+            match weights.tensors.get(&name) {
+                None => {
+                    weights.tensors.insert(name, tensor);
+                }
+                Some(other) if weights.are_same(other, &tensor)? => {}
+                Some(other) => {
+                    let problem = format!("it and {} are both {name}", other.name);
+                    return Err(weights.fault(&tensor, problem));
+                }
+            }
+        }
+        weights.check_total()?;
+        Ok(weights)
     }
 
-    /// Where the file is.
+    fn are_same(&self, a: &Stored, b: &Stored) -> Result<bool, CheckpointError> {
+        if a.dtype != b.dtype || a.shape != b.shape || self.claimed(a).max(self.claimed(b)) > self.len() {
+            return Ok(false);
+        }
+        let bytes = |tensor: &Stored| self.bytes(tensor).map_err(|error| self.fault(tensor, error.to_string()));
+        Ok(bytes(a)? == bytes(b)?)
+    }
+
+    /// A tensor of an archive with stride 0 claims any number of elements out of one; together they must fit into the
+    /// files.
+    fn check_total(&self) -> Result<(), CheckpointError> {
+        let total = self.tensors.values().fold(0u64, |total, tensor| total.saturating_add(self.claimed(tensor)));
+        let len = self.len();
+        if total <= len {
+            return Ok(());
+        }
+        let problem = format!(
+            "its tensors claim {total} bytes, but the file has {len}: some share their values. Save clones of them, as in \
+             torch.save({{name: tensor.clone() for name, tensor in model.state_dict().items()}}, \"model.pt\")"
+        );
+        Err(CheckpointError::Weights { path: self.path.clone(), problem })
+    }
+
+    fn claimed(&self, tensor: &Stored) -> u64 {
+        match &tensor.place {
+            Place::Range(range) => range.end - range.start,
+            Place::Archive(tensor) => tensor.byte_len() as u64,
+        }
+    }
+
+    /// Bytes of all files.
+    fn len(&self) -> u64 {
+        self.files.iter().map(|file| file.len).sum()
+    }
+
+    /// Where the file is, or the index of several.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// A number that changes with the content of the files, and with the set of weights taken where there are several.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub(crate) fn fingerprint(&self) -> Result<String, CheckpointError> {
+        let of_file = |file: &WeightFile| {
+            let print = match &file.source {
+                Source::Memory(bytes) => Ok(fingerprint(bytes)),
+                Source::File(_) | Source::Archive => {
+                    File::open(&file.path).and_then(|open| fingerprint_of(open, file.len))
+                }
+            };
+            print.map_err(|source| CheckpointError::Io { path: file.path.clone(), source })
+        };
+        let prints: Vec<String> = self.files.iter().map(of_file).collect::<Result<_, _>>()?;
+        Ok(match (prints.as_slice(), &self.set) {
+            ([one], None) => one.clone(),
+            (all, set) => fingerprint([all.concat(), set.clone().unwrap_or_default()].concat().as_bytes()),
+        })
     }
 
     /// The tensors by today's name.
@@ -129,8 +239,7 @@ impl Weights {
     /// # Errors
     /// A type that holds no real numbers, a value that is not finite, a file that cannot be read.
     pub(crate) fn values(&self, stored: &Stored) -> Result<Vec<f32>, CheckpointError> {
-        let fault =
-            |problem| CheckpointError::Tensor { path: self.path.clone(), tensor: stored.name.clone(), problem };
+        let fault = |problem| self.fault(stored, problem);
         let bytes = self.bytes(stored).map_err(|error| fault(error.to_string()))?;
         let values = decode(&stored.dtype, &bytes)
             .ok_or_else(|| fault(format!("it holds {}; weights are F32, F16, BF16 or F64", stored.dtype)))?;
@@ -143,8 +252,13 @@ impl Weights {
         }
     }
 
+    fn fault(&self, stored: &Stored, problem: String) -> CheckpointError {
+        let path = self.files[stored.file].path.clone();
+        CheckpointError::Tensor { path, tensor: stored.name.clone(), problem }
+    }
+
     fn bytes(&self, stored: &Stored) -> io::Result<Cow<'static, [u8]>> {
-        match (&self.source, &stored.place) {
+        match (&self.files[stored.file].source, &stored.place) {
             (Source::Memory(bytes), Place::Range(range)) => {
                 Ok(Cow::Borrowed(&bytes[range.start as usize..range.end as usize]))
             }
@@ -153,6 +267,42 @@ impl Weights {
             (Source::Archive, Place::Range(_)) => unreachable!("an archive gives no ranges"),
         }
     }
+}
+
+/// The files behind a path, and all of their tensors.
+fn opened(path: &Path) -> Result<(Vec<WeightFile>, Vec<Stored>), CheckpointError> {
+    if !path.file_name().is_some_and(|name| shards::is_index(&name.to_string_lossy())) {
+        let (file, stored) = open_one(path, 0)?;
+        return Ok((vec![file], stored));
+    }
+    let index = Index::open(path)?;
+    let (mut files, mut all) = (Vec::new(), Vec::new());
+    for (path, _) in index.files() {
+        let (file, stored) = open_one(&path, files.len())?;
+        let names: BTreeSet<String> = stored.iter().map(|tensor| tensor.name.clone()).collect();
+        index.check(&path, &names)?;
+        files.push(file);
+        all.extend(stored);
+    }
+    Ok((files, all))
+}
+
+/// One file, which is that number.
+fn open_one(path: &Path, number: usize) -> Result<(WeightFile, Vec<Stored>), CheckpointError> {
+    let io_error = |source| CheckpointError::Io { path: path.into(), source };
+    let file = File::open(path).map_err(io_error)?;
+    let len = file.metadata().map_err(io_error)?.len();
+    let (source, mut stored) = match path.extension().is_some_and(|ending| ending != "safetensors") {
+        true => (Source::Archive, pickle::read(path)?),
+        false => {
+            let stored = header(path, &file, len)?;
+            (Source::File(file), stored)
+        }
+    };
+    for tensor in &mut stored {
+        tensor.file = number;
+    }
+    Ok((WeightFile { path: path.into(), source, len }, stored))
 }
 
 fn header(path: &Path, file: impl Read, len: u64) -> Result<Vec<Stored>, CheckpointError> {
@@ -165,6 +315,7 @@ fn header(path: &Path, file: impl Read, len: u64) -> Result<Vec<Stored>, Checkpo
         dtype: entry.dtype,
         shape: entry.shape,
         place: Place::Range(entry.range),
+        file: 0,
     };
     Ok(entries.into_iter().map(stored).collect())
 }

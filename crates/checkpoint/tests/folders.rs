@@ -189,7 +189,7 @@ fn another_scheduler_can_take_the_place_of_a_missing_one() {
     let (_folder, model) = saved();
     fs::remove_dir_all(model.join("scheduler")).expect("a folder");
     let error = support::refusal(&model);
-    assert!(error.contains("--scheduler-config") && error.contains("scheduler_config.json"), "{error}");
+    assert!(error.contains("Give one") && error.contains("scheduler_config.json"), "{error}");
     let model = load_with_scheduler(&model, SchedulerConfig::default(), &device());
     assert_eq!(model.expect("a load").scheduler, SchedulerConfig::default());
 }

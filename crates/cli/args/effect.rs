@@ -63,7 +63,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         command: "schedule",
-        options: &["model"],
+        options: &["model", "weights"],
         works: |typed| !typed.has("scheduler_config") || typed.word("spacing").is_some_and(|word| word == "tuned"),
         beside: "is not looked at where --scheduler-config has its schedule: leave one of them out",
     },

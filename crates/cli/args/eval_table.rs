@@ -67,6 +67,7 @@ const TABLE: &[(&str, &[Use])] = &[
     ("jump_length", &[]),
     ("resample", &[]),
     ("model", &[Likelihood, Bound, DrawnByModel]),
+    ("weights", &[Likelihood, Bound, Drawn]),
     ("scheduler_config", &[Likelihood, Bound, Drawn]),
     (
         "seed",

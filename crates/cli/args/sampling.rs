@@ -185,15 +185,21 @@ pub(crate) struct ScheduleArgs {
 }
 
 /// Which model, and what it was trained with.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Model")]
 pub(crate) struct ModelArgs {
-    /// A folder in the diffusers layout, or the name of an embedded model [default: the first embedded model]
-    #[arg(long, value_name = "FOLDER|NAME")]
+    /// A folder in the diffusers layout, a part of one (unet/, a weight file), the folder of a training run, or the name
+    /// of an embedded model [default: the first embedded model]
+    #[arg(long, value_name = "PATH|NAME")]
     pub(crate) model: Option<PathBuf>,
 
-    /// A scheduler_config.json to use in place of the model's own
-    #[arg(long, value_name = "FILE")]
+    /// Which weights, where the model has several: `ema` for the moving average, `model` for those without, or a name
+    /// that the file gives them [default: the moving average where there is one]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) weights: Option<String>,
+
+    /// A scheduler_config.json to use in place of the model's own, or the folder that it lies in
+    #[arg(long, value_name = "PATH")]
     pub(crate) scheduler_config: Option<PathBuf>,
 }
 

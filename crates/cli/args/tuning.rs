@@ -26,9 +26,13 @@ five half of that. Ctrl-C keeps the best so far.";
 /// Options of `ddim tune`.
 #[derive(Args, Debug)]
 pub(crate) struct TuneArgs {
-    /// A folder in the diffusers layout, or the name of an embedded model [default: the first embedded model]
-    #[arg(long, value_name = "FOLDER|NAME", help_heading = "Model")]
+    /// A model, as in `ddim sample` [default: the first embedded model]
+    #[arg(long, value_name = "PATH|NAME", help_heading = "Model")]
     pub(crate) model: Option<PathBuf>,
+
+    /// Which of its weights, where there are several: `ema`, `model` or a name [default: the moving average]
+    #[arg(long, value_name = "NAME", help_heading = "Model")]
+    pub(crate) weights: Option<String>,
 
     /// The numbers of steps to tune for, as in 5,10
     #[arg(long, alias = "num-inference-steps", value_name = "LIST", value_delimiter = ',', required = true,

@@ -121,8 +121,7 @@ impl Network {
         }
         let last = self.tape.values.len() - 1;
         let threads = rayon::current_num_threads();
-        let chunks = threads * n.div_ceil(threads * TOGETHER).max(1);
-        let each = n.div_ceil(chunks).max(1);
+        let (chunks, each) = chunks(n, threads);
         let split = if n < threads { Split::Threads } else { Split::Never };
         let plan = |pictures| Plan::new(&self.tape, pictures, [h, w], Keep::WhileRead);
         let full = plan(each.min(n.max(1)));
@@ -156,6 +155,20 @@ impl Network {
 }
 
 impl Network {
+    /// Bytes that [`forward`](Self::forward) takes at once for `n` pictures of this height and width, besides its weights
+    /// and the pictures themselves: what comes out, and the values of the pictures on their way. None for pictures that
+    /// it cannot take.
+    pub fn memory(&self, [n, h, w]: [usize; 3]) -> Option<u64> {
+        let layouts = layouts(&self.tape, [h, w]).ok()?;
+        let out = layouts.last().map_or(0, |layout| layout.channels * layout.pixels());
+        let threads = rayon::current_num_threads();
+        let (_, each) = chunks(n, threads);
+        let on_their_way = Plan::new(&self.tape, each, [h, w], Keep::WhileRead).len;
+        let at_once = threads.min(n.div_ceil(each));
+        let values = (out as u64).saturating_mul(n as u64).saturating_add((on_their_way as u64) * at_once as u64);
+        Some(values.saturating_mul(size_of::<f32>() as u64))
+    }
+
     /// Panics unless these are pictures and modulations that the tape can take.
     pub(crate) fn check(&self, x: &[f32], [n, c, h, w]: [usize; 4], modulations: &[Rows]) {
         let values = [n, c, h, w].into_iter().try_fold(1usize, usize::checked_mul);
@@ -179,6 +192,12 @@ impl Network {
             }
         }
     }
+}
+
+/// Into how many chunks `n` pictures are cut for so many threads, and how many pictures a chunk has.
+fn chunks(n: usize, threads: usize) -> (usize, usize) {
+    let chunks = threads * n.div_ceil(threads * TOGETHER).max(1);
+    (chunks, n.div_ceil(chunks).max(1))
 }
 
 /// For each convolution weights that are not filled yet: for Winograd's algorithm where there are more pixels than a

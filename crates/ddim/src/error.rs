@@ -72,6 +72,28 @@ pub enum Error {
         /// Pictures at once for which there is room.
         fit: usize,
     },
+    /// More pictures at once than there is memory for.
+    #[error(
+        "{pictures} {} at once {} {:.1} MiB of memory, and {:.1} MiB are free: {}",
+        if *pictures == 1 { "picture" } else { "pictures" },
+        if *pictures == 1 { "needs" } else { "need" },
+        mebibytes(*needed), mebibytes(*available),
+        if *fit == 0 {
+            "not one of this size fits; free memory or raise its limit, or take a model of smaller pictures".to_owned()
+        } else {
+            format!("ask for a batch size of {fit} at most")
+        }
+    )]
+    Memory {
+        /// Pictures at once.
+        pictures: usize,
+        /// Bytes that they take at least.
+        needed: u64,
+        /// Bytes that there are.
+        available: u64,
+        /// Pictures at once for which there is memory.
+        fit: usize,
+    },
     /// A precision in which the device does not compute.
     #[error("this device does not compute in {precision}: choose {}", others.join(" or "))]
     Precision {

@@ -74,6 +74,7 @@ mod error;
 mod fitted;
 mod interpolate;
 mod inversion;
+mod memory;
 mod model;
 mod network;
 mod options;

@@ -39,7 +39,7 @@ pub struct Model {
 
 /// A network made ready for its device.
 #[derive(Clone, Debug)]
-enum Ready {
+pub(crate) enum Ready {
     /// For the processor, automatic differentiation apart.
     Compiled(Arc<CompiledUNet>),
     /// For a GPU.
@@ -72,13 +72,15 @@ impl Model {
         Self::from_checkpoint(ddim_checkpoint::embedded(name, device)?, device)
     }
 
-    /// The model in a folder, in the diffusers layout.
+    /// The model that a path means: its folder, in the diffusers layout, a part of it, its weight file, or the folder of
+    /// the run that made it ([`ddim_checkpoint::ModelFiles::open`]). What was passed over in its files is in
+    /// [`Checkpoint::warnings`].
     ///
     /// # Errors
     ///
     /// [`Error::Checkpoint`] if a file is missing or broken, naming it.
-    pub fn load(folder: impl AsRef<Path>, device: &Device) -> Result<Self, Error> {
-        Self::from_checkpoint(ddim_checkpoint::load(folder.as_ref(), device)?, device)
+    pub fn load(path: impl AsRef<Path>, device: &Device) -> Result<Self, Error> {
+        Self::from_checkpoint(ddim_checkpoint::load(path.as_ref(), device)?, device)
     }
 
     /// A model made or changed by the caller, whose weights live on `device`.
@@ -172,6 +174,11 @@ impl Model {
             Some(Ready::Prepared(prepared)) => prepared.forward_traced(x, conditioning, trace),
             _ => self.checkpoint.unet.forward_traced(x, conditioning, trace),
         }
+    }
+
+    /// What was made of the network for its device.
+    pub(crate) fn ready(&self) -> Option<&Ready> {
+        self.ready.as_ref()
     }
 
     /// The network, its scheduler configuration and its card.

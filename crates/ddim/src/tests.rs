@@ -192,7 +192,10 @@ fn untrained(config: &UNet2DConfig, null_class: Option<usize>) -> Result<Model, 
     let device = device::cpu();
     let unet = config.init(&device).expect("a valid configuration");
     let card = Card { null_class, ..Card::default() };
-    Model::from_checkpoint(Checkpoint { unet, scheduler: SchedulerConfig::default(), card }, &device)
+    Model::from_checkpoint(
+        Checkpoint { unet, scheduler: SchedulerConfig::default(), card, warnings: Vec::new() },
+        &device,
+    )
 }
 
 #[test]

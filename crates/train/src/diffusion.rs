@@ -155,7 +155,8 @@ impl Task for Diffusion<'_> {
         write_whole(&samples, &encode_png(&sheet, &self.recipe.to_json())?)?;
         // Not before: what a network computes on a processor depends on it in the last bit.
         let unet = unet.with_sample_size(SampleSize::of([height, width]));
-        let checkpoint = Checkpoint { unet, scheduler: self.scheduler.clone(), card: self.card(step) };
+        let (scheduler, card) = (self.scheduler.clone(), self.card(step));
+        let checkpoint = Checkpoint { unet, scheduler, card, warnings: Vec::new() };
         ddim_checkpoint::save(&checkpoint, &run::model(out))?;
         Ok(Shown::Samples(samples))
     }

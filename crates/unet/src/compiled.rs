@@ -91,6 +91,12 @@ impl CompiledUNet {
 }
 
 impl CompiledUNet {
+    /// Bytes that [`forward`](Self::forward) takes at once for so many pictures of this size, besides its weights and the
+    /// pictures; none for a size that it cannot take.
+    pub fn memory(&self, pictures: usize, [height, width]: [usize; 2]) -> Option<u64> {
+        self.network.memory([pictures, height, width])
+    }
+
     /// Other weights: `weight` gives those of each of the network's parameters, as they lie in its tensors.
     pub fn load<'a>(&mut self, weight: impl Fn(ParamId) -> &'a [f32]) {
         let ids = &self.ids;

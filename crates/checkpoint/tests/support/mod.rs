@@ -27,6 +27,7 @@ pub(crate) fn small() -> Checkpoint {
             .expect("a valid configuration"),
         scheduler: SchedulerConfig::default(),
         card: Card { name: "small".into(), classes: vec!["a".into(), "b".into()], ..Card::default() },
+        warnings: Vec::new(),
     }
 }
 
@@ -109,24 +110,41 @@ pub(crate) fn refusal(model: &Path) -> String {
 
 /// A pickled state dict of f32 tensors as torch.save writes it, with storages in one file each.
 pub(crate) fn pickle(tensors: &[Hand]) -> Vec<u8> {
+    let mut out = b"\x80\x02".to_vec();
+    state_dict(&mut out, tensors);
+    out.push(b'.');
+    out
+}
+
+/// The archive of a dictionary of state dicts, whose tensors share their storages.
+pub(crate) fn pickle_of_sets(sets: &[&str], tensors: &[Hand]) -> Vec<u8> {
     let mut out = b"\x80\x02}(".to_vec();
-    for (key, tensor) in tensors.iter().enumerate() {
-        text(&mut out, &tensor.name);
-        out.extend(b"ctorch._utils\n_rebuild_tensor_v2\n((");
-        text(&mut out, "storage");
-        out.extend(b"ctorch\nFloatStorage\n");
-        text(&mut out, &key.to_string());
-        text(&mut out, "cpu");
-        int(&mut out, tensor.shape.iter().product());
-        out.extend(b"tQ");
-        int(&mut out, 0);
-        let strides = (0..tensor.shape.len()).map(|axis| tensor.shape[axis + 1..].iter().product());
-        tuple(&mut out, tensor.shape.iter().copied());
-        tuple(&mut out, strides);
-        out.extend(b"\x89}tR");
+    for set in sets {
+        text(&mut out, set);
+        state_dict(&mut out, tensors);
     }
     out.extend(b"u.");
-    out
+    archive_of(out, tensors)
+}
+
+fn state_dict(out: &mut Vec<u8>, tensors: &[Hand]) {
+    out.extend(b"}(");
+    for (key, tensor) in tensors.iter().enumerate() {
+        text(out, &tensor.name);
+        out.extend(b"ctorch._utils\n_rebuild_tensor_v2\n((");
+        text(out, "storage");
+        out.extend(b"ctorch\nFloatStorage\n");
+        text(out, &key.to_string());
+        text(out, "cpu");
+        int(out, tensor.shape.iter().product());
+        out.extend(b"tQ");
+        int(out, 0);
+        let strides = (0..tensor.shape.len()).map(|axis| tensor.shape[axis + 1..].iter().product());
+        tuple(out, tensor.shape.iter().copied());
+        tuple(out, strides);
+        out.extend(b"\x89}tR");
+    }
+    out.push(b'u');
 }
 
 fn text(out: &mut Vec<u8>, text: &str) {
@@ -196,7 +214,11 @@ pub(crate) fn zip(entries: &[ZipEntry]) -> Vec<u8> {
 
 /// The archive that torch.save would make of these tensors.
 pub(crate) fn archive(tensors: &[Hand]) -> Vec<u8> {
-    let mut entries = vec![ZipEntry::stored("archive/data.pkl", pickle(tensors))];
+    archive_of(pickle(tensors), tensors)
+}
+
+fn archive_of(pickle: Vec<u8>, tensors: &[Hand]) -> Vec<u8> {
+    let mut entries = vec![ZipEntry::stored("archive/data.pkl", pickle)];
     for (key, tensor) in tensors.iter().enumerate() {
         entries.push(ZipEntry::stored(&format!("archive/data/{key}"), tensor.bytes.clone()));
     }

@@ -69,10 +69,8 @@ impl<'a> Source<'a> {
         device: &'a Chosen,
         k: u64,
     ) -> anyhow::Result<Self> {
-        let model = ModelArgs {
-            model: model.map(Path::to_owned).or(args.model.model.clone()),
-            scheduler_config: args.model.scheduler_config.clone(),
-        };
+        let model =
+            ModelArgs { model: model.map(Path::to_owned).or(args.model.model.clone()), ..args.model.clone() };
         let pictures = name.part.drawn(args.num.unwrap_or(DRAWN));
         let loaded = Model::load(&model, &device.device)?;
         let args = SampleArgs {
