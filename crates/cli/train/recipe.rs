@@ -1,9 +1,8 @@
 //! Which recipe is used: the one that was named, that of the run, or one that fits the pictures.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use ddim_data::Alpha;
 use ddim_train::{ClassifierRecipe, Flip, Images, Recipe, RecipeError};
 use ddim_unet::SampleSize;
@@ -43,7 +42,8 @@ pub(super) fn written<R>(
     parse: impl Fn(&str) -> Result<R, RecipeError>,
 ) -> anyhow::Result<Option<Written<R>>> {
     let read = |file: &Path, option: &str| {
-        let text = fs::read_to_string(file).with_context(|| format!("{option} {}", file.display()))?;
+        // Every such error begins with the path.
+        let text = ddim_checkpoint::read_text(file).map_err(|error| anyhow!("{option} {error}"))?;
         parse(&text).with_context(|| format!("{option} {}", file.display()))
     };
     if let Some(file) = &args.recipe.recipe {
