@@ -41,10 +41,20 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// The folder of a package: `shaders` lies at the top, for whoever opens that first.
+fn package(name: &str) -> PathBuf {
+    let above = if name == "shaders" { root() } else { root().join("crates") };
+    above.join(name)
+}
+
+/// Where its sources are, from the root of the repository.
+fn code_of(package: &str) -> String {
+    if package == "shaders" { package.to_owned() } else { format!("crates/{package}/src") }
+}
+
 /// The names under `[dependencies]`.
 fn dependencies(crate_folder: &str) -> Vec<String> {
-    let manifest =
-        fs::read_to_string(root().join("crates").join(crate_folder).join("Cargo.toml")).expect("a manifest");
+    let manifest = fs::read_to_string(package(crate_folder).join("Cargo.toml")).expect("a manifest");
     let (_, after) = manifest.split_once("\n[dependencies]\n").expect("dependencies");
     after
         .lines()
@@ -84,7 +94,7 @@ fn assert_code_absent(folder: &str, absent: &[&str]) {
 
 fn assert_no_dependency(crate_folder: &str, refused: impl Fn(&str) -> bool) {
     for name in dependencies(crate_folder) {
-        assert!(!refused(&name), "crates/{crate_folder} must not depend on {name}");
+        assert!(!refused(&name), "{crate_folder} must not depend on {name}");
     }
 }
 
@@ -123,7 +133,7 @@ fn schedule_is_arithmetic_in_f64() {
 fn unet_does_not_know_what_diffusion_is() {
     assert_words_absent("crates/unet/src", &["eta", "sigma", "alpha_bar", "rand"]);
     assert_no_dependency("unet", |name| {
-        (name.starts_with("ddim") && !["ddim-cpu", "ddim-kernels"].contains(&name)) || name.starts_with("rand")
+        (name.starts_with("ddim") && !["ddim-cpu", "ddim-shaders"].contains(&name)) || name.starts_with("rand")
     });
 }
 
@@ -145,8 +155,8 @@ fn sampler_knows_neither_networks_nor_files_nor_devices() {
 }
 
 #[test]
-fn kernels_stand_alone() {
-    assert_no_dependency("kernels", |name| name.starts_with("ddim"));
+fn shaders_stand_alone() {
+    assert_no_dependency("shaders", |name| name.starts_with("ddim"));
 }
 
 #[test]
@@ -180,7 +190,7 @@ fn libraries_name_no_option_of_the_command_line() {
         "cpu",
         "unet",
         "sampler",
-        "kernels",
+        "shaders",
         "checkpoint",
         "data",
         "train",
@@ -188,7 +198,7 @@ fn libraries_name_no_option_of_the_command_line() {
         "features",
         "ddim",
     ];
-    for source in libraries.iter().flat_map(|library| sources(&format!("crates/{library}/src"))) {
+    for source in libraries.iter().flat_map(|library| sources(&code_of(library))) {
         let option =
             source.code.split("--").skip(1).find(|after| after.starts_with(|c: char| c.is_ascii_lowercase()));
         assert!(option.is_none(), "{}: --{}", source.path.display(), option.unwrap_or_default());
@@ -204,10 +214,10 @@ fn libraries_choose_no_device() {
 
 #[test]
 fn only_the_command_line_prints_and_parses_arguments() {
-    let arithmetic = ["schedule", "cpu", "unet", "sampler", "kernels"];
+    let arithmetic = ["schedule", "cpu", "unet", "sampler", "shaders"];
     let around = ["checkpoint", "data", "train", "eval", "features", "ddim"];
     for library in [arithmetic.as_slice(), &around].concat() {
-        assert_code_absent(&format!("crates/{library}/src"), &PRINTING);
+        assert_code_absent(&code_of(library), &PRINTING);
         assert_no_dependency(library, |name| matches!(name, "clap" | "indicatif" | "tracing-subscriber"));
     }
 }
@@ -219,7 +229,7 @@ fn only_the_command_line_reads_the_environment() {
         "cpu",
         "unet",
         "sampler",
-        "kernels",
+        "shaders",
         "checkpoint",
         "data",
         "train",
@@ -227,7 +237,7 @@ fn only_the_command_line_reads_the_environment() {
         "features",
         "ddim",
     ];
-    for source in libraries.iter().flat_map(|library| sources(&format!("crates/{library}/src"))) {
+    for source in libraries.iter().flat_map(|library| sources(&code_of(library))) {
         // burn's runtime reads settings of its own.
         let exception = source.path.ends_with("device/runtime.rs");
         assert!(exception || !source.code.contains("env::var"), "{}: env::var", source.path.display());
@@ -252,8 +262,9 @@ fn randomness_is_an_argument() {
 
 #[test]
 fn every_crate_keeps_the_lint_table() {
-    for entry in fs::read_dir(root().join("crates")).expect("a folder") {
-        let manifest = entry.expect("an entry").path().join("Cargo.toml");
+    let crates = fs::read_dir(root().join("crates")).expect("a folder");
+    for folder in crates.map(|entry| entry.expect("an entry").path()).chain([package("shaders")]) {
+        let manifest = folder.join("Cargo.toml");
         if let Ok(text) = fs::read_to_string(&manifest) {
             assert!(text.contains("[lints]\nworkspace = true"), "{}", manifest.display());
         }

@@ -1,8 +1,8 @@
 //! One reverse step on tensors: the plain version, and the choice of a faster one.
 
 use burn::tensor::{Int, Tensor};
-use ddim_kernels::{GpuStep, HostStep, StepCoefficients, step_on_gpu, step_on_host};
 use ddim_schedule::{StepNoise, X0Limit};
+use ddim_shaders::{GpuStep, HostStep, StepCoefficients, step_on_gpu, step_on_host};
 
 use crate::SampleError;
 use crate::health::Verdict;

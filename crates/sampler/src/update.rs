@@ -1,7 +1,7 @@
 //! A plan's step, boiled down to the scalars that multiply tensors.
 
-use ddim_kernels::StepCoefficients;
 use ddim_schedule::{EpsSource, Kept, Plan, Step, StepNoise, X0Limit};
+use ddim_shaders::StepCoefficients;
 
 /// One step in terms of what the loop holds: the state `x`, the network's output and the limited `x0`.
 ///

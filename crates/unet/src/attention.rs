@@ -7,7 +7,7 @@ use crate::resnet::divided;
 use burn::module::{Module, Param};
 use burn::nn::{GroupNorm, Linear, LinearConfig};
 use burn::tensor::{DType, Device, Tensor, activation::softmax};
-use ddim_kernels::softmax_on_gpu;
+use ddim_shaders::softmax_on_gpu;
 
 /// (x + to_out(softmax(q k^T / sqrt(d)) v)) / divisor, with q, k, v linear in the normalised x.
 #[derive(Module, Debug)]

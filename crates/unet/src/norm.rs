@@ -3,7 +3,7 @@
 
 use burn::nn::{GroupNorm, GroupNormConfig};
 use burn::tensor::{DType, Tensor};
-use ddim_kernels::group_norm_on_gpu;
+use ddim_shaders::group_norm_on_gpu;
 
 use crate::conditioning::Modulation;
 use crate::options::Activation;
@@ -62,7 +62,7 @@ impl Normalization {
     /// \[n, c, h, w\] to the same shape: in one kernel on a GPU, which knows one activation.
     pub(crate) fn apply(self, x: Tensor<4>) -> Tensor<4> {
         let silu = self.activation == Some(Activation::Silu);
-        let kernel = ddim_kernels::GroupNorm { groups: self.groups, epsilon: self.epsilon, silu };
+        let kernel = ddim_shaders::GroupNorm { groups: self.groups, epsilon: self.epsilon, silu };
         let y = match group_norm_on_gpu(&kernel, &x, self.added.as_ref(), &self.weight, &self.bias) {
             Some(activated) if silu => return activated,
             Some(y) => y,

@@ -7,7 +7,7 @@ use crate::resample::double;
 use burn::nn::Linear;
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
-use ddim_kernels::convolve_on_gpu;
+use ddim_shaders::convolve_on_gpu;
 use std::fmt::Arguments;
 use std::slice::Iter;
 

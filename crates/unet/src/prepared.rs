@@ -6,7 +6,7 @@ use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::nn::Linear;
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
-use ddim_kernels::{TransformedKernels, transformed_for_gpu};
+use ddim_shaders::{TransformedKernels, transformed_for_gpu};
 
 use crate::attention::Attention;
 use crate::conditioning::Conditioning;
