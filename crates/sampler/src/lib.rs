@@ -19,6 +19,7 @@ mod error;
 mod guidance;
 mod health;
 mod history;
+mod host_step;
 mod known;
 mod noise;
 mod normals;
@@ -32,6 +33,7 @@ pub use adaptive::{AdaptiveObservation, AdaptiveOutcome, Effort, PictureCall, sa
 pub use corrector::{Langevin, sample_corrected};
 pub use error::SampleError;
 pub use guidance::{Guidance, GuidanceInterval, guide, rescale};
+pub use host_step::is_host;
 pub use known::{Known, noised};
 pub use noise::{GivenNoise, Noise, PictureNoise};
 pub use normals::fill_normals;

@@ -1,11 +1,13 @@
-//! One reverse step on tensors: the plain version, and the choice of a faster one.
+//! One reverse step on tensors: what every kind of step means, and one pass for those that are linear but for a
+//! clamp.
 
 use burn::tensor::{Int, Tensor};
 use ddim_schedule::{StepNoise, X0Limit};
-use ddim_shaders::{GpuStep, HostStep, StepCoefficients, step_on_gpu, step_on_host};
+use ddim_shaders::{Step, StepCoefficients};
 
 use crate::SampleError;
 use crate::health::Verdict;
+use crate::host_step::{HostStep, step_on_host};
 use crate::update::{Keeps, Update};
 
 /// What a step gives: the next state, the limited clean prediction, what later steps need of it, and whether
@@ -47,8 +49,8 @@ impl Keeps {
     }
 }
 
-/// Takes a step, in one pass where that is possible and with tensor operations where it is not. On the CPU both give the
-/// same bits, on a GPU the same numbers up to rounding.
+/// Takes a step, in one pass where what it asks for fits in one. On the CPU that gives the bits of the tensor
+/// operations, on a GPU their numbers up to rounding.
 pub(crate) fn advance(
     update: &Update,
     x: Tensor<4>,
@@ -61,18 +63,18 @@ pub(crate) fn advance(
     };
     let channels = x.dims()[1];
     let out = first_channels(out, channels);
-    let (added, weight) = added.merged(f64::from(coefficients.sigma));
+    let (added, weight) = added.merged(coefficients.sigma);
     let kept = update.keeps.before_the_step(&x, &out);
-    let coefficients = StepCoefficients { sigma: weight as f32, ..coefficients };
+    let coefficients = StepCoefficients { sigma: weight, ..coefficients };
     let (next, x0, verdict) = match step_on_host(x, out, added, &coefficients) {
         Ok(HostStep { next, x0, first_bad_picture }) => {
             let verdict = first_bad_picture.map_or(Verdict::Finite, |picture| Verdict::NotFinite { picture });
             (next, x0, verdict)
         }
-        Err((x, out, added)) => match step_on_gpu(&x, &out, added.as_ref(), &coefficients) {
-            Some(GpuStep { next, x0, sums }) => (next, x0, Verdict::Pending(sums)),
-            None => return Ok(plain_step(update, x, out, added.map(|added| added * weight))),
-        },
+        Err((x, out, added)) => {
+            let Step { next, x0, sums } = ddim_shaders::step(x, out, added, &coefficients);
+            (next, x0, Verdict::Pending(sums))
+        }
     };
     let kept = kept.or_else(|| (update.keeps == Keeps::X0).then(|| x0.clone()));
     Ok(Stepped { next, x0, kept, verdict })
@@ -161,8 +163,8 @@ pub(crate) fn check_channels(noise: StepNoise, x: [usize; 4], out: [usize; 4]) -
     if allowed { Ok(()) } else { Err(SampleError::Channels { found, picture, needed }) }
 }
 
-/// The weighted sum of tensors, left to right; a weight of 0 costs nothing. All are 0 where a run jumps back to pure
-/// noise.
+/// The weighted sum of tensors, left to right; a weight of 0 costs nothing. All are 0 where a run jumps back to
+/// pure noise.
 fn sum<const N: usize>(terms: [(f64, &Tensor<4>); N]) -> Tensor<4> {
     weighted_sum(terms).unwrap_or_else(|| terms[0].1.zeros_like())
 }
@@ -233,11 +235,15 @@ mod tests {
         Added { noise, history: None }
     }
 
-    /// The twins round alike: equal bits for clipped and free, with and without noise and a past, whatever is kept,
-    /// at odd sizes.
+    /// The twins round alike, on the host in one pass and in a graph of automatic differentiation plainly: equal
+    /// bits for clipped and free, with and without noise and a past, whatever is kept, at odd sizes.
     #[test]
     fn one_pass_and_tensor_operations_give_the_same_bits() {
         let device = Device::flex();
+        let traced = |added: &Added| {
+            let Added { noise, history } = added.clone();
+            Added { noise: noise.map(Tensor::autodiff), history: history.map(Tensor::autodiff) }
+        };
         let fixed = StepNoise::Fixed { sigma: 0.37 };
         let weights = [[0.0, 0.4, 0.9], [0.3, 0.0, 0.8], [0.3, -0.2, 0.8]];
         let keeps = [Keeps::Nothing, Keeps::X0, Keeps::Sum { from_x: 0.3, from_out: -0.7, from_x0: 0.0 }];
@@ -252,7 +258,11 @@ mod tests {
                         let added =
                             Added { noise: noise.then(|| draw(20)), history: history.then(|| draw(30) * 0.3) };
                         let plain = advance_plain(&update, draw(0), draw(10), added.clone());
+                        let in_a_graph =
+                            advance(&update, draw(0).autodiff(), draw(10).autodiff(), traced(&added)).unwrap();
                         let fast = advance(&update, draw(0), draw(10), added).unwrap();
+                        assert_eq!(in_a_graph.next.into_data(), plain.next.to_data(), "in a graph");
+                        assert_eq!(in_a_graph.x0.into_data(), plain.x0.to_data(), "in a graph");
                         assert!(matches!(fast.verdict, Verdict::Finite), "the fast path was taken");
                         assert_eq!(fast.next.into_data(), plain.next.into_data());
                         assert_eq!(fast.x0.into_data(), plain.x0.into_data());

@@ -61,29 +61,29 @@ impl Update {
         }
     }
 
-    /// The scalars in f32, if the step is linear but for a clamp, and keeps nothing made of the clamped x0: what a
+    /// The scalars, if the step is linear but for a clamp, and keeps nothing made of the clamped x0: what a
     /// fused kernel can do.
     pub(crate) fn fused(&self) -> Option<StepCoefficients> {
         if matches!(self.keeps, Keeps::Sum { from_x0, .. } if from_x0 != 0.0) {
             return None;
         }
         let x0_limit = match self.limit {
-            X0Limit::Free => f32::INFINITY,
-            X0Limit::Clip { range } => range as f32,
+            X0Limit::Free => f64::INFINITY,
+            X0Limit::Clip { range } => range,
             X0Limit::DynamicThreshold { .. } => return None,
         };
         let sigma = match self.noise {
             StepNoise::None => 0.0,
-            StepNoise::Fixed { sigma } => sigma as f32,
+            StepNoise::Fixed { sigma } => sigma,
             _ => return None,
         };
         Some(StepCoefficients {
-            x0_from_x: self.x0_from_x as f32,
-            x0_from_out: self.x0_from_out as f32,
+            x0_from_x: self.x0_from_x,
+            x0_from_out: self.x0_from_out,
             x0_limit,
-            next_from_x: self.next_from_x as f32,
-            next_from_out: self.next_from_out as f32,
-            next_from_x0: self.next_from_x0 as f32,
+            next_from_x: self.next_from_x,
+            next_from_out: self.next_from_out,
+            next_from_x0: self.next_from_x0,
             sigma,
         })
     }

@@ -21,7 +21,7 @@ pub(crate) struct Backward {
 
 impl Backward {
     pub(crate) fn new(unet: UNet2D, loss: Loss, device: &Device) -> Self {
-        let on_processor = ddim_shaders::is_host(device) && loss.objective == Objective::Denoising;
+        let on_processor = ddim_sampler::is_host(device) && loss.objective == Objective::Denoising;
         let compiled = if on_processor { unet.compile(Convolution::Direct, Precision::F32) } else { None };
         let compiled = compiled.map(|compiled| (compiled, Places::new(&unet)));
         Backward { unet, compiled, loss, device: device.clone().autodiff() }

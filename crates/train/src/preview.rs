@@ -43,7 +43,7 @@ pub(crate) fn draw(
     let labels: Vec<usize> = (0..count).map(|index| index % columns).collect();
     let labels = if classes.is_some() { Labels::Index(&labels) } else { Labels::None };
     let compiled =
-        if ddim_shaders::is_host(device) { unet.compile(Convolution::default(), Precision::F32) } else { None };
+        if ddim_sampler::is_host(device) { unet.compile(Convolution::default(), Precision::F32) } else { None };
     let network = |x: Tensor<4>, call: ddim_sampler::Call| {
         let conditioning = unet.condition(&vec![call.time; count], &labels, device);
         match &compiled {

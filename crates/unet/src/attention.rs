@@ -2,12 +2,11 @@
 
 use crate::norm::{self, Normalization};
 use crate::pass::Pass;
-use crate::precision::cast;
 use crate::resnet::divided;
 use burn::module::{Module, Param};
 use burn::nn::{GroupNorm, Linear, LinearConfig};
-use burn::tensor::{DType, Device, Tensor, activation::softmax};
-use ddim_shaders::softmax_on_gpu;
+use burn::tensor::{Device, Tensor};
+use ddim_shaders::softmax;
 
 /// (x + to_out(softmax(q k^T / sqrt(d)) v)) / divisor, with q, k, v linear in the normalised x.
 #[derive(Module, Debug)]
@@ -63,7 +62,7 @@ impl Attention {
             Some(projection) => self.projected_at_once(projection, normed),
             None => self.projected(normed),
         };
-        let attended = weights(q.matmul(k.transpose())).matmul(v);
+        let attended = softmax(q.matmul(k.transpose())).matmul(v);
         let inner = self.shape.heads() * self.shape.head_width;
         let attended = attended.swap_dims(1, 2).reshape([batch, pixels, inner]);
         let out = self.to_out[0].forward(attended).reshape([batch, height, width, channels]).permute([0, 3, 1, 2]);
@@ -100,12 +99,6 @@ impl Attention {
         };
         Linear { weight: Param::from_tensor(weight), bias: bias.map(Param::from_tensor) }
     }
-}
-
-/// softmax of each row, whose sums are f32 in any precision.
-fn weights(scores: Tensor<4>) -> Tensor<4> {
-    let plain = |scores: &Tensor<4>| cast(softmax(cast(scores.clone(), DType::F32), 3), scores.dtype());
-    softmax_on_gpu(&scores).unwrap_or_else(|| plain(&scores))
 }
 
 impl AttentionShape {

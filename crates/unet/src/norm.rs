@@ -2,12 +2,11 @@
 //! activation behind both.
 
 use burn::nn::{GroupNorm, GroupNormConfig};
-use burn::tensor::{DType, Tensor};
-use ddim_shaders::group_norm_on_gpu;
+use burn::tensor::Tensor;
+use ddim_shaders::{GroupNorm as GroupNormalization, group_norm};
 
 use crate::conditioning::Modulation;
 use crate::options::Activation;
-use crate::precision::cast;
 
 /// A group normalisation with weight 1 and bias 0.
 pub(crate) fn init(channels: usize, groups: usize, eps: f64, device: &burn::tensor::Device) -> GroupNorm {
@@ -59,45 +58,17 @@ impl Normalization {
         Normalization { activation: Some(activation), ..self }
     }
 
-    /// \[n, c, h, w\] to the same shape: in one kernel on a GPU, which knows one activation.
+    /// \[n, c, h, w\] to the same shape.
     pub(crate) fn apply(self, x: Tensor<4>) -> Tensor<4> {
-        let silu = self.activation == Some(Activation::Silu);
-        let kernel = ddim_shaders::GroupNorm { groups: self.groups, epsilon: self.epsilon, silu };
-        let y = match group_norm_on_gpu(&kernel, &x, self.added.as_ref(), &self.weight, &self.bias) {
-            Some(activated) if silu => return activated,
-            Some(y) => y,
-            None => self.apply_plain(x),
+        let (inside, behind) = match self.activation {
+            Some(Activation::Silu) => (ddim_shaders::Activation::Silu, None),
+            other => (ddim_shaders::Activation::Identity, other),
         };
-        match self.activation {
+        let norm = GroupNormalization { groups: self.groups, epsilon: self.epsilon, activation: inside };
+        let y = group_norm(&norm, x, self.added.as_ref(), &self.weight, &self.bias);
+        match behind {
             Some(activation) => activation.apply(y),
             None => y,
         }
-    }
-
-    /// All but the activation, as tensor operations: six passes over the picture, since 1 / sqrt(variance + eps) is folded into
-    /// `weight` while both are small.
-    fn apply_plain(&self, x: Tensor<4>) -> Tensor<4> {
-        let [batch, channels, height, width] = x.dims();
-        let (groups, each) = (self.groups, channels / self.groups);
-        let per_group = |rows: &Tensor<4>| {
-            let [n, ..] = rows.dims();
-            rows.clone().reshape([n, groups, each, 1])
-        };
-
-        // 16 bits are too few to add up squares.
-        let dtype = x.dtype();
-        let x = match &self.added {
-            Some(added) => x + cast(added.clone(), dtype),
-            None => x,
-        };
-        let x = cast(x, DType::F32).reshape([batch, groups, each * height * width]);
-        let mean = x.clone().mean_dim(2);
-        let centred = x - mean;
-        let variance = centred.clone().square().mean_dim(2);
-        let inverse_std = (variance + self.epsilon).sqrt().recip();
-
-        let scale = inverse_std.reshape([batch, groups, 1, 1]) * per_group(&self.weight);
-        let x = centred.reshape([batch, groups, each, height * width]) * scale + per_group(&self.bias);
-        cast(x.reshape([batch, channels, height, width]), dtype)
     }
 }

@@ -3,16 +3,17 @@
 use crate::attention::Attention;
 use crate::conditioning::{Conditioning, Modulation};
 use crate::prepared::Prepared;
-use crate::resample::double;
+use burn::module::Param;
 use burn::nn::Linear;
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
-use ddim_shaders::convolve_on_gpu;
+use ddim_shaders::{Kernels, Size, convolve};
+use std::borrow::Cow;
 use std::fmt::Arguments;
 use std::slice::Iter;
 
-/// The state of one forward pass beside the features: modulations still to come, features kept for the way up, what was made
-/// of the weights, and whoever watches.
+/// The state of one forward pass beside the features: modulations still to come, features kept for the way up,
+/// what was made of the weights, and whoever watches.
 pub(crate) struct Pass<'a> {
     modulations: Iter<'a, Modulation>,
     skips: Vec<Tensor<4>>,
@@ -58,28 +59,25 @@ impl<'a> Pass<'a> {
 
     /// A 3x3 convolution that keeps the size.
     pub(crate) fn convolve(&self, conv: &Conv2d, x: Tensor<4>) -> Tensor<4> {
-        self.convolve_on_gpu(conv, &x, None, false).unwrap_or_else(|| conv.forward(x))
+        convolve(x, &self.kernels(conv), Size::Same, None)
     }
 
     /// The same, added to `sum`.
     pub(crate) fn convolve_onto(&self, sum: Tensor<4>, conv: &Conv2d, x: Tensor<4>) -> Tensor<4> {
-        self.convolve_on_gpu(conv, &x, Some(&sum), false).unwrap_or_else(|| sum + conv.forward(x))
+        convolve(x, &self.kernels(conv), Size::Same, Some(sum))
     }
 
     /// Doubles the resolution, then convolves.
     pub(crate) fn convolve_doubled(&self, conv: &Conv2d, x: Tensor<4>) -> Tensor<4> {
-        self.convolve_on_gpu(conv, &x, None, true).unwrap_or_else(|| conv.forward(double(x)))
+        convolve(x, &self.kernels(conv), Size::Doubled, None)
     }
 
-    fn convolve_on_gpu(
-        &self,
-        conv: &Conv2d,
-        x: &Tensor<4>,
-        added: Option<&Tensor<4>>,
-        doubled: bool,
-    ) -> Option<Tensor<4>> {
-        let kernels = self.prepared?.kernels(conv)?;
-        convolve_on_gpu(x, kernels, &conv.bias.as_ref()?.val(), added, doubled)
+    /// What was made of the weights, or what a network that is trained holds.
+    fn kernels(&self, conv: &Conv2d) -> Cow<'a, Kernels> {
+        match self.prepared {
+            Some(prepared) => Cow::Borrowed(prepared.kernels(conv)),
+            None => Cow::Owned(Kernels::plain(conv.weight.val(), conv.bias.as_ref().map(Param::val))),
+        }
     }
 
     /// q, k and v of an attention in one, if they were joined.

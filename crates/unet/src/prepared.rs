@@ -6,7 +6,7 @@ use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::nn::Linear;
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
-use ddim_shaders::{TransformedKernels, transformed_for_gpu};
+use ddim_shaders::Kernels;
 
 use crate::attention::Attention;
 use crate::conditioning::Conditioning;
@@ -25,8 +25,8 @@ pub struct PreparedUNet {
 /// What was made of the weights, by their identity.
 #[derive(Clone, Debug)]
 pub(crate) struct Prepared {
-    /// Of 3x3 convolutions that become products of matrices.
-    kernels: HashMap<ParamId, TransformedKernels>,
+    /// Of each 3x3 convolution that keeps or doubles the resolution.
+    kernels: HashMap<ParamId, Kernels>,
     /// Of each attention, under the weight of q: q, k and v in one product.
     projections: HashMap<ParamId, Linear>,
 }
@@ -40,10 +40,13 @@ impl UNet2D {
         let unet = self.with_precision(precision).map(&mut ChannelsInnermost);
         let doubled = unet.up_blocks.iter().flat_map(|block| &block.upsamplers).filter_map(Resampler::doubling);
         let convolutions = unet.residuals().flat_map(|block| [&block.conv1, &block.conv2]).chain(doubled);
-        let transformed = |conv: &Conv2d| Some((conv.weight.id, transformed_for_gpu(&conv.weight.val())?));
+        let kernels = |conv: &Conv2d| {
+            let bias = conv.bias.as_ref().map(Param::val);
+            (conv.weight.id, Kernels::prepared(conv.weight.val(), bias))
+        };
         let joined = |attention: &Attention| (attention.to_q.weight.id, attention.projection());
         let prepared = Prepared {
-            kernels: convolutions.filter_map(transformed).collect(),
+            kernels: convolutions.map(kernels).collect(),
             projections: unet.attentions().map(joined).collect(),
         };
         PreparedUNet { unet, prepared }
@@ -79,9 +82,9 @@ impl PreparedUNet {
 }
 
 impl Prepared {
-    /// What a 3x3 convolution was transformed to.
-    pub(crate) fn kernels(&self, conv: &Conv2d) -> Option<&TransformedKernels> {
-        self.kernels.get(&conv.weight.id)
+    /// The kernels of a 3x3 convolution.
+    pub(crate) fn kernels(&self, conv: &Conv2d) -> &Kernels {
+        self.kernels.get(&conv.weight.id).expect("every 3x3 convolution that a pass asks for was prepared")
     }
 
     /// What [`Attention::projection`] is.
@@ -157,13 +160,15 @@ mod tests {
         let (unet, x) = (unet.to_device(&device), x.to_device(&device));
         let conditioning = unet.condition(&[3.0], &Labels::None, &device);
         // Where burn's convolutions are not faster: two in each of eight residual blocks and one that doubles; none in 16 bits.
-        let transforms = transformed_for_gpu(&Tensor::zeros([32, 32, 3, 3], &device)).is_some();
+        let bias = Some(Tensor::zeros([32], &device));
+        let transforms = Kernels::prepared(Tensor::zeros([32, 32, 3, 3], &device), bias).are_transformed();
         // Outputs near 1, after some thirty layers each of which rounds by 6e-8 of its largest value in f32, by 5e-4 in f16.
         for (precision, transformed, tolerance) in
             [(Precision::F32, if transforms { 17 } else { 0 }, 1e-5), (Precision::F16, 0, 2e-2)]
         {
             let prepared = unet.clone().prepare(precision);
-            assert_eq!(prepared.prepared.kernels.len(), transformed, "{precision}");
+            let kernels = prepared.prepared.kernels.values();
+            assert_eq!(kernels.filter(|kernels| kernels.are_transformed()).count(), transformed, "{precision}");
             let found = prepared.forward(x.clone(), &conditioning).into_data();
             found.assert_approx_eq::<f32>(&expected, Tolerance::absolute(tolerance));
         }

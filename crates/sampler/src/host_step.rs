@@ -5,38 +5,23 @@
 //! the predicted clean image, in one pass and without allocating.
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
+use ddim_shaders::StepCoefficients;
 use rayon::prelude::*;
 
-/// The scalars of one step:
-/// `x0 = limit(x0_from_x x + x0_from_out out)` and
-/// `next = next_from_x x + next_from_out out + next_from_x0 x0 + sigma noise`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct StepCoefficients {
-    /// Weight of the state in the predicted clean image.
-    pub x0_from_x: f32,
-    /// Weight of the network's output in the predicted clean image.
-    pub x0_from_out: f32,
-    /// The predicted clean image is clamped to `[-x0_limit, x0_limit]`; infinity leaves it as it is.
-    pub x0_limit: f32,
-    /// Weight of the state in the next state.
-    pub next_from_x: f32,
-    /// Weight of the network's output in the next state.
-    pub next_from_out: f32,
-    /// Weight of the limited clean image in the next state.
-    pub next_from_x0: f32,
-    /// Standard deviation of the added noise.
-    pub sigma: f32,
+/// Whether tensors of this device live in host memory, without autodiff: code of the processor's own can take them up.
+pub fn is_host(device: &Device) -> bool {
+    *device == Device::flex()
 }
 
 /// What a step gives.
-pub struct HostStep {
+pub(crate) struct HostStep {
     /// The next state.
-    pub next: Tensor<4>,
+    pub(crate) next: Tensor<4>,
     /// The predicted clean image, limited.
-    pub x0: Tensor<4>,
+    pub(crate) x0: Tensor<4>,
     /// The first picture of the batch with a number that is not finite, in its prediction before the limit
     /// or in its next state, if there is one.
-    pub first_bad_picture: Option<usize>,
+    pub(crate) first_bad_picture: Option<usize>,
 }
 
 /// Values a thread takes at least: enough that handing them over costs little.
@@ -54,7 +39,7 @@ const GRAIN: usize = 16 * 1024;
 /// # Panics
 ///
 /// If the shapes differ.
-pub fn step_on_host(
+pub(crate) fn step_on_host(
     x: Tensor<4>,
     out: Tensor<4>,
     noise: Option<Tensor<4>>,
@@ -63,7 +48,7 @@ pub fn step_on_host(
     let device = x.device();
     let shape = x.dims();
     let all_f32 = [&x, &out].into_iter().chain(&noise).all(|tensor| tensor.dtype() == DType::F32);
-    if device != Device::flex() || !all_f32 || shape.contains(&0) {
+    if !is_host(&device) || !all_f32 || shape.contains(&0) {
         return Err((x, out, noise));
     }
     assert_eq!(shape, out.dims(), "the network's output must have the shape of its input");
@@ -76,7 +61,7 @@ pub fn step_on_host(
         floats(&mut x),
         floats(&mut out),
         noise.as_ref().map(|z| z.as_slice::<f32>().expect("the dtype was checked")),
-        coefficients,
+        &coefficients.rounded(),
         shape[0],
     );
     Ok(HostStep { next: Tensor::from_data(x, &device), x0: Tensor::from_data(out, &device), first_bad_picture })
@@ -91,7 +76,7 @@ fn step_in_place(
     x: &mut [f32],
     out: &mut [f32],
     noise: Option<&[f32]>,
-    coefficients: &StepCoefficients,
+    coefficients: &StepCoefficients<f32>,
     pictures: usize,
 ) -> Option<usize> {
     let len = x.len() / pictures;
@@ -110,7 +95,7 @@ fn step_in_place(
 /// One picture; false if a prediction (seen before the limit hides it) or a next value is not finite.
 ///
 /// The order of operations is that of the tensor twin, so that both round alike.
-fn step_picture(x: &mut [f32], out: &mut [f32], noise: Option<&[f32]>, c: &StepCoefficients) -> bool {
+fn step_picture(x: &mut [f32], out: &mut [f32], noise: Option<&[f32]>, c: &StepCoefficients<f32>) -> bool {
     let mut bad = false;
     let mut pixel = |x: &mut f32, out: &mut f32, added: f32| {
         let free = *x * c.x0_from_x + *out * c.x0_from_out;

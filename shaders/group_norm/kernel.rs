@@ -1,84 +1,17 @@
-//! Group normalisation, what is added before it and the activation behind it, in one kernel.
+//! Device code: group normalisation, what is added before it and the activation behind it, in one kernel.
 //!
-//! One cube takes one group of one picture: its mean, its variance about that mean, and its values, so that the group is
-//! read three times, from a cache after the first. The plain way takes a dozen kernels, and lays the picture out anew on
-//! the way in, since convolutions leave the channels of a pixel side by side and statistics of groups want them apart.
-//! Here it may lie either way, and is left as convolutions take it, channels innermost.
-//!
-//! Gain, embedded model, batch 4, llvmpipe, together with softmax and joined projections: 144 kernels a call in place of
-//! 649, 431 ms in place of 661 (docs/results.md, "On a GPU").
+//! One cube takes one group of one picture: its mean, its variance about that mean, and its values, so that the
+//! group is read three times, from a cache after the first. The plain way takes a dozen kernels, and lays the
+//! picture out anew on the way in, since convolutions leave the channels of a pixel side by side and statistics of
+//! groups want them apart. Here it may lie either way, and is left as convolutions take it, channels innermost.
 
-use burn::backend::cubecl::dtype_to_storage_type;
-use burn::tensor::DType;
 use burn_cubecl::cubecl::{self, prelude::*};
-use burn_cubecl::ops::permute_nhwc_to_nchw;
-use burn_cubecl::tensor::CubeTensor;
 
-use super::{Fold, Pictures, SIDE, UNITS, address_type, cubes, empty, lines_of, memory_of, over_cube, tensor_of};
-use crate::GroupNorm;
-
-pub(crate) fn group_norm(
-    norm: &GroupNorm,
-    x: &Pictures,
-    added: Option<&Pictures>,
-    weight: &Pictures,
-    bias: &Pictures,
-) -> Option<Pictures> {
-    let [n, channels, ..] = x.dims();
-    let rows_of = |rows: &Pictures| {
-        let is_taken = rows.dtype() == DType::F32;
-        is_taken.then(|| memory_of(&rows.clone().expand([n, channels, 1, 1]))).flatten()
-    };
-    if x.dims().contains(&0) {
-        return None;
-    }
-    let added = match added {
-        Some(added) => Some(rows_of(added)?),
-        None => None,
-    };
-    launch(norm, x.dims(), lines_of(x)?, added, [rows_of(weight)?, rows_of(bias)?]).map(tensor_of)
-}
-
-/// The result lies with its channels innermost.
-fn launch(
-    norm: &GroupNorm,
-    [n, channels, height, width]: [usize; 4],
-    x: CubeTensor,
-    added: Option<CubeTensor>,
-    [weight, bias]: [CubeTensor; 2],
-) -> Option<CubeTensor> {
-    let count = cubes(&x, [norm.groups, n, 1])?;
-    let out = permute_nhwc_to_nchw(empty(&x, [n, height, width, channels]));
-    let each = channels / norm.groups;
-    let wide = each.min(UNITS);
-    let has_added = added.is_some();
-    let dtype = dtype_to_storage_type(x.dtype);
-    group_norm_kernel::launch(
-        &x.client.clone(),
-        count,
-        CubeDim::new_1d(UNITS as u32),
-        address_type([&x, &out]),
-        x.into_tensor_arg(),
-        // Without one it is not read.
-        added.unwrap_or_else(|| bias.clone()).into_tensor_arg(),
-        weight.into_tensor_arg(),
-        bias.into_tensor_arg(),
-        out.clone().into_tensor_arg(),
-        each,
-        height * width,
-        wide,
-        UNITS / wide,
-        norm.epsilon as f32,
-        has_added,
-        norm.silu,
-        dtype,
-    );
-    Some(out)
-}
+use crate::common::fold::{Fold, SIDE, UNITS, over_cube};
 
 /// `x` and `out` are `[n, c, h, w]` with `h` and `w` in one line; `added`, `weight` and `bias` are `[n, c, 1, 1]`.
 #[cube(launch, address_type = "dynamic")]
-fn group_norm_kernel<F: Float>(
+pub(crate) fn group_norm_kernel<F: Float>(
     x: &Tensor<F>,
     added: &Tensor<f32>,
     weight: &Tensor<f32>,
@@ -120,8 +53,8 @@ fn group_norm_kernel<F: Float>(
     }
 }
 
-/// What a unit takes of the group of its cube: every `lanes`-th pixel of every `wide`-th channel, mostly of one; units side by side take
-/// channels side by side.
+/// What a unit takes of the group of its cube: every `lanes`-th pixel of every `wide`-th channel, mostly of one;
+/// units side by side take channels side by side.
 #[derive(CubeType)]
 struct Share {
     picture: usize,
