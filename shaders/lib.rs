@@ -20,6 +20,9 @@ mod common;
 mod group_norm;
 mod softmax;
 mod step;
+#[cfg(all(test, feature = "wgpu"))]
+#[path = "wgsl/tests.rs"]
+mod wgsl;
 mod winograd;
 
 pub use group_norm::{Activation, GroupNorm, group_norm};

@@ -159,6 +159,28 @@ fn shaders_stand_alone() {
     assert_no_dependency("shaders", |name| name.starts_with("ddim"));
 }
 
+/// Whoever opens `shaders/` finds the same files in the folder of every kernel, and device code apart from the rest.
+#[test]
+fn every_shader_has_its_launch_its_plain_meaning_its_tests_and_its_row() {
+    let readme = fs::read_to_string(package("shaders").join("README.md")).expect("a README");
+    let mut kernels = 0;
+    for entry in fs::read_dir(package("shaders")).expect("a folder") {
+        let folder = entry.expect("an entry").path();
+        let name = folder.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
+        if !folder.is_dir() || ["common", "wgsl"].contains(&name.as_str()) {
+            continue;
+        }
+        kernels += 1;
+        for file in ["kernel.rs", "launch.rs", "plain.rs", "tests.rs", "mod.rs"] {
+            assert!(folder.join(file).is_file(), "shaders/{name}/{file}");
+        }
+        assert!(readme.contains(&format!("| [`{name}`](")), "shaders/README.md has no row for {name}");
+        let device = without_tests_and_comments(&fs::read_to_string(folder.join("kernel.rs")).expect("UTF-8"));
+        assert!(!device.contains("burn::"), "shaders/{name}/kernel.rs: tensors belong into launch.rs");
+    }
+    assert!(kernels >= 4, "{kernels} kernels");
+}
+
 #[test]
 fn checkpoint_does_not_sample() {
     assert_no_dependency("checkpoint", |name| matches!(name, "ddim" | "ddim-sampler" | "ddim-train"));
