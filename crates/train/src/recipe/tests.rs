@@ -157,7 +157,7 @@ fn everything_that_is_wrong_is_said_at_once() {
         "warmup_steps is -1: ",
         "betas is [0.9]: ",
         "flip is \"vertical\": unknown variant `vertical`, expected `none` or `horizontal`",
-        "unknown key unet.chanels; there are sample_size, ",
+        "unknown key unet.chanels; the nearest is in_channels",
         "unet.norm_num_groups is \"8\": ",
         "scheduler: ",
         "scheduler: ",
