@@ -15,5 +15,6 @@ mod options;
 mod pictures;
 mod program;
 mod reproducible;
+mod resume;
 mod training;
 mod transcripts;

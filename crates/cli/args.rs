@@ -11,6 +11,7 @@ mod effect;
 mod eval_table;
 mod evaluation;
 mod inversion;
+mod numbers;
 mod pictures;
 mod sampling;
 mod set_name;
@@ -19,11 +20,11 @@ mod tuning;
 mod warming;
 mod words;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub(crate) use self::bench::{BenchArgs, Budget, ClockChoice, Counts};
 pub(crate) use self::bound::{BoundArgs, DecoderChoice};
@@ -36,6 +37,7 @@ pub(crate) use self::evaluation::{EvalArgs, FlowArgs};
 pub(crate) use self::inversion::{
     DecodeArgs, EncodeArgs, EndArgs, InterpolateArgs, NoisePoint, PictureArgs, ReconstructArgs,
 };
+pub(crate) use self::numbers::MOST;
 pub(crate) use self::pictures::{OnCorrupt, PictureRules};
 pub(crate) use self::sampling::{EtaChoice, ModelArgs, OutputArgs, PlanArgs, SampleArgs, ScheduleArgs};
 pub(crate) use self::set_name::{SetHome, SetName};
@@ -44,6 +46,7 @@ pub(crate) use self::tuning::{SolverChoice, SpacingChoice, TuneArgs};
 pub(crate) use self::warming::WarmupArgs;
 use crate::device::{DeviceChoice, DeviceParser};
 use crate::printing;
+use crate::seeds;
 
 /// Draws pictures with trained diffusion models: DDIM and DDPM, on any GPU and on a plain CPU.
 #[derive(Debug, Parser)]
@@ -62,6 +65,47 @@ pub(crate) struct Cli {
 
     #[command(subcommand)]
     pub(crate) command: Command,
+
+    /// The seed of a command that drew one and does not say it itself.
+    #[arg(skip)]
+    pub(crate) drawn_seed: Option<u64>,
+}
+
+/// The words with each value that begins with a minus joined to its option, as in `--num=-1`: so the option itself says what
+/// is wrong with it, in place of nobody knowing an option -1.
+fn with_negative_values(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut joined: Vec<OsString> = Vec::new();
+    let mut are_options = true;
+    for word in words {
+        are_options &= word != "--";
+        match joined.last_mut().filter(|option| are_options && is_option(option)) {
+            Some(option) if is_negative(&word) => {
+                option.push("=");
+                option.push(word);
+            }
+            _ => joined.push(word),
+        }
+    }
+    joined
+}
+
+/// Whether a word is an option without its value; of short ones only those that take a value.
+fn is_option(word: &OsStr) -> bool {
+    let long = |text: &str| text.strip_prefix("--").is_some_and(|name| !name.is_empty() && !name.contains('='));
+    word.to_str().is_some_and(|text| long(text) || matches!(text, "-n" | "-o"))
+}
+
+fn is_negative(word: &OsStr) -> bool {
+    let Some(value) = word.to_str().and_then(|text| text.strip_prefix('-')) else { return false };
+    value.starts_with(|first: char| first.is_ascii_digit() || first == '.')
+        || ["inf", "infinity", "nan"].iter().any(|name| value.eq_ignore_ascii_case(name))
+}
+
+fn drawn_seed(matches: &ArgMatches) -> Option<u64> {
+    let (_, of_command) = matches.subcommand()?;
+    let mut typed = of_command.try_get_raw("seed").ok()??;
+    let seed = of_command.try_get_one::<u64>("seed").ok()??;
+    (typed.next()? == seeds::RANDOM).then_some(*seed)
 }
 
 /// What to do.
@@ -128,8 +172,10 @@ impl Cli {
         words: impl IntoIterator<Item = Word>,
     ) -> Result<Self, clap::Error> {
         let mut program = Self::program();
+        let words = with_negative_values(words.into_iter().map(Into::into));
         let matches = program.try_get_matches_from_mut(words)?;
         let mut cli = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut program))?;
+        cli.drawn_seed = drawn_seed(&matches);
         if let Some((name, typed)) = matches.subcommand() {
             effect::check(name, typed).map_err(without_effect)?;
         }
@@ -225,6 +271,53 @@ pub(crate) struct ComputingArgs {
     pub(crate) device: DeviceArgs,
 
     /// Pictures computed at once; fewer need less memory
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = sampling::at_least_one)]
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = numbers::batch_size)]
     pub(crate) batch_size: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn joined(words: &[&str]) -> Vec<OsString> {
+        with_negative_values(words.iter().map(OsString::from))
+    }
+
+    #[test]
+    fn a_value_with_a_minus_belongs_to_its_option() {
+        assert_eq!(joined(&["--num", "-1", "-n", "-.5", "--eta", "-inf"]), ["--num=-1", "-n=-.5", "--eta=-inf"]);
+        for alone in [["-v", "-1"], ["--eta=0", "-1"], ["--json", "-n"], ["--", "-1"], ["a", "-1"], ["--out", "-"]]
+        {
+            assert_eq!(joined(&alone), alone);
+        }
+        assert_eq!(joined(&["--", "--num", "-1"]), ["--", "--num", "-1"]);
+    }
+
+    #[test]
+    fn every_number_says_itself_what_is_wrong_with_it() {
+        let mut checked = 0;
+        let mut program = Cli::command();
+        program.build();
+        for command in program.clone().get_subcommands() {
+            for option in command.get_opts().filter_map(|option| option.get_long()) {
+                let words = ["ddim", command.get_name(), &format!("--{option}"), "-1"].map(OsString::from);
+                let tried = Cli::command().try_get_matches_from(with_negative_values(words.into_iter()));
+                let Err(error) = tried else { continue };
+                let text = error.to_string();
+                assert!(!text.contains("argument '-1'"), "{} --{option}: {text}", command.get_name());
+                checked += usize::from(text.contains("invalid value '-1'"));
+            }
+        }
+        assert!(checked > 60, "{checked}");
+    }
+
+    #[test]
+    fn a_drawn_seed_is_known() {
+        let seed = |words: &str| {
+            let matches = Cli::command().try_get_matches_from(words.split_whitespace()).expect("valid");
+            drawn_seed(&matches)
+        };
+        assert!(seed("ddim doctor --seed random").is_some());
+        assert_eq!((seed("ddim doctor --seed 7"), seed("ddim doctor"), seed("ddim devices")), (None, None, None));
+    }
 }

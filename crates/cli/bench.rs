@@ -26,6 +26,7 @@ mod time_plot;
 mod unfinished;
 
 use std::io;
+use std::path::Path;
 
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
@@ -46,6 +47,9 @@ use crate::model::Model;
 use crate::signals::{Interrupt, Parting};
 use crate::{Ending, device, printing, progress, units};
 
+/// The folder for results when nothing says otherwise.
+const USUAL_OUT: &str = "bench";
+
 /// Measures cell after cell, prints each row as it is known, and writes the report.
 ///
 /// # Errors
@@ -60,16 +64,24 @@ pub(crate) fn run(args: &BenchArgs, interrupt: &Interrupt) -> anyhow::Result<End
         Needs::Pictures(_) => cells,
     };
     let settings = settings(args, &model, &device, &cells, quality.as_ref())?;
-    let (folder, chosen) = Folder::open(&args.out, &settings, Existing::from_force(args.force))?;
-    interrupt.leave(Parting::free("interrupted; every finished batch is kept, and the same command goes on"));
+    let existing = Existing::from_force(args.force);
+    let (folder, chosen) = match &args.out {
+        Some(out) => Folder::open(out, &settings, existing)?,
+        None => Folder::open_usual(Path::new(USUAL_OUT), &settings, existing)?,
+    };
+    let again = if args.force { "the same command without --force" } else { "the same command" };
+    interrupt.leave(Parting::free(format!("interrupted; every finished batch is kept, and {again} goes on")));
     tracing::info!("device: {}", device.description);
     let instruments = Instruments::new(args.clock);
     let mut runner = Runner::new(&model, instruments, interrupt, quality.as_ref(), args.seed)?;
     let chosen = match chosen {
-        Some(chosen) => chosen,
-        None => {
+        // What is typed wins over what was written down.
+        Some(found) if args.num.is_none() => found,
+        found => {
             let chosen = amount::choose(args, &cells, &runner, quality.needs().pictures())?;
-            folder.begin(&settings, &chosen, &machine::command())?;
+            if found.as_ref() != Some(&chosen) {
+                folder.begin(&settings, &chosen, &machine::command())?;
+            }
             chosen
         }
     };
@@ -81,7 +93,7 @@ pub(crate) fn run(args: &BenchArgs, interrupt: &Interrupt) -> anyhow::Result<End
     let found = found?;
     let report = report(&found, &rows, quality.as_ref(), settings, &device)?;
     finish(args, &folder, report.as_ref())?;
-    found.ending(cells.len())
+    found.ending(cells.len(), existing)
 }
 
 /// Network calls of all pictures.
@@ -158,9 +170,13 @@ struct Found {
 
 impl Found {
     /// How the run ends.
-    fn ending(&self, cells: usize) -> anyhow::Result<Ending> {
+    fn ending(&self, cells: usize, existing: Existing) -> anyhow::Result<Ending> {
         if self.ending == Ending::Interrupted {
-            tracing::warn!("interrupted with {} of {cells} cells; the same command goes on", self.rows.len());
+            let without = if existing == Existing::Replace { " without --force" } else { "" };
+            tracing::warn!(
+                "interrupted with {} of {cells} cells; the same command{without} goes on",
+                self.rows.len()
+            );
             return Ok(Ending::Interrupted);
         }
         match self.failed {
@@ -206,7 +222,7 @@ impl Rows<'_> {
         let columns = Columns::new(methods, most_pictures(self.chosen), self.cells[0].steps);
         let mut found = Found { rows: Vec::new(), failed: 0, ending: Ending::Done };
         for (cell, count) in self.cells.iter().zip(&self.chosen.pictures) {
-            let row = match before.iter().find(|row| row.is_of(cell)) {
+            let row = match before.iter().find(|row| row.is_of(cell) && row.pictures == *count) {
                 Some(row) => {
                     runner.bar.inc((cell.calls() * count) as u64);
                     Ok(Some(row.clone()))
@@ -281,10 +297,10 @@ fn finish(args: &BenchArgs, folder: &Folder, report: Option<&Report>) -> anyhow:
     let Some(report) = report else { return Ok(()) };
     let files = report.write(folder)?;
     let text = if args.json {
-        units::json(&report.to_json(&args.out, &files))
+        units::json(&report.to_json(folder.path(), &files))
     } else {
         let legend = table::legend(report);
-        let paths = files.iter().map(|name| format!("{}\n", args.out.join(name).display()));
+        let paths = files.iter().map(|name| format!("{}\n", folder.file(name).display()));
         format!("\n{legend}\n{}", paths.collect::<String>())
     };
     printing::results(&text)?;

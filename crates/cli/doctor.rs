@@ -12,17 +12,22 @@ use serde_json::{Value, json};
 use crate::args::DoctorArgs;
 use crate::device::{self as devices, Chosen, Precision};
 use crate::model::Model;
-use crate::units::{counted, digits, time};
-use crate::{Ending, printing, progress};
+use crate::units::{self, counted, digits, time};
+use crate::{Ending, plan, printing, progress};
 
 /// Rows and columns of the matrices that are multiplied.
 const PRODUCT: usize = 1024;
+
+/// Steps of the run when nothing says otherwise.
+const STEPS: usize = 5;
 
 /// What was found.
 struct Found<'a> {
     args: &'a DoctorArgs,
     device: Chosen,
     model: String,
+    /// Steps of the run.
+    steps: usize,
     product: ProductCheck,
     /// Of the network's parts; none on the CPU, which has nothing to be compared with part by part.
     parts: Vec<Difference>,
@@ -50,19 +55,20 @@ fn examine(args: &DoctorArgs, device: Chosen) -> anyhow::Result<Found<'_>> {
     let (pictures, seed) = (args.batch_size, args.seed);
     model.check_memory(pictures, &Guidance::OFF)?;
     // With noise in every step: it comes to the device in a way of its own.
-    let options = Options { steps: args.steps, method: Method::Ddim { eta: Eta::DDPM }, ..Options::default() };
-    let plan = model.inner.plan(&options)?;
+    let steps = args.steps.unwrap_or_else(|| plan::usual_steps(STEPS, &model.training));
+    let options = Options { steps, method: Method::Ddim { eta: Eta::DDPM }, ..Options::default() };
+    let of_run = model.inner.plan(&options)?;
     let is_cpu = device::is_cpu(&device.device);
     let parts = if is_cpu { Vec::new() } else { model.inner.compare_parts(&reference, pictures, seed)? };
     bar.inc(1);
     let network = model.inner.compare_networks(&reference, pictures, seed)?;
     bar.inc(1);
-    let run = model.inner.compare_runs(&reference, &plan, pictures, seed)?;
+    let run = model.inner.compare_runs(&reference, &of_run, pictures, seed)?;
     bar.inc(1);
     // After what may be refused for lack of room.
     let product = ProductCheck::new(PRODUCT, seed, &device.device, &Instant::now());
     bar.finish_and_clear();
-    Ok(Found { args, device, model: model.name, product, parts, network, run })
+    Ok(Found { args, device, model: model.name, steps, product, parts, network, run })
 }
 
 impl Found<'_> {
@@ -89,7 +95,7 @@ impl Found<'_> {
         let mut lines = vec![
             format!("device     {}", self.device.description),
             format!("model      {} in {}", self.model, args.precision.name()),
-            format!("run        {}, {} steps with noise", counted(args.batch_size), args.steps),
+            format!("run        {}, {} with noise", counted(args.batch_size), units::steps(self.steps)),
             format!(
                 "products   {size} x {size} x {size} in f32: the first {}, then {} ({} GFLOP/s)",
                 time(first.as_secs_f64()),

@@ -3,11 +3,14 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, is_separator};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, bail};
 use ddim_data::Draft;
+
+/// The most names that are tried for a file whose name nobody typed.
+const MOST_NUMBERED: usize = 10_000;
 
 /// What to do about a file that is already there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +19,8 @@ pub(crate) enum Existing {
     Keep,
     /// Replace it (`--force`).
     Replace,
+    /// Leave it and take the next free name, `samples-2.png` after `samples.png`: nobody has typed this one.
+    Number,
 }
 
 impl Existing {
@@ -30,6 +35,8 @@ impl Existing {
 #[derive(Debug)]
 pub(crate) struct Staged {
     option: &'static str,
+    /// The name that it was to have.
+    usual: PathBuf,
     target: PathBuf,
     draft: Draft,
     existing: Existing,
@@ -37,12 +44,18 @@ pub(crate) struct Staged {
 }
 
 impl Staged {
-    /// Claims `target`, which `option` names; its folder is made where it is missing.
+    /// Claims `target`, which `option` names, or the next free name after it; its folder is made where it is missing.
     ///
     /// # Errors
     /// When the file exists and is to be kept, cannot be written, or another run is writing it.
     pub(crate) fn create(option: &'static str, target: &Path, existing: Existing) -> anyhow::Result<Self> {
+        if existing == Existing::Number {
+            return Self::next_free(option, target);
+        }
         refuse_existing(option, target, existing)?;
+        if target.to_str().is_some_and(|name| name.ends_with(is_separator)) {
+            bail!("{option} {}: a file is written, and its name cannot end like a folder's", target.display());
+        }
         if target.is_dir() {
             bail!("{} is a folder, and a file was to be written there; choose another name", target.display());
         }
@@ -55,24 +68,77 @@ impl Staged {
         })?;
         refuse_existing(option, target, existing)?; // a run that has just ended may have written it
         let _passing = Passing::note(&mut passing, draft.hidden());
-        Ok(Self { option, target: target.to_owned(), draft, existing, _passing })
+        let (usual, target) = (target.to_owned(), target.to_owned());
+        Ok(Self { option, usual, target, draft, existing, _passing })
     }
 
-    /// Writes the whole content and puts the file in its place.
+    /// Writes the whole content, puts the file in its place, and says where that is.
     ///
     /// # Errors
     /// When the content cannot be written, for instance on a full disk; nothing is left behind then.
-    pub(crate) fn finish(self, content: &[u8]) -> anyhow::Result<()> {
-        let Self { option, target, mut draft, existing, _passing } = self;
+    pub(crate) fn finish(self, content: &[u8]) -> anyhow::Result<PathBuf> {
+        if self.existing == Existing::Number && exists(&self.target) {
+            // Another program has put a file there since.
+            return Self::next_free(self.option, &self.usual)?.finish(content);
+        }
+        let Self { option, target, mut draft, existing, _passing, .. } = self;
         // What is being written is not lost to a program that ends at once.
         let passing = passing();
         let cannot_write = || format!("cannot write {}", target.display());
         draft.write(content).and_then(|()| draft.sync()).with_context(cannot_write)?;
         refuse_existing(option, &target, existing)?;
-        let placed = draft.place().with_context(cannot_write);
+        draft.place().with_context(cannot_write)?;
         drop(passing);
-        placed
+        Ok(target)
     }
+
+    /// Claims the first of `samples.png`, `samples-2.png`, ... that is not there and that no other run has claimed.
+    fn next_free(option: &'static str, usual: &Path) -> anyhow::Result<Self> {
+        for number in 1..=MOST_NUMBERED {
+            let target = numbered(usual, number);
+            if exists(&target) {
+                continue;
+            }
+            let mut passing = passing();
+            let draft = match Draft::claim(&target) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                draft => {
+                    draft.with_context(|| format!("cannot write {}; choose another {option}", target.display()))?
+                }
+            };
+            // A run that has just ended may have written it.
+            if exists(&target) {
+                continue;
+            }
+            if number > 1 {
+                tracing::info!("{} is taken: {} is written", usual.display(), target.display());
+            }
+            let _passing = Passing::note(&mut passing, draft.hidden());
+            return Ok(Self {
+                option,
+                usual: usual.to_owned(),
+                target,
+                draft,
+                existing: Existing::Number,
+                _passing,
+            });
+        }
+        bail!("{} and {MOST_NUMBERED} names after it are taken; choose one with {option}", usual.display())
+    }
+}
+
+/// `samples.png`, `samples-2.png`, ...; of a folder `bench`, `bench-2`, ...
+pub(crate) fn numbered(usual: &Path, number: usize) -> PathBuf {
+    if number == 1 {
+        return usual.to_owned();
+    }
+    let mut name = usual.file_stem().unwrap_or_default().to_owned();
+    name.push(format!("-{number}"));
+    if let Some(ending) = usual.extension() {
+        name.push(".");
+        name.push(ending);
+    }
+    usual.with_file_name(name)
 }
 
 /// The hidden files and locks of this process that are there now. Held while a file is put in its place.
@@ -175,10 +241,15 @@ fn claimed<T>(
 }
 
 fn refuse_existing(option: &str, target: &Path, existing: Existing) -> anyhow::Result<()> {
-    if existing == Existing::Keep && target.symlink_metadata().is_ok() {
+    if existing == Existing::Keep && exists(target) {
         bail!("{} exists; choose another {option}, or replace it with --force", target.display());
     }
     Ok(())
+}
+
+/// Whether there is something of that name, be it a link to nothing.
+fn exists(target: &Path) -> bool {
+    target.symlink_metadata().is_ok()
 }
 
 fn parent(target: &Path) -> &Path {
@@ -212,6 +283,35 @@ mod tests {
         assert!(error.to_string().contains("--force"), "{error}");
         Staged::create("--out", &target, Existing::Replace).expect("forced").finish(b"new").expect("writable");
         assert_eq!(fs::read(&target).expect("written"), b"new");
+    }
+
+    #[test]
+    fn a_name_that_nobody_typed_gets_a_number_and_nothing_is_lost() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let usual = folder.path().join("samples.png");
+        let name = |path: &Path| path.file_name().expect("a name").to_string_lossy().into_owned();
+        let write = |content: &str| {
+            let staged = Staged::create("--out", &usual, Existing::Number).expect("a free name");
+            name(&staged.finish(content.as_bytes()).expect("writable"))
+        };
+        assert_eq!([write("1"), write("2"), write("3")], ["samples.png", "samples-2.png", "samples-3.png"]);
+        fs::remove_file(folder.path().join("samples-2.png")).expect("there");
+        // Two runs at once, and a third program that is faster than both.
+        let runs = [(); 2].map(|()| Staged::create("--out", &usual, Existing::Number).expect("a free name"));
+        assert_eq!(runs.each_ref().map(|run| name(&run.target)), ["samples-2.png", "samples-4.png"]);
+        fs::write(folder.path().join("samples-2.png"), "foreign").expect("writable");
+        let placed = runs.map(|run| name(&run.finish(b"ours").expect("writable")));
+        assert_eq!(placed, ["samples-5.png", "samples-4.png"]);
+        assert_eq!(fs::read(folder.path().join("samples-2.png")).expect("kept"), b"foreign");
+        assert_eq!(fs::read_dir(folder.path()).expect("listed").count(), 5);
+    }
+
+    #[test]
+    fn a_file_has_no_slash_behind_its_name() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let target = PathBuf::from(format!("{}/", folder.path().join("a.png").display()));
+        let error = Staged::create("--out", &target, Existing::Replace).expect_err("a folder's name").to_string();
+        assert!(error.contains("cannot end like a folder's"), "{error}");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use ddim_sampler::{
 use ddim_schedule::PixelRounding;
 use serde_json::Value;
 
-use crate::args::{NoEffect, SampleArgs};
+use crate::args::{MOST, NoEffect, SampleArgs};
 use crate::classes::Classes;
 use crate::device::Chosen;
 use crate::editing::{self, Beginning};
@@ -26,6 +26,8 @@ use crate::seeds::{Draws, Stream};
 /// How many pictures are drawn when nothing says otherwise: at least so many, each class equally often.
 const DEFAULT_NUM: usize = 16;
 
+/// The most classes of which one picture each is drawn unasked.
+const MOST_UNASKED: usize = 20;
 /// How the pictures of a run hang together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Series {
@@ -303,11 +305,30 @@ fn draws(
             "--num {num}: the file given with --noise holds the noise of {in_file} pictures; ask for at most those"
         );
     }
-    let usual = DEFAULT_NUM.next_multiple_of(classes);
     Ok(match &args.seeds {
         Some(list) => Draws::Seeds(list.clone()),
-        None => Draws::OneSeed { seed: args.seed, num: args.num.or(in_file).or(beginnings).unwrap_or(usual) },
+        None => {
+            let num = args.num.or(in_file).or(beginnings);
+            let num = num.unwrap_or_else(|| usual_num(classes, &args.class));
+            if num > MOST {
+                bail!("{num} pictures are more than one run draws ({MOST}): ask for fewer at a time");
+            }
+            Draws::OneSeed { seed: args.seed.number(), num }
+        }
     })
+}
+
+/// As many pictures as are drawn when nothing says otherwise: each class equally often, unless nobody has named them and
+/// they are many.
+fn usual_num(classes: usize, typed: &[String]) -> usize {
+    if !typed.is_empty() || classes <= MOST_UNASKED {
+        return DEFAULT_NUM.next_multiple_of(classes);
+    }
+    tracing::info!(
+        "{DEFAULT_NUM} pictures, of the first {DEFAULT_NUM} of {classes} classes: --num {classes} draws one of each, \
+         --class names some"
+    );
+    DEFAULT_NUM
 }
 
 /// One of each class in a row where all rows are full, else what fills the sheet.
@@ -322,6 +343,12 @@ fn layout(pictures: usize, classes_in_turn: usize) -> Layout {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_class_comes_equally_often_unless_they_are_many() {
+        assert_eq!([1, 3, 10, 16, 20].map(|classes| usual_num(classes, &[])), [16, 18, 20, 16, 20]);
+        assert_eq!((usual_num(21, &[]), usual_num(1000, &[]), usual_num(30, &["a-z".to_owned()])), (16, 16, 30));
+    }
 
     #[test]
     fn columns_follow_the_classes_else_the_sheet_is_filled() {

@@ -65,6 +65,9 @@ pub(crate) enum Ending {
 fn main() -> ExitCode {
     let cli = parse();
     log_to_stderr(&cli.verbosity);
+    if let Some(seed) = cli.drawn_seed {
+        seeds::say(seed);
+    }
     let ended = Interrupt::install().and_then(|interrupt| run(cli, &interrupt));
     if matches!(ended, Ok(Ending::Interrupted)) {
         signals::end();

@@ -3,6 +3,7 @@
 mod animation;
 mod collected;
 mod enlarging;
+mod finished;
 mod folder;
 mod preview;
 mod tensors;
@@ -15,7 +16,7 @@ use anyhow::bail;
 pub(crate) use self::animation::{AnimateWhat, Animation, Frames};
 pub(crate) use self::collected::{Captions, Collected, FileKind};
 pub(crate) use self::enlarging::{Sheet, check_scale};
-pub(crate) use self::folder::{Folder, MOST_IN_GRID, OpenMode};
+pub(crate) use self::folder::{Folder, MOST_IN_GRID, OpenMode, RUN};
 pub(crate) use self::preview::half_blocks;
 pub(crate) use self::tensors::RUN_KEY;
 pub(crate) use self::terminal::terminal_width;

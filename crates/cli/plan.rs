@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::args::{EtaChoice, InpaintChoice, NoEffect, PlanArgs, SolverChoice, SpacingChoice};
 use crate::tuned::{self, Home};
+use crate::units;
 
 /// The number of steps when nothing says otherwise.
 const DEFAULT_STEPS: usize = 20;
@@ -58,6 +59,11 @@ pub(crate) struct BothWays {
 }
 
 impl BothWays {
+    /// Steps each way.
+    pub(crate) fn steps(&self) -> usize {
+        self.trip.decode().settings().n_steps
+    }
+
     /// From pictures to noise.
     pub(crate) fn encode(&self) -> ResolvedPlan {
         resolved(self.trip.encode().clone(), &self.schedule)
@@ -129,7 +135,32 @@ fn planned(args: &PlanArgs, training: &Training) -> anyhow::Result<PlanArgs> {
     if let Some(SolverChoice::Adaptive(_)) = args.solver {
         bail!("--solver adaptive chooses its steps as it goes and has no plan; only `ddim sample` can use it");
     }
-    tuned::resolved(args, &training.home, training.weights.as_deref(), DEFAULT_STEPS)
+    let usual = DEFAULT_STEPS.min(training.scheduler.num_train_timesteps);
+    tuned::resolved(args, &training.home, training.weights.as_deref(), usual)
+}
+
+/// The steps that are taken when nothing says otherwise: `usual`, or all that the model was trained with.
+pub(crate) fn usual_steps(usual: usize, training: &Training) -> usize {
+    match training.scheduler.num_train_timesteps {
+        fewer if fewer < usual => {
+            tracing::info!(
+                "the model was trained with {}: so many are taken, in place of {usual}",
+                units::steps(fewer)
+            );
+            fewer
+        }
+        _ => usual,
+    }
+}
+
+/// The same for several numbers of steps: those that the model has, or all of its own.
+pub(crate) fn usual_counts(usual: &[usize], training: &Training) -> Vec<usize> {
+    let fitting: Vec<usize> =
+        usual.iter().copied().filter(|steps| *steps <= training.scheduler.num_train_timesteps).collect();
+    match (fitting.len(), usual.first()) {
+        (0, Some(first)) => vec![usual_steps(*first, training)],
+        _ => fitting,
+    }
 }
 
 /// Makes the plans of both directions, in which nothing is clipped.
@@ -166,7 +197,9 @@ pub(crate) fn resolve_any(args: &PlanArgs, training: &Training) -> anyhow::Resul
              it out, or set the tolerance as in --solver adaptive:rtol=1e-2,atol=1e-2"
         );
     }
-    let of_ddim = PlanArgs { solver: Some(SolverChoice::Planned("ddim".parse()?)), ..args.clone() };
+    // Its steps are never taken.
+    let steps = Some(DEFAULT_STEPS.min(training.scheduler.num_train_timesteps));
+    let of_ddim = PlanArgs { steps, solver: Some(SolverChoice::Planned("ddim".parse()?)), ..args.clone() };
     let resolved = resolve(&of_ddim, training)?;
     let flow = Flow::new(&training.scheduler.noise_schedule()?, resolved.plan.settings())?;
     Ok(ResolvedPlan { adaptive: Some(Adaptive { flow, tolerance }), timesteps: Vec::new(), ..resolved })
@@ -228,7 +261,7 @@ fn settings(args: &PlanArgs, training: &Training) -> anyhow::Result<Settings> {
     };
     let spacing = args.timesteps.clone().map(Spacing::Explicit).or(named);
     let own_count = spacing.as_ref().and_then(Spacing::own_count);
-    let n_steps = args.steps.or(own_count).unwrap_or(DEFAULT_STEPS);
+    let n_steps = args.steps.or(own_count).unwrap_or_else(|| usual_steps(DEFAULT_STEPS, training));
     let convention = args.convention.unwrap_or(match training.meaning {
         Meaning::Betas(convention) => convention,
         Meaning::Request => Convention::Diffusers,
@@ -335,6 +368,19 @@ mod tests {
     #[test]
     fn without_options_it_is_ddim_in_20_steps() {
         assert_eq!(of("", &exact()), Settings::default());
+    }
+
+    #[test]
+    fn no_more_steps_than_the_model_has_are_taken_unasked() {
+        let of_steps = |num_train_timesteps| {
+            let scheduler = SchedulerConfig { num_train_timesteps, ..SchedulerConfig::default() };
+            training(scheduler, Meaning::Betas(Convention::Exact))
+        };
+        assert_eq!((of("", &of_steps(10)).n_steps, of("", &of_steps(21)).n_steps), (10, 20));
+        assert_eq!(resolve(&typed(""), &of_steps(1)).expect("a plan").plan.steps().len(), 1);
+        assert!(resolve(&typed("--steps 20"), &of_steps(10)).is_err(), "what is typed is not changed");
+        assert_eq!(usual_counts(&[10, 20, 50], &of_steps(20)), [10, 20]);
+        assert_eq!(usual_counts(&[10, 20, 50], &of_steps(7)), [7]);
     }
 
     #[test]

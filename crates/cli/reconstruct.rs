@@ -26,6 +26,9 @@ use crate::{device, plan, printing, progress};
 /// What is said at Ctrl-C.
 const INTERRUPTED: &str = "interrupted; a number of steps that was begun is not counted";
 
+/// Steps each way when nothing says otherwise.
+const STEPS: [usize; 4] = [10, 20, 50, 100];
+
 /// Goes there and back with each number of steps, and prints each row of the table as it is known.
 ///
 /// # Errors
@@ -88,7 +91,10 @@ fn trips(args: &ReconstructArgs, model: &Model) -> anyhow::Result<Vec<BothWays>>
         model.inner.check_plan(both.trip.decode())?;
         Ok(both)
     };
-    args.steps.iter().map(trip).collect()
+    match args.steps.as_slice() {
+        [] => plan::usual_counts(&STEPS, &model.training).iter().map(trip).collect(),
+        typed => typed.iter().map(trip).collect(),
+    }
 }
 
 /// The method in one line; there is at least one number of steps.
@@ -110,7 +116,7 @@ fn record(args: &ReconstructArgs, model: &Model, images: &Images, labels: &[usiz
         "weights": model.weights,
         "pictures": images.records(),
         "labels": labels,
-        "steps": args.steps,
+        "steps": trips.iter().map(BothWays::steps).collect::<Vec<_>>(),
         "method": method(trips),
     });
     if let Some(times) = args.scale {
@@ -180,16 +186,12 @@ struct Row<'a> {
 }
 
 impl Row<'_> {
-    fn steps(&self) -> usize {
-        self.both.trip.decode().settings().n_steps
-    }
-
     /// Prints it, the first below a header.
     fn print(&self, is_first: bool) -> io::Result<()> {
         let ErrorSummary { mean, standard_error, max } = self.errors;
         let spread = standard_error.map_or_else(|| "-".to_owned(), |spread| format!("{spread:.7}"));
         let header = format!("{:>6} {:>6} {:>10} {:>10} {:>10}\n", "steps", "calls", "error", "+-", "max");
-        let (steps, calls) = (self.steps(), self.both.trip.calls());
+        let (steps, calls) = (self.both.steps(), self.both.trip.calls());
         let line = format!("{steps:>6} {calls:>6} {mean:>10.7} {spread:>10} {max:>10.7}\n");
         let text = if is_first { header + &line } else { line };
         printing::results(&text)
@@ -198,7 +200,7 @@ impl Row<'_> {
     fn to_json(&self) -> Value {
         let ErrorSummary { mean, standard_error, max } = self.errors;
         json!({
-            "steps": self.steps(),
+            "steps": self.both.steps(),
             "calls": self.both.trip.calls(),
             "error": mean,
             "standard_error": standard_error,
@@ -255,7 +257,7 @@ impl Pairs {
 
     fn finish(self) -> anyhow::Result<()> {
         for (index, strip) in self.strips.iter().enumerate() {
-            self.folder.write(index, &grid(strip, Layout::Columns(strip.len()), self.scale))?;
+            self.folder.write(index, &grid(strip, Layout::Columns(strip.len()), self.scale), None)?;
         }
         self.folder.write_grid(self.strips.len(), Layout::Columns(1), Scale::Times(1))
     }

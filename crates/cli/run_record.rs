@@ -1,13 +1,16 @@
 //! `run.json`: what was drawn and how; enough to draw the same pictures again.
 
-use anyhow::{Context, bail};
-use ddim_sampler::{Guidance, GuidanceInterval, Langevin};
+use std::fs;
+use std::path::Path;
+
+use anyhow::bail;
+use ddim_sampler::{Effort, Guidance, GuidanceInterval, Langevin};
 use serde_json::{Map, Value, json};
 
 use crate::device;
 use crate::editing::Beginning;
 use crate::plan::ResolvedPlan;
-use crate::seeds::Draws;
+use crate::seeds::{Draws, SeedList};
 
 /// A field that may differ between two runs of the same pictures on a CPU.
 const FREE_ON_CPU: &str = "batch_size";
@@ -16,6 +19,8 @@ const DEVICE: &str = "device";
 const CALLS: &str = "calls";
 const MODEL: &str = "model";
 const WEIGHTS: &str = "weights";
+const NUM: &str = "num";
+const SEEDS: &str = "seeds";
 
 /// Everything that decides what the pictures look like.
 #[derive(Clone, Copy, Debug)]
@@ -60,16 +65,16 @@ impl RunRecord<'_> {
         set(WEIGHTS, json!(self.weights));
         match (self.given, self.draws) {
             (Some((name, given)), draws) => {
-                set("num", json!(draws.len()));
+                set(NUM, json!(draws.len()));
                 set(name, given.clone())
             }
             (None, Draws::OneSeed { seed, num }) => {
-                set("num", json!(num));
+                set(NUM, json!(num));
                 set("seed", json!(seed))
             }
             (None, Draws::Seeds(list)) => {
-                set("num", json!(list.len()));
-                set("seeds", json!(list.to_string()))
+                set(NUM, json!(list.len()));
+                set(SEEDS, json!(list.to_string()))
             }
         };
         set("classes", json!(self.classes));
@@ -117,27 +122,94 @@ pub(crate) fn with_calls(run: &Value, calls: Value) -> Value {
     run
 }
 
+/// The record in a file, if there is one that can be read.
+pub(crate) fn read(path: &Path) -> Option<Value> {
+    serde_json::from_str(&fs::read_to_string(path).ok()?).ok()
+}
+
+/// What one picture of a run says besides the run's record: which it is, and what it has cost where no plan says so.
+pub(crate) fn of_picture(index: usize, effort: Option<&Effort>) -> Value {
+    let mut picture = json!({ "index": index });
+    if let Some(Effort { calls, taken, refused }) = effort {
+        picture[CALLS] = json!(calls);
+        picture["steps_taken"] = json!(taken);
+        picture["steps_refused"] = json!(refused);
+    }
+    picture
+}
+
+/// Which picture of its run it is.
+pub(crate) fn index(picture: &Value) -> Option<usize> {
+    picture["index"].as_u64().map(|index| index as usize)
+}
+
+/// What the picture has cost, where it says so.
+pub(crate) fn effort(picture: &Value) -> Option<Effort> {
+    let number = |name: &str| picture[name].as_u64().map(|number| number as usize);
+    Some(Effort { calls: number(CALLS)?, taken: number("steps_taken")?, refused: number("steps_refused")? })
+}
+
 /// Checks that the pictures of an earlier run (`before`) are those that this run (`now`) would draw.
 ///
 /// # Errors
 /// Names the first field that differs, with both values.
-pub(crate) fn check_same(before: &str, now: &str) -> anyhow::Result<()> {
-    let mut before: Value = serde_json::from_str(before).context("its run.json is not JSON")?;
-    if let Some(fields) = before.as_object_mut() {
-        fields.shift_remove(CALLS);
-    }
-    let now: Value = serde_json::from_str(now).expect("our own record is JSON");
+pub(crate) fn check_same(before: &Value, now: &Value) -> anyhow::Result<()> {
+    let mut before = without(before, &[CALLS]);
     // One model has many paths (tiny, ./tiny, run/model): where the weights are the same, its name decides nothing.
     if before[MODEL].is_string() && before[WEIGHTS].is_string() && before[WEIGHTS] == now[WEIGHTS] {
         before[MODEL] = now[MODEL].clone();
     }
     let free = if now[DEVICE] == device::CPU { FREE_ON_CPU } else { "" };
-    if let Some((field, before, now)) = first_difference("", &before, &now, free) {
-        bail!(
-            "{field} was {before} and is now {now}; repeat the options it was started with, choose another --out, or replace it with --force"
-        );
+    match first_difference("", &before, now, free) {
+        Some((field, before, now)) => bail!("{field} was {before} and is now {now}"),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+/// The same, whichever of the two has more pictures: picture k does not depend on how many there are.
+///
+/// # Errors
+/// As [`check_same`].
+pub(crate) fn check_same_run(before: &Value, now: &Value) -> anyhow::Result<()> {
+    let free: &[&str] = if are_begun_alike(&before[SEEDS], &now[SEEDS]) { &[NUM, SEEDS] } else { &[NUM] };
+    check_same(&without(before, free), &without(now, free))
+}
+
+/// The record of a run that goes on with an earlier one of the same pictures: that of the one which has more, and what was
+/// known of the earlier one only.
+pub(crate) fn continued(before: &Value, now: &Value) -> Value {
+    let mut record = now.clone();
+    if pictures(before) > pictures(now) {
+        for name in [NUM, SEEDS].into_iter().filter(|name| !before[*name].is_null()) {
+            record[name] = before[name].clone();
+        }
+    }
+    if !before[CALLS].is_null() {
+        record[CALLS] = before[CALLS].clone();
+    }
+    record
+}
+
+/// How many pictures a run has.
+pub(crate) fn pictures(run: &Value) -> usize {
+    run[NUM].as_u64().unwrap_or(0) as usize
+}
+
+fn without(record: &Value, names: &[&str]) -> Value {
+    let mut record = record.clone();
+    if let Some(fields) = record.as_object_mut() {
+        names.iter().for_each(|name| drop(fields.shift_remove(*name)));
+    }
+    record
+}
+
+/// Whether one list of seeds is the beginning of the other.
+fn are_begun_alike(before: &Value, now: &Value) -> bool {
+    let list = |value: &Value| value.as_str()?.parse::<SeedList>().ok();
+    match (list(before), list(now)) {
+        (Some(before), Some(now)) => before.seeds().zip(now.seeds()).all(|(before, now)| before == now),
+        _ => false,
+    }
 }
 
 /// The path of the first field that differs, and both its values, `nothing` where it is missing.
@@ -168,8 +240,12 @@ fn shown(value: &Value) -> String {
 mod tests {
     use super::*;
 
+    fn json(text: &str) -> Value {
+        serde_json::from_str(text).expect("JSON")
+    }
+
     fn difference(before: &str, now: &str) -> String {
-        check_same(before, now).expect_err("different").to_string()
+        check_same(&json(before), &json(now)).expect_err("different").to_string()
     }
 
     #[test]
@@ -182,7 +258,7 @@ mod tests {
 
     #[test]
     fn the_batch_size_is_free_on_a_cpu_only() {
-        let run = |device: &str, size: usize| format!(r#"{{"batch_size":{size},"device":"{device}"}}"#);
+        let run = |device: &str, size: usize| json!({ "batch_size": size, "device": device });
         assert!(check_same(&run("cpu", 1), &run("cpu", 16)).is_ok());
         assert!(check_same(&run("some GPU", 1), &run("some GPU", 16)).is_err());
         assert!(check_same(&run("cpu emulator", 1), &run("cpu emulator", 16)).is_err());
@@ -190,15 +266,39 @@ mod tests {
 
     #[test]
     fn a_model_is_its_weights_and_not_its_path() {
-        let run = |model: &str, weights: &str| format!(r#"{{"model":"{model}","weights":"{weights}"}}"#);
+        let run = |model: &str, weights: &str| json!({ "model": model, "weights": weights });
         assert!(check_same(&run("tiny", "0123"), &run("./tiny", "0123")).is_ok());
-        assert!(difference(&run("tiny", "0123"), &run("tiny", "4567")).starts_with("weights was"));
+        assert!(
+            difference(&run("tiny", "0123").to_string(), &run("tiny", "4567").to_string())
+                .starts_with("weights was")
+        );
         assert!(difference(r#"{"model":"tiny"}"#, r#"{"model":"./tiny"}"#).starts_with("model was"));
     }
 
     #[test]
-    fn a_broken_record_is_an_error() {
-        assert!(difference("{", "{}").contains("not JSON"));
+    fn a_run_may_have_more_or_fewer_pictures_than_before() {
+        let of_seed = |num: usize| json!({ "num": num, "seed": 1 });
+        assert!(
+            check_same_run(&of_seed(3), &of_seed(5)).is_ok() && check_same_run(&of_seed(5), &of_seed(3)).is_ok()
+        );
+        assert!(check_same(&of_seed(3), &of_seed(5)).is_err());
+        let of_list = |num: usize, seeds: &str| json!({ "num": num, "seeds": seeds });
+        assert!(check_same_run(&of_list(3, "0-2"), &of_list(5, "0-3,9")).is_ok());
+        let error = check_same_run(&of_list(3, "0-2"), &of_list(3, "0-1,3")).expect_err("other seeds").to_string();
+        assert!(error.starts_with("seeds was \"0-2\" and is now \"0-1,3\""), "{error}");
+        assert!(check_same_run(&of_seed(3), &of_list(3, "0-2")).is_err());
+        let before = json!({ "num": 5, "seed": 1, "calls": { "total": 9 } });
+        assert_eq!(continued(&before, &of_seed(3)), before);
+        assert_eq!(continued(&before, &of_seed(7)), json!({ "num": 7, "seed": 1, "calls": { "total": 9 } }));
+    }
+
+    #[test]
+    fn a_picture_says_which_it_is_and_what_it_has_cost() {
+        let cost = Effort { calls: 9, taken: 3, refused: 1 };
+        let picture = of_picture(2, Some(&cost));
+        assert_eq!((index(&picture), effort(&picture)), (Some(2), Some(cost)));
+        let plain = of_picture(0, None);
+        assert_eq!((index(&plain), effort(&plain), index(&Value::Null)), (Some(0), None, None));
     }
 
     #[test]

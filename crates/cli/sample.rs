@@ -20,8 +20,9 @@ use crate::job::Job;
 use crate::model::Model;
 use crate::output::AnimateWhat;
 use crate::plan::Adaptive;
+use crate::seeds::{self, Seed};
 use crate::signals::Interrupt;
-use crate::{device, printing, progress};
+use crate::{device, output, printing, progress, run_record, units};
 
 /// A larger noise level to start from than most schedules have: the linear one ends at 157.
 const LARGEST_USUAL_START: f64 = 1000.0;
@@ -32,9 +33,29 @@ const LARGEST_USUAL_START: f64 = 1000.0;
 /// When an option, the model or a file is refused, or a picture cannot be drawn or written.
 pub(crate) fn run(args: SampleArgs, interrupt: &Interrupt) -> anyhow::Result<Ending> {
     let started = Instant::now();
+    let args = continued(args);
+    if let Seed::Drawn(seed) = args.seed {
+        seeds::say(seed);
+    }
     let device = device::choose(args.device.device)?;
     let model = Model::load(&args.model, &device.device)?.in_precision(args.precision)?;
     draw(&Job::new(&args, &model, &device)?, &args.output, interrupt, started)
+}
+
+/// The options of a run that is to be completed, with what it decided itself when it began and nobody has typed now: how
+/// many pictures, and a seed that was drawn.
+fn continued(args: SampleArgs) -> SampleArgs {
+    let before = match &args.output.out {
+        Some(out) if args.output.resume => run_record::read(&out.join(output::RUN)),
+        _ => None,
+    };
+    let Some(before) = before else { return args };
+    let num = before["num"].as_u64().map(|num| num as usize).filter(|_| args.seeds.is_none());
+    let seed = match (args.seed, before["seed"].as_u64()) {
+        (Seed::Drawn(_), Some(seed)) => Seed::Drawn(seed),
+        (seed, _) => seed,
+    };
+    SampleArgs { num: args.num.or(num), seed, ..args }
 }
 
 /// Runs a job of a command that has `started` then, and says where its pictures are.
@@ -52,7 +73,7 @@ pub(crate) fn draw(
     tracing::info!("method: {}", method(job));
     warn_of_noise(job);
     interrupt.leave(sink.parting());
-    let mut effort = Vec::new();
+    let mut effort = sink.effort_before();
     let ending = draw_all(job, &job.drawable(&missing), &mut sink, interrupt, &mut effort)?;
     let calls = calls(job, &effort);
     let written = sink.finish(calls.as_ref())?;
@@ -136,8 +157,8 @@ fn draw_adaptive(
         });
         match outcome? {
             AdaptiveOutcome::Finished { pictures: x, effort: of_batch } => {
-                effort.extend(of_batch);
-                sink.add(pictures, &Drawn { finals: values(&x), ..Drawn::default() })?;
+                effort.extend(&of_batch);
+                sink.add(pictures, &Drawn { finals: values(&x), effort: of_batch, ..Drawn::default() })?;
                 interrupt.leave(sink.parting());
             }
             AdaptiveOutcome::Stopped { .. } => return Ok(Ending::Interrupted),
@@ -149,7 +170,8 @@ fn draw_adaptive(
     Ok(Ending::Done)
 }
 
-/// What the pictures of a run to a tolerance have cost; a plan says it beforehand.
+/// What the pictures of a run to a tolerance have cost, those of earlier runs into the same folder included; a plan says it
+/// beforehand.
 fn calls(job: &Job<'_>, effort: &[Effort]) -> Option<Value> {
     job.plan.adaptive.as_ref()?;
     let (n, calls) = (effort.len(), effort.iter().map(|effort| effort.calls));
@@ -203,7 +225,8 @@ fn method(job: &Job<'_>) -> String {
         1 => " (1 network call)".to_owned(),
         calls => format!(" ({calls} network calls)"),
     };
-    format!("{name}{eta}, {steps} steps{calls}, spacing {}, convention {}", settings.spacing, settings.convention)
+    let steps = units::steps(steps);
+    format!("{name}{eta}, {steps}{calls}, spacing {}, convention {}", settings.spacing, settings.convention)
 }
 
 /// A solver as `--solver` would name it, with those options that are not as usual.

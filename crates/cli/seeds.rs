@@ -1,11 +1,76 @@
 //! Which pictures a run draws: `--seed S --num N`, or `--seeds LIST`.
 
+use std::collections::hash_map::RandomState;
 use std::fmt;
+use std::hash::{BuildHasher, Hasher};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
+use crate::args;
+
 /// The most pictures that one run may name: a mistyped range should not fill the memory.
-const MOST_PICTURES: u64 = 10_000_000;
+const MOST_PICTURES: u64 = args::MOST as u64;
+
+/// What is typed for a seed that is to be drawn.
+pub(crate) const RANDOM: &str = "random";
+
+/// `--seed` of a run that may be completed later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seed {
+    /// As typed.
+    Typed(u64),
+    /// Drawn, since it was to be random.
+    Drawn(u64),
+}
+
+impl Seed {
+    /// The seed of runs that name none.
+    pub(crate) const FIRST: Self = Self::Typed(0);
+
+    /// The number.
+    pub(crate) fn number(self) -> u64 {
+        match self {
+            Self::Typed(number) | Self::Drawn(number) => number,
+        }
+    }
+}
+
+impl FromStr for Seed {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            RANDOM => Ok(Self::Drawn(drawn())),
+            _ => listed(text).map(Self::Typed).map_err(|error| format!("{error}; --seed random draws one")),
+        }
+    }
+}
+
+impl fmt::Display for Seed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.number())
+    }
+}
+
+/// `--seed` as a number, drawn where it is to be random.
+pub(crate) fn number(text: &str) -> Result<u64, String> {
+    text.parse().map(Seed::number)
+}
+
+/// One of several seeds.
+pub(crate) fn listed(text: &str) -> Result<u64, String> {
+    text.trim().parse().map_err(|_| format!("a seed is a whole number from 0 to {}", u64::MAX))
+}
+
+/// Says a seed that was drawn, without which the run could not be repeated.
+pub(crate) fn say(seed: u64) {
+    tracing::info!("seed: {seed}");
+}
+
+/// A number that nobody knows beforehand, short enough to be typed: hash tables get their keys from the system.
+fn drawn() -> u64 {
+    RandomState::new().build_hasher().finish() >> 32
+}
 
 /// One picture of a noise stream: its seed and its number within that seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +126,7 @@ impl SeedList {
         self.0.iter().map(range_len).sum::<u64>() as usize
     }
 
-    fn seeds(&self) -> impl Iterator<Item = u64> + '_ {
+    pub(crate) fn seeds(&self) -> impl Iterator<Item = u64> + '_ {
         self.0.iter().cloned().flatten()
     }
 }
@@ -121,6 +186,17 @@ mod tests {
 
     fn seeds(text: &str) -> Vec<u64> {
         text.parse::<SeedList>().expect("a valid list").seeds().collect()
+    }
+
+    #[test]
+    fn a_seed_is_a_number_or_drawn() {
+        assert_eq!("7".parse(), Ok(Seed::Typed(7)));
+        let drawn: Vec<u64> = (0..8).map(|_| number(RANDOM).expect("drawn")).collect();
+        assert!(drawn.iter().any(|seed| *seed != drawn[0]), "{drawn:?}");
+        for refused in ["-1", "", "x", "18446744073709551616", "1.5"] {
+            let error = refused.parse::<Seed>().expect_err("no seed");
+            assert!(error.ends_with("from 0 to 18446744073709551615; --seed random draws one"), "{error}");
+        }
     }
 
     #[test]

@@ -104,9 +104,9 @@ fn show(seen: &TuneProgress, bar: &ProgressBar) {
     let best = seen.best.map_or_else(String::new, |best| format!(", best {best:.5}"));
     bar.set_message(match seen.stage {
         TuneStage::Solving => "solving the equation".to_owned(),
-        TuneStage::Comparing { n_steps } => format!("{n_steps} steps: comparing spacings"),
-        TuneStage::Searching { n_steps } => format!("{n_steps} steps: searching{best}"),
-        TuneStage::Measuring { n_steps } => format!("{n_steps} steps: measuring on other pictures"),
+        TuneStage::Comparing { n_steps } => format!("{}: comparing spacings", units::steps(n_steps)),
+        TuneStage::Searching { n_steps } => format!("{}: searching{best}", units::steps(n_steps)),
+        TuneStage::Measuring { n_steps } => format!("{}: measuring on other pictures", units::steps(n_steps)),
     });
 }
 
@@ -181,8 +181,8 @@ fn table(tuning: &Tuning) -> String {
     };
     let list: Vec<String> = tuning.tau.as_slice().iter().map(ToString::to_string).collect();
     let mut text = format!(
-        "{} steps of {}, on {} {on}\n  timesteps {}\n  {:<16}{:>10}{:>12}\n",
-        tuning.tau.len(),
+        "{} of {}, on {} {on}\n  timesteps {}\n  {:<16}{:>10}{:>12}\n",
+        units::steps(tuning.tau.len()),
         tuning.method.name(),
         measures.pictures,
         list.join(","),

@@ -75,10 +75,17 @@ pub(crate) fn mebibytes(bytes: u64) -> String {
 
 /// `1 picture`, `64 pictures`.
 pub(crate) fn counted(pictures: usize) -> String {
-    match pictures {
-        1 => "1 picture".to_owned(),
-        count => format!("{count} pictures"),
-    }
+    many(pictures, "picture")
+}
+
+/// `1 step`, `20 steps`.
+pub(crate) fn steps(count: usize) -> String {
+    many(count, "step")
+}
+
+fn many(count: usize, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
 }
 
 fn parts(small: f64, ratio: f64, large_unit: &str, small_unit: &str) -> String {

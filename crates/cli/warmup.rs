@@ -11,8 +11,8 @@ use crate::args::WarmupArgs;
 use crate::device::{self as devices, CPU, Chosen};
 use crate::model::Model;
 use crate::signals::{Interrupt, Parting};
-use crate::units::{counted, time};
-use crate::{Ending, kernels, printing, progress};
+use crate::units::{self, counted, time};
+use crate::{Ending, kernels, plan, printing, progress};
 
 /// Steps of the run that is timed, with noise in all but the last.
 const STEPS: usize = 2;
@@ -27,6 +27,7 @@ const INTERRUPTED: &str =
 /// One batch size.
 struct Warmed {
     pictures: usize,
+    steps: usize,
     /// Seconds of the first run, in which kernels are made.
     first: f64,
     /// Of the fastest of the later ones.
@@ -44,9 +45,10 @@ pub(crate) fn run(args: &WarmupArgs, interrupt: &Interrupt) -> anyhow::Result<En
     let model = Model::load(&args.model, &device.device)?.in_precision(args.precision)?;
     args.batch_size.iter().try_for_each(|pictures| model.check_memory(*pictures, &Guidance::OFF))?;
     let bar = progress::bar(args.batch_size.len() as u64, "batch sizes");
+    let steps = plan::usual_steps(STEPS, &model.training);
     let mut warmed = Vec::new();
     for &pictures in &args.batch_size {
-        let first = seconds(&model, pictures)?;
+        let first = seconds(&model, steps, pictures)?;
         let mut later = f64::INFINITY;
         for _ in 0..REPEATS {
             if interrupt.requested() {
@@ -54,9 +56,9 @@ pub(crate) fn run(args: &WarmupArgs, interrupt: &Interrupt) -> anyhow::Result<En
                 tracing::warn!("{INTERRUPTED}");
                 return Ok(Ending::Interrupted);
             }
-            later = later.min(seconds(&model, pictures)?);
+            later = later.min(seconds(&model, steps, pictures)?);
         }
-        warmed.push(Warmed { pictures, first, later });
+        warmed.push(Warmed { pictures, steps, first, later });
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -70,9 +72,9 @@ pub(crate) fn run(args: &WarmupArgs, interrupt: &Interrupt) -> anyhow::Result<En
 }
 
 /// What a short run takes until its pictures are here.
-fn seconds(model: &Model, pictures: usize) -> anyhow::Result<f64> {
+fn seconds(model: &Model, steps: usize, pictures: usize) -> anyhow::Result<f64> {
     let options = Options {
-        steps: STEPS,
+        steps,
         method: Method::Ddim { eta: Eta::DDPM },
         count: pictures,
         batch_size: pictures,
@@ -88,9 +90,9 @@ fn to_text(args: &WarmupArgs, device: &Chosen, model: &Model, warmed: &[Warmed])
         format!("device   {}", device.description),
         format!("model    {} in {}", model.name, args.precision.name()),
     ];
-    lines.extend(warmed.iter().map(|Warmed { pictures, first, later }| {
+    lines.extend(warmed.iter().map(|Warmed { pictures, steps, first, later }| {
         let (pictures, first, later) = (counted(*pictures), time(*first), time(*later));
-        format!("{pictures}, {STEPS} steps: the first time {first}, then {later}")
+        format!("{pictures}, {}: the first time {first}, then {later}", units::steps(*steps))
     }));
     lines.push(match (device.name == CPU, kernels::folder()) {
         (true, _) => "the CPU has no kernels to warm".to_owned(),
@@ -104,8 +106,8 @@ fn to_text(args: &WarmupArgs, device: &Chosen, model: &Model, warmed: &[Warmed])
 }
 
 fn to_json(args: &WarmupArgs, device: &Chosen, model: &Model, warmed: &[Warmed]) -> Value {
-    let sizes = warmed.iter().map(|Warmed { pictures, first, later }| {
-        json!({ "pictures": pictures, "steps": STEPS, "first_seconds": first, "seconds": later })
+    let sizes = warmed.iter().map(|Warmed { pictures, steps, first, later }| {
+        json!({ "pictures": pictures, "steps": steps, "first_seconds": first, "seconds": later })
     });
     let kept = if device.name == CPU { None } else { kernels::folder() };
     json!({

@@ -10,9 +10,11 @@ use ddim_features::Preparation;
 use ddim_schedule::{Convention, Method, Spacing};
 
 use super::distances::preparation;
-use super::sampling::{EtaChoice, at_least_one};
+use super::numbers::at_least_one;
+use super::sampling::EtaChoice;
 use super::{ComputingArgs, FeatureChoice, ModelArgs, SetName};
 use crate::device::Precision;
+use crate::seeds;
 
 /// Shown under `ddim bench --help`.
 pub(super) const EXAMPLES: &str = "\
@@ -34,9 +36,9 @@ pub(crate) struct BenchArgs {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
 
-    /// Numbers of steps
+    /// Numbers of steps [default: 10,20,50,100,1000, as far as the model has them]
     #[arg(long, alias = "num-inference-steps", value_name = "LIST", value_delimiter = ',', value_parser = at_least_one,
-        default_value = "10,20,50,100,1000", help_heading = "Method")]
+        help_heading = "Method")]
     pub(crate) steps: Vec<usize>,
 
     /// Noise in each step, from 0 (DDIM) to 1 (DDPM); `hat` for the larger variance of DDPM
@@ -73,7 +75,7 @@ pub(crate) struct BenchArgs {
     pub(crate) budget: Option<Budget>,
 
     /// Seed of the noise; picture k is that of `ddim sample --seed`
-    #[arg(long, value_name = "SEED", default_value_t = 0, help_heading = "Pictures")]
+    #[arg(long, value_name = "SEED", default_value_t = 0, value_parser = seeds::number, help_heading = "Pictures")]
     pub(crate) seed: u64,
 
     #[command(flatten)]
@@ -86,9 +88,10 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_enum, default_value_t = Precision::F32, help_heading = "Device")]
     pub(crate) precision: Precision,
 
-    /// The folder for results; one that holds the same run is completed
-    #[arg(long, short, value_name = "FOLDER", default_value = "bench", help_heading = "Output")]
-    pub(crate) out: PathBuf,
+    /// The folder for results; one that holds the same run is completed [default: bench, or bench-2 and so on where that
+    /// holds another run]
+    #[arg(long, short, value_name = "FOLDER", help_heading = "Output")]
+    pub(crate) out: Option<PathBuf>,
 
     /// Replace the results of another run
     #[arg(long, help_heading = "Output")]

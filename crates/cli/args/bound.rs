@@ -4,7 +4,8 @@ use anyhow::bail;
 use clap::{Args, ValueEnum};
 use ddim_schedule::Eta;
 
-use super::sampling::{EtaChoice, at_least_one};
+use super::numbers::at_least_one;
+use super::sampling::EtaChoice;
 use super::{PlanArgs, SetName, SolverChoice, SpacingChoice};
 
 /// The variational bound: of what, and of which sampler.
@@ -55,14 +56,14 @@ pub(crate) enum DecoderChoice {
 
 impl BoundArgs {
     /// Steps when nothing says otherwise.
-    const STEPS: usize = 100;
+    pub(crate) const STEPS: usize = 100;
 
     /// The options of the plan whose bound this is, from those typed, for a model that has learned a variance or has
-    /// not: without a noise that was chosen it is that of eta 1, or the learned one, and the steps are 100.
+    /// not: without a noise that was chosen it is that of eta 1, or the learned one, and the steps are the usual ones.
     ///
     /// # Errors
     /// When a learned variance is asked for and there is none.
-    pub(crate) fn plan(&self, typed: &PlanArgs, learned: bool) -> anyhow::Result<PlanArgs> {
+    pub(crate) fn plan(&self, typed: &PlanArgs, learned: bool, usual: usize) -> anyhow::Result<PlanArgs> {
         let variance = match (typed.eta, self.variance) {
             (None, None) if learned => Some(VarianceChoice::Learned),
             (_, chosen) => chosen,
@@ -82,7 +83,7 @@ impl BoundArgs {
             _ => typed.timesteps.as_ref().map(Vec::len),
         };
         Ok(PlanArgs {
-            steps: typed.steps.or(own_count).or(Some(Self::STEPS)),
+            steps: typed.steps.or(own_count).or(Some(usual)),
             eta,
             solver: Some(SolverChoice::Planned(method.parse()?)),
             ..typed.clone()

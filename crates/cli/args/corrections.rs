@@ -3,12 +3,14 @@
 use clap::Args;
 use ddim_sampler::{Langevin, SampleError};
 
+use super::numbers::count;
+
 /// Langevin corrections.
 #[derive(Args, Clone, Copy, Debug)]
 #[command(next_help_heading = "Corrector")]
 pub(crate) struct CorrectionArgs {
     /// Langevin steps after each step of the method but the last, a network call each (Song et al. 2021)
-    #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "noise")]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = count, conflicts_with = "noise")]
     corrector_steps: usize,
 
     /// Signal-to-noise ratio of a Langevin step: how far it goes

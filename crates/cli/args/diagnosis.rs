@@ -2,9 +2,10 @@
 
 use clap::Args;
 
-use super::sampling::at_least_one;
+use super::numbers::{at_least_one, batch_size};
 use super::{DeviceArgs, ModelArgs};
 use crate::device::Precision;
+use crate::seeds;
 
 /// Shown under `ddim doctor --help`.
 pub(super) const EXAMPLES: &str = "\
@@ -28,12 +29,12 @@ pub(crate) struct DoctorArgs {
     pub(crate) device: DeviceArgs,
 
     /// Pictures computed at once
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = at_least_one)]
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = batch_size)]
     pub(crate) batch_size: usize,
 
-    /// Steps of the run
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = at_least_one)]
-    pub(crate) steps: usize,
+    /// Steps of the run [default: 5]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub(crate) steps: Option<usize>,
 
     /// Numbers in which the network computes there; those of the CPU beside it are f32
     #[arg(long, value_enum, default_value_t = Precision::F32, help_heading = "Device")]
@@ -43,8 +44,8 @@ pub(crate) struct DoctorArgs {
     #[arg(long, value_name = "SHARE", value_parser = share)]
     pub(crate) tolerance: Option<f64>,
 
-    /// Seed of the noise
-    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    /// Seed of the noise; `random` draws one
+    #[arg(long, value_name = "SEED", default_value_t = 0, value_parser = seeds::number)]
     pub(crate) seed: u64,
 
     /// Print JSON

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use ddim_features::Preparation;
 use ddim_schedule::nearest_said;
 
-use super::sampling::at_least_one;
+use super::numbers::at_least_one;
 use super::words::{self, FromWord};
 use super::{SetHome, SetName};
 

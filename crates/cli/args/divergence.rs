@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::SetName;
-use super::sampling::at_least_one;
+use super::numbers::{at_least_one, at_least_two};
 
 /// Two sets, and the discriminators that tell them apart.
 #[derive(Args, Clone, Debug)]
@@ -14,7 +14,7 @@ pub(crate) struct DivergenceArgs {
     pub(crate) divergence: Vec<SetName>,
 
     /// Parts the pictures are dealt into: each is judged by networks trained with the others
-    #[arg(long, value_name = "K", default_value_t = 2, value_parser = at_least_two, requires = "divergence")]
+    #[arg(long, value_name = "K", default_value_t = 2, value_parser = folds, requires = "divergence")]
     pub(crate) folds: usize,
 
     /// How often a network sees each picture at most
@@ -22,9 +22,6 @@ pub(crate) struct DivergenceArgs {
     pub(crate) epochs: usize,
 }
 
-fn at_least_two(text: &str) -> Result<usize, String> {
-    match at_least_one(text)? {
-        1 => Err("at least 2 are needed: nothing may be judged by what was trained with it".to_owned()),
-        number => Ok(number),
-    }
+fn folds(text: &str) -> Result<usize, String> {
+    at_least_two(text, "at least 2 are needed: nothing may be judged by what was trained with it")
 }

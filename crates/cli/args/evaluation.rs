@@ -3,8 +3,9 @@
 use clap::{ArgGroup, Args};
 
 use super::eval_table::Typed;
-use super::sampling::at_least_one;
+use super::numbers::at_least_one;
 use super::{BoundArgs, ComputingArgs, DistanceArgs, DivergenceArgs, ModelArgs, PictureRules, PlanArgs, SetName};
+use crate::seeds;
 
 /// Shown under `ddim eval --help`.
 pub(super) const EXAMPLES: &str = "\
@@ -62,8 +63,8 @@ pub(crate) struct EvalArgs {
     #[command(flatten, next_help_heading = "Pictures")]
     pub(crate) rules: PictureRules,
 
-    /// Seed of everything random: noise, probes, subsets and directions
-    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    /// Seed of everything random: noise, probes, subsets and directions; `random` draws one
+    #[arg(long, value_name = "SEED", default_value_t = 0, value_parser = seeds::number)]
     pub(crate) seed: u64,
 
     #[command(flatten)]

@@ -7,10 +7,12 @@ use std::path::PathBuf;
 use clap::Args;
 use ddim_schedule::{Convention, Eta, Method};
 
-use super::sampling::{at_least_one, times};
+use super::numbers::{MOST as MOST_PICTURES, at_least_one, at_least_two, timestep};
+use super::sampling::times;
 use super::tuning::{SolverChoice, SpacingChoice};
 use super::words::FromWord;
 use super::{ComputingArgs, EtaChoice, ModelArgs, OutputArgs, PictureRules, PlanArgs};
+use crate::seeds;
 
 /// Shown under `ddim encode --help`.
 pub(super) const ENCODE_EXAMPLES: &str = "\
@@ -81,7 +83,7 @@ pub(crate) struct TripArgs {
     pub(crate) steps: Option<usize>,
 
     /// The timesteps themselves, noisy to clean, as in 999,666,333
-    #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with = "spacing")]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = timestep, conflicts_with = "spacing")]
     pub(crate) timesteps: Option<Vec<usize>>,
 
     #[command(flatten)]
@@ -196,9 +198,8 @@ pub(crate) struct ReconstructArgs {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
 
-    /// Numbers of steps each way, one after the other
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = at_least_one,
-        default_value = "10,20,50,100", help_heading = "Method")]
+    /// Numbers of steps each way, one after the other [default: 10,20,50,100]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = at_least_one, help_heading = "Method")]
     pub(crate) steps: Vec<usize>,
 
     #[command(flatten)]
@@ -231,12 +232,12 @@ pub(crate) struct InterpolateArgs {
     pub(crate) ends: EndArgs,
 
     /// How many pictures from one end to the other, both included
-    #[arg(long, value_name = "N", default_value_t = 11, value_parser = at_least_two, conflicts_with = "corners",
+    #[arg(long, value_name = "N", default_value_t = 11, value_parser = both_ends, conflicts_with = "corners",
         help_heading = "Pictures")]
     pub(crate) count: usize,
 
     /// How many pictures along a side of the grid, both corners included
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = at_least_two,
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = grid_side,
         conflicts_with_all = ["seeds", "from", "to"], help_heading = "Pictures")]
     pub(crate) grid: usize,
 
@@ -266,7 +267,8 @@ pub(crate) struct InterpolateArgs {
 #[group(required = true, multiple = true)]
 pub(crate) struct EndArgs {
     /// Two seeds: from the first one's noise to the second one's
-    #[arg(long, value_name = "A,B", value_delimiter = ',', conflicts_with_all = ["from", "to", "corners"])]
+    #[arg(long, value_name = "A,B", value_delimiter = ',', value_parser = seeds::listed,
+        conflicts_with_all = ["from", "to", "corners"])]
     pub(crate) seeds: Option<Vec<u64>>,
 
     /// The picture to start from, which is encoded first
@@ -307,10 +309,16 @@ impl fmt::Display for NoisePoint {
     }
 }
 
-fn at_least_two(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(number @ 2..) => Ok(number),
-        _ => Err("not a whole number from 2 on: both ends are among the pictures".to_owned()),
+/// Both ends are among the pictures.
+fn both_ends(text: &str) -> Result<usize, String> {
+    at_least_two(text, "not a whole number from 2 on: both ends are among the pictures")
+}
+
+/// The side of a square of as many pictures as a run draws at most.
+fn grid_side(text: &str) -> Result<usize, String> {
+    match both_ends(text)? {
+        side if side * side > MOST_PICTURES => Err(format!("at most {} are possible", MOST_PICTURES.isqrt())),
+        side => Ok(side),
     }
 }
 
@@ -328,7 +336,11 @@ mod tests {
 
     #[test]
     fn an_interpolation_has_both_ends() {
-        assert_eq!(at_least_two("2"), Ok(2));
-        assert!(at_least_two("1").is_err() && at_least_two("x").is_err());
+        assert_eq!((both_ends("2"), grid_side("3162")), (Ok(2), Ok(3162)));
+        for refused in ["1", "x", "-1", "0"] {
+            assert!(both_ends(refused).is_err(), "{refused}");
+        }
+        assert_eq!(grid_side("3163"), Err("at most 3162 are possible".to_owned()));
+        assert!(grid_side("9223372036854775807").is_err());
     }
 }

@@ -10,10 +10,11 @@ use ddim_schedule::{Convention, Eta, solvers};
 use super::DeviceArgs;
 use super::corrections::CorrectionArgs;
 use super::editing::{EditArgs, InpaintChoice, interval, share};
+use super::numbers::{at_least_one, batch_size, timestep};
 use super::tuning::{SolverChoice, SpacingChoice};
 use crate::device::Precision;
 use crate::output::AnimateWhat;
-use crate::seeds::SeedList;
+use crate::seeds::{Seed, SeedList};
 
 /// Shown under `ddim sample --help`.
 pub(super) const SAMPLE_EXAMPLES: &str = "\
@@ -57,15 +58,15 @@ pub(crate) struct SampleArgs {
     #[command(flatten)]
     pub(crate) corrections: CorrectionArgs,
 
-    /// How many pictures [default: 16, or a few more so that every class comes equally often; with --noise as many
-    /// as the file holds, with several --init as many as they are]
+    /// How many pictures [default: 16, or a few more so that every class comes equally often, if there are at most 20;
+    /// with --noise as many as the file holds, with several --init as many as they are, with --resume as before]
     #[arg(long, short, aliases = ["num-images", "num-samples", "n-samples"], value_name = "N",
         value_parser = at_least_one, help_heading = "Pictures")]
     pub(crate) num: Option<usize>,
 
-    /// Seed of the noise; picture k of a seed is always the same
-    #[arg(long, value_name = "SEED", default_value_t = 0, help_heading = "Pictures")]
-    pub(crate) seed: u64,
+    /// Seed of the noise; picture k of a seed is always the same; `random` draws a seed and says it
+    #[arg(long, value_name = "SEED", default_value_t = Seed::FIRST, help_heading = "Pictures")]
+    pub(crate) seed: Seed,
 
     /// One picture for each seed listed, as in 0-63,100: that seed's first
     #[arg(long, value_name = "LIST", conflicts_with_all = ["num", "seed"], help_heading = "Pictures")]
@@ -107,7 +108,7 @@ pub(crate) struct SampleArgs {
 
     /// Pictures drawn at once; fewer need less memory. A GPU fills up a batch that is not full, and takes as long for it:
     /// so a picture has the same bits whatever --num is
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = at_least_one, help_heading = "Device")]
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = batch_size, help_heading = "Device")]
     pub(crate) batch_size: usize,
 
     #[command(flatten)]
@@ -229,7 +230,7 @@ pub(crate) struct PlanArgs {
     pub(crate) spacing: Option<SpacingChoice>,
 
     /// The timesteps themselves, noisy to clean, as in 999,666,333
-    #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with = "spacing")]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = timestep, conflicts_with = "spacing")]
     pub(crate) timesteps: Option<Vec<usize>>,
 
     /// Whose habits of spacing, clipping and rounding to follow: exact, diffusers, ermongroup, openai
@@ -309,14 +310,6 @@ impl FromStr for EtaChoice {
     }
 }
 
-pub(super) fn at_least_one(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(0) => Err("at least 1 is needed".to_owned()),
-        Ok(number) => Ok(number),
-        Err(_) => Err("not a whole number from 1 on".to_owned()),
-    }
-}
-
 /// How far pictures can be enlarged.
 pub(super) fn times(text: &str) -> Result<usize, String> {
     match text.parse() {
@@ -343,11 +336,5 @@ mod tests {
         for refused in ["1.2", "-0.1", "NaN", "inf", "x", ""] {
             assert!(refused.parse::<EtaChoice>().is_err(), "{refused}");
         }
-    }
-
-    #[test]
-    fn counts_start_at_one() {
-        assert_eq!(at_least_one("1"), Ok(1));
-        assert!(at_least_one("0").is_err() && at_least_one("-1").is_err() && at_least_one("1.5").is_err());
     }
 }

@@ -58,7 +58,7 @@ impl Part {
 
     /// The numbers of pictures that a model is asked for.
     pub(crate) fn drawn(self, usual: usize) -> Range<usize> {
-        self.first..self.end.unwrap_or(self.first + usual)
+        self.first..self.end.unwrap_or(self.first.saturating_add(usual))
     }
 }
 

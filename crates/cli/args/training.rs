@@ -6,7 +6,7 @@ use std::str::FromStr;
 use clap::Args;
 use ddim_train::{Images, Objective};
 
-use super::sampling::at_least_one;
+use super::numbers::at_least_one;
 use super::{Budget, DeviceArgs, PictureRules};
 
 /// Shown under `ddim train --help`.

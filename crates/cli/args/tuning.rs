@@ -8,8 +8,9 @@ use clap::Args;
 use ddim_schedule::{Method, ScheduleError, Spacing, Tolerance, nearest_names};
 
 use super::ComputingArgs;
-use super::sampling::at_least_one;
+use super::numbers::{at_least_one, count};
 use super::words::{self, FromWord};
+use crate::seeds;
 
 /// Shown under `ddim tune --help`.
 pub(super) const EXAMPLES: &str = "\
@@ -52,11 +53,11 @@ pub(crate) struct TuneArgs {
     pub(crate) held_out: usize,
 
     /// How often the search halves its stride; each time costs two runs for every timestep, or a few more
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = count)]
     pub(crate) rounds: usize,
 
-    /// Seed of the noise
-    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    /// Seed of the noise; `random` draws one
+    #[arg(long, value_name = "SEED", default_value_t = 0, value_parser = seeds::number)]
     pub(crate) seed: u64,
 
     #[command(flatten)]

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::sampling::at_least_one;
+use super::numbers::batch_size;
 use super::{DeviceArgs, ModelArgs};
 use crate::device::Precision;
 
@@ -26,7 +26,7 @@ pub(crate) struct WarmupArgs {
     pub(crate) device: DeviceArgs,
 
     /// Pictures computed at once, one size after the other
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "16", value_parser = at_least_one)]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "16", value_parser = batch_size)]
     pub(crate) batch_size: Vec<usize>,
 
     /// Numbers in which the network computes

@@ -78,7 +78,7 @@ pub(super) fn described(chosen: &Chosen, cells: &[Cell]) -> String {
     }
     let words = by_steps.iter().map(|(steps, counts)| {
         let counts: Vec<String> = counts.iter().map(ToString::to_string).collect();
-        format!("{} in {steps} steps", counts.join(" or "))
+        format!("{} in {}", counts.join(" or "), units::steps(*steps))
     });
     format!("pictures a cell: {}; {} at once", words.collect::<Vec<_>>().join(", "), chosen.batch_size)
 }
@@ -89,14 +89,14 @@ fn fixed(counts: &Counts, cells: &[Cell], batch_size: usize) -> anyhow::Result<C
         let mut there: Vec<usize> = cells.iter().map(|cell| cell.steps).collect();
         there.sort_unstable();
         there.dedup();
-        bail!("--num {steps}:...: no cell has {steps} steps; there are {there:?}");
+        bail!("--num {steps}:...: no cell has {}; there are {there:?}", units::steps(*steps));
     }
     let count = |cell: &Cell| match counts.of_steps.iter().find(|(steps, _)| *steps == cell.steps) {
         Some((_, count)) => Ok(Some(*count)),
         // One batch: only its time is needed, or a few pictures to compare with.
         None if !cell.role.is_asked() => Ok(None),
         None => counts.usual.map(Some).with_context(|| {
-            format!("--num: nothing is said for {} steps; give a number for all cells as well", cell.steps)
+            format!("--num: nothing is said for {}; give a number for all cells as well", units::steps(cell.steps))
         }),
     };
     let counts = cells.iter().map(count).collect::<anyhow::Result<Vec<_>>>()?;

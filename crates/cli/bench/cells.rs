@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::args::{BenchArgs, EtaChoice, PlanArgs, SolverChoice, SpacingChoice};
 use crate::model::Model;
-use crate::{plan, sample};
+use crate::{plan, sample, units};
 
 /// Why a cell is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,7 +77,7 @@ impl Cell {
 
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} in {} steps", self.method, self.steps)
+        write!(f, "{} in {}", self.method, units::steps(self.steps))
     }
 }
 
@@ -87,6 +87,9 @@ pub(super) fn file_name(method: &str, steps: usize) -> String {
     format!("{}-{steps}", method.chars().map(safe).collect::<String>())
 }
 
+/// Numbers of steps when nothing says otherwise: those of the DDIM paper's Table 1.
+const STEPS: [usize; 5] = [10, 20, 50, 100, 1000];
+
 /// All cells in the order in which they are run: first the one that the others are compared with, DDPM in all steps
 /// of the training.
 ///
@@ -94,7 +97,10 @@ pub(super) fn file_name(method: &str, steps: usize) -> String {
 /// When a plan cannot be had: before anything is computed.
 pub(super) fn cells(args: &BenchArgs, model: &Model) -> anyhow::Result<Vec<Cell>> {
     let train_steps = model.inner.schedule().train_steps();
-    let mut steps = args.steps.clone();
+    let mut steps = match args.steps.as_slice() {
+        [] => plan::usual_counts(&STEPS, &model.training),
+        typed => typed.to_vec(),
+    };
     steps.sort_unstable();
     steps.dedup();
     let mut cells: Vec<Cell> = Vec::new();
@@ -107,10 +113,11 @@ pub(super) fn cells(args: &BenchArgs, model: &Model) -> anyhow::Result<Vec<Cell>
                 Ok(plan) => plan,
                 // A solver may be unable to take as many steps as the eta family, whose steps these are.
                 Err(error) if n_steps <= train_steps && !is_eta(&name) => {
-                    tracing::warn!("{name} in {n_steps} steps is left out: {}", crate::chain(&error));
+                    let steps = units::steps(n_steps);
+                    tracing::warn!("{name} in {steps} is left out: {}", crate::chain(&error));
                     continue;
                 }
-                Err(error) => return Err(error).with_context(|| format!("{name} in {n_steps} steps")),
+                Err(error) => return Err(error).with_context(|| format!("{name} in {}", units::steps(n_steps))),
             };
             let role =
                 if (name.as_str(), n_steps) == (DDPM, train_steps) { Role::AskedReference } else { Role::Asked };
@@ -123,8 +130,10 @@ pub(super) fn cells(args: &BenchArgs, model: &Model) -> anyhow::Result<Vec<Cell>
             cells.insert(0, reference);
         }
         None => {
-            let plan = resolved(args, model, of_eta(EtaChoice::Value(Eta::DDPM)), train_steps)
-                .with_context(|| format!("DDPM in {train_steps} steps, which the others are compared with"))?;
+            let plan =
+                resolved(args, model, of_eta(EtaChoice::Value(Eta::DDPM)), train_steps).with_context(|| {
+                    format!("DDPM in {}, which the others are compared with", units::steps(train_steps))
+                })?;
             let (method, place) = (DDPM.to_owned(), cells.len());
             cells.insert(0, Cell { method, steps: train_steps, plan, role: Role::Reference, place });
         }

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -21,6 +21,8 @@ const LOCK: &str = ".ddim.lock";
 pub(super) const TARGETS: &str = "targets.pixels";
 /// What the machine did between the start and the end of each run.
 const DRIFT: &str = "drift.jsonl";
+/// The most names that are tried for a folder whose name nobody typed.
+const MOST_NUMBERED: usize = 1000;
 /// The folder of the cell under way.
 pub(super) const UNFINISHED: &str = "unfinished";
 /// The folder of a picture of each cell.
@@ -63,9 +65,32 @@ impl Folder {
                 folder.clear()?;
                 None
             }
-            (Some(run), files::Existing::Keep) => Some(folder.chosen(&run, settings)?),
+            (Some(run), files::Existing::Keep | files::Existing::Number) => Some(folder.chosen(&run, settings)?),
         };
         Ok((folder, chosen))
+    }
+
+    /// Opens the first of `bench`, `bench-2`, ... that is free or holds this run.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub(super) fn open_usual(
+        usual: &Path,
+        settings: &Value,
+        existing: files::Existing,
+    ) -> anyhow::Result<(Self, Option<Chosen>)> {
+        let names = (1..=MOST_NUMBERED).map(|number| files::numbered(usual, number));
+        let free = names.into_iter().find(|name| existing != files::Existing::Keep || !is_another(name, settings));
+        let path = free.unwrap_or_else(|| usual.to_owned());
+        if path != usual {
+            tracing::info!("{} holds another run: this one goes to {}", usual.display(), path.display());
+        }
+        Self::open(&path, settings, existing)
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// A file of it.
@@ -78,6 +103,8 @@ impl Folder {
     /// # Errors
     /// When it cannot be written.
     pub(super) fn begin(&self, settings: &Value, chosen: &Chosen, command: &str) -> anyhow::Result<()> {
+        // Batches of another size may have been left there.
+        let _ = fs::remove_dir_all(self.file(UNFINISHED));
         let run = json!({ "bench": settings, "chosen": chosen, "command": command });
         Ok(ddim_data::write_whole(&self.file(RUN), format!("{run:#}\n").as_bytes())?)
     }
@@ -143,7 +170,13 @@ impl Folder {
 
     /// What an earlier run of these settings has chosen.
     fn chosen(&self, run: &Value, settings: &Value) -> anyhow::Result<Chosen> {
-        run_record::check_same(&run["bench"].to_string(), &settings.to_string())
+        run_record::check_same(&run["bench"], &reread(settings))
+            .map_err(|difference| {
+                anyhow!(
+                    "{difference}; repeat the options it was started with, choose another --out, or replace it with \
+                     --force"
+                )
+            })
             .with_context(|| format!("{} holds another run of `ddim bench`", self.path.display()))?;
         let chosen = serde_json::from_value(run["chosen"].clone());
         chosen.with_context(|| format!("{} is broken; replace it with --force", self.file(RUN).display()))
@@ -164,6 +197,22 @@ impl Folder {
         }
         Ok(())
     }
+}
+
+/// Whether something of that name is there that this run must not touch.
+fn is_another(path: &Path, settings: &Value) -> bool {
+    let Ok(mut entries) = fs::read_dir(path) else { return path.symlink_metadata().is_ok() };
+    match run_record::read(&path.join(RUN)) {
+        Some(run) => run["bench"].is_null() || run_record::check_same(&run["bench"], &reread(settings)).is_err(),
+        None => {
+            entries.any(|entry| entry.is_ok_and(|entry| !entry.file_name().to_string_lossy().starts_with('.')))
+        }
+    }
+}
+
+/// Settings as they are read from a file: decimals may lose their last digit there.
+fn reread(settings: &Value) -> Value {
+    serde_json::from_str(&settings.to_string()).expect("our own record is JSON")
 }
 
 #[cfg(test)]
@@ -200,6 +249,23 @@ mod tests {
         let error = format!("{:#}", open(root.path(), 2, Existing::Keep).expect_err("another seed"));
         assert!(error.contains("another run of `ddim bench`: seed was 1 and is now 2"), "{error}");
         assert_eq!(open(root.path(), 2, Existing::Replace).expect("forced").1, None);
+    }
+
+    #[test]
+    fn a_name_that_nobody_typed_gets_a_number_where_another_run_lies() {
+        let root = tempfile::tempdir().expect("a folder");
+        let usual = root.path().join("bench");
+        let begin = |seed: u64| {
+            let (folder, found) = Folder::open_usual(&usual, &settings(seed), Existing::Keep).expect("free");
+            folder.begin(&settings(seed), &chosen(), "ddim bench").expect("writable");
+            (folder.path().file_name().expect("a name").to_string_lossy().into_owned(), found.is_some())
+        };
+        let named = |name: &str, is_found| (name.to_owned(), is_found);
+        assert_eq!([begin(1), begin(2)], [named("bench", false), named("bench-2", false)]);
+        assert_eq!([begin(2), begin(1)], [named("bench-2", true), named("bench", true)]);
+        fs::create_dir(root.path().join("bench-3")).expect("writable");
+        fs::write(root.path().join("bench-3/letter.txt"), "dear").expect("writable");
+        assert_eq!(begin(3), named("bench-4", false));
     }
 
     #[test]

@@ -94,7 +94,7 @@ impl<'a> Runner<'a> {
         if unfinished.pictures() < count {
             return Ok(None);
         }
-        let Some(verdict) = self.verdict(cell, &unfinished, batch_size)? else { return Ok(None) };
+        let Some(verdict) = self.verdict(folder, cell, &unfinished, batch_size)? else { return Ok(None) };
         let row = Row::new(cell, batch_size, &unfinished.batches, verdict)?;
         keep_picture(folder, cell, &unfinished)?;
         // Before its row: whoever finds the row finds these.
@@ -184,7 +184,13 @@ impl<'a> Runner<'a> {
     }
 
     /// How good the pictures are; none if the user stops it.
-    fn verdict(&self, cell: &Cell, unfinished: &Unfinished, batch_size: usize) -> anyhow::Result<Option<Verdict>> {
+    fn verdict(
+        &self,
+        folder: &Folder,
+        cell: &Cell,
+        unfinished: &Unfinished,
+        batch_size: usize,
+    ) -> anyhow::Result<Option<Verdict>> {
         if cell.role == Role::Reference {
             return Ok(Some(Verdict::not_measured("only its time was needed")));
         }
@@ -194,7 +200,7 @@ impl<'a> Runner<'a> {
             shown.set_message(format!("judging {cell_name}, {judged} of {} pictures", unfinished.pictures()));
             judged += batch_size;
         });
-        let verdict = self.quality.judge(cell, &mut batches);
+        let verdict = self.quality.judge(cell, &mut batches, &folder.file(TARGETS));
         shown.set_message("");
         if self.interrupt.requested() { Ok(None) } else { verdict.map(Some) }
     }

@@ -3,6 +3,8 @@
 mod all_steps;
 mod features;
 
+use std::path::Path;
+
 use ddim_data::Picture;
 use serde::{Deserialize, Serialize};
 
@@ -24,11 +26,12 @@ pub(super) trait Quality {
     /// What it needs.
     fn needs(&self) -> Needs;
 
-    /// The number for these pictures; smaller is better.
+    /// The number for these pictures; smaller is better. `targets` is the file of those that others are compared with,
+    /// where the measure needs them.
     ///
     /// # Errors
     /// When a picture cannot be read back, or the measure fails.
-    fn judge(&self, cell: &Cell, pictures: Batches<'_>) -> anyhow::Result<Verdict>;
+    fn judge(&self, cell: &Cell, pictures: Batches<'_>, targets: &Path) -> anyhow::Result<Verdict>;
 }
 
 /// What a measure needs besides the cells that were asked for.
@@ -89,7 +92,7 @@ pub(super) fn of(
 ) -> anyhow::Result<Option<Box<dyn Quality>>> {
     let judging = &args.judging;
     if judging.features.is_none() && judging.reference.is_none() && !is_embedded(model) {
-        return Ok(Some(Box::new(AllSteps::new(&args.out, model)?)));
+        return Ok(Some(Box::new(AllSteps::new(model)?)));
     }
     features::of(args, model, device, interrupt)
 }

@@ -73,7 +73,7 @@ impl Strip {
         let column = |index: usize| left + index as f64 * (TILE + GAP);
         let row = |index: usize| top + index as f64 * (TILE + GAP);
         for (index, steps) in self.steps.iter().enumerate() {
-            let words = if index == 0 { format!("{steps} steps") } else { steps.to_string() };
+            let words = if index == 0 { crate::units::steps(*steps) } else { steps.to_string() };
             body += &svg::text(column(index) + TILE / 2.0, top - 10.0, Anchor::Middle, "faint", &words);
         }
         for (index, method) in self.methods.iter().enumerate() {

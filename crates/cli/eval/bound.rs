@@ -10,7 +10,7 @@ use ddim_schedule::Method;
 use serde_json::{Value, json};
 
 use super::pictures::{Batch, Observer, Sets, ended};
-use crate::args::{DecoderChoice, EvalArgs};
+use crate::args::{BoundArgs, DecoderChoice, EvalArgs};
 use crate::model::Model;
 use crate::plan::{self, ResolvedPlan};
 use crate::signals::Interrupt;
@@ -36,7 +36,10 @@ pub(super) fn measure<'a>(
     model: &Model,
     interrupt: &Interrupt,
 ) -> anyhow::Result<Measured<'a>> {
-    let options = args.bound.plan(&args.plan, has_learned_variance(&model.training.scheduler)?)?;
+    let typed = &args.plan;
+    let of_list = typed.steps.is_some() || typed.spacing.is_some() || typed.timesteps.is_some();
+    let usual = if of_list { BoundArgs::STEPS } else { plan::usual_steps(BoundArgs::STEPS, &model.training) };
+    let options = args.bound.plan(typed, has_learned_variance(&model.training.scheduler)?, usual)?;
     let plan = plan::resolve(&options, &model.training)?;
     model.inner.check_plan(&plan.plan)?;
     let decoder = match args.bound.decoder {
@@ -97,11 +100,11 @@ impl Measured<'_> {
     pub(super) fn to_text(&self) -> String {
         let Some(bits) = BoundBits::of(&self.bound, &self.estimates) else { return String::new() };
         let mut text = format!(
-            "{} bits/dim, bound from above  ({})\nprior {}, {} steps {}, decoder {}\n{} network calls a picture\n",
+            "{} bits/dim, bound from above  ({})\nprior {}, {} {}, decoder {}\n{} network calls a picture\n",
             shown(bits.total),
             units::counted(self.pictures()),
             shown(bits.prior),
-            bits.steps.len(),
+            units::steps(bits.steps.len()),
             shown(bits.between),
             shown(bits.decoder),
             self.calls()

@@ -22,7 +22,6 @@ pub(crate) enum FileKind {
 /// A file in the making.
 #[derive(Debug)]
 pub(crate) struct Collected {
-    path: PathBuf,
     kind: FileKind,
     staged: Staged,
     finals: Vec<f32>,
@@ -57,7 +56,7 @@ impl Collected {
     /// When it exists and is to be kept, or cannot be written.
     pub(crate) fn create(path: &Path, kind: FileKind, existing: Existing) -> anyhow::Result<Self> {
         let staged = Staged::create("--out", path, existing)?;
-        Ok(Self { path: path.to_owned(), kind, staged, finals: Vec::new(), states: Vec::new() })
+        Ok(Self { kind, staged, finals: Vec::new(), states: Vec::new() })
     }
 
     /// Adds finished pictures, and every state on their way where those are kept.
@@ -88,8 +87,7 @@ impl Collected {
             }
             FileKind::Tensors => tensors::encode(&self.raw(captions), captions.run)?,
         };
-        self.staged.finish(&bytes)?;
-        Ok(Some(self.path))
+        Ok(Some(self.staged.finish(&bytes)?))
     }
 
     fn pictures(&self, captions: &Captions<'_>) -> Vec<Picture> {

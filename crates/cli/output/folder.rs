@@ -1,20 +1,24 @@
 //! A folder of pictures: one PNG each, `run.json`, and a grid. Only one run at a time writes into it.
 
-use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
-use ddim_data::{Layout, Picture, Scale, encode_png, grid};
+use anyhow::{Context, anyhow, bail};
+use ddim_data::{Layout, Picture, Scale, encode_png, encode_png_of_run, grid};
+use ddim_sampler::Effort;
+use serde_json::Value;
 
+use super::finished::Finished;
 use crate::files::{self, Lock};
 use crate::run_record;
 
 /// The most pictures that `grid.png` shows.
 pub(crate) const MOST_IN_GRID: usize = 256;
 
-const RUN: &str = "run.json";
+/// The record of the run.
+pub(crate) const RUN: &str = "run.json";
 const GRID: &str = "grid.png";
 const LOCK: &str = ".ddim.lock";
 
@@ -33,12 +37,18 @@ pub(crate) enum OpenMode {
 #[derive(Debug)]
 pub(crate) struct Folder {
     path: PathBuf,
-    run: String,
+    /// The run's record, as it is written and as it is read back.
+    text: String,
+    run: Value,
+    /// That of the whole folder, which may hold pictures of the same run that nobody asks for now.
+    whole: Value,
+    finished: Finished,
     _lock: Lock,
 }
 
 impl Folder {
-    /// Opens the folder for `run` (its JSON), and says which of `count` pictures are still to be drawn.
+    /// Opens the folder for `run` (its JSON), and says which of `count` pictures are still to be drawn. A run that goes on
+    /// may have another number of pictures than before.
     ///
     /// # Errors
     /// When it cannot be written, another run is writing it, or it holds pictures that must stay.
@@ -50,8 +60,10 @@ impl Folder {
     ) -> anyhow::Result<(Self, Vec<usize>)> {
         fs::create_dir_all(path).with_context(|| cannot_write(path))?;
         let lock = Lock::take(&path.join(LOCK), path)?;
-        let folder = Self { path: path.to_owned(), run: run.to_owned(), _lock: lock };
-        let present = folder.pictures()?;
+        let (text, run) = (run.to_owned(), serde_json::from_str::<Value>(run).expect("our own record is JSON"));
+        let (whole, finished) = (run.clone(), Finished::default());
+        let mut folder = Self { path: path.to_owned(), text, run, whole, finished, _lock: lock };
+        let present = folder.files()?;
         let occupied = !present.is_empty() || folder.path.join(RUN).exists();
         match mode {
             OpenMode::New if occupied => bail!(
@@ -60,31 +72,41 @@ impl Folder {
                 path.display()
             ),
             OpenMode::Replace => folder.clear(&present)?,
-            OpenMode::Resume if occupied => folder.check_same_run()?,
+            OpenMode::Resume if occupied => folder.go_on(present)?,
             OpenMode::New | OpenMode::Resume => {}
         }
-        let done = if mode == OpenMode::Resume { present } else { BTreeSet::new() };
-        files::write_unsynced(&folder.path.join(RUN), folder.run.as_bytes())?;
-        let missing = (0..count).filter(|index| !done.contains(index)).collect();
+        folder.write_run(&folder.whole)?;
+        let missing = (0..count).filter(|index| !folder.finished.pictures.contains_key(index)).collect();
         Ok((folder, missing))
     }
 
-    /// Writes one picture.
+    /// What the pictures have cost that an earlier run has finished, where no plan says so.
+    pub(crate) fn effort_before(&self) -> impl Iterator<Item = Effort> + '_ {
+        self.finished.pictures.values().copied().flatten()
+    }
+
+    /// Whether there are pictures of the run beyond those that are asked for now.
+    pub(crate) fn holds_more(&self) -> bool {
+        run_record::pictures(&self.whole) > run_record::pictures(&self.run)
+    }
+
+    /// Writes one picture, and into it which it is and what it has cost where no plan says so.
     ///
     /// # Errors
     /// When it cannot be written, for instance on a full disk; the pictures before it stay.
-    pub(crate) fn write(&self, index: usize, picture: &Picture) -> anyhow::Result<()> {
-        let bytes = encode_png(picture, &self.run)?;
+    pub(crate) fn write(&self, index: usize, picture: &Picture, effort: Option<&Effort>) -> anyhow::Result<()> {
+        let which = run_record::of_picture(index, effort).to_string();
+        let bytes = encode_png_of_run(picture, &self.text, &which)?;
         files::write_unsynced(&self.picture_path(index), &bytes)
             .with_context(|| format!("stopped at picture {index}; the finished ones stay, go on with --resume"))
     }
 
-    /// Writes what is known of the run only at its end.
+    /// Writes down what is known of the run only at its end: what its pictures have cost.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub(crate) fn write_run(&self, run: &str) -> anyhow::Result<()> {
-        files::write_unsynced(&self.path.join(RUN), run.as_bytes())
+    pub(crate) fn write_calls(&self, calls: &Value) -> anyhow::Result<()> {
+        self.write_run(&run_record::with_calls(&self.whole, calls.clone()))
     }
 
     /// Writes `grid.png` from the first of `count` pictures in the folder, as far as there is room.
@@ -93,7 +115,7 @@ impl Folder {
     /// When a picture cannot be read or the grid cannot be written.
     pub(crate) fn write_grid(&self, count: usize, layout: Layout, scale: Scale) -> anyhow::Result<()> {
         let pictures = self.read_first(layout.shown(count, MOST_IN_GRID))?;
-        let bytes = encode_png(&grid(&pictures, layout, scale), &self.run)?;
+        let bytes = encode_png(&grid(&pictures, layout, scale), &self.text)?;
         files::write_unsynced(&self.path.join(GRID), &bytes)
     }
 
@@ -109,18 +131,24 @@ impl Folder {
         self.path.join(format!("{index:06}.png"))
     }
 
-    /// The indices of the whole pictures that are there.
-    fn pictures(&self) -> anyhow::Result<BTreeSet<usize>> {
+    fn write_run(&self, run: &Value) -> anyhow::Result<()> {
+        let text = if *run == self.run { self.text.clone() } else { format!("{run:#}\n") };
+        files::write_unsynced(&self.path.join(RUN), text.as_bytes())
+    }
+
+    /// The files with names of pictures, by number.
+    fn files(&self) -> anyhow::Result<BTreeMap<usize, PathBuf>> {
         let names = fs::read_dir(&self.path)
             .and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>())
             .with_context(|| format!("cannot read the folder {}", self.path.display()))?;
-        let indices = names.iter().filter_map(|name| picture_index(name.to_str()?));
-        Ok(indices.filter(|index| is_whole(&self.picture_path(*index))).collect())
+        let numbered =
+            names.iter().filter_map(|name| Some((picture_index(name.to_str()?)?, self.path.join(name))));
+        Ok(numbered.collect())
     }
 
-    fn clear(&self, present: &BTreeSet<usize>) -> anyhow::Result<()> {
+    fn clear(&self, present: &BTreeMap<usize, PathBuf>) -> anyhow::Result<()> {
         let own = [self.path.join(RUN), self.path.join(GRID)];
-        for path in present.iter().map(|index| self.picture_path(*index)).chain(own) {
+        for path in present.values().cloned().chain(own) {
             match fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(error).with_context(|| format!("cannot replace {}", path.display()));
@@ -131,13 +159,37 @@ impl Folder {
         Ok(())
     }
 
-    fn check_same_run(&self) -> anyhow::Result<()> {
+    /// Takes over what the same run has left, if it is the same.
+    fn go_on(&mut self, mut present: BTreeMap<usize, PathBuf>) -> anyhow::Result<()> {
         let path = self.path.join(RUN);
         let text = fs::read_to_string(&path).with_context(|| {
             format!("--resume: cannot read {}, which says how its pictures were drawn", path.display())
         })?;
-        run_record::check_same(&text, &self.run)
-            .with_context(|| format!("--resume: {} holds pictures of another run", self.path.display()))
+        let before = serde_json::from_str(&text)
+            .with_context(|| format!("--resume: {} is no record of a run", path.display()))?;
+        run_record::check_same_run(&before, &self.run)
+            .map_err(|difference| {
+                anyhow!(
+                    "{difference}; repeat the options it was started with, choose another --out, or replace it with \
+                     --force"
+                )
+            })
+            .with_context(|| format!("--resume: {} holds pictures of another run", self.path.display()))?;
+        self.whole = run_record::continued(&before, &self.run);
+        let all = run_record::pictures(&self.whole);
+        // What lies beyond is looked at when the run gets there.
+        present.retain(|index, _| all == 0 || *index < all);
+        self.finished = Finished::find(&present, &self.run)?;
+        match self.finished.again {
+            0 => {}
+            1 => {
+                tracing::info!("a picture is damaged, or of a version that did not number them: it is drawn again")
+            }
+            more => tracing::info!(
+                "{more} pictures are damaged, or of a version that did not number them: they are drawn again"
+            ),
+        }
+        Ok(())
     }
 }
 
@@ -145,18 +197,6 @@ impl Folder {
 fn picture_index(name: &str) -> Option<usize> {
     let digits = name.strip_suffix(".png")?;
     (digits.len() >= 6 && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())?
-}
-
-/// Whether a PNG has its end. Pictures are renamed into place when whole, but a power cut may still empty them.
-fn is_whole(path: &Path) -> bool {
-    let end = b"IEND\xae\x42\x60\x82";
-    let mut found = [0; 8];
-    File::open(path)
-        .and_then(|mut file| {
-            file.seek(SeekFrom::End(-8))?;
-            file.read_exact(&mut found)
-        })
-        .is_ok_and(|()| found == *end)
 }
 
 fn read_picture(path: &Path) -> anyhow::Result<Picture> {
@@ -182,7 +222,7 @@ mod tests {
         let path = root.path().join("new/pictures");
         let (folder, missing) = Folder::open(&path, "{}", 3, OpenMode::New).expect("free");
         assert_eq!(missing, [0, 1, 2]);
-        folder.write(1, &picture()).expect("writable");
+        folder.write(1, &picture(), None).expect("writable");
         drop(folder);
         let (_folder, missing) = Folder::open(&path, "{}", 3, OpenMode::Resume).expect("the same run");
         assert_eq!(missing, [0, 2]);
@@ -192,7 +232,7 @@ mod tests {
     fn a_cut_picture_is_drawn_again() {
         let root = tempfile::tempdir().expect("a folder");
         let (folder, _) = Folder::open(root.path(), "{}", 1, OpenMode::New).expect("free");
-        folder.write(0, &picture()).expect("writable");
+        folder.write(0, &picture(), None).expect("writable");
         drop(folder);
         fs::write(root.path().join("000000.png"), "").expect("writable");
         let (_folder, missing) = Folder::open(root.path(), "{}", 1, OpenMode::Resume).expect("the same run");
@@ -203,7 +243,7 @@ mod tests {
     fn pictures_stay_unless_resumed_or_forced() {
         let root = tempfile::tempdir().expect("a folder");
         let (folder, _) = Folder::open(root.path(), "{}", 1, OpenMode::New).expect("free");
-        folder.write(0, &picture()).expect("writable");
+        folder.write(0, &picture(), None).expect("writable");
         drop(folder);
         let error = Folder::open(root.path(), "{}", 1, OpenMode::New).expect_err("occupied").to_string();
         assert!(error.contains("--resume") && error.contains("--force"), "{error}");
@@ -228,7 +268,7 @@ mod tests {
         let root = tempfile::tempdir().expect("a folder");
         let (folder, _) = Folder::open(root.path(), "{}", 4, OpenMode::New).expect("free");
         for index in 0..4 {
-            folder.write(index, &picture()).expect("writable");
+            folder.write(index, &picture(), None).expect("writable");
         }
         folder.write_grid(4, Layout::Columns(2), Scale::Viewed).expect("writable");
         let grid = read_picture(&root.path().join(GRID)).expect("a picture");

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use ddim_data::Picture;
+use ddim_sampler::Effort;
+use ddim_schedule::Direction;
 use serde_json::Value;
 
 use crate::args::OutputArgs;
@@ -29,6 +31,8 @@ pub(super) struct Drawn {
     pub(super) states: Vec<Vec<f32>>,
     /// What an animation shows of the steps, each with the number of its frame.
     pub(super) frames: Vec<(usize, Vec<f32>)>,
+    /// What each picture has cost, where no plan says so.
+    pub(super) effort: Vec<Effort>,
 }
 
 /// Where the pictures of a run go.
@@ -45,6 +49,7 @@ pub(super) struct Sink<'a> {
     finished: usize,
     /// Pictures that an earlier run has left in the folder.
     found: usize,
+    args: OutputArgs,
 }
 
 /// The destination, opened.
@@ -83,7 +88,7 @@ pub(super) struct Written {
     /// The run's JSON.
     pub(super) run: Value,
     pictures: usize,
-    is_folder: bool,
+    advice: String,
 }
 
 impl<'a> Sink<'a> {
@@ -106,7 +111,10 @@ impl<'a> Sink<'a> {
                 let (folder, missing) = Folder::open(&path, &record, job.pictures(), open_mode(args))?;
                 (Place::Folder(folder, path), missing)
             }
-            Destination::File(path, kind) => (Place::File(Collected::create(&path, kind, existing)?), all),
+            Destination::File(path, kind) => {
+                let existing = if args.out.is_none() && !args.force { Existing::Number } else { existing };
+                (Place::File(Collected::create(&path, kind, existing)?), all)
+            }
             Destination::Nowhere => (Place::Nowhere, all),
         };
         let found = job.pictures() - missing.len();
@@ -114,6 +122,7 @@ impl<'a> Sink<'a> {
             job,
             run,
             scales,
+            args: args.clone(),
             place,
             states: if args.trajectory { States::Kept } else { States::Dropped },
             grid: if args.no_grid { Grid::Unwanted } else { Grid::Wanted },
@@ -130,6 +139,14 @@ impl<'a> Sink<'a> {
         self.states == States::Kept
     }
 
+    /// What the pictures have cost that an earlier run has finished, where no plan says so.
+    pub(super) fn effort_before(&self) -> Vec<Effort> {
+        match &self.place {
+            Place::Folder(folder, _) => folder.effort_before().collect(),
+            Place::File(_) | Place::Nowhere => Vec::new(),
+        }
+    }
+
     /// The frame of the animation that shows the run after so many steps, if there is one, and what it shows.
     pub(super) fn frame_after(&self, steps: usize) -> Option<(usize, AnimateWhat)> {
         self.animation.as_ref()?.kind().after(steps)
@@ -144,8 +161,9 @@ impl<'a> Sink<'a> {
         match &mut self.place {
             Place::File(file) => file.add(&drawn.finals, &drawn.states),
             Place::Folder(folder, _) => {
-                for (index, values) in pictures.iter().zip(drawn.finals.chunks(one)) {
-                    folder.write(*index, &to_picture(self.job, values).enlarged(self.scales.single))?;
+                for (place, (index, values)) in pictures.iter().zip(drawn.finals.chunks(one)).enumerate() {
+                    let picture = to_picture(self.job, values).enlarged(self.scales.single);
+                    folder.write(*index, &picture, drawn.effort.get(place))?;
                 }
             }
             Place::Nowhere => {}
@@ -184,7 +202,9 @@ impl<'a> Sink<'a> {
         }
         let (animation, preview, run) = (None, String::new(), Value::Null);
         let (finished, pictures) = (self.finished, self.job.pictures());
-        Parting::free(Written { out, animation, preview, finished, run, pictures, is_folder }.how_to_go_on())
+        let direction = self.job.plan.plan.settings().direction;
+        let advice = advice(&self.args, &self.place, finished, direction);
+        Parting::free(Written { out, animation, preview, finished, run, pictures, advice }.how_to_go_on())
     }
 
     /// Writes what can be written only at the end; `calls` is what the pictures have cost, where no plan tells.
@@ -197,7 +217,6 @@ impl<'a> Sink<'a> {
         }
         let run = format!("{:#}\n", self.run);
         let (job, pictures, scales) = (self.job, self.job.pictures(), self.scales);
-        let is_folder = matches!(self.place, Place::Folder(..));
         let captions = Captions {
             run: &run,
             shape: job.shape,
@@ -208,12 +227,13 @@ impl<'a> Sink<'a> {
             scale: scales.file,
             direction: job.plan.plan.settings().direction,
         };
+        let advice = advice(&self.args, &self.place, self.finished, captions.direction);
         let out = match self.place {
             Place::Folder(folder, path) => {
-                if calls.is_some() {
-                    folder.write_run(&run)?;
+                if let Some(calls) = calls {
+                    folder.write_calls(calls)?;
                 }
-                if self.grid == Grid::Wanted && self.finished == pictures {
+                if self.grid == Grid::Wanted && self.finished == pictures && !folder.holds_more() {
                     folder.write_grid(pictures, job.layout, scales.folder_grid)?;
                 }
                 Some(path)
@@ -226,7 +246,7 @@ impl<'a> Sink<'a> {
             None => None,
         };
         let preview = self.preview.map(|shown| half_blocks(&shown, terminal_width())).unwrap_or_default();
-        Ok(Written { out, animation, preview, finished: self.finished, run: self.run, pictures, is_folder })
+        Ok(Written { out, animation, preview, finished: self.finished, run: self.run, pictures, advice })
     }
 }
 
@@ -235,18 +255,27 @@ impl Written {
     pub(super) fn how_to_go_on(&self) -> String {
         let state = format!("interrupted with {} of {} pictures finished", self.finished, self.pictures);
         match &self.out {
-            Some(_) if self.is_folder && self.finished == 0 => {
-                format!("{state}; the same command with --resume draws them")
-            }
-            Some(path) if self.is_folder => {
-                format!("{state}; they are in {}, the same command with --resume draws the others", path.display())
-            }
-            Some(path) => format!(
-                "{state}; they are in {}, the same command with --force draws all again (--out FOLDER can be resumed)",
-                path.display()
-            ),
-            None => format!("{state}; nothing was written (--out FOLDER can be resumed)"),
+            Some(path) if self.finished > 0 => format!("{state}; they are in {}, {}", path.display(), self.advice),
+            _ => format!("{state}; {}", self.advice),
         }
+    }
+}
+
+/// What to type to complete a run like this after an interruption: what is refused together is not advised.
+fn advice(args: &OutputArgs, place: &Place, finished: usize, direction: Direction) -> String {
+    let has_folders = direction == Direction::Decode && !args.trajectory;
+    let folder = if has_folders { " (--out FOLDER can be resumed)" } else { "" };
+    match place {
+        Place::Folder(..) => {
+            let force = if args.force { " in place of --force" } else { "" };
+            let animate = if args.animate.is_some() { ", without --animate," } else { "" };
+            let others = if finished == 0 { "them" } else { "the others" };
+            format!("the same command with --resume{force}{animate} draws {others}")
+        }
+        Place::File(_) if args.out.is_some() && !args.force => {
+            format!("the same command with --force draws all again{folder}")
+        }
+        Place::File(_) | Place::Nowhere => format!("the same command draws all again{folder}"),
     }
 }
 

@@ -4,7 +4,9 @@ use crate::{DataError, Picture};
 use png::{BitDepth, ColorType, Encoder, EncodingError};
 
 /// Keyword of the text chunk.
-const KEYWORD: &str = "ddim";
+pub(crate) const KEYWORD: &str = "ddim";
+/// Keyword of the text chunk that says which picture of its run it is.
+pub(crate) const PICTURE_KEYWORD: &str = "ddim-picture";
 
 /// The bytes of a PNG file of one picture; `run` is JSON.
 ///
@@ -12,6 +14,14 @@ const KEYWORD: &str = "ddim";
 /// When a PNG cannot hold the picture's channels.
 pub fn encode_png(picture: &Picture, run: &str) -> Result<Vec<u8>, DataError> {
     encode_frames(std::slice::from_ref(picture), run, |_| 0)
+}
+
+/// The same for one of the pictures of a run; `which` is JSON that says which one.
+///
+/// # Errors
+/// As [`encode_png`].
+pub fn encode_png_of_run(picture: &Picture, run: &str, which: &str) -> Result<Vec<u8>, DataError> {
+    encode(std::slice::from_ref(picture), &[(KEYWORD, run), (PICTURE_KEYWORD, which)], |_| 0)
 }
 
 /// The bytes of an animated PNG (APNG), which shows its first frame where animation is unknown; frame `i` stays
@@ -27,6 +37,14 @@ pub(crate) fn encode_frames(
     run: &str,
     milliseconds: impl Fn(usize) -> u16,
 ) -> Result<Vec<u8>, DataError> {
+    encode(frames, &[(KEYWORD, run)], milliseconds)
+}
+
+fn encode(
+    frames: &[Picture],
+    texts: &[(&str, &str)],
+    milliseconds: impl Fn(usize) -> u16,
+) -> Result<Vec<u8>, DataError> {
     let color = match frames.first().expect("at least one frame").channels {
         1 => ColorType::Grayscale,
         3 => ColorType::Rgb,
@@ -36,14 +54,14 @@ pub(crate) fn encode_frames(
             return Err(DataError::Encode { format: "PNG", problem });
         }
     };
-    write_frames(frames, color, run, milliseconds)
+    write_frames(frames, color, texts, milliseconds)
         .map_err(|error| DataError::Encode { format: "PNG", problem: error.to_string() })
 }
 
 fn write_frames(
     frames: &[Picture],
     color: ColorType,
-    run: &str,
+    texts: &[(&str, &str)],
     milliseconds: impl Fn(usize) -> u16,
 ) -> Result<Vec<u8>, EncodingError> {
     let mut bytes = Vec::new();
@@ -51,7 +69,9 @@ fn write_frames(
     let mut encoder = Encoder::new(&mut bytes, frames[0].width as u32, frames[0].height as u32);
     encoder.set_depth(BitDepth::Eight);
     encoder.set_color(color);
-    encoder.add_text_chunk(KEYWORD.to_owned(), ascii_json(run))?;
+    for (keyword, json) in texts {
+        encoder.add_text_chunk((*keyword).to_owned(), ascii_json(json))?;
+    }
     if frames.len() > 1 {
         encoder.set_animated(frames.len() as u32, 0)?;
     }

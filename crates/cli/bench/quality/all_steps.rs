@@ -1,7 +1,7 @@
 //! How far pictures are from those of all steps, from the same noise.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context;
 use ddim_data::Picture;
@@ -9,31 +9,28 @@ use ddim_eval::{Extractor, Features, Pixels, mean_distance};
 
 use super::{Batches, Needs, Quality, Verdict};
 use crate::bench::cells::{Cell, DDIM};
-use crate::bench::folder::TARGETS;
 use crate::model::Model;
 
 /// The mean distance from the pictures that DDIM makes of the same noise in all steps.
 pub(super) struct AllSteps {
-    /// Where those are, once they were drawn.
-    targets: PathBuf,
     steps: usize,
     /// Channels, height, width.
     shape: [usize; 3],
 }
 
 impl AllSteps {
-    /// For the folder of a benchmark.
+    /// For the pictures of a model.
     ///
     /// # Errors
     /// When the model draws what is no picture.
-    pub(super) fn new(folder: &Path, model: &Model) -> anyhow::Result<Self> {
+    pub(super) fn new(model: &Model) -> anyhow::Result<Self> {
         let shape = model.inner.shape().with_context(|| model.name.clone())?;
-        Ok(Self { targets: folder.join(TARGETS), steps: model.inner.schedule().train_steps(), shape })
+        Ok(Self { steps: model.inner.schedule().train_steps(), shape })
     }
 
-    fn targets(&self) -> anyhow::Result<Features> {
-        let cannot_read = || format!("cannot read {}; replace the run with --force", self.targets.display());
-        let pixels = fs::read(&self.targets).with_context(cannot_read)?;
+    fn targets(&self, file: &Path) -> anyhow::Result<Features> {
+        let cannot_read = || format!("cannot read {}; replace the run with --force", file.display());
+        let pixels = fs::read(file).with_context(cannot_read)?;
         let [channels, height, width] = self.shape;
         let picture = |pixels: &[u8]| Picture { width, height, channels, pixels: pixels.to_vec() };
         let pictures: Vec<Picture> = pixels.chunks_exact(channels * height * width).map(picture).collect();
@@ -54,7 +51,7 @@ impl Quality for AllSteps {
         Needs::Target
     }
 
-    fn judge(&self, cell: &Cell, pictures: Batches<'_>) -> anyhow::Result<Verdict> {
+    fn judge(&self, cell: &Cell, pictures: Batches<'_>, targets: &Path) -> anyhow::Result<Verdict> {
         if cell.is_target() {
             return Ok(Verdict::not_measured("the pictures that the others are compared with"));
         }
@@ -64,7 +61,7 @@ impl Quality for AllSteps {
                  pictures to compare all with",
             ));
         }
-        let targets = self.targets()?;
+        let targets = self.targets(targets)?;
         let mut found = Features::default();
         for batch in pictures {
             found.append(&Pixels.extract(&batch?)?.pooled)?;

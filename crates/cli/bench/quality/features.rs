@@ -1,5 +1,7 @@
 //! How far the features of pictures are from those of a reference.
 
+use std::path::Path;
+
 use anyhow::{Context, bail};
 use ddim_data::{Changes, Fit, Picture, Source};
 use ddim_eval::{Directions, Extractor, Features, Frechet, Moments, Pixels, SlicedWasserstein, Statistics};
@@ -160,7 +162,7 @@ impl Quality for FrechetDistance {
         Needs::Pictures(self.reference.width() + 1)
     }
 
-    fn judge(&self, _: &Cell, pictures: Batches<'_>) -> anyhow::Result<Verdict> {
+    fn judge(&self, _: &Cell, pictures: Batches<'_>, _: &Path) -> anyhow::Result<Verdict> {
         let mut features = Features::default();
         for batch in pictures {
             features.append(&self.extractor.extract(&batch?)?.pooled)?;
@@ -201,7 +203,7 @@ impl Quality for Sliced {
         Needs::Pictures(2)
     }
 
-    fn judge(&self, _: &Cell, pictures: Batches<'_>) -> anyhow::Result<Verdict> {
+    fn judge(&self, _: &Cell, pictures: Batches<'_>, _: &Path) -> anyhow::Result<Verdict> {
         let mut projected = Features::default();
         for batch in pictures {
             projected.append(&self.directions.project(&Pixels.extract(&batch?)?.pooled)?)?;

@@ -15,6 +15,7 @@ use crate::features::Saved;
 use crate::job::Job;
 use crate::model::Model;
 use crate::reading::{self, Broken};
+use crate::seeds::Seed;
 use crate::signals::Interrupt;
 use crate::{Ending, drawing, progress};
 
@@ -77,7 +78,7 @@ impl<'a> Source<'a> {
             model,
             plan: args.plan.clone(),
             num: Some(pictures.end),
-            seed: args.seed.wrapping_add(k),
+            seed: Seed::Typed(args.seed.wrapping_add(k)),
             batch_size: args.computing.batch_size,
             ..SampleArgs::default()
         };
