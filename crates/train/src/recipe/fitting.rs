@@ -25,8 +25,7 @@ const LEAST_SHARD: usize = 4;
 
 impl Recipe {
     /// A recipe for pictures of this shape, \[height, width, channels\], of so many classes, on a machine with so many
-    /// threads: a network of the kind of the embedded model's, deeper for larger pictures, that learns in minutes what
-    /// small pictures look like and in hours what they are.
+    /// threads: a network of the kind of the embedded model's, deeper for larger pictures.
     ///
     /// The finest level has 32 channels, each coarser one 32 more up to 128, and the shorter side is halved until it is
     /// below 14. Blocks of at most 12x12 pixels have attention. Sides that cannot be halved so often are rounded to the
