@@ -1,5 +1,6 @@
 //! Running the program in a folder of its own.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -35,6 +36,20 @@ pub(crate) fn golden(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/models").join(path)
 }
 
+/// Copies a folder with all that is in it.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("writable");
+    for entry in fs::read_dir(from).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let target = to.join(path.file_name().expect("a name"));
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            fs::write(target, fs::read(path).expect("readable")).expect("writable");
+        }
+    }
+}
+
 /// The program, in `folder`, untouched by the environment of whoever runs the tests.
 pub(crate) fn ddim(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ddim"));
@@ -66,7 +81,7 @@ pub(crate) struct Tensors(Vec<u8>);
 
 impl Tensors {
     pub(crate) fn read(path: &Path) -> Self {
-        Self(std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+        Self(fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
     }
 
     /// Values and shape, `None` if there is no tensor of that name.

@@ -14,7 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::program::{MODELS, folder, golden};
+use crate::program::{MODELS, copy, folder, golden};
 
 /// One command of a transcript.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -79,19 +79,6 @@ fn lay_out(folder: &Path, text: &str) {
     }
     for model in MODELS {
         copy(&golden(model), &folder.join("models").join(model));
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("writable");
-    for entry in fs::read_dir(from).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        let target = to.join(path.file_name().expect("a name"));
-        if path.is_dir() {
-            copy(&path, &target);
-        } else {
-            fs::write(target, fs::read(path).expect("readable")).expect("writable");
-        }
     }
 }
 
