@@ -35,6 +35,15 @@ bench-gpu *options:
     python3 benches/peer/call.py --device cuda --ours-device vulkan --networks ddpm-cifar10,embedded \
         --modes eager,eager+tf32,compile+tf32,bf16,compile+bf16 --steps 20 {{options}}
 
+# Programs for `benches/peer/first_gpu.py`, which wants no compiler where the GPU is: WGSL, then SPIR-V, in dist/
+gpu-programs:
+    for compiler in wgsl spirv; do \
+        features=$([ $compiler = spirv ] && echo "--features spirv" || true); \
+        cargo build --release $features && \
+        call=$(cargo bench --no-run --bench call $features --message-format json | sed -n 's/.*"executable":"\([^"]*call-[^"]*\)".*/\1/p') && \
+        mkdir -p dist/$compiler && cp target/release/ddim dist/$compiler/ && cp "$call" dist/$compiler/call || exit 1; \
+    done
+
 # Format, then what CI refuses
 lint:
     cargo fmt --all && cargo clippy --release --workspace --all-targets -- -D warnings
