@@ -10,7 +10,7 @@ use safetensors::tensor::TensorView;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use crate::program::{Ran, Tensors, ddim, finish, folder};
+use crate::program::{Ran, Tensors, copy, ddim, finish, folder};
 
 const WEIGHTS: &str = "diffusion_pytorch_model.safetensors";
 
@@ -24,19 +24,6 @@ fn laid_out(name: &str, network: &str) -> tempfile::TempDir {
     copy(&case(name), folder.path());
     fs::copy(case("base").join(WEIGHTS), folder.path().join(network).join(WEIGHTS)).expect("writable");
     folder
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("writable");
-    for entry in fs::read_dir(from).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        let target = to.join(path.file_name().expect("a name"));
-        if path.is_dir() {
-            copy(&path, &target);
-        } else {
-            fs::write(target, fs::read(path).expect("readable")).expect("writable");
-        }
-    }
 }
 
 /// Draws a case with these words, and compares it with the right picture.
@@ -114,15 +101,21 @@ fn the_prefix_of_torch_compile_falls_away() {
     draw(folder.path(), "--model model --steps 5", &case("base/right.npy"));
 }
 
-/// A checkpoint of PyTorch 2.15 whose `state_dict` and `ema_state_dict` are one and the same; only its pickle is kept.
-#[test]
-fn two_names_of_one_tensor_are_one_tensor() {
+/// A model whose weights are a checkpoint of PyTorch 2.15, `state_dict` and `ema_state_dict` one and the same; only its
+/// pickle is kept.
+pub(crate) fn pickled() -> tempfile::TempDir {
     let folder = laid_out("two-names-one-tensor", "model/unet");
     let safetensors = folder.path().join("model/unet").join(WEIGHTS);
     let pickle = fs::read(folder.path().join("data.pkl")).expect("readable");
     let archive = archive(&pickle, &fs::read(&safetensors).expect("readable"));
     fs::remove_file(safetensors).expect("it was there");
     fs::write(folder.path().join("model/unet/last.ckpt"), archive).expect("writable");
+    folder
+}
+
+#[test]
+fn two_names_of_one_tensor_are_one_tensor() {
+    let folder = pickled();
     for words in ["", " --weights state_dict", " --weights ema"] {
         let words = format!("--model model --steps 5 --force{words}");
         let ran = draw(folder.path(), &words, &case("base/right.npy"));

@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use crate::cases::pickled;
 use crate::program::{copy, ddim, folder, golden};
 
 /// Damaged copies of each file.
@@ -28,7 +29,7 @@ const fn target(file: &'static str, command: &'static str) -> Target {
 }
 
 /// What is damaged; every command succeeds while its file is whole.
-const TARGETS: [Target; 21] = [
+const TARGETS: [Target; 22] = [
     target(
         "model/unet/diffusion_pytorch_model.safetensors",
         "sample --model model --steps 1 --num 1 --out o.npz --force",
@@ -36,6 +37,7 @@ const TARGETS: [Target; 21] = [
     target("model/unet/config.json", "sample --model model --steps 1 --num 1 --out o.npz --force"),
     target("model/scheduler/scheduler_config.json", "sample --model model --steps 1 --num 1 --out o.npz --force"),
     target("model/model_index.json", "sample --model model --steps 1 --num 1 --out o.npz --force"),
+    target("pickled/unet/last.ckpt", "sample --model pickled --steps 1 --num 1 --out o.npz --force"),
     target("noise.safetensors", "sample --model model --steps 1 --noise noise.safetensors --out o.npz --force"),
     target("drawn/run.json", "sample --model model --steps 1 --num 3 --out drawn --resume"),
     target("drawn/000001.png", "sample --model model --steps 1 --num 3 --out drawn --resume"),
@@ -160,6 +162,7 @@ fn endure(target: &Target, whole: &Path) -> String {
 /// Files of every kind, made by the program where it writes them.
 fn lay_out(folder: &Path) {
     copy(&golden("no_attention_two_layers_odd_channels"), &folder.join("model"));
+    copy(&pickled().path().join("model"), &folder.join("pickled"));
     let picture = image::RgbImage::from_fn(16, 16, |x, y| image::Rgb([(x * 16) as u8, (y * 16) as u8, 99]));
     for ending in ["gif", "jpg", "bmp", "webp"] {
         picture.save(folder.join(format!("a.{ending}"))).expect("writable");
