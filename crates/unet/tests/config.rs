@@ -90,6 +90,9 @@ fn values_that_do_not_go_together_are_named() {
     assert!(invalid(|c| c.block_out_channels[1] = 0).contains("from 1 to 65536"));
     assert!(invalid(|c| c.down_block_types.truncate(1)).contains("`down_block_types`"));
     assert!(invalid(|c| c.up_block_types.push(UpBlockType::Plain)).contains("2 entries"));
+    // As the file has them.
+    assert!(invalid(|c| c.down_block_types.truncate(1)).contains(r#"is ["DownBlock2D"]; "#));
+    assert!(invalid(|c| c.sample_size = Some(SampleSize::of([0, 0]))).contains("is 0; it must be above 0"));
     assert!(invalid(|c| c.norm_num_groups = 3).contains("a divisor of 8"));
     assert!(invalid(|c| c.norm_num_groups = 0).contains("a divisor of 8"));
     assert!(invalid(|c| c.attn_norm_num_groups = Some(5)).contains("a divisor of 16"));

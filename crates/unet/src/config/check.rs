@@ -2,8 +2,8 @@
 
 use super::UNet2DConfig;
 use crate::ConfigError;
-use crate::options::{DownBlockType, SampleSize, TimeEmbeddingType, UpBlockType};
-use std::fmt::Debug;
+use crate::options::{DownBlockType, TimeEmbeddingType, UpBlockType};
+use serde::Serialize;
 use std::ops::RangeInclusive;
 
 /// Far above any published network; below what would overflow or exhaust memory by a slip in a file.
@@ -35,7 +35,7 @@ impl UNet2DConfig {
         }
         let size = match self.sample_size {
             Some(size) if size.height_width().contains(&0) => out_of_range("sample_size", &size, "above 0"),
-            Some(SampleSize::Square(_) | SampleSize::Rectangle(_)) | None => Ok(()),
+            _ => Ok(()),
         };
         let together = [self.check_norms(), self.check_heads(), self.check_time(), size];
         self.check_counts()
@@ -147,6 +147,7 @@ fn divisor_of(channels: usize) -> String {
     format!("a divisor of {channels}, the channels it has to share out")
 }
 
-fn out_of_range(key: &'static str, value: &impl Debug, allowed: &str) -> Result<(), ConfigError> {
-    Err(ConfigError::OutOfRange { key, value: format!("{value:?}"), allowed: allowed.into() })
+/// The value is told as the file has it, not as Rust does.
+fn out_of_range(key: &'static str, value: &impl Serialize, allowed: &str) -> Result<(), ConfigError> {
+    Err(ConfigError::OutOfRange { key, value: serde_json::json!(value).to_string(), allowed: allowed.into() })
 }
