@@ -83,6 +83,9 @@ fn decoder_of<'a, R: BufRead + Seek + 'a>(
 ) -> Result<impl ImageDecoder + use<'a, R>, DataError> {
     let decoder = reader_of(path, reader)?.into_decoder().map_err(|error| broken(path, &error))?;
     let (width, height) = decoder.dimensions();
+    if width == 0 || height == 0 {
+        return Err(DataError::malformed(path, format!("is a picture of {width}x{height} pixels: it has none")));
+    }
     let bytes = u128::from(width) * u128::from(height) * u128::from(decoder.color_type().bytes_per_pixel());
     if bytes > MAX_PICTURE_BYTES.into() {
         return Err(DataError::PictureTooLarge {
@@ -230,6 +233,29 @@ mod tests {
         let picture = read(&path).expect("a picture");
         assert_eq!([picture.height, picture.width], [64, 32]);
         assert_eq!(Picture::decode(&turned()).expect("a picture"), picture);
+    }
+
+    /// Headers of whole files that a decoder takes: nothing could be made of such a picture.
+    #[test]
+    fn a_picture_without_pixels_is_refused() {
+        let mut gif = Cursor::new(Vec::new());
+        image::RgbImage::new(4, 4).write_to(&mut gif, ImageFormat::Gif).expect("into memory");
+        let mut gif = gif.into_inner();
+        gif[6..8].fill(0); // the width of the screen
+        let files: [(&str, &[u8], &str); 4] = [
+            ("a.pgm", b"P5 0 5 255\n", "0x5"),
+            ("b.pgm", b"P5 5 0 255\n", "5x0"),
+            ("a.ppm", b"P6 0 0 255\n", "0x0"),
+            ("a.gif", &gif, "0x4"),
+        ];
+        for (name, bytes, size) in files {
+            let (_folder, path) = written(name, bytes);
+            let errors = [shape(&path).map(drop), read(&path).map(drop), Picture::decode(bytes).map(drop)];
+            for error in errors {
+                let error = error.expect_err("no pixels").to_string();
+                assert!(error.ends_with(&format!("is a picture of {size} pixels: it has none")), "{error}");
+            }
+        }
     }
 
     #[test]

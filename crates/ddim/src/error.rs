@@ -192,6 +192,14 @@ pub enum Error {
     /// Pictures of this many channels cannot be stored as an image.
     #[error("a picture of {0} channels is neither grey (1, or 2 with alpha) nor colour (3, or 4 with alpha)")]
     Channels(usize),
+    /// A picture with a side of 0.
+    #[error("a picture of {width}x{height} pixels has none: both sides must be at least 1")]
+    NoPixels {
+        /// Pixels in a row.
+        width: usize,
+        /// Rows.
+        height: usize,
+    },
     /// The batch size must be at least 1.
     #[error("batch size 0 draws nothing: use at least 1")]
     BatchSize,

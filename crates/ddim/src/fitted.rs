@@ -24,7 +24,7 @@ impl Model {
     /// # Errors
     ///
     /// [`Error::NoSize`] if the model does not say how large its pictures are, [`Error::Channels`] if they are
-    /// neither grey nor coloured.
+    /// neither grey nor coloured, [`Error::NoPixels`] if a side of the picture is 0.
     pub fn fit(&self, image: &DynamicImage) -> Result<Tensor<4>, Error> {
         self.fit_with(image, Fit::default())
     }
@@ -61,6 +61,9 @@ impl Model {
     ) -> Result<Tensor<4>, Error> {
         if !matches!(channels, 1 | 3 | 4) {
             return Err(Error::Channels(channels));
+        }
+        if picture.width == 0 || picture.height == 0 {
+            return Err(Error::NoPixels { width: picture.width, height: picture.height });
         }
         let fit = Fit { size: Some([height, width]), channels: Some(channels), ..fit };
         let values = fit.apply(picture).to_values(to_value);

@@ -120,6 +120,8 @@ fn any_picture_can_be_the_start() {
     let padded =
         model.fit_with(&wide.clone().into(), Fit { resize: Resize::Pad, ground: [0; 3], ..Fit::default() });
     assert_eq!(padded.expect("a picture").slice([0..1, 0..1, 0..1]).mean().into_scalar::<f32>(), -1.0);
+    let empty = model.fit(&image::DynamicImage::new_rgb8(0, 5)).expect_err("no pixels").to_string();
+    assert_eq!(empty, "a picture of 0x5 pixels has none: both sides must be at least 1");
     let error = Start::file(b"no picture", &model).expect_err("no picture").to_string();
     assert!(error.contains("is no picture"), "{error}");
 }
