@@ -87,6 +87,13 @@ pub(super) fn file_name(method: &str, steps: usize) -> String {
     format!("{}-{steps}", method.chars().map(safe).collect::<String>())
 }
 
+/// Whether a name can be one of those.
+pub(super) fn is_file_name(name: &str) -> bool {
+    name.rsplit_once('-').is_some_and(|(method, steps)| {
+        steps.parse().is_ok_and(|steps| !method.is_empty() && file_name(method, steps) == name)
+    })
+}
+
 /// Numbers of steps when nothing says otherwise: those of the DDIM paper's Table 1.
 const STEPS: [usize; 5] = [10, 20, 50, 100, 1000];
 

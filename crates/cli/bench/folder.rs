@@ -1,13 +1,16 @@
 //! The folder of a benchmark: `run.json`, `rows.jsonl` and what was decided when it began.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
+use ddim_data::{PngState, png_state};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::cells::is_file_name;
 use super::drift::MachineDrift;
 use super::lines;
 use super::row::Row;
@@ -27,6 +30,8 @@ const MOST_NUMBERED: usize = 1000;
 pub(super) const UNFINISHED: &str = "unfinished";
 /// The folder of a picture of each cell.
 const PICTURES: &str = "pictures";
+/// What the picture of a cell says of its run.
+pub(super) const NO_RUN: &str = "{}";
 
 /// A folder that this run has to itself.
 #[derive(Debug)]
@@ -104,7 +109,7 @@ impl Folder {
     /// When it cannot be written.
     pub(super) fn begin(&self, settings: &Value, chosen: &Chosen, command: &str) -> anyhow::Result<()> {
         // Batches of another size may have been left there.
-        let _ = fs::remove_dir_all(self.file(UNFINISHED));
+        self.clear_folder(UNFINISHED, is_batches)?;
         let run = json!({ "bench": settings, "chosen": chosen, "command": command });
         Ok(ddim_data::write_whole(&self.file(RUN), format!("{run:#}\n").as_bytes())?)
     }
@@ -184,19 +189,47 @@ impl Folder {
 
     /// Takes away what a benchmark has left, and nothing else.
     fn clear(&self) -> anyhow::Result<()> {
-        let gone = [RUN, ROWS, TARGETS, DRIFT].map(|name| fs::remove_file(self.file(name)));
-        let gone = gone.into_iter().chain([UNFINISHED, PICTURES].map(|name| fs::remove_dir_all(self.file(name))));
-        for result in gone {
-            match result {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(error)
-                        .with_context(|| format!("cannot replace what is in {}", self.path.display()));
-                }
-                _ => {}
-            }
+        for name in [RUN, ROWS, TARGETS, DRIFT] {
+            self.remove(&self.file(name))?;
         }
+        self.clear_folder(UNFINISHED, is_batches)?;
+        self.clear_folder(PICTURES, is_picture)
+    }
+
+    /// Takes away the files of a folder that a benchmark has written, and the folder if nothing else is in it.
+    fn clear_folder(&self, name: &str, is_own: fn(&Path) -> bool) -> anyhow::Result<()> {
+        let place = self.file(name);
+        let files = fs::read_dir(&place).into_iter().flatten().flatten().map(|entry| entry.path());
+        files.filter(|file| is_own(file)).try_for_each(|file| self.remove(&file))?;
+        // Where something is left, it is somebody's.
+        let _ = fs::remove_dir(place);
         Ok(())
     }
+
+    fn remove(&self, file: &Path) -> anyhow::Result<()> {
+        match fs::remove_file(file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("cannot replace what is in {}", self.path.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether a file holds the finished batches of a cell, by its name.
+fn is_batches(file: &Path) -> bool {
+    has_name(file, &["jsonl", "pixels"])
+}
+
+/// Whether a file is a picture of a cell: of such a name, and written by a benchmark, which says nothing of a run in it.
+fn is_picture(file: &Path) -> bool {
+    has_name(file, &["png"])
+        && matches!(png_state(file), Ok(PngState::Whole(record)) if record.run.as_deref() == Some(NO_RUN))
+}
+
+fn has_name(file: &Path, endings: &[&str]) -> bool {
+    let part = |part: Option<&OsStr>| part.and_then(OsStr::to_str).map(str::to_owned).unwrap_or_default();
+    endings.contains(&part(file.extension()).as_str()) && is_file_name(&part(file.file_stem()))
 }
 
 /// Whether something of that name is there that this run must not touch.
@@ -217,6 +250,8 @@ fn reread(settings: &Value) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use ddim_data::Picture;
+
     use super::super::testing;
     use super::*;
     use crate::files::Existing;
@@ -266,6 +301,40 @@ mod tests {
         fs::create_dir(root.path().join("bench-3")).expect("writable");
         fs::write(root.path().join("bench-3/letter.txt"), "dear").expect("writable");
         assert_eq!(begin(3), named("bench-4", false));
+    }
+
+    #[test]
+    fn force_takes_away_what_a_benchmark_has_left_and_nothing_else() {
+        let root = begun();
+        let (folder, _) = open(root.path(), 1, Existing::Keep).expect("the same");
+        let path = root.path().to_owned();
+        let picture = Picture { width: 1, height: 1, channels: 1, pixels: vec![7] };
+        let png = |run: &str| ddim_data::encode_png(&picture, run).expect("encodes");
+        let own = ["pictures/ddim-eta-0.5-20.png", "unfinished/ddpm-1000.jsonl", "unfinished/ddpm-1000.pixels"];
+        let foreign = [
+            "pictures/mine.txt",
+            "pictures/holiday-2.png",
+            "pictures/ddim.png",
+            "pictures/album-1.png",
+            "unfinished/notes.jsonl",
+        ];
+        [PICTURES, UNFINISHED].iter().for_each(|name| fs::create_dir(folder.file(name)).expect("writable"));
+        let write = |names: &[&str], bytes: &[u8]| {
+            names.iter().for_each(|name| fs::write(path.join(name), bytes).expect("writable"));
+        };
+        write(&foreign, b"somebody's");
+        write(&["pictures/album-1.png"], &png(r#"{"num":1}"#));
+        write(&own, &png(NO_RUN));
+        drop(folder);
+        let (folder, _) = open(&path, 2, Existing::Replace).expect("forced");
+        folder.begin(&settings(2), &chosen(), "ddim bench").expect("writable");
+        own.iter().for_each(|name| assert!(!folder.file(name).exists(), "{name}"));
+        foreign.iter().for_each(|name| assert!(folder.file(name).exists(), "{name} is gone"));
+        foreign.iter().for_each(|name| fs::remove_file(folder.file(name)).expect("there"));
+        write(&["pictures/ddim-eta-0.5-20.png"], &png(NO_RUN));
+        drop(folder);
+        open(&path, 1, Existing::Replace).expect("forced");
+        assert!(!path.join(PICTURES).exists() && !path.join(UNFINISHED).exists(), "empty folders go too");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use indicatif::ProgressBar;
 
 use super::cells::{Cell, Role};
 use super::clock::Instruments;
-use super::folder::{Folder, TARGETS};
+use super::folder::{Folder, NO_RUN, TARGETS};
 use super::quality::{Quality, Verdict};
 use super::row::{BatchTime, Row};
 use super::unfinished::Unfinished;
@@ -217,7 +217,7 @@ fn keep_picture(folder: &Folder, cell: &Cell, unfinished: &Unfinished) -> anyhow
         std::fs::create_dir_all(parent).with_context(|| format!("cannot make the folder {}", parent.display()))?;
     }
     match unfinished.read(1)?.next() {
-        Some(picture) => files::write_unsynced(&target, &ddim_data::encode_png(&picture?[0], "{}")?),
+        Some(picture) => files::write_unsynced(&target, &ddim_data::encode_png(&picture?[0], NO_RUN)?),
         None => Ok(()),
     }
 }

@@ -105,7 +105,9 @@ impl Unfinished {
     /// Takes the files away: the cell is finished.
     pub(super) fn remove(self) {
         // What stays behind by mistake is not read again, since the row is there.
-        let _ = fs::remove_dir_all(&self.folder);
+        let _ = fs::remove_file(self.times.with_extension("pixels"));
+        let _ = fs::remove_file(&self.times);
+        let _ = fs::remove_dir(&self.folder);
     }
 }
 
