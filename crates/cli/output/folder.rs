@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
-use ddim_data::{Layout, Picture, Scale, encode_png, encode_png_of_run, grid};
+use ddim_data::{Layout, Picture, PngRecord, PngState, Scale, encode_png, encode_png_of_run, grid, png_state};
 use ddim_sampler::Effort;
 use serde_json::Value;
 
@@ -128,7 +128,7 @@ impl Folder {
     }
 
     fn picture_path(&self, index: usize) -> PathBuf {
-        self.path.join(format!("{index:06}.png"))
+        self.path.join(picture_name(index))
     }
 
     fn write_run(&self, run: &Value) -> anyhow::Result<()> {
@@ -146,10 +146,16 @@ impl Folder {
         Ok(numbered.collect())
     }
 
+    /// Takes away what a run has left: what its record counts, and whatever says itself that a run has drawn it.
     fn clear(&self, present: &BTreeMap<usize, PathBuf>) -> anyhow::Result<()> {
-        let own = [self.path.join(RUN), self.path.join(GRID)];
-        for path in present.values().cloned().chain(own) {
-            match fs::remove_file(&path) {
+        let (run, grid) = (self.path.join(RUN), self.path.join(GRID));
+        let before = run_record::read(&run);
+        let counted = before.as_ref().map_or(0, run_record::pictures);
+        let is_own = |index: usize, path: &Path| index < counted || numbered(path) == Some(index);
+        let pictures = present.iter().filter(|(index, path)| is_own(**index, path)).map(|(_, path)| path);
+        let grid = (counted > 0 || drawn(&grid).is_some()).then_some(&grid);
+        for path in pictures.chain(grid).chain([&run]) {
+            match fs::remove_file(path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(error).with_context(|| format!("cannot replace {}", path.display()));
                 }
@@ -195,8 +201,26 @@ impl Folder {
 
 /// `000012.png` -> 12
 fn picture_index(name: &str) -> Option<usize> {
-    let digits = name.strip_suffix(".png")?;
-    (digits.len() >= 6 && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())?
+    let index = name.strip_suffix(".png")?.parse().ok()?;
+    (picture_name(index) == name).then_some(index)
+}
+
+/// 12 -> `000012.png`
+fn picture_name(index: usize) -> String {
+    format!("{index:06}.png")
+}
+
+/// What a whole picture says of the run that has drawn it.
+fn drawn(path: &Path) -> Option<PngRecord> {
+    match png_state(path) {
+        Ok(PngState::Whole(record)) => record.run.is_some().then_some(record),
+        _ => None,
+    }
+}
+
+/// Which picture of its run it is, as it says itself.
+fn numbered(path: &Path) -> Option<usize> {
+    run_record::index(&serde_json::from_str(&drawn(path)?.which?).ok()?)
 }
 
 fn read_picture(path: &Path) -> anyhow::Result<Picture> {
@@ -251,6 +275,42 @@ mod tests {
         assert!(format!("{error:#}").contains("steps"), "{error:#}");
         let (_, missing) = Folder::open(root.path(), r#"{"steps":2}"#, 1, OpenMode::Replace).expect("forced");
         assert_eq!(missing, [0]);
+    }
+
+    #[test]
+    fn force_takes_away_what_a_run_has_drawn_and_nothing_else() {
+        let root = tempfile::tempdir().expect("a folder");
+        let (folder, _) = Folder::open(root.path(), r#"{"num":3}"#, 3, OpenMode::New).expect("free");
+        (0..3).for_each(|index| folder.write(index, &picture(), None).expect("writable"));
+        // Of a longer run, whose record is gone.
+        folder.write(7, &picture(), None).expect("writable");
+        drop(folder);
+        let there = |name: &str| root.path().join(name).exists();
+        let foreign = ["20240131.png", "0000001.png", "+00001.png", "000005.png"];
+        foreign.iter().for_each(|name| fs::write(root.path().join(name), "somebody's").expect("writable"));
+        fs::write(root.path().join("000001.png"), "in a place of the run").expect("writable");
+        let (folder, _) = Folder::open(root.path(), r#"{"num":1}"#, 1, OpenMode::Replace).expect("forced");
+        for own in ["000000.png", "000001.png", "000002.png", "000007.png"] {
+            assert!(!there(own), "{own}");
+        }
+        drop(folder);
+        fs::remove_file(root.path().join(RUN)).expect("there");
+        let without_a_run = ["000002.png", GRID];
+        without_a_run.iter().for_each(|name| fs::write(root.path().join(name), "mine").expect("writable"));
+        Folder::open(root.path(), r#"{"num":1}"#, 1, OpenMode::Replace).expect("forced");
+        for name in foreign.into_iter().chain(without_a_run) {
+            assert!(there(name), "{name} is gone");
+        }
+    }
+
+    #[test]
+    fn names_of_pictures_are_those_that_a_run_gives() {
+        for index in [0, 12, 999_999, 1_000_000] {
+            assert_eq!(picture_index(&picture_name(index)), Some(index));
+        }
+        for other in ["0000012.png", "12.png", "+00012.png", "000012.PNG", "grid.png"] {
+            assert_eq!(picture_index(other), None, "{other}");
+        }
     }
 
     #[test]
