@@ -46,16 +46,12 @@ pub enum PngState {
 /// When it cannot be read.
 pub fn png_state(path: &Path) -> io::Result<PngState> {
     let mut file = BufReader::new(File::open(path)?);
-    let mut signature = [0; 8];
-    match file.read_exact(&mut signature) {
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(PngState::Damaged),
-        read => read?,
-    }
-    if signature == [0; 8] {
-        return Ok(PngState::Damaged);
-    }
-    if signature != SIGNATURE {
-        return Ok(PngState::NoPng);
+    let mut start = Vec::new();
+    file.by_ref().take(SIGNATURE.len() as u64).read_to_end(&mut start)?;
+    if start != SIGNATURE {
+        // Nothing, zeros, or not even the whole signature: what a power cut leaves of a PNG.
+        let is_rest = SIGNATURE.starts_with(&start) || start.iter().all(|byte| *byte == 0);
+        return Ok(if is_rest { PngState::Damaged } else { PngState::NoPng });
     }
     match record(&mut file) {
         Ok(Some(record)) => Ok(PngState::Whole(record)),
@@ -171,12 +167,17 @@ mod tests {
             assert!(!matches!(state(&changed), PngState::Whole(_)), "byte {at}");
             assert!(!matches!(state(&whole[..at]), PngState::Whole(_)), "cut at {at}");
         }
-        assert_eq!(state(&vec![0; whole.len()]), PngState::Damaged);
+        for length in [0, 1, 7, 8, whole.len()] {
+            assert_eq!(state(&vec![0; length]), PngState::Damaged, "{length} zeros");
+            assert_eq!(state(&whole[..length.min(whole.len() - 1)]), PngState::Damaged, "cut at {length}");
+        }
     }
 
     #[test]
     fn other_files_are_told_apart() {
-        assert_eq!(state(b"GIF89a, or a letter"), PngState::NoPng);
+        for other in [&b"GIF89a, or a letter"[..], b"notes", b"x", b"\0\0x", b"\x89PNGs", b"PNG"] {
+            assert_eq!(state(other), PngState::NoPng, "{other:?}");
+        }
         let mut bytes = Vec::new();
         let mut encoder = png::Encoder::new(&mut bytes, 1, 1);
         encoder.set_depth(png::BitDepth::Sixteen);
