@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf, is_separator};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use anyhow::{Context, bail};
 use ddim_data::Draft;
@@ -167,7 +167,12 @@ impl Drop for Passing {
 
 /// Whether a file is being written at this moment.
 pub(crate) fn is_writing() -> bool {
-    PASSING.try_lock().is_err()
+    is_held(&PASSING)
+}
+
+/// Whether somebody holds it now. One that a panic has poisoned is free.
+fn is_held<T>(mutex: &Mutex<T>) -> bool {
+    matches!(mutex.try_lock(), Err(TryLockError::WouldBlock))
 }
 
 /// Removes what nobody would miss, and keeps this process from writing anything more: for its very end. Waits until what
@@ -304,6 +309,20 @@ mod tests {
         assert_eq!(placed, ["samples-5.png", "samples-4.png"]);
         assert_eq!(fs::read(folder.path().join("samples-2.png")).expect("kept"), b"foreign");
         assert_eq!(fs::read_dir(folder.path()).expect("listed").count(), 5);
+    }
+
+    #[test]
+    fn a_panic_while_a_file_was_written_is_no_writing_that_goes_on() {
+        let mutex = Mutex::new(());
+        let held = mutex.lock().expect("new");
+        assert!(is_held(&mutex));
+        drop(held);
+        let panicked = std::panic::catch_unwind(|| {
+            let _held = mutex.lock();
+            std::panic::resume_unwind(Box::new(()));
+        });
+        assert!(panicked.is_err() && mutex.is_poisoned());
+        assert!(!is_held(&mutex));
     }
 
     #[test]

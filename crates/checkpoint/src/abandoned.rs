@@ -1,7 +1,7 @@
 //! Folders in the making, and those that a killed process has left.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process;
@@ -36,12 +36,22 @@ impl Draft {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 made => made.map_err(|source| io_error(&path, source))?,
             }
-            let lock = File::open(&path).ok().filter(|folder| folder.try_lock().is_ok());
-            // Between the two it may have been taken for an abandoned one.
-            if path.is_dir() {
-                return Ok(Draft { path, _lock: lock });
+            if let Some(draft) = Self::claim(path) {
+                return Ok(draft);
             }
         }
+    }
+
+    /// Takes a folder that has just been made. `None` where somebody else took it in between for an abandoned one, and has
+    /// removed it or is about to.
+    fn claim(path: PathBuf) -> Option<Self> {
+        let lock = match File::open(&path).map(|folder| (folder.try_lock(), folder)) {
+            Ok((Ok(()), folder)) => Some(folder),
+            Ok((Err(TryLockError::WouldBlock), _)) => return None,
+            // There are no locks of folders here: then nobody removes any.
+            Ok((Err(TryLockError::Error(_)), _)) | Err(_) => None,
+        };
+        path.is_dir().then_some(Self { path, _lock: lock })
     }
 }
 
@@ -117,6 +127,20 @@ mod tests {
         let mut names: Vec<_> = entries.map(|name| name.to_string_lossy().into_owned()).collect();
         names.sort();
         names
+    }
+
+    #[test]
+    fn a_folder_that_is_being_removed_is_left_to_whoever_removes_it() {
+        let place = tempfile::tempdir().expect("a temporary folder");
+        let path = place.path().join(".model.1-1.tmp");
+        fs::create_dir(&path).expect("writable");
+        let remover = File::open(&path).expect("there");
+        remover.try_lock().expect("free");
+        assert!(Draft::claim(path.clone()).is_none(), "locked");
+        drop(remover);
+        assert!(Draft::claim(path.clone()).is_some(), "free");
+        fs::remove_dir(&path).expect("empty");
+        assert!(Draft::claim(path).is_none(), "gone");
     }
 
     #[test]
