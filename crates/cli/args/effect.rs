@@ -63,8 +63,14 @@ const RULES: &[Rule] = &[
     },
     Rule {
         command: "schedule",
-        options: &["model", "weights"],
+        options: &["model"],
         works: |typed| !typed.has("scheduler_config") || typed.word("spacing").is_some_and(|word| word == "tuned"),
+        beside: "is not looked at where --scheduler-config has its schedule: leave one of them out",
+    },
+    Rule {
+        command: "schedule",
+        options: &["weights"],
+        works: |typed| !typed.has("scheduler_config"),
         beside: "is not looked at where --scheduler-config has its schedule: leave one of them out",
     },
     Rule {
@@ -166,6 +172,8 @@ mod tests {
             ("ddim interpolate --seeds 1,2 --convert", "--convert"),
             ("ddim interpolate --corners 1,2,3,4 --convert", "--convert"),
             ("ddim schedule --model m --scheduler-config s --spacing quad", "--model"),
+            ("ddim schedule --model m --scheduler-config s --weights ema --spacing tuned", "--weights"),
+            ("ddim schedule --scheduler-config s --weights ema", "--weights"),
             ("ddim warmup --device cpu --scheduler-config s", "--scheduler-config"),
         ] {
             let said = refused(words).unwrap_or_else(|| panic!("{words} is taken"));
