@@ -159,6 +159,35 @@ fn endure(target: &Target, whole: &Path) -> String {
     failures
 }
 
+/// Headers that announce more pictures than any machine holds: an error, at once and in little memory.
+#[cfg(unix)]
+#[test]
+fn lying_counts_end_in_an_error() {
+    let folder = folder();
+    copy(&golden("no_attention_two_layers_odd_channels"), &folder.path().join("model"));
+    let text = "{'descr': '|u1', 'fortran_order': False, 'shape': (4611686018427387904, 28, 28), }\n";
+    let npy = [b"\x93NUMPY\x01\0", &[text.len() as u8, 0][..], text.as_bytes(), &[7; 2 * 784]].concat();
+    let mut archive = zip::ZipWriter::new(fs::File::create(folder.path().join("lie.npz")).expect("writable"));
+    archive.start_file("arr_0.npy", zip::write::SimpleFileOptions::default()).expect("writable");
+    std::io::Write::write_all(&mut archive, &npy).expect("writable");
+    archive.finish().expect("writable");
+    // Packed in one stored block, whose checksum is as wrong as the count.
+    let idx = [&[0, 0, 8, 3, 255, 255, 255, 255, 0, 0, 0, 28, 0, 0, 0, 28][..], &[7; 2 * 784]].concat();
+    let length = idx.len() as u16;
+    let block = [&[1][..], &length.to_le_bytes(), &(!length).to_le_bytes(), &idx, &[0; 8]].concat();
+    let gzip = [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255][..], &block].concat();
+    fs::write(folder.path().join("lie-images-idx3-ubyte.gz"), gzip).expect("writable");
+    for file in ["lie.npz", "lie-images-idx3-ubyte.gz"] {
+        for command in [
+            format!("encode {file} --model model --steps 1 --out o.safetensors"),
+            format!("eval {file} {file} --metrics sliced --projections 2"),
+            format!("train --data {file} --out trained"),
+        ] {
+            assert_eq!(run(folder.path(), &command), Some(1), "{command}");
+        }
+    }
+}
+
 /// Files of every kind, made by the program where it writes them.
 fn lay_out(folder: &Path) {
     copy(&golden("no_attention_two_layers_odd_channels"), &folder.join("model"));

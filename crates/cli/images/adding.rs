@@ -57,8 +57,11 @@ impl Images {
 
     /// Refuses what would not fit into memory before any of it is read.
     fn check_room(&self, source: &Source, count: usize) -> anyhow::Result<()> {
-        let bytes = (self.values.len() + count * self.size()) as u64 * size_of::<f32>() as u64;
-        if bytes > MAX_BYTES {
+        // A header can announce any count.
+        let numbers =
+            (count as u128).saturating_mul(self.size() as u128).saturating_add(self.values.len() as u128);
+        let bytes = numbers.saturating_mul(size_of::<f32>() as u128);
+        if bytes > MAX_BYTES.into() {
             bail!(
                 "{}: {count} pictures take {bytes} bytes as numbers, and at most {MAX_BYTES} are taken at once: begin \
                  with fewer",

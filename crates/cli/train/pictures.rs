@@ -54,9 +54,13 @@ impl<'a> Found<'a> {
     /// # Errors
     /// When none can be read.
     pub(super) fn suitable_size(&self) -> anyhow::Result<[usize; 2]> {
+        let [height, width, _] = self.shape()?;
+        // A file of many has one size, and can announce any count.
+        if self.source.has_one_size() {
+            return Ok(ddim_train::suitable_size(&[[height, width]]).unwrap_or([height, width]));
+        }
         let headers = (0..self.source.len()).filter_map(|index| self.source.header(index).ok());
         let sizes: Vec<_> = headers.map(|[height, width, _]| [height, width]).collect();
-        let [height, width, _] = self.shape()?;
         Ok(ddim_train::suitable_size(&sizes).unwrap_or([height, width]))
     }
 

@@ -158,6 +158,11 @@ impl Source {
         }
     }
 
+    /// Whether the pictures lie in files of many, all of one size.
+    pub fn has_one_size(&self) -> bool {
+        matches!(self.home, Home::Records(_))
+    }
+
     /// \[height, width, channels\] that most of the pictures have, by their headers. Where as many have another,
     /// the smaller size and RGB are taken.
     ///

@@ -141,13 +141,15 @@ impl Look<'_> {
         let (mut broken, mut changes) = (Broken::new(&args.rules), Changes::default());
         let shape = source.shape()?;
         self.kept.size = Some(Size(shape));
-        let numbers: Vec<usize> = part.collect();
-        for batch in numbers.chunks(args.computing.batch_size) {
+        // A header can announce any count: nothing is kept for each before it is read.
+        let (count, batch_size) = (part.len(), args.computing.batch_size);
+        for start in part.clone().step_by(batch_size) {
             if interrupt.requested() {
                 return Ok(Ending::Interrupted);
             }
-            let mut pictures = Vec::with_capacity(batch.len());
-            for &index in batch {
+            let batch = start..start.saturating_add(batch_size).min(part.end);
+            let mut pictures = Vec::new();
+            for index in batch {
                 match source.read_fitted(index, &fit, &mut changes) {
                     Ok(picture) => pictures.push(picture),
                     Err(error) => broken.take(error).map_err(|error| broken.advised(error))?,
@@ -159,7 +161,7 @@ impl Look<'_> {
         }
         self.kept.skipped = broken.len();
         self.bar.suspend(|| {
-            broken.say(&source.path().display().to_string(), numbers.len());
+            broken.say(&source.path().display().to_string(), count);
             reading::say_changes(&changes, &args.rules, [shape[0], shape[1]]);
         });
         if self.kept.pictures() == 0 {
