@@ -76,7 +76,12 @@ impl Classes {
     /// What is typed for the classes of a run's record: their names there are whole, whatever else they could mean.
     pub(crate) fn recorded(&self, names: Vec<String>) -> Vec<String> {
         let table = self.table();
-        let text = |name: String| if table.called(&name).is_some() { quoted(&format!("={name}")) } else { name };
+        let text = |name: String| match table.called(&name) {
+            Some(_) => quoted(&format!("={name}")),
+            // As older versions recorded the label that means any class.
+            None if name.bytes().all(|byte| byte.is_ascii_digit()) => format!("#{name}"),
+            None => name,
+        };
         names.into_iter().map(text).collect()
     }
 
@@ -169,7 +174,7 @@ mod tests {
     fn pictures_of_unknown_class_are_of_any() {
         let without = classes(&["coat", "bag"], &[0, 1], 2);
         let with = Classes { label_count: 3, any: Some(2), ..without.clone() };
-        assert_eq!(with.typed_or_any(&[]).expect("any"), ["2"]);
+        assert_eq!(with.typed_or_any(&[]).expect("any"), ["any"]);
         assert_eq!(with.in_turn(&with.typed_or_any(&[]).expect("any")).expect("a label"), [2]);
         assert_eq!(with.typed_or_any(&typed(&["bag"])).expect("typed"), ["bag"]);
         assert_eq!(with.in_turn_or_any(&[]).expect("any"), [2]);

@@ -89,8 +89,8 @@ mod tests {
 
     #[test]
     fn plain_text_stays_what_it_is() {
-        for text in ["{\"a\": \"é\", \"b\": 1e9}", "é NaN é".trim_end_matches("x"), "\"\\"] {
-            assert_eq!(plain_json(&plain_json(text)), plain_json(text));
+        for text in ["{\"a\": \"é\", \"b\": 1e9}", "é nan é", "\"\\"] {
+            assert_eq!(plain_json(text), text);
         }
     }
 }

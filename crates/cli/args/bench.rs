@@ -194,6 +194,9 @@ impl fmt::Display for Budget {
     }
 }
 
+/// In seconds: whoever types more has typed a digit too many, and no clock counts endlessly.
+const A_YEAR: f64 = 366.0 * 24.0 * 3600.0;
+
 impl FromStr for Budget {
     type Err = String;
 
@@ -210,7 +213,11 @@ impl FromStr for Budget {
             let number: f64 = part[..part.len() - 1].parse().map_err(|_| refused())?;
             seconds += number * unit;
         }
-        if seconds > 0.0 && seconds.is_finite() { Ok(Self(seconds)) } else { Err(refused()) }
+        match seconds {
+            _ if seconds > A_YEAR => Err("at most a year, 366 days, is possible".to_owned()),
+            _ if seconds > 0.0 => Ok(Self(seconds)),
+            _ => Err(refused()),
+        }
     }
 }
 
@@ -236,7 +243,8 @@ mod tests {
         assert_eq!((of("90s"), of("10m"), of("1h30m"), of("0.5m")), (Ok(90.0), Ok(600.0), Ok(5400.0), Ok(30.0)));
         let again = |seconds: f64| Budget(seconds).to_string();
         assert_eq!([again(90.2), again(121.0), again(5400.0), again(3600.0)], ["91s", "3m", "1h30m", "60m"]);
-        for refused in ["", "10", "m", "0s", "-5m", "10d", "infs", "nans", "5m3"] {
+        for refused in ["", "10", "m", "0s", "-5m", "10d", "infs", "nans", "5m3", "9999h", "99999999999999999999h"]
+        {
             assert!(of(refused).is_err(), "{refused}");
         }
     }

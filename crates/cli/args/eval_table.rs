@@ -201,7 +201,7 @@ pub(super) fn laid_out(eval: clap::Command) -> clap::Command {
                 arg.help_heading("The model, of --likelihood, of --bound, and of model: as a set")
             }
             Some([Bound, Drawn]) => arg.help_heading("The sampler, of --bound and of model: as a set"),
-            Some([Drawn]) => arg.help_heading("The sampler, of --bound and of model: as a set"),
+            Some([Drawn]) => arg.help_heading("The sampler, of model: as a set"),
             _ => arg,
         }
     })

@@ -73,7 +73,8 @@ pub(crate) struct SampleArgs {
     pub(crate) seeds: Option<SeedList>,
 
     /// Classes by name or number, used in turn; the beginning or a part of a name will do, '#10' is a number, '=10' a
-    /// name, and a name with a comma is quoted, as in '"hat, red",coat' [default: all classes in turn]
+    /// name, 'any' is no class in particular, and a name with a comma is quoted, as in '"hat, red",coat' [default: all
+    /// classes in turn]
     #[arg(long, value_name = "LIST", help_heading = "Pictures")]
     pub(crate) class: Vec<String>,
 

@@ -57,7 +57,7 @@ impl Records {
         self.shape
     }
 
-    /// One picture. The next one costs nothing more; one before it begins the file anew where that is packed.
+    /// One picture. The next one costs nothing more; one before it begins the file anew.
     ///
     /// # Errors
     /// A file that cannot be read or ends before the picture does; behind the last one, a file that goes on.

@@ -6,9 +6,13 @@ use crate::schedule::nearest_said;
 /// The most classes that a message lists.
 const MOST_LISTED: usize = 20;
 
+/// What the label is called that means no class in particular.
+const ANY: &str = "any";
+
 /// The classes of a model, to be found by name or number. The whole rule:
 ///
-/// 1. `#10` is the class of number 10, `=10` the one that is called 10, and nothing else.
+/// 1. `#10` is the label of number 10, `=10` the class that is called 10, and nothing else. `any` is the label that means
+///    no class in particular, where there is one and no class is called so.
 /// 2. A whole number is the class of that number, or the one that is called so. If these are two, neither is guessed.
 /// 3. A name is found as it is written; else whatever its case, blanks, dashes and underscores; else by its beginning;
 ///    else by a part of it. Of the first of these ways that finds something, it must be one class.
@@ -75,7 +79,7 @@ pub enum ClassError {
 
 impl<'a> ClassTable<'a> {
     /// The table of `names` by label, for a network that has `label_count` labels of which `labels` are classes: the rest
-    /// mean any class, and can be named by number.
+    /// mean any class.
     pub fn new(names: &'a [String], labels: &'a [usize], label_count: usize) -> Self {
         Self { names, labels, label_count }
     }
@@ -90,6 +94,9 @@ impl<'a> ClassTable<'a> {
         }
         if let Some(number) = text.strip_prefix('#').filter(|digits| is_number(digits)) {
             return self.of_number(number).ok_or_else(|| self.unknown(text));
+        }
+        if let Some(any) = self.any().filter(|_| folded(text) == ANY) {
+            return Ok(self.only(text, "are called so", |known| folded(known) == ANY)?.unwrap_or(any));
         }
         if let Some(name) = text.strip_prefix('=') {
             return self.only(text, "are called so", |known| known == name)?.ok_or_else(|| self.unknown(text));
@@ -109,6 +116,7 @@ impl<'a> ClassTable<'a> {
     pub fn name(&self, label: usize) -> String {
         match self.names.get(label) {
             Some(name) => name.clone(),
+            None if self.any() == Some(label) && self.called(ANY).is_none() => ANY.to_owned(),
             // The number alone would be the class that is called so.
             None if self.called(&label.to_string()).is_some() => format!("#{label}"),
             None => label.to_string(),
@@ -136,12 +144,19 @@ impl<'a> ClassTable<'a> {
         self.names.iter().map(String::as_str).enumerate().filter(|(label, _)| *label < self.label_count)
     }
 
+    /// The first label that is no class.
+    fn any(&self) -> Option<usize> {
+        (0..self.label_count).find(|label| !self.labels.contains(label))
+    }
+
     fn of_number(&self, digits: &str) -> Option<usize> {
         digits.parse().ok().filter(|label| *label < self.label_count)
     }
 
     fn by_number_or_name(&self, text: &str) -> Result<usize, ClassError> {
-        match (self.of_number(text), self.only(text, "are called so", |known| known == text)?) {
+        // Whoever counts from 1 means the last class by the number behind it, not any.
+        let by_number = self.of_number(text).filter(|label| self.labels.contains(label));
+        match (by_number, self.only(text, "are called so", |known| known == text)?) {
             (Some(label), None) | (None, Some(label)) => Ok(label),
             (Some(label), Some(same)) if label == same => Ok(label),
             (Some(label), Some(by_name)) => {
@@ -189,7 +204,8 @@ impl<'a> ClassTable<'a> {
     fn unknown(&self, text: &str) -> ClassError {
         let bare = text.trim_start_matches('=');
         let nearest = nearest_said(bare, self.named().map(|(_, name)| name));
-        ClassError::Unknown { text: text.to_owned(), nearest, known: self.list() }
+        let or_any = if self.any().is_some() { ", and any for no class in particular" } else { "" };
+        ClassError::Unknown { text: text.to_owned(), nearest, known: self.list() + or_any }
     }
 }
 
@@ -322,8 +338,13 @@ mod tests {
             assert!(find(&FASHION, 6, text).is_err(), "{text:?}");
         }
         assert!(matches!(find(&[], 0, "coat"), Err(ClassError::NoClasses { .. })));
-        // The label that means any class has no name.
-        assert_eq!(find(&FASHION, 7, "6"), Ok(6));
+        // The label behind the last class is no class, and is not meant by its number.
+        let names = FASHION.map(str::to_owned);
+        let table = ClassTable::new(&names, &[0, 1, 2, 3, 4, 5], 7);
+        assert_eq!((table.find("any"), table.find("#6"), table.name(6).as_str()), (Ok(6), Ok(6), "any"));
+        let error = table.find("6").expect_err("no class").to_string();
+        assert!(error.ends_with("5 Ankle boot, and any for no class in particular"), "{error}");
+        assert!(find(&FASHION, 6, "any").is_err());
     }
 
     #[test]
@@ -340,7 +361,7 @@ mod tests {
     fn a_record_names_a_class_that_is_found_again() {
         let names: Vec<String> = ["0", "1", "4"].iter().map(ToString::to_string).collect();
         let table = ClassTable::new(&names, &[0, 1, 2, 3], 5);
-        assert_eq!([2, 3, 4].map(|label| table.name(label)), ["4", "3", "#4"]);
+        assert_eq!([2, 3, 4].map(|label| table.name(label)), ["4", "3", "any"]);
         assert_eq!((table.called("4"), table.called("3")), (Some(2), None));
     }
 }
