@@ -87,7 +87,7 @@ impl DistanceArgs {
 /// What can be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Metric {
-    /// The Frechet distance: with Inception features the FID
+    /// The Frechet distance, of at most 16,384 features: with those of Inception the FID
     #[value(alias = "fid", alias = "fd")]
     Frechet,
     /// The kernel distance: with Inception features the KID

@@ -98,7 +98,11 @@ fn metrics(args: &EvalArgs, sources: &[Source]) -> anyhow::Result<Vec<Metric>> {
         );
     }
     Ok(match (asked.is_empty(), sources.len(), all_pictures) {
-        (false, ..) => asked.clone(),
+        // Two names of one metric are one.
+        (false, ..) => {
+            let is_first = |(k, metric): &(usize, &Metric)| !asked[..*k].contains(*metric);
+            asked.iter().enumerate().filter(is_first).map(|(_, metric)| *metric).collect()
+        }
         (true, 1, _) => Vec::new(),
         (true, _, true) => vec![Metric::Frechet, Metric::Kernel, Metric::Pr, Metric::Dc, Metric::Sliced],
         (true, _, false) => vec![Metric::Frechet],

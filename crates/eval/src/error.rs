@@ -129,6 +129,19 @@ pub enum EvalError {
         /// That of the second's.
         second: usize,
     },
+    /// More features than a covariance is computed of.
+    #[error(
+        "{found} features a picture have a covariance of {gibibytes:.1} GiB, and the largest that is computed is that of \
+         {most} features, 2 GiB"
+    )]
+    TooWide {
+        /// How many features a picture has.
+        found: usize,
+        /// What their covariance takes.
+        gibibytes: f64,
+        /// The most there may be.
+        most: usize,
+    },
     /// Statistics of other features than these.
     #[error(
         "statistics of the features \"{first}\" and of \"{second}\" cannot be compared: make them anew with one of both"

@@ -66,5 +66,5 @@ pub use neighbours::{DENSITY_NEIGHBOURS, Neighbourhoods, PRECISION_NEIGHBOURS};
 pub use pairs::mean_distance;
 pub use pixels::Pixels;
 pub use sliced::{Directions, SlicedWasserstein};
-pub use statistics::{Moments, Statistics};
+pub use statistics::{MOST_FEATURES, Moments, Statistics};
 pub use trace::Trace;

@@ -1,32 +1,65 @@
 //! The sliced Wasserstein distance.
 
+use std::borrow::Cow;
+
 use ddim_sampler::fill_normals;
+use rayon::prelude::*;
 
 use crate::matrix::Matrix;
 use crate::{EvalError, Features, Mean};
 
-/// Random directions, uniform on the sphere: the columns of a matrix.
+/// Random directions, uniform on the sphere: the columns of matrices.
+///
+/// However many numbers a picture has, the directions take no more memory than is stated here: those that do not fit
+/// are drawn again for each batch, the same to the last bit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Directions {
     dims: usize,
-    columns: Matrix,
+    count: usize,
+    seed: u64,
+    /// Directions in a block.
+    together: usize,
+    /// The first blocks of directions, as columns.
+    kept: Vec<Matrix>,
 }
 
-/// Pictures projected at once.
+/// Pictures projected at once, if their numbers are no more than [`BLOCK_NUMBERS`].
 const BLOCK: usize = 256;
+
+/// Numbers of a block of directions or pictures: 64 MiB.
+const BLOCK_NUMBERS: usize = 1 << 23;
+
+/// Numbers of the directions that are kept: 256 MiB.
+const KEPT_NUMBERS: usize = 1 << 25;
 
 impl Directions {
     /// So many directions in a space of so many dimensions, those of this seed; more begin with fewer.
     pub fn new(dims: usize, count: usize, seed: u64) -> Self {
+        Self::within(dims, count, seed, [BLOCK_NUMBERS, KEPT_NUMBERS])
+    }
+
+    /// With blocks of so many numbers, and so many kept.
+    fn within(dims: usize, count: usize, seed: u64, [block, kept]: [usize; 2]) -> Self {
+        let together = (block / dims.max(1)).max(1);
+        let mut directions = Self { dims, count, seed, together, kept: Vec::new() };
+        let fitting = (kept / dims.max(1)).min(count);
+        let starts = (0..count).step_by(together);
+        let kept = starts.filter(|start| (start + together).min(count) <= fitting);
+        directions.kept = kept.map(|start| directions.block(start)).collect();
+        directions
+    }
+
+    /// The directions of the block that begins with this one, as columns.
+    fn block(&self, start: usize) -> Matrix {
         let direction = |k: usize| {
-            let mut values = vec![0.0; dims];
-            fill_normals(seed, k as u64, 0, &mut values);
-            let values: Vec<f64> = values.into_iter().map(f64::from).collect();
-            let length = values.iter().map(|value| value * value).sum::<f64>().sqrt();
-            values.into_iter().map(move |value| value / length)
+            let mut values = vec![0.0; self.dims];
+            fill_normals(self.seed, k as u64, 0, &mut values);
+            let length = values.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
+            (values, length)
         };
-        let rows = Matrix::of_rows(dims, (0..count).flat_map(direction).collect());
-        Self { dims, columns: rows.transposed() }
+        let drawn: Vec<_> =
+            (start..self.count.min(start + self.together)).into_par_iter().map(direction).collect();
+        Matrix::from_fn(self.dims, drawn.len(), |i, k| f64::from(drawn[k].0[i]) / drawn[k].1)
     }
 
     /// How far each vector goes along each direction; so much of it must be kept, and not the vectors themselves.
@@ -38,12 +71,20 @@ impl Directions {
         if first != second && !features.is_empty() {
             return Err(EvalError::Widths { first, second });
         }
-        let mut values = Vec::with_capacity(features.len() * self.columns.columns);
-        for rows in features.values.chunks((BLOCK * first).max(1)) {
-            let rows = Features { width: first, values: rows.to_vec() }.to_matrix();
-            values.extend(rows.times(&self.columns).values.into_iter().map(|value| value as f32));
+        let mut values = vec![0.0; features.len() * self.count];
+        let rows_together = (BLOCK_NUMBERS / first.max(1)).clamp(1, BLOCK);
+        for (number, start) in (0..self.count).step_by(self.together).enumerate() {
+            let columns = self.kept.get(number).map_or_else(|| Cow::Owned(self.block(start)), Cow::Borrowed);
+            let blocks = features.values.chunks((rows_together * first).max(1));
+            for (rows, out) in blocks.zip(values.chunks_mut(rows_together * self.count)) {
+                let rows = Features { width: first, values: rows.to_vec() }.to_matrix();
+                let product = rows.times(&columns);
+                for (own, out) in product.values.chunks(columns.columns).zip(out.chunks_mut(self.count)) {
+                    out[start..][..own.len()].iter_mut().zip(own).for_each(|(out, own)| *out = *own as f32);
+                }
+            }
         }
-        Ok(Features { width: self.columns.columns, values })
+        Ok(Features { width: self.count, values })
     }
 }
 
@@ -139,11 +180,24 @@ mod tests {
     #[test]
     fn directions_have_length_one_and_more_begin_with_fewer() {
         let (three, two) =
-            (Directions::new(5, 3, 9).columns.transposed(), Directions::new(5, 2, 9).columns.transposed());
+            (Directions::new(5, 3, 9).kept[0].transposed(), Directions::new(5, 2, 9).kept[0].transposed());
         assert_eq!(three.values[..10], two.values);
         for k in 0..3 {
             let square: f64 = three.row(k).iter().map(|value| value * value).sum();
             assert!((square - 1.0).abs() < 1e-14, "{square}");
+        }
+    }
+
+    #[test]
+    fn directions_that_are_drawn_again_are_the_same() {
+        let set = normal_features(300, 6, 1);
+        let all = Directions::new(6, 7, 2);
+        let expected = all.project(&set).expect("of 6 dimensions");
+        assert_eq!((all.kept.len(), expected.width), (1, 7));
+        for (block, kept, blocks_kept) in [(1, 0, 0), (12, 24, 2), (12, 41, 3), (12, 42, 4), (30, 30, 1)] {
+            let some = Directions::within(6, 7, 2, [block, kept]);
+            assert_eq!(some.kept.len(), blocks_kept, "{block} {kept}");
+            assert_eq!(some.project(&set).expect("of 6 dimensions"), expected, "{block} {kept}");
         }
     }
 

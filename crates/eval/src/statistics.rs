@@ -9,6 +9,9 @@ use crate::{EvalError, Features};
 /// Rows that are added at once: enough that the matrix of products is not walked through for each.
 const BLOCK: usize = 512;
 
+/// The most features whose covariance is computed: 2 GiB of f64, and a distance holds several such matrices at once.
+pub const MOST_FEATURES: usize = 1 << 14;
+
 /// The moments of the features seen so far, in f64.
 ///
 /// A batch is centred by its own mean before its products are taken, and two sets of moments are put together by what
@@ -27,13 +30,29 @@ pub struct Moments {
 
 impl Moments {
     /// Of no picture yet, with so many features each.
-    pub fn new(width: usize) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// [`EvalError::TooWide`] above [`MOST_FEATURES`].
+    pub fn new(width: usize) -> Result<Self, EvalError> {
+        Self::check_width(width)?;
+        Ok(Self {
             count: 0,
             mean: vec![0.0; width],
             products: Matrix::zeros(width, width),
             few: Some(Features { width, values: Vec::new() }),
+        })
+    }
+
+    /// Refuses more features than a covariance is computed of.
+    ///
+    /// # Errors
+    /// [`EvalError::TooWide`] above [`MOST_FEATURES`].
+    pub fn check_width(width: usize) -> Result<(), EvalError> {
+        if width <= MOST_FEATURES {
+            return Ok(());
         }
+        let gibibytes = (width as f64).powi(2) * size_of::<f64>() as f64 / (1u64 << 30) as f64;
+        Err(EvalError::TooWide { found: width, gibibytes, most: MOST_FEATURES })
     }
 
     /// Adds a batch.
@@ -157,9 +176,9 @@ impl Statistics {
     /// The statistics of features that are all at hand.
     ///
     /// # Errors
-    /// As [`Moments::add`] and [`Moments::statistics`].
+    /// As [`Moments::new`], [`Moments::add`] and [`Moments::statistics`].
     pub fn of(features: &Features, identity: &str) -> Result<Self, EvalError> {
-        let mut moments = Moments::new(features.width);
+        let mut moments = Moments::new(features.width)?;
         moments.add(features)?;
         moments.statistics(identity)
     }
@@ -275,7 +294,7 @@ mod tests {
         let all = far_from_zero(1300);
         let (mean, covariance) = directly(&all);
         for size in [1, 7, 512, 1300] {
-            let (mut moments, mut late) = (Moments::new(5), Moments::new(5));
+            let [mut moments, mut late] = [(); 2].map(|()| Moments::new(5).expect("few features"));
             for (k, rows) in all.values.chunks(5 * size).enumerate() {
                 let batch = Features { width: 5, values: rows.to_vec() };
                 if k % 3 == 1 { late.add(&batch) } else { moments.add(&batch) }.expect("finite");
@@ -291,8 +310,16 @@ mod tests {
     }
 
     #[test]
+    fn a_covariance_that_is_too_large_is_refused_before_there_is_one() {
+        let wide = Features { width: 3 << 16, values: vec![0.0; 6 << 16] };
+        let error = Statistics::of(&wide, "x").expect_err("288 GiB");
+        assert_eq!(error, EvalError::TooWide { found: 196_608, gibibytes: 288.0, most: 16_384 });
+        assert_eq!(Moments::check_width(MOST_FEATURES), Ok(()));
+    }
+
+    #[test]
     fn what_cannot_be_added_is_refused_and_changes_nothing() {
-        let mut moments = Moments::new(2);
+        let mut moments = Moments::new(2).expect("few features");
         let error = moments.add(&Features { width: 3, values: vec![0.0; 3] }).expect_err("too wide");
         assert_eq!(error, EvalError::Widths { first: 2, second: 3 });
         let error = moments.add(&Features { width: 2, values: vec![0.0, 1.0, f32::NAN, 2.0] }).expect_err("NaN");

@@ -61,7 +61,7 @@ pub(super) fn of(
             whole.then(|| Box::new(Sliced { directions, reference, name: name.to_string() }) as Box<dyn Quality>)
         }
         Reference::Pictures(name, source) => {
-            let mut moments = Moments::new(width);
+            let mut moments = Moments::new(width).with_context(|| format!("--reference {name}"))?;
             let look = |pictures: &[Picture]| Ok(moments.add(&extractor.extract(pictures)?.pooled)?);
             if !look_at_all(args, (name, &source), model, interrupt, look)? {
                 return Ok(None);

@@ -26,6 +26,8 @@ pub(super) struct Kept {
     /// Of the directions: the same for both sets.
     seed: u64,
     wants_spatial: bool,
+    /// Whether nothing is wanted but what needs a covariance: pictures need not be looked at where there can be none.
+    is_for_covariance: bool,
 }
 
 /// Spatial features that are added at once.
@@ -48,6 +50,7 @@ impl Kept {
             directions: None,
             seed: args.seed,
             wants_spatial: metrics.contains(&Metric::Sfid) || options.save_stats.is_some(),
+            is_for_covariance: metrics == [Metric::Frechet] || options.save_stats.is_some(),
         }
     }
 
@@ -58,9 +61,12 @@ impl Kept {
     /// Looks at a batch.
     ///
     /// # Errors
-    /// When the pictures do not suit the features, or a feature is no number.
+    /// When the pictures do not suit the features, these are too many for all that is wanted, or one is no number.
     pub(super) fn add(&mut self, pictures: &[Picture], extractor: &dyn Extractor) -> Result<(), EvalError> {
         let found = extractor.extract(pictures)?;
+        if self.is_for_covariance {
+            Moments::check_width(found.pooled.width)?;
+        }
         found.pooled.check_finite()?;
         self.pooled.append(&found.pooled)?;
         if let Some(probabilities) = found.probabilities {
@@ -82,7 +88,10 @@ impl Kept {
 
     fn add_spatial(&mut self) -> Result<(), EvalError> {
         let waiting = std::mem::take(&mut self.waiting);
-        self.spatial.get_or_insert_with(|| Moments::new(waiting.width)).add(&waiting)
+        if self.spatial.is_none() {
+            self.spatial = Some(Moments::new(waiting.width)?);
+        }
+        self.spatial.iter_mut().try_for_each(|moments| moments.add(&waiting))
     }
 
     /// Ends a set.
@@ -116,5 +125,16 @@ impl Kept {
     pub(super) fn saved(&self, identity: &str) -> Result<Saved, EvalError> {
         let (pooled, spatial) = (self.statistics(identity)?, self.spatial(identity)?);
         Ok(Saved { name: self.name.clone(), pooled, spatial })
+    }
+}
+
+/// The error, and where a covariance is too large, what to type instead.
+pub(super) fn advised(error: EvalError) -> anyhow::Error {
+    match error {
+        EvalError::TooWide { .. } => anyhow::anyhow!(
+            "{error}: choose features that are fewer, --features classifier:FOLDER or inception:FILE, or measure what \
+             needs no covariance, --metrics kernel,pr,dc,sliced"
+        ),
+        other => other.into(),
     }
 }

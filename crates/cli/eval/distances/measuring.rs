@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::Side;
 use super::figures::shown;
-use super::kept::Kept;
+use super::kept::{Kept, advised};
 use crate::args::{DistanceArgs, Metric};
 
 /// Pictures in a subset of the kernel distance, as torch-fidelity has it.
@@ -85,7 +85,7 @@ impl Work {
                 Side::Saved(saved) => Ok(saved.pooled.clone()),
             }
         };
-        let (one, other) = (statistics(first)?, statistics(second)?);
+        let (one, other) = (statistics(first).map_err(advised)?, statistics(second).map_err(advised)?);
         [&one, &other].into_iter().for_each(|statistics| self.warn_of_rank(statistics));
         let found = Frechet::between(&one, &other)?;
         let standard_error = found.standard_error(features(first), features(second))?;

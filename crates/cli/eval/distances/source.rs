@@ -8,7 +8,7 @@ use ddim_data::{Changes, Picture, Size};
 use ddim_eval::Extractor;
 use indicatif::ProgressBar;
 
-use super::kept::Kept;
+use super::kept::{Kept, advised};
 use crate::args::{EvalArgs, ModelArgs, SampleArgs, SetHome, SetName};
 use crate::device::Chosen;
 use crate::features::Saved;
@@ -108,7 +108,7 @@ impl<'a> Source<'a> {
         };
         bar.finish_and_clear();
         let ending = ending.with_context(|| name.clone())?;
-        kept.finish().context(name)?;
+        kept.finish().map_err(advised).context(name)?;
         Ok(ending)
     }
 
@@ -180,6 +180,6 @@ impl Look<'_> {
 
     fn add(&mut self, pictures: &[Picture]) -> anyhow::Result<()> {
         self.bar.inc(pictures.len() as u64);
-        Ok(self.kept.add(pictures, self.extractor)?)
+        self.kept.add(pictures, self.extractor).map_err(advised)
     }
 }
