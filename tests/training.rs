@@ -178,3 +178,26 @@ fn what_is_left_out_is_said() {
     assert!(ran.stderr.contains("left out: "), "{}", ran.stderr);
     assert!(ran.stderr.contains("pictures: 6 of 8x8x1"), "{}", ran.stderr);
 }
+
+/// Nothing is written among the pictures, nor over files of somebody else.
+#[test]
+fn a_run_writes_neither_among_the_pictures_nor_over_other_files() {
+    let folder = folder();
+    (0..4).for_each(|k| write(&folder.path().join(format!("pictures/{k}.png")), [8, 8, 1], k));
+    for out in ["pictures", "pictures/../pictures/", "pictures/new/run"] {
+        let refused = train(folder.path(), &format!("--data pictures --steps 1 --batch-size 2 --out {out}"));
+        assert_eq!(refused.code, 1, "{}", refused.stderr);
+        assert!(refused.stderr.contains("such as --out pictures-run"), "{}", refused.stderr);
+    }
+    assert_eq!(fs::read_dir(folder.path().join("pictures")).expect("there").count(), 4);
+    fs::create_dir(folder.path().join("other")).expect("writable");
+    for name in ["samples.png", "loss.csv", "recipe.json"] {
+        let file = folder.path().join("other").join(name);
+        fs::write(&file, r#"{"flour": 500}"#).expect("writable");
+        let refused = train(folder.path(), "--data pictures --steps 1 --batch-size 2 --out other");
+        assert_eq!(refused.code, 1, "{}", refused.stderr);
+        assert!(refused.stderr.contains(&format!("{name} exists and is of no run")), "{}", refused.stderr);
+        assert_eq!(fs::read_dir(folder.path().join("other")).expect("there").count(), 1);
+        fs::remove_file(&file).expect("there");
+    }
+}

@@ -1,6 +1,7 @@
 //! `ddim train`: a model from a set of images.
 
 mod pictures;
+mod place;
 mod recipe;
 mod telling;
 
@@ -27,6 +28,9 @@ use crate::{Ending, device, model, printing, progress};
 /// # Errors
 /// When the recipe, the images or the folder are refused, or training fails.
 pub(crate) fn run(args: &TrainArgs, interrupt: &Interrupt) -> anyhow::Result<Ending> {
+    if let Some(out) = args.out.as_deref().filter(|_| !args.recipe.print_recipe) {
+        place::check(&args.data, out)?;
+    }
     if args.classifier { classifier(args, interrupt) } else { diffusion(args, interrupt) }
 }
 

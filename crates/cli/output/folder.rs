@@ -65,6 +65,7 @@ impl Folder {
         let mut folder = Self { path: path.to_owned(), text, run, whole, finished, _lock: lock };
         let present = folder.files()?;
         let occupied = !present.is_empty() || folder.path.join(RUN).exists();
+        folder.check_grid(mode, occupied)?;
         match mode {
             OpenMode::New if occupied => bail!(
                 "{} already holds pictures of a run; complete it with --resume, choose another --out, or replace them \
@@ -144,6 +145,31 @@ impl Folder {
         let numbered =
             names.iter().filter_map(|name| Some((picture_index(name.to_str()?)?, self.path.join(name))));
         Ok(numbered.collect())
+    }
+
+    /// Keeps a `grid.png` that no run has written here.
+    fn check_grid(&self, mode: OpenMode, occupied: bool) -> anyhow::Result<()> {
+        let path = self.path.join(GRID);
+        if mode == OpenMode::Replace || path.symlink_metadata().is_err() {
+            return Ok(());
+        }
+        if !occupied {
+            bail!("{} exists; choose another --out, or replace it with --force", path.display());
+        }
+        // A damaged one is what a power cut leaves of a run's own.
+        let state = png_state(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let is_own = match state {
+            PngState::Whole(found) => found.run.is_some(),
+            PngState::Damaged => true,
+            PngState::NoPng => false,
+        };
+        if mode == OpenMode::Resume && !is_own {
+            bail!(
+                "--resume: {} is no grid of a run: move it away, and --resume writes one in its place",
+                path.display()
+            );
+        }
+        Ok(())
     }
 
     /// Takes away what a run has left: what its record counts, and whatever says itself that a run has drawn it.
@@ -311,6 +337,33 @@ mod tests {
         for other in ["0000012.png", "12.png", "+00012.png", "000012.PNG", "grid.png"] {
             assert_eq!(picture_index(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_grid_of_somebody_else_stays_unless_forced() {
+        let root = tempfile::tempdir().expect("a folder");
+        let path = root.path().join(GRID);
+        let mut foreign = io::Cursor::new(Vec::new());
+        image::RgbImage::new(2, 3).write_to(&mut foreign, image::ImageFormat::Png).expect("encodes");
+        let foreign = foreign.into_inner();
+        fs::write(&path, &foreign).expect("writable");
+        for mode in [OpenMode::New, OpenMode::Resume] {
+            let error = Folder::open(root.path(), "{}", 1, mode).expect_err("kept").to_string();
+            assert!(
+                error.ends_with("grid.png exists; choose another --out, or replace it with --force"),
+                "{error}"
+            );
+            assert_eq!(fs::read_dir(root.path()).expect("listed").count(), 1);
+        }
+        let (folder, _) = Folder::open(root.path(), "{}", 1, OpenMode::Replace).expect("forced");
+        folder.write(0, &picture(), None).expect("writable");
+        folder.write_grid(1, Layout::Columns(1), Scale::Viewed).expect("writable");
+        drop(folder);
+        Folder::open(root.path(), "{}", 1, OpenMode::Resume).expect("the grid is the run's own");
+        fs::write(&path, &foreign).expect("writable");
+        let error = Folder::open(root.path(), "{}", 1, OpenMode::Resume).expect_err("kept").to_string();
+        assert!(error.contains("grid.png is no grid of a run"), "{error}");
+        assert_eq!(fs::read(&path).expect("kept"), foreign);
     }
 
     #[test]

@@ -285,6 +285,9 @@ fn to_picture(job: &Job<'_>, values: &[f32]) -> Picture {
 
 /// Refuses options that do not fit the destination.
 fn check(args: &OutputArgs, destination: &Destination, job: &Job<'_>) -> anyhow::Result<()> {
+    if let Some(out) = args.out.as_deref().filter(|out| args.animate.as_deref() == Some(*out)) {
+        bail!("--out and --animate both name {}; give the moving picture another name", out.display());
+    }
     if args.trajectory && !matches!(destination, Destination::File(_, FileKind::Tensors)) {
         bail!("--trajectory needs --out FILE.safetensors, the only file that holds every state");
     }

@@ -1,0 +1,72 @@
+//! Where a run may write: neither among the pictures it learns from, nor over files of somebody else.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use ddim_data::{Picture, Source};
+use ddim_train::{ClassifierRecipe, Recipe};
+
+/// What a run writes under a name that others may use too.
+const WRITTEN: [&str; 3] = ["recipe.json", "loss.csv", "samples.png"];
+
+/// Looks at the folder of a run before anything is written.
+///
+/// # Errors
+/// When it is that of the pictures or lies in it, or holds what the run would write over and has not written.
+pub(super) fn check(data: &Path, out: &Path) -> anyhow::Result<()> {
+    let (real, real_data) = (resolved(out), resolved(data));
+    let is_within = data.is_dir() && real.starts_with(&real_data);
+    if is_within && (real == real_data || holds_pictures(data)) {
+        bail!(
+            "--out {}: lies in the folder of the pictures, --data {}, and samples.png would become one of them; name a \
+             folder outside it, such as --out {}",
+            out.display(),
+            data.display(),
+            beside(data).display()
+        );
+    }
+    if is_run(out) {
+        return Ok(());
+    }
+    match WRITTEN.map(|name| out.join(name)).into_iter().find(|file| file.symlink_metadata().is_ok()) {
+        None => Ok(()),
+        Some(file) => bail!(
+            "{} exists and is of no run of `ddim train`, which would write over it; choose another --out, or move it away",
+            file.display()
+        ),
+    }
+}
+
+/// Whether it is a folder of pictures, which a folder within would add to; those of CIFAR-10 hold other files.
+fn holds_pictures(data: &Path) -> bool {
+    let source = Source::open(data).ok();
+    source.is_some_and(|source| (0..source.len().min(9)).any(|index| Picture::read(source.file(index)).is_ok()))
+}
+
+/// Whether a run has begun there; one that was killed early has left its recipe alone.
+fn is_run(out: &Path) -> bool {
+    let recipe = || fs::read_to_string(out.join("recipe.json")).unwrap_or_default();
+    let is_recipe = |text: &str| Recipe::from_json(text).is_ok() || ClassifierRecipe::from_json(text).is_ok();
+    ["train.safetensors", "model/ddim.json"].iter().any(|name| out.join(name).is_file()) || is_recipe(&recipe())
+}
+
+/// The path without links and dots, as far as it exists.
+fn resolved(path: &Path) -> PathBuf {
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let existing = whole.ancestors().find_map(|part| Some((part, part.canonicalize().ok()?)));
+    existing.map_or(whole.clone(), |(part, real)| match whole.strip_prefix(part) {
+        Ok(rest) if !rest.as_os_str().is_empty() => real.join(rest),
+        _ => real,
+    })
+}
+
+/// A folder of another name beside that of the pictures.
+fn beside(data: &Path) -> PathBuf {
+    let mut name = resolved(data).file_name().unwrap_or_default().to_owned();
+    name.push("-run");
+    match data.file_name() {
+        Some(_) => data.with_file_name(name),
+        None => data.join("..").join(name),
+    }
+}
