@@ -29,7 +29,7 @@ const fn target(file: &'static str, command: &'static str) -> Target {
 }
 
 /// What is damaged; every command succeeds while its file is whole.
-const TARGETS: [Target; 22] = [
+const TARGETS: [Target; 23] = [
     target(
         "model/unet/diffusion_pytorch_model.safetensors",
         "sample --model model --steps 1 --num 1 --out o.npz --force",
@@ -48,6 +48,7 @@ const TARGETS: [Target; 22] = [
     target("a.gif", "encode a.gif --model model --steps 1 --out o.safetensors --force"),
     target("a.jpg", "encode a.jpg --model model --steps 1 --out o.safetensors --force"),
     target("a.bmp", "encode a.bmp --model model --steps 1 --out o.safetensors --force"),
+    target("a.pgm", "encode a.pgm --model model --steps 1 --out o.safetensors --force"),
     target("a.webp", "encode a.webp --model model --steps 1 --out o.safetensors --force"),
     target("latents.safetensors", "decode latents.safetensors --steps 1 --model model --out o.npz --force"),
     target("statistics.npz", "eval drawn statistics.npz --metrics frechet"),
@@ -196,7 +197,8 @@ fn lay_out(folder: &Path) {
     for ending in ["gif", "jpg", "bmp", "webp"] {
         picture.save(folder.join(format!("a.{ending}"))).expect("writable");
     }
-    image::DynamicImage::from(picture.clone()).to_luma8().save(folder.join("a.png")).expect("writable");
+    let plain = image::DynamicImage::from(picture.clone()).to_luma8();
+    ["a.png", "a.pgm"].iter().for_each(|name| plain.save(folder.join(name)).expect("writable"));
     let grey = (0..4 * 256).map(|at| (at * 7) as u8).collect::<Vec<_>>();
     let header = [0, 0, 8, 3, 0, 0, 0, 4, 0, 0, 0, 16, 0, 0, 0, 16];
     fs::write(folder.join("images-idx3-ubyte"), [&header[..], &grey].concat()).expect("writable");
