@@ -2,6 +2,7 @@
 
 use std::{env, fs, thread};
 
+use ddim_schedule::quoted;
 use serde_json::{Value, json};
 
 /// The version of burn that this program is built on.
@@ -27,16 +28,6 @@ pub(super) fn command() -> String {
     std::iter::once("ddim".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
 }
 
-/// A word as a shell reads it.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./,:=+@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
 fn processor() -> String {
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name = text.lines().find_map(|line| line.strip_prefix("model name")?.trim().strip_prefix(':'));
@@ -51,14 +42,5 @@ mod tests {
     fn burn_is_the_one_that_is_pinned() {
         let manifest = include_str!("../../../Cargo.toml");
         assert!(manifest.contains(&format!("burn = {{ version = \"={BURN}\"")), "{BURN}");
-    }
-
-    #[test]
-    fn words_are_quoted_where_a_shell_would_read_them_otherwise() {
-        assert_eq!(
-            (quoted("dpm++:order=3"), quoted("a b"), quoted("")),
-            ("dpm++:order=3".into(), "'a b'".into(), "''".into())
-        );
-        assert_eq!(quoted("it's"), r"'it'\''s'");
     }
 }

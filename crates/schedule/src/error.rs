@@ -1,11 +1,13 @@
 //! What can be wrong with a request, and what to ask for instead.
 
 mod nearest;
+mod quoted;
 mod similar;
 
 use thiserror::Error;
 
 pub use self::nearest::Nearest;
+pub use self::quoted::quoted;
 pub use self::similar::{nearest_names, nearest_said};
 use crate::{NoiseSchedule, Resampling, Solver, Timestep, Tolerance};
 

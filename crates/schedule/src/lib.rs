@@ -157,7 +157,7 @@ mod tuning;
 
 pub use beta::BetaSchedule;
 pub use convention::Convention;
-pub use error::{Nearest, ScheduleError, nearest_names, nearest_said};
+pub use error::{Nearest, ScheduleError, nearest_names, nearest_said, quoted};
 pub use eta::Eta;
 pub use flow::{Flow, FlowCall};
 pub use level::Level;
