@@ -17,6 +17,9 @@ const UNREAD: [&str; 25] = [
 /// Folders that no person means as a class, in small letters.
 const COPIES: [&str; 5] = ["thumbs", "thumbnails", "__macosx", "@eadir", "lost+found"];
 
+/// The overviews that runs write, each with a file that only such a run has beside it: of drawing and of training.
+const OVERVIEWS: [(&str, &str); 2] = [("grid.png", "run.json"), ("samples.png", "train.safetensors")];
+
 /// The pictures of a folder, none of them opened.
 #[derive(Debug, Default)]
 pub(crate) struct Listing {
@@ -143,6 +146,13 @@ fn nothing(folder: &Path, classes: &[Class], left_out: &LeftOut) -> DataError {
         let problem = format!("holds no picture that can be read ({left_out}); convert them to PNG, say");
         return DataError::malformed(folder, problem);
     }
+    if let Some((overview, _)) = left_out.iter().find(|(_, reason)| **reason == Reason::Overview) {
+        let problem = format!(
+            "holds no pictures but {}, in which a run shows many in one; name the folder of the pictures themselves",
+            name(overview)
+        );
+        return DataError::malformed(folder, problem);
+    }
     DataError::UnknownFormat { path: folder.to_owned() }
 }
 
@@ -151,7 +161,9 @@ fn pictures(files: &[PathBuf], left_out: &mut LeftOut) -> Vec<PathBuf> {
     let mut pictures = Vec::new();
     for file in files {
         if is_picture_file(file) {
-            if !is_overview(file) {
+            if is_overview(file) {
+                left_out.add(file, Reason::Overview);
+            } else {
                 pictures.push(file.clone());
             }
         } else if is_unread(file) && file.is_file() {
@@ -161,10 +173,12 @@ fn pictures(files: &[PathBuf], left_out: &mut LeftOut) -> Vec<PathBuf> {
     pictures
 }
 
-/// Whether this is the `grid.png` that a run has written beside its `run.json`: it shows the other pictures once
-/// more.
+/// Whether a run has written this: it shows pictures once more, many in one.
 fn is_overview(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name == "grid.png") && path.with_file_name("run.json").is_file()
+    let is_of_run = |(picture, beside): (&str, &str)| {
+        path.file_name().is_some_and(|name| name == picture) && path.with_file_name(beside).is_file()
+    };
+    OVERVIEWS.into_iter().any(is_of_run)
 }
 
 fn name(path: &Path) -> String {

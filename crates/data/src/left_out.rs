@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 pub enum Reason {
     /// A picture of a format that is not read, by its ending.
     Format(String),
+    /// A picture in which a run shows others once more.
+    Overview,
     /// A picture beside the folders of classes, which hold more pictures.
     BesideClasses,
     /// A picture in a folder beside pictures, which are more.
@@ -49,6 +51,8 @@ impl Reason {
     fn phrase(&self, count: usize) -> &str {
         match self {
             Self::Format(ending) => ending,
+            Self::Overview if count == 1 => "overview of a run",
+            Self::Overview => "overviews of runs",
             Self::BesideClasses if count == 1 => "picture beside the folders of classes",
             Self::BesideClasses => "pictures beside the folders of classes",
             Self::BelowPictures if count == 1 => "picture in a sub-folder",

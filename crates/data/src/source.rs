@@ -66,9 +66,10 @@ impl Source {
     /// | anything else | IDX of 3 or 4 dimensions, gzipped or not |
     ///
     /// Labels of `train-images-idx3-ubyte.gz` are looked for in `train-labels-idx1-ubyte.gz` (with a dot in place
-    /// of the second hyphen, too), class names in `classes.txt`, one a line. Hidden files, the `grid.png` beside a
-    /// `run.json` and files that are no pictures do not belong to a set; what looks as if it did and is passed
-    /// over is in [`left_out`](Self::left_out).
+    /// of the second hyphen, too), class names in `classes.txt`, one a line. Hidden files and files that are no
+    /// pictures do not belong to a set, nor do the overviews that runs write: the `grid.png` beside a `run.json`, the
+    /// `samples.png` beside a `train.safetensors`. What looks as if it belonged to it and is passed over is in
+    /// [`left_out`](Self::left_out).
     ///
     /// # Errors
     /// What cannot be read or is not understood, with the file and what to do about it; an empty set.

@@ -132,16 +132,25 @@ fn a_folder_without_sub_folders_has_no_labels() {
     assert_eq!((set.shape, set.labels, set.pixels), ([2, 2, 1], None, vec![50, 50, 50, 50, 60, 60, 60, 60]));
 }
 
-/// What `ddim sample` writes into a folder: the grid shows the pictures once more.
+/// What `ddim sample` and `ddim train` write into a folder: pictures that show others once more.
 #[test]
-fn the_grid_beside_a_run_is_not_one_of_its_pictures() {
-    let (picture, grid) = (png(2, 2, &[50]), png(4, 2, &[50]));
-    let folder = folder(&[("0.png", &picture), ("grid.png", &grid), ("run.json", b"{}")]);
-    assert_eq!(open(folder.path()).expect("fine").len(), 1);
-    let source = || Source::open(folder.path()).expect("fine");
-    assert_eq!(source().file(0), folder.path().join("0.png"));
-    std::fs::remove_file(folder.path().join("run.json")).expect("there");
-    assert_eq!(source().len(), 2, "without a run it is a picture like any other");
+fn the_overview_of_a_run_is_not_one_of_its_pictures() {
+    let (picture, overview) = (png(2, 2, &[50]), png(4, 2, &[50]));
+    for (name, beside) in [("grid.png", "run.json"), ("samples.png", "train.safetensors")] {
+        let folder = folder(&[("0.png", &picture), (name, &overview), (beside, b"{}")]);
+        assert_eq!(open(folder.path()).expect("fine").len(), 1);
+        let source = || Source::open(folder.path()).expect("fine");
+        assert_eq!(source().file(0), folder.path().join("0.png"));
+        assert_eq!(source().left_out().to_string(), "1 left out: 1 overview of a run");
+        std::fs::remove_file(folder.path().join("0.png")).expect("there");
+        let alone = Source::open(folder.path()).expect_err("nothing else").to_string();
+        assert!(
+            alone.contains(&format!("holds no pictures but {name}, in which a run shows many in one")),
+            "{alone}"
+        );
+        std::fs::remove_file(folder.path().join(beside)).expect("there");
+        assert_eq!(source().len(), 1, "without a run it is a picture like any other");
+    }
 }
 
 #[test]
