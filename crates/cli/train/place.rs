@@ -1,14 +1,10 @@
 //! Where a run may write: neither among the pictures it learns from, nor over files of somebody else.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use ddim_data::{Picture, Source};
-use ddim_train::{ClassifierRecipe, Recipe};
-
-/// What a run writes under a name that others may use too.
-const WRITTEN: [&str; 3] = ["recipe.json", "loss.csv", "samples.png"];
+use ddim_train::TrainError;
 
 /// Looks at the folder of a run before anything is written.
 ///
@@ -26,15 +22,12 @@ pub(super) fn check(data: &Path, out: &Path) -> anyhow::Result<()> {
             beside(data).display()
         );
     }
-    if is_run(out) {
-        return Ok(());
-    }
-    match WRITTEN.map(|name| out.join(name)).into_iter().find(|file| file.symlink_metadata().is_ok()) {
-        None => Ok(()),
-        Some(file) => bail!(
+    match ddim_train::check_folder(out) {
+        Err(TrainError::Occupied { path }) => bail!(
             "{} exists and is of no run of `ddim train`, which would write over it; choose another --out, or move it away",
-            file.display()
+            path.display()
         ),
+        checked => Ok(checked?),
     }
 }
 
@@ -42,13 +35,6 @@ pub(super) fn check(data: &Path, out: &Path) -> anyhow::Result<()> {
 fn holds_pictures(data: &Path) -> bool {
     let source = Source::open(data).ok();
     source.is_some_and(|source| (0..source.len().min(9)).any(|index| Picture::read(source.file(index)).is_ok()))
-}
-
-/// Whether a run has begun there; one that was killed early has left its recipe alone.
-fn is_run(out: &Path) -> bool {
-    let recipe = || fs::read_to_string(out.join("recipe.json")).unwrap_or_default();
-    let is_recipe = |text: &str| Recipe::from_json(text).is_ok() || ClassifierRecipe::from_json(text).is_ok();
-    ["train.safetensors", "model/ddim.json"].iter().any(|name| out.join(name).is_file()) || is_recipe(&recipe())
 }
 
 /// The path without links and dots, as far as it exists.

@@ -27,8 +27,9 @@ use std::path::Path;
 /// written on its card.
 ///
 /// # Errors
-/// A recipe that makes no sense, pictures without labels or of one class, a folder in use by another run, a checkpoint
-/// of another recipe or of other pictures, a loss that is no number, and whatever the file system refuses.
+/// A recipe that makes no sense, pictures without labels or of one class, a folder in use by another run or with files
+/// of somebody else that a run would write over, a checkpoint of another recipe or of other pictures, a loss that is no
+/// number, and whatever the file system refuses.
 pub fn train_classifier<'a>(
     recipe: &ClassifierRecipe,
     set: &ImageSet,

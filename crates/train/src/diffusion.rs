@@ -44,9 +44,9 @@ pub enum Beginning {
 /// last checkpoint with the same loss curve, bit for bit on a CPU.
 ///
 /// # Errors
-/// A recipe that makes no sense, pictures that do not fit it, a folder in use by another run, a checkpoint of another
-/// recipe, of other pictures or of another beginning, a model to begin with whose network or prediction is another, a loss that is no number, and
-/// whatever the file system refuses.
+/// A recipe that makes no sense, pictures that do not fit it, a folder in use by another run or with files of somebody
+/// else that a run would write over, a checkpoint of another recipe, of other pictures or of another beginning, a model
+/// to begin with whose network or prediction is another, a loss that is no number, and whatever the file system refuses.
 ///
 /// # Panics
 /// If the model to begin with was not loaded on the device with autodiff.

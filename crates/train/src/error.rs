@@ -192,6 +192,14 @@ pub enum TrainError {
         /// The lock file.
         path: PathBuf,
     },
+    /// A file of somebody else under a name that a run writes to.
+    #[error(
+        "{path} exists and is of no run of training, which would write over it; name another folder, or move it away"
+    )]
+    Occupied {
+        /// The file.
+        path: PathBuf,
+    },
     /// A checkpoint that was written by another recipe.
     #[error(
         "{path}: was made with another recipe ({key} differs); go on with the recipe beside it, or name another folder"

@@ -1,5 +1,6 @@
 //! The training loop, whatever is trained.
 
+use crate::folder::check_folder;
 use crate::log::Log;
 use crate::optimizer::{Optimizer, norm};
 use crate::recipe::Settings;
@@ -74,6 +75,7 @@ pub(crate) fn run(
     mut observe: impl FnMut(&TrainEvent) -> ControlFlow<()>,
 ) -> Result<Trained, TrainError> {
     let out = folder.path;
+    check_folder(out)?;
     std::fs::create_dir_all(out).map_err(TrainError::io(out))?;
     let _lock = lock(out)?;
     remove_abandoned(&model(out))?;
