@@ -71,11 +71,14 @@ impl Beginning {
     /// Names the first.
     pub(crate) fn complete(&self) -> anyhow::Result<()> {
         let mut problems = self.images.problems();
-        let (bad, all) = (problems.len(), self.images.named());
+        let (bad, all) = (self.images.lost(), self.images.named());
         match problems.next() {
             None => Ok(()),
             Some(first) => {
-                let more = if bad == 1 { String::new() } else { format!(" (and {} more)", bad - 1) };
+                let more = match problems.len() {
+                    0 => String::new(),
+                    more => format!(" (and {more} more)"),
+                };
                 bail!("{bad} of {all} pictures given with --init could not be used: {first}{more}")
             }
         }

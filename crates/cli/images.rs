@@ -34,6 +34,8 @@ pub(crate) struct Images {
     named: usize,
     /// What is wrong with those that could not be used and are not to be left out.
     problems: Vec<String>,
+    /// How many those are: one problem can be that of many.
+    lost: usize,
     changes: Changes,
 }
 
@@ -81,6 +83,7 @@ impl Images {
             values: Vec::new(),
             named: 0,
             problems: Vec::new(),
+            lost: 0,
             changes: Changes::default(),
         }
     }
@@ -117,6 +120,11 @@ impl Images {
     /// asked.
     pub(crate) fn problems(&self) -> impl ExactSizeIterator<Item = &str> {
         self.problems.iter().map(String::as_str)
+    }
+
+    /// How many pictures those problems are about.
+    pub(crate) fn lost(&self) -> usize {
+        self.lost
     }
 
     /// The first of these problems, and how many more there are.
@@ -174,7 +182,7 @@ impl Images {
     /// # Errors
     /// When some could not be used.
     pub(crate) fn check_complete(&self) -> anyhow::Result<()> {
-        match self.problems.len() {
+        match self.lost {
             0 => Ok(()),
             lost => bail!("{lost} of {} could not be used, and are named above; the others are done", self.named),
         }
@@ -193,8 +201,9 @@ impl Images {
         self.values.extend(values);
     }
 
-    fn problem(&mut self, error: &anyhow::Error) {
-        self.named += 1;
+    fn problem(&mut self, error: &anyhow::Error, pictures: usize) {
+        self.named += pictures;
+        self.lost += pictures;
         self.problems.push(crate::chain(error));
     }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use anyhow::anyhow;
-use ddim_data::{Changes, DataError, ImageSet, LeftOut, Reason, Source};
+use ddim_data::{Changes, DataError, ImageSet, LeftOut, Source};
 
 use crate::args::{OnCorrupt, PictureRules};
 
@@ -80,7 +80,7 @@ impl Broken {
             return Err(error);
         }
         tracing::debug!("left out: {error}");
-        self.left_out.add(error.path().unwrap_or(Path::new("")), Reason::of(&error));
+        self.left_out.add_error(&error);
         Ok(())
     }
 
@@ -103,6 +103,9 @@ impl Broken {
             (DataError::TooLarge { .. }, _) | (_, Some(OnCorrupt::Skip)) => return anyhow!(error),
             (DataError::SizesDiffer { .. }, _) => {
                 "one picture cannot be used (--on-corrupt skip leaves such out, --fit crop brings them to one size)"
+            }
+            (DataError::BreaksOff { .. }, _) => {
+                "pictures are missing (--on-corrupt skip takes those that are there)"
             }
             _ => "one picture cannot be used (--on-corrupt skip leaves such out)",
         };

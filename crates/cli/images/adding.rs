@@ -23,7 +23,7 @@ impl Images {
         match added {
             Err(error) if self.needed.rules.on_corrupt == Some(OnCorrupt::Fail) => Err(error),
             Err(error) => {
-                self.problem(&error);
+                self.problem(&error, 1);
                 Ok(())
             }
             Ok(()) => Ok(()),
@@ -35,20 +35,24 @@ impl Images {
         let count = source.len().min(most - self.named);
         self.check_room(source, count)?;
         let mut broken = Broken::new(&self.needed.rules);
-        for index in 0..count {
+        let mut index = 0;
+        while index < count {
             let error = match source.read(index) {
                 Ok(picture) => {
                     self.keep(source.name(index), picture, &fit);
+                    index += 1;
                     continue;
                 }
-                Err(error) => error,
+                Err(error) => error.about_at_most(count - index),
             };
+            let lost = error.pictures();
+            index += lost;
             match broken.take(error) {
-                Ok(()) => self.named += 1,
+                Ok(()) => self.named += lost,
                 Err(error) if self.needed.rules.on_corrupt == Some(OnCorrupt::Fail) => {
                     return Err(broken.advised(error));
                 }
-                Err(error) => self.problem(&error.into()),
+                Err(error) => self.problem(&error.into(), lost),
             }
         }
         broken.say(&source.path().display().to_string(), count);

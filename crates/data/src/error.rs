@@ -41,6 +41,16 @@ pub enum DataError {
         /// What it holds and what was expected.
         problem: String,
     },
+    /// A file of many pictures that ends, or can be read no further, before the last one that it announces.
+    #[error("{path}: {problem}")]
+    BreaksOff {
+        /// The file.
+        path: PathBuf,
+        /// Where, and how many pictures are missing.
+        problem: String,
+        /// How many pictures this is about: see [`pictures`](Self::pictures).
+        pictures: usize,
+    },
     /// More data than is read into memory.
     #[error(
         "{path}: holds, or says that it holds, {bytes} bytes of data; at most {limit} are read. Split the \
@@ -144,6 +154,7 @@ impl DataError {
             | DataError::Write { path, .. }
             | DataError::UnknownFormat { path }
             | DataError::Malformed { path, .. }
+            | DataError::BreaksOff { path, .. }
             | DataError::TooLarge { path, .. }
             | DataError::CutOff { path }
             | DataError::PictureTooLarge { path, .. }
@@ -151,6 +162,26 @@ impl DataError {
             | DataError::LabelCount { path, .. }
             | DataError::TooFewNames { path, .. } => Some(path),
             DataError::Encode { .. } => None,
+        }
+    }
+
+    /// How many pictures this is about, where reading one has failed: the one, or all from that one to the last that
+    /// its file announces, when the file breaks off before it. Each of those would give the same error.
+    pub fn pictures(&self) -> usize {
+        match self {
+            DataError::BreaksOff { pictures, .. } => *pictures,
+            _ => 1,
+        }
+    }
+
+    /// The same about no more pictures than so many, where no more are asked for.
+    #[must_use]
+    pub fn about_at_most(self, most: usize) -> Self {
+        match self {
+            DataError::BreaksOff { path, problem, pictures } => {
+                DataError::BreaksOff { path, problem, pictures: pictures.min(most) }
+            }
+            other => other,
         }
     }
 

@@ -25,6 +25,8 @@ pub enum Reason {
     Copies,
     /// A picture that ends too early.
     CutOff,
+    /// A picture that a file of many announces and does not hold.
+    Missing,
     /// A file with the ending of a picture that is none, or a broken one.
     NoPicture,
     /// A picture of another size than most of the set.
@@ -40,6 +42,7 @@ impl Reason {
     pub fn of(error: &DataError) -> Self {
         match error {
             DataError::CutOff { .. } => Self::CutOff,
+            DataError::BreaksOff { .. } => Self::Missing,
             DataError::SizesDiffer { .. } => Self::OtherSize,
             DataError::PictureTooLarge { .. } | DataError::TooLarge { .. } => Self::TooLarge,
             DataError::Read { .. } => Self::Unreadable,
@@ -64,6 +67,7 @@ impl Reason {
             Self::Copies if count == 1 => "folder of thumbnails",
             Self::Copies => "folders of thumbnails",
             Self::CutOff => "cut off",
+            Self::Missing => "behind where the file breaks off",
             Self::NoPicture => "broken",
             Self::OtherSize => "of another size",
             Self::TooLarge => "too large",
@@ -74,17 +78,23 @@ impl Reason {
 
 /// What was passed over; printed as `4 left out: 3 .tif, 1 picture beside the folders of classes`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LeftOut(Vec<(PathBuf, Reason)>);
+pub struct LeftOut(Vec<(PathBuf, Reason, usize)>);
 
 impl LeftOut {
     /// Adds one.
     pub fn add(&mut self, path: &Path, reason: Reason) {
-        self.0.push((path.to_owned(), reason));
+        self.0.push((path.to_owned(), reason, 1));
+    }
+
+    /// Adds what reading a picture has failed with: once, however many pictures [it is about](DataError::pictures).
+    pub fn add_error(&mut self, error: &DataError) {
+        let path = error.path().unwrap_or(Path::new("")).to_owned();
+        self.0.push((path, Reason::of(error), error.pictures()));
     }
 
     /// How many.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.0.iter().map(|(_, _, count)| count).sum()
     }
 
     /// Whether nothing was.
@@ -92,15 +102,15 @@ impl LeftOut {
         self.0.is_empty()
     }
 
-    /// Each with its reason.
+    /// Each with its reason; a file of which several are missing once.
     pub fn iter(&self) -> impl Iterator<Item = (&Path, &Reason)> {
-        self.0.iter().map(|(path, reason)| (path.as_path(), reason))
+        self.0.iter().map(|(path, reason, _)| (path.as_path(), reason))
     }
 
     /// `15 cut off, 2 of another size`
     pub fn reasons(&self) -> String {
         let mut counts: BTreeMap<&Reason, usize> = BTreeMap::new();
-        self.0.iter().for_each(|(_, reason)| *counts.entry(reason).or_default() += 1);
+        self.0.iter().for_each(|(_, reason, count)| *counts.entry(reason).or_default() += count);
         let parts = counts.iter().map(|(reason, count)| format!("{count} {}", reason.phrase(*count)));
         parts.collect::<Vec<_>>().join(", ")
     }

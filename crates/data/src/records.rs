@@ -5,7 +5,7 @@ use crate::{DataError, Picture, cifar10, idx, npz};
 use std::fmt;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// The pictures of a file, whose header has been read.
 #[derive(Debug)]
@@ -16,6 +16,17 @@ pub(crate) struct Records {
     /// \[height, width, channels\].
     shape: [usize; 3],
     cursor: Mutex<Option<Cursor>>,
+    /// Where the file breaks off, once that is known. Nobody looks behind it again: a header can announce any count.
+    end: OnceLock<End>,
+}
+
+/// Where a file ends, or can be read no further, before the last picture that it announces.
+#[derive(Debug)]
+struct End {
+    /// Bytes of pictures up to there.
+    bytes: u64,
+    /// What the system said, where it said something.
+    why: Option<String>,
 }
 
 /// How the pictures lie in the file.
@@ -34,6 +45,23 @@ struct Cursor {
     next: usize,
 }
 
+impl Cursor {
+    /// The bytes of a picture that is not behind this place, and of its label where there is one: `size` for each.
+    fn read(&mut self, index: usize, size: u64) -> Result<Vec<u8>, End> {
+        let [before, between] = [self.next, index - self.next].map(|count| (count as u64).saturating_mul(size));
+        let mut skipping = self.reader.by_ref().take(between);
+        let skipped = io::copy(&mut skipping, &mut io::sink());
+        let found = before + (between - skipping.limit());
+        // Grows with what is really there, so a header that announces more than there is costs nothing.
+        let mut data = Vec::new();
+        let read = skipped.and_then(|_| self.reader.by_ref().take(size).read_to_end(&mut data));
+        match read {
+            Ok(_) if data.len() as u64 == size => Ok(data),
+            read => Err(End { bytes: found + data.len() as u64, why: read.err().map(|error| error.to_string()) }),
+        }
+    }
+}
+
 impl fmt::Debug for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "before picture {}", self.next)
@@ -42,7 +70,7 @@ impl fmt::Debug for Cursor {
 
 impl Records {
     pub(crate) fn new(path: &Path, format: Format, count: usize, shape: [usize; 3]) -> Self {
-        Self { path: path.to_owned(), format, count, shape, cursor: Mutex::default() }
+        Self { path: path.to_owned(), format, count, shape, cursor: Mutex::default(), end: OnceLock::new() }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -60,26 +88,20 @@ impl Records {
     /// One picture. The next one costs nothing more; one before it begins the file anew.
     ///
     /// # Errors
-    /// A file that cannot be read or ends before the picture does; behind the last one, a file that goes on.
+    /// A file that breaks off before the picture does, the same for all pictures from there on; behind the last one, a
+    /// file that goes on.
     pub(crate) fn read(&self, index: usize) -> Result<Picture, DataError> {
         let [height, width, channels] = self.shape;
         let size = self.record_bytes()?;
+        if let Some(end) = self.end.get().filter(|end| index as u64 >= end.bytes / size) {
+            return Err(self.breaks_off(index, end));
+        }
         let mut place = self.cursor.lock().unwrap_or_else(PoisonError::into_inner);
         let mut cursor = match place.take() {
             Some(cursor) if cursor.next <= index => cursor,
             _ => Cursor { reader: self.open()?, next: 0 },
         };
-        let between = (index - cursor.next) as u64 * size;
-        let unreadable = DataError::read(&self.path);
-        let skipped = io::copy(&mut cursor.reader.by_ref().take(between), &mut io::sink());
-        let mut data = Vec::new();
-        // Grows with what is really there, so a header that announces more than there is costs nothing.
-        let read = skipped
-            .and_then(|skipped| Ok(skipped + cursor.reader.by_ref().take(size).read_to_end(&mut data)? as u64));
-        let found = read.map_err(unreadable)?;
-        if found < between + size {
-            return Err(self.ends_early(cursor.next as u64 * size + found));
-        }
+        let data = cursor.read(index, size).map_err(|end| self.breaks_off(index, self.end.get_or_init(|| end)))?;
         if index + 1 == self.count {
             self.check_end(&mut cursor.reader)?;
         }
@@ -95,7 +117,7 @@ impl Records {
     pub(crate) fn check_length(&self, bytes: u64) -> Result<(), DataError> {
         let announced = self.announced();
         match self.format {
-            _ if u128::from(bytes) < announced => Err(self.ends_early(bytes)),
+            _ if u128::from(bytes) < announced => Err(self.breaks_off(0, &End { bytes, why: None })),
             Format::Idx if u128::from(bytes) > announced => Err(self.goes_on()),
             _ => Ok(()),
         }
@@ -123,17 +145,24 @@ impl Records {
         Ok(bytes as u64 + label)
     }
 
-    /// `found` bytes of pictures are there.
-    fn ends_early(&self, found: u64) -> DataError {
-        let announced = self.announced();
-        let problem = match self.format {
-            Format::Npz => format!("its arr_0 ends after {found} of {announced} bytes"),
-            _ => format!(
+    /// What is said about the pictures from this one on, which the file does not hold.
+    fn breaks_off(&self, index: usize, end: &End) -> DataError {
+        let (announced, End { bytes: found, why }) = (self.announced(), end);
+        let problem = match (self.format, why) {
+            (_, Some(why)) => format!("cannot be read behind {found} of {announced} bytes of pictures: {why}"),
+            (Format::Npz, None) => format!("its arr_0 ends after {found} of {announced} bytes"),
+            (Format::Idx | Format::Cifar10, None) => format!(
                 "its header {} announces {announced} bytes of data, but it ends after {found}",
                 self.dims()
             ),
         };
-        DataError::malformed(&self.path, problem)
+        let whole = self.record_bytes().map_or(0, |size| found / size) as usize;
+        let missing = self.count.saturating_sub(whole);
+        DataError::BreaksOff {
+            path: self.path.clone(),
+            problem: format!("{problem}; pictures missing: {missing} of {}", self.count),
+            pictures: self.count - index,
+        }
     }
 
     fn goes_on(&self) -> DataError {

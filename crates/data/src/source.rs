@@ -20,7 +20,7 @@ use std::sync::OnceLock;
 /// # let picture = ddim_data::Picture { width: 2, height: 1, channels: 1, pixels: vec![7, 9] };
 /// # std::fs::write(folder.join("1.png"), ddim_data::encode_png(&picture, "{}")?)?;
 /// # std::fs::write(folder.join("2.png"), "cut off")?;
-/// use ddim_data::{Fit, LeftOut, Reason, Source};
+/// use ddim_data::{Fit, LeftOut, Source};
 /// let source = Source::open(&folder)?;
 /// assert_eq!((source.len(), source.shape()?), (2, [1, 2, 1]));
 /// let rgb = Fit { size: Some([8, 8]), channels: Some(3), ..Fit::default() };
@@ -28,7 +28,7 @@ use std::sync::OnceLock;
 /// // All of it in memory, without those that are broken.
 /// let mut broken = LeftOut::default();
 /// let (set, changes) = source.collect(0..source.len(), &rgb, |error| {
-///     broken.add(&folder, Reason::of(&error));
+///     broken.add_error(&error);
 ///     Ok(())
 /// })?;
 /// assert_eq!((set.len(), changes.resized, broken.to_string().as_str()), (1, 1, "1 left out: 1 broken"));
@@ -151,7 +151,8 @@ impl Source {
     ///
     /// # Errors
     /// What cannot be read or is no whole picture, and what is larger than
-    /// [`MAX_PICTURE_BYTES`](crate::MAX_PICTURE_BYTES), which is known before memory is taken.
+    /// [`MAX_PICTURE_BYTES`](crate::MAX_PICTURE_BYTES), which is known before memory is taken. Whoever goes on after an
+    /// error goes on behind as many pictures as [it is about](DataError::pictures).
     pub fn read(&self, index: usize) -> Result<Picture, DataError> {
         match self.place(index) {
             Place::File(file) => Picture::read(file),
@@ -197,7 +198,8 @@ impl Source {
     }
 
     /// Some of the pictures in memory, made alike by [`read_fitted`](Self::read_fitted), and what was done to
-    /// them. One that cannot be used is given to `broken`: if that returns no error, it is left out.
+    /// them. One that cannot be used is given to `broken`: if that returns no error, it is left out. Where a file
+    /// [breaks off](DataError::BreaksOff), that happens once for all of its missing pictures.
     ///
     /// # Errors
     /// What `broken` returns; more than [`MAX_BYTES`] of pixels, which are counted beforehand; when nothing is
@@ -215,15 +217,21 @@ impl Source {
         }
         let mut labels = self.labels.as_ref().map(|_| Vec::new());
         let (mut pixels, mut changes) = (Vec::new(), Changes::default());
-        for index in part {
+        let mut index = part.start;
+        while index < part.end {
             match self.read_fitted(index, fit, &mut changes) {
                 Ok(picture) => {
                     pixels.extend(picture.pixels);
                     if let (Some(kept), Some(all)) = (&mut labels, &self.labels) {
                         kept.push(all[index]);
                     }
+                    index += 1;
                 }
-                Err(error) => broken(error)?,
+                Err(error) => {
+                    let error = error.about_at_most(part.end - index);
+                    index += error.pictures();
+                    broken(error)?;
+                }
             }
         }
         if pixels.is_empty() {

@@ -143,16 +143,24 @@ impl Look<'_> {
         self.kept.size = Some(Size(shape));
         // A header can announce any count: nothing is kept for each before it is read.
         let (count, batch_size) = (part.len(), args.computing.batch_size);
-        for start in part.clone().step_by(batch_size) {
+        let mut next = part.start;
+        while next < part.end {
             if interrupt.requested() {
                 return Ok(Ending::Interrupted);
             }
-            let batch = start..start.saturating_add(batch_size).min(part.end);
+            let end = next.saturating_add(batch_size).min(part.end);
             let mut pictures = Vec::new();
-            for index in batch {
-                match source.read_fitted(index, &fit, &mut changes) {
-                    Ok(picture) => pictures.push(picture),
-                    Err(error) => broken.take(error).map_err(|error| broken.advised(error))?,
+            while next < end {
+                match source.read_fitted(next, &fit, &mut changes) {
+                    Ok(picture) => {
+                        pictures.push(picture);
+                        next += 1;
+                    }
+                    Err(error) => {
+                        let error = error.about_at_most(part.end - next);
+                        next += error.pictures();
+                        broken.take(error).map_err(|error| broken.advised(error))?;
+                    }
                 }
             }
             if !pictures.is_empty() {

@@ -46,7 +46,12 @@ fn pictures_endure_anything() {
 #[test]
 fn idx_with_a_lying_header() {
     let short = refusal("images", &idx(&[2, 2, 3], &[7; 11]));
-    assert!(short.ends_with("its header [2, 2, 3] announces 12 bytes of data, but it ends after 11"), "{short}");
+    assert!(
+        short.ends_with(
+            "its header [2, 2, 3] announces 12 bytes of data, but it ends after 11; pictures missing: 1 of 2"
+        ),
+        "{short}"
+    );
     let long = refusal("images", &idx(&[2, 2, 3], &[7; 13]));
     assert!(long.ends_with("announces 12 bytes of data, but it goes on after that"), "{long}");
     let huge = refusal("images", &idx(&[u32::MAX, u32::MAX, u32::MAX, u32::MAX], &[7; 12]));
@@ -56,7 +61,12 @@ fn idx_with_a_lying_header() {
     );
     // Just below the limit: read as far as it goes.
     let lie = refusal("images", &idx(&[65_535, 256, 256], &[7; 12]));
-    assert!(lie.ends_with("announces 4294901760 bytes of data, but it ends after 12"), "{lie}");
+    assert!(
+        lie.ends_with(
+            "announces 4294901760 bytes of data, but it ends after 12; pictures missing: 65535 of 65535"
+        ),
+        "{lie}"
+    );
     let none = refusal("images", &idx(&[0, 28, 28], &[]));
     assert!(none.ends_with("holds nothing: its dimensions are [0, 28, 28]"), "{none}");
 }
@@ -143,11 +153,14 @@ fn npz_with_lying_arrays() {
     assert!(refusal("set.npz", b"no zip").contains("is no npz archive"));
     assert!(refusal("set.npz", &npz(&[("x", vec![])])).contains("has no array arr_0, which holds the pictures"));
     let short = alone(npy(&header("|u1", "(2, 2, 2)"), &[0; 7]));
-    assert!(short.ends_with("its arr_0 ends after 7 of 8 bytes"), "{short}");
+    assert!(short.ends_with("its arr_0 ends after 7 of 8 bytes; pictures missing: 1 of 2"), "{short}");
     let huge = alone(npy(&header("|u1", "(4294967296, 4294967296, 18446744073709551615)"), &[]));
     assert!(huge.contains("at most 4294967296 are read"), "{huge}");
     let lie = alone(npy(&header("|u1", "(65535, 256, 256)"), &[1; 9]));
-    assert!(lie.ends_with("its arr_0 ends after 9 of 4294901760 bytes"), "{lie}");
+    assert!(
+        lie.ends_with("its arr_0 ends after 9 of 4294901760 bytes; pictures missing: 65535 of 65535"),
+        "{lie}"
+    );
     assert!(
         alone(npy(&header("<f4", "(1, 1, 1)"), &[0; 4]))
             .ends_with("its arr_0 is of type <f4; pictures are uint8, |u1")

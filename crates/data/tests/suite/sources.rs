@@ -144,14 +144,78 @@ fn only_what_is_asked_for_is_read() {
     for k in [1, 0, 1] {
         assert_eq!(source.read(k).expect("there").pixels[0], k as u8 + 1);
     }
-    assert!(matches!(source.read(2), Err(DataError::Malformed { .. })));
+    assert!(matches!(source.read(2), Err(DataError::BreaksOff { pictures: 99_998, .. })));
     assert_eq!(source.collect(0..2, &Fit::default(), Err).expect("two").0.len(), 2);
     let error = source.collect(0..100_000, &Fit::default(), Err).expect_err("too much").to_string();
     assert!(error.contains("6553600000 bytes of data; at most 4294967296"), "{error}");
     let zipped = Source::open(&packed.path().join("t-images-idx3-ubyte.gz")).expect("a header");
     assert_eq!(zipped.read(0).expect("there").pixels[9], 3);
     let error = zipped.read(1).expect_err("not there").to_string();
-    assert!(error.ends_with("announces 6553600000 bytes of data, but it ends after 65536"), "{error}");
+    let said = "announces 6553600000 bytes of data, but it ends after 65536; pictures missing: 99999 of 100000";
+    assert!(error.ends_with(said), "{error}");
+}
+
+/// What is left out of a set that is read with broken pictures left out, and how many problems that were.
+fn problems(source: &Source, part: std::ops::Range<usize>) -> (usize, Vec<String>, String) {
+    let (mut left_out, mut said) = (LeftOut::default(), Vec::new());
+    let collected = source.collect(part, &Fit::default(), |error| {
+        left_out.add_error(&error);
+        said.push(error.to_string());
+        Ok(())
+    });
+    (collected.expect("some are there").0.len(), said, left_out.to_string())
+}
+
+/// A file that breaks off is one problem, however many pictures it announces, and is not opened again for each: that
+/// would not end here.
+#[test]
+fn what_a_file_does_not_hold_is_one_problem_with_a_count() {
+    let npz_of =
+        |count: usize, bytes: &[u8]| npz(&[("arr_0", npy(&header("|u1", &format!("({count}, 2, 2)")), bytes))]);
+    let many = 1 << 30;
+    let packed = gzip(&idx(&[2_000_000, 2, 2], &(0..200).collect::<Vec<u8>>()));
+    let folder = folder(&[
+        ("lie.npz", &npz_of(many, &[7; 4 * 3 + 1])),
+        ("cut-images-idx3-ubyte.gz", &packed[..packed.len() - 12]),
+        ("lie-images-idx3-ubyte.gz", &packed),
+    ]);
+    let open = |name: &str| Source::open(&folder.path().join(name)).expect("a header");
+    let (read, said, left_out) = problems(&open("lie.npz"), 0..many);
+    assert_eq!((read, said.len()), (3, 1));
+    assert!(
+        said[0]
+            .ends_with("its arr_0 ends after 13 of 4294967296 bytes; pictures missing: 1073741821 of 1073741824")
+    );
+    assert_eq!(left_out, "1073741821 left out: 1073741821 behind where the file breaks off");
+    // No more are missing than were asked for.
+    let (read, _, left_out) = problems(&open("lie.npz"), 2..10);
+    assert_eq!((read, left_out.as_str()), (1, "7 left out: 7 behind where the file breaks off"));
+    let (read, said, _) = problems(&open("lie-images-idx3-ubyte.gz"), 0..2_000_000);
+    assert_eq!((read, said.len()), (50, 1));
+    // Packed, and cut off as a download is.
+    let (read, said, left_out) = problems(&open("cut-images-idx3-ubyte.gz"), 0..2_000_000);
+    assert!(read > 0 && read <= 50 && said.len() == 1, "{read}: {said:?}");
+    assert!(
+        said[0].contains("cannot be read behind ") && said[0].contains(" of 8000000 bytes of pictures: "),
+        "{said:?}"
+    );
+    assert_eq!(left_out, format!("{0} left out: {0} behind where the file breaks off", 2_000_000 - read));
+}
+
+/// In any order, from any number on: what is there stays there, and the first missing one is found from behind, too.
+#[test]
+fn a_file_that_breaks_off_still_gives_what_is_before() {
+    let lie = npz(&[("arr_0", npy(&header("|u1", "(4611686018427387904, 2, 2)"), &[1, 1, 1, 1, 2, 2, 2, 2, 3]))]);
+    let folder = folder(&[("lie.npz", &lie)]);
+    let source = Source::open(&folder.path().join("lie.npz")).expect("a header");
+    for (index, pictures) in
+        [(4_611_686_018_427_387_903, 1), (2, 4_611_686_018_427_387_902), (7, 4_611_686_018_427_387_897)]
+    {
+        let error = source.read(index).expect_err("not there");
+        assert!(error.to_string().contains("ends after 9 of"), "{error}");
+        assert_eq!(error.pictures(), pictures);
+    }
+    assert_eq!([1, 0].map(|k| source.read(k).expect("there").pixels[0]), [2, 1]);
 }
 
 #[test]
