@@ -1,9 +1,11 @@
 //! npz, the zip archive of NumPy arrays that published evaluators read: `arr_0` pictures, `arr_1` labels.
 
+use crate::foreign::typed;
 use crate::image_set::{checked_bytes, checked_shape};
 use crate::npy::Header;
 use crate::records::{Format, Records};
 use crate::{DataError, Picture};
+use ddim_schedule::quoted;
 use flate2::bufread::DeflateDecoder;
 use std::fs::File;
 use std::io::{BufReader, Cursor, Read, Seek, SeekFrom, Write};
@@ -60,10 +62,11 @@ fn no_pictures(path: &Path, archive: &Archive) -> String {
     let pictures = names.iter().find(|name| name.contains("image")).or(names.first());
     match (names.len(), pictures) {
         (1..=20, Some(pictures)) => format!(
-            "{problem}; it has {}. One of them becomes a set by: python -c \"import numpy as np; \
-             np.savez('pictures.npz', np.load('{}')['{pictures}'])\"",
+            "{problem}; it has {}. One of them becomes a set by: python -c \"import sys, numpy as np; \
+             np.savez(sys.argv[3], np.load(sys.argv[1])[sys.argv[2]])\" {} {} pictures.npz",
             names.join(", "),
-            path.display(),
+            typed(path),
+            quoted(pictures),
         ),
         _ => problem.to_owned(),
     }
