@@ -18,7 +18,8 @@ pub(super) struct Kept {
     pub(super) probabilities: Features,
     /// Pixels along random directions.
     pub(super) projected: Features,
-    spatial: Option<Moments>,
+    /// Those of the spatial features, or why these have none: the other figures do not need them.
+    spatial: Option<Result<Moments, EvalError>>,
     /// Spatial features that wait for enough company to be added at once.
     waiting: Features,
     projections: usize,
@@ -73,10 +74,7 @@ impl Kept {
             self.probabilities.append(&probabilities)?;
         }
         if let (true, Some(spatial)) = (self.wants_spatial, found.spatial) {
-            self.waiting.append(&spatial)?;
-            if self.waiting.len() >= TOGETHER {
-                self.add_spatial()?;
-            }
+            self.add_spatial(&spatial)?;
         }
         if self.projections > 0 {
             let pixels = Pixels.extract(pictures)?.pooled;
@@ -86,12 +84,12 @@ impl Kept {
         Ok(())
     }
 
-    fn add_spatial(&mut self) -> Result<(), EvalError> {
-        let waiting = std::mem::take(&mut self.waiting);
-        if self.spatial.is_none() {
-            self.spatial = Some(Moments::new(waiting.width)?);
+    fn add_spatial(&mut self, found: &Features) -> Result<(), EvalError> {
+        if self.spatial.get_or_insert_with(|| Moments::new(found.width)).is_err() {
+            return Ok(());
         }
-        self.spatial.iter_mut().try_for_each(|moments| moments.add(&waiting))
+        self.waiting.append(found)?;
+        if self.waiting.len() >= TOGETHER { self.finish() } else { Ok(()) }
     }
 
     /// Ends a set.
@@ -99,7 +97,11 @@ impl Kept {
     /// # Errors
     /// When a spatial feature is no number.
     pub(super) fn finish(&mut self) -> Result<(), EvalError> {
-        if self.waiting.is_empty() { Ok(()) } else { self.add_spatial() }
+        let waiting = std::mem::take(&mut self.waiting);
+        match &mut self.spatial {
+            Some(Ok(moments)) => moments.add(&waiting),
+            Some(Err(_)) | None => Ok(()),
+        }
     }
 
     /// Mean and covariance of what was seen.
@@ -113,17 +115,28 @@ impl Kept {
     /// The same of the spatial features, if there are any.
     ///
     /// # Errors
-    /// Of fewer than two pictures.
+    /// Of fewer than two pictures, and of more features than a covariance is computed of.
     pub(super) fn spatial(&self, identity: &str) -> Result<Option<Statistics>, EvalError> {
-        self.spatial.as_ref().map(|moments| moments.statistics(identity)).transpose()
+        match &self.spatial {
+            None => Ok(None),
+            Some(Ok(moments)) => moments.statistics(identity).map(Some),
+            Some(Err(too_wide)) => Err(too_wide.clone()),
+        }
     }
 
-    /// What can be kept in a file.
+    /// What can be kept in a file: without spatial features where these are too many.
     ///
     /// # Errors
     /// Of fewer than two pictures.
     pub(super) fn saved(&self, identity: &str) -> Result<Saved, EvalError> {
-        let (pooled, spatial) = (self.statistics(identity)?, self.spatial(identity)?);
+        let pooled = self.statistics(identity)?;
+        let spatial = self.spatial(identity).or_else(|error| match error {
+            EvalError::TooWide { .. } => {
+                tracing::warn!("{}: mu_s and sigma_s, for sfid, are left out: {error}", self.name);
+                Ok(None)
+            }
+            other => Err(other),
+        })?;
         Ok(Saved { name: self.name.clone(), pooled, spatial })
     }
 }
@@ -136,5 +149,54 @@ pub(super) fn advised(error: EvalError) -> anyhow::Error {
              needs no covariance, --metrics kernel,pr,dc,sliced"
         ),
         other => other.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ddim_eval::{Extracted, MOST_FEATURES};
+
+    use super::*;
+
+    /// Of every picture two features, and a spatial one more than a covariance has.
+    struct Wide;
+
+    impl Extractor for Wide {
+        fn identity(&self) -> String {
+            "wide".to_owned()
+        }
+
+        fn extract(&self, pictures: &[Picture]) -> Result<Extracted, EvalError> {
+            let of = |width: usize| Features { width, values: vec![0.5; width * pictures.len()] };
+            Ok(Extracted { pooled: of(2), spatial: Some(of(MOST_FEATURES + 1)), probabilities: None })
+        }
+    }
+
+    #[test]
+    fn too_many_spatial_features_cost_nothing_but_what_needs_them() {
+        let mut kept = Kept {
+            name: "set".to_owned(),
+            size: None,
+            skipped: 0,
+            pooled: Features::default(),
+            probabilities: Features::default(),
+            projected: Features::default(),
+            spatial: None,
+            waiting: Features::default(),
+            projections: 0,
+            directions: None,
+            seed: 0,
+            wants_spatial: true,
+            is_for_covariance: true,
+        };
+        let picture = Picture { width: 1, height: 1, channels: 1, pixels: vec![9] };
+        for _ in 0..2 {
+            kept.add(&[picture.clone(), picture.clone()], &Wide).expect("the others are kept");
+        }
+        kept.finish().expect("nothing waits");
+        assert_eq!((kept.pictures(), kept.waiting.len()), (4, 0));
+        let error = kept.spatial("wide").expect_err("too wide");
+        assert!(matches!(error, EvalError::TooWide { found, .. } if found == MOST_FEATURES + 1), "{error}");
+        assert!(kept.saved("wide").expect("the rest").spatial.is_none());
     }
 }

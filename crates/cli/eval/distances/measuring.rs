@@ -131,7 +131,7 @@ impl Work {
     fn spatial(&self, first: &Side, second: &Side) -> anyhow::Result<Row> {
         let statistics = |side: &Side| -> anyhow::Result<Statistics> {
             let found = match side {
-                Side::Pictures(kept) => kept.spatial(&self.asked.identity)?,
+                Side::Pictures(kept) => kept.spatial(&self.asked.identity).map_err(advised)?,
                 Side::Saved(saved) => saved.spatial.clone(),
             };
             found.context(
