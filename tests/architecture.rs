@@ -98,6 +98,10 @@ fn assert_no_dependency(crate_folder: &str, refused: impl Fn(&str) -> bool) {
     }
 }
 
+/// Every package but the command line.
+const LIBRARIES: [&str; 11] =
+    ["schedule", "cpu", "unet", "sampler", "shaders", "checkpoint", "data", "train", "eval", "features", "ddim"];
+
 const DEVICE_CONSTRUCTORS: [&str; 14] = [
     "Device::default(",
     "Device::new(",
@@ -207,20 +211,7 @@ fn features_know_pictures_and_weight_files_only() {
 /// option.
 #[test]
 fn libraries_name_no_option_of_the_command_line() {
-    let libraries = [
-        "schedule",
-        "cpu",
-        "unet",
-        "sampler",
-        "shaders",
-        "checkpoint",
-        "data",
-        "train",
-        "eval",
-        "features",
-        "ddim",
-    ];
-    for source in libraries.iter().flat_map(|library| sources(&code_of(library))) {
+    for source in LIBRARIES.iter().flat_map(|library| sources(&code_of(library))) {
         let option =
             source.code.split("--").skip(1).find(|after| after.starts_with(|c: char| c.is_ascii_lowercase()));
         assert!(option.is_none(), "{}: --{}", source.path.display(), option.unwrap_or_default());
@@ -241,9 +232,7 @@ fn libraries_choose_no_device() {
 
 #[test]
 fn only_the_command_line_prints_and_parses_arguments() {
-    let arithmetic = ["schedule", "cpu", "unet", "sampler", "shaders"];
-    let around = ["checkpoint", "data", "train", "eval", "features", "ddim"];
-    for library in [arithmetic.as_slice(), &around].concat() {
+    for library in LIBRARIES {
         assert_code_absent(&code_of(library), &PRINTING);
         assert_no_dependency(library, |name| matches!(name, "clap" | "indicatif" | "tracing-subscriber"));
     }
@@ -251,20 +240,7 @@ fn only_the_command_line_prints_and_parses_arguments() {
 
 #[test]
 fn only_the_command_line_reads_the_environment() {
-    let libraries = [
-        "schedule",
-        "cpu",
-        "unet",
-        "sampler",
-        "shaders",
-        "checkpoint",
-        "data",
-        "train",
-        "eval",
-        "features",
-        "ddim",
-    ];
-    for source in libraries.iter().flat_map(|library| sources(&code_of(library))) {
+    for source in LIBRARIES.iter().flat_map(|library| sources(&code_of(library))) {
         // burn's runtime reads settings of its own.
         let exception = source.path.ends_with("device/runtime.rs");
         assert!(exception || !source.code.contains("env::var"), "{}: env::var", source.path.display());
@@ -285,6 +261,20 @@ fn randomness_is_an_argument() {
             &[".seed(", "thread_rng", "from_entropy", "SystemTime"],
         );
     }
+}
+
+#[test]
+fn no_library_is_forgotten() {
+    let crates =
+        fs::read_dir(root().join("crates")).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let packages = crates.filter(|folder| folder.join("Cargo.toml").is_file());
+    let mut found: Vec<String> =
+        packages.map(|folder| folder.file_name().expect("a name").to_string_lossy().into_owned()).collect();
+    found.push("shaders".to_owned());
+    found.sort();
+    let mut listed = LIBRARIES.to_vec();
+    listed.sort_unstable();
+    assert_eq!(found, listed);
 }
 
 #[test]
