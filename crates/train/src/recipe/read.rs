@@ -3,7 +3,7 @@
 use super::Settings;
 use super::problems::Problems;
 use crate::RecipeError;
-use ddim_checkpoint::SchedulerConfig;
+use ddim_checkpoint::{SchedulerConfig, plain_json};
 use ddim_schedule::nearest_said;
 use ddim_unet::UNet2DConfig;
 use serde::Serialize;
@@ -20,8 +20,7 @@ pub(crate) fn read<R: Settings>(
     required: &[&str],
     parts: &[Part],
 ) -> Result<R, RecipeError> {
-    // Editors of Windows begin a file with a mark that is no JSON.
-    let text = text.trim_start_matches('\u{feff}');
+    let text = &plain_json(text);
     let keys: Map<String, Value> = serde_json::from_str(text).map_err(not_json)?;
     let mut problems = of_keys("", &keys, example, parts);
     for missing in required.iter().filter(|key| !keys.contains_key(**key)) {
