@@ -62,6 +62,20 @@ pub enum CheckpointError {
         /// The names there are.
         known: String,
     },
+    /// The weights are a list without names.
+    #[error(
+        "{}: its weights are a list without names ({list}), as EMAModel of diffusers keeps moving averages, and only the \
+         network in Python knows their order. This makes a folder unet_ema of them, which is then taken with the \
+         model's: {command}", .path.display()
+    )]
+    UnnamedWeights {
+        /// The weight file.
+        path: PathBuf,
+        /// Where the list is: the keys on the way there.
+        list: String,
+        /// What makes a usable folder of it, for a shell.
+        command: String,
+    },
     /// A file of the layout is missing.
     #[error("{} holds no {what}: looked for {tried}. {next}", .folder.display())]
     MissingFile {

@@ -63,6 +63,15 @@ pub(crate) fn modern_name(name: &str) -> String {
     parts.join(".")
 }
 
+/// The name that a layer of attention had before diffusers 0.12; any other name stays.
+pub(crate) fn old_name(name: &str) -> String {
+    let old = ATTENTION.iter().find_map(|(old, modern)| {
+        let (block, parameter) = name.split_once(&format!(".{modern}."))?;
+        block.contains("attentions.").then(|| format!("{block}.{old}.{parameter}"))
+    });
+    old.unwrap_or_else(|| name.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,14 +14,18 @@ use burn::store::pytorch_reader::{DType, PytorchReader, Tensor};
 
 use crate::error::CheckpointError;
 use crate::legacy;
+use crate::python::weights_alone;
 use crate::weights::{Place, Stored};
 
 /// The largest pickle read. It takes about 250 bytes for each tensor, so this is some 16,000 tensors.
 const MAX_PICKLE: u32 = 4 << 20;
 
-/// What to do with a file that holds something else, such as a whole Python object (`torch.save(model)`) or a list.
+/// What to do with a file that holds something else: another Python object, or what its reader does not know.
 const SAVE_WEIGHTS: &str = "Save the weights alone, with torch.save(model.state_dict(), \"model.pt\"), or the model with \
                             model.save_pretrained(\"model\")";
+
+/// Where the classes of networks are: what only a file with a whole one in it names.
+const OF_NETWORKS: &[u8] = b"torch.nn.modules.";
 
 /// The tensors of an archive, unread and in the order of their names.
 pub(crate) fn read(path: &Path) -> Result<Vec<Stored>, CheckpointError> {
@@ -36,13 +40,33 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Stored>, CheckpointError> {
     // The reader is meant not to panic; if a file makes it, that is the file's fault and not the caller's.
     let reader = catch_unwind(AssertUnwindSafe(|| PytorchReader::new(path)))
         .map_err(|_| broken("the PyTorch archive is damaged in a way that its reader does not know".into()))?
-        .map_err(|error| broken(format!("not a readable PyTorch archive: {error}. {SAVE_WEIGHTS}")))?;
+        .map_err(|error| broken(unreadable(path, &format!("not a readable PyTorch archive: {error}"))))?;
     if reader.is_empty() {
-        return Err(broken(format!("the PyTorch archive holds no tensors. {SAVE_WEIGHTS}")));
+        return Err(broken(unreadable(path, "the PyTorch archive holds no tensors")));
     }
     let mut tensors: Vec<Stored> = reader.into_tensors().into_values().map(stored).collect();
     tensors.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(tensors)
+}
+
+/// What to do about an archive that gives no tensors. Of a whole network (`torch.save(model)`) the reader makes its
+/// `state_dict()` where it holds nothing but modules; those of diffusers also hold their configuration.
+fn unreadable(path: &Path, problem: &str) -> String {
+    if !names_networks(path).unwrap_or(false) {
+        return format!("{problem}. {SAVE_WEIGHTS}");
+    }
+    let (command, made) = weights_alone(path);
+    format!(
+        "holds a whole network as a Python object, as torch.save(model) writes it, and not its weights alone. This makes \
+         {made} of them, to be given in its place; it runs what is in the file, so only if you trust that: {command}"
+    )
+}
+
+/// Whether the pickle names classes of networks. It comes first, and is not packed.
+fn names_networks(path: &Path) -> io::Result<bool> {
+    let mut pickle = Vec::new();
+    File::open(path)?.take(MAX_PICKLE.into()).read_to_end(&mut pickle)?;
+    Ok(pickle.windows(OF_NETWORKS.len()).any(|window| window == OF_NETWORKS))
 }
 
 fn stored(tensor: Tensor) -> Stored {

@@ -35,7 +35,7 @@ pub enum WeightChoice {
 }
 
 /// The folders of a network, the preferred one first.
-const NETWORKS: [&str; 2] = ["unet_ema", "unet"];
+pub(crate) const NETWORKS: [&str; 2] = ["unet_ema", "unet"];
 
 /// The names that diffusers gives a weight file, best first.
 const WEIGHT_NAMES: [&str; 6] = [

@@ -59,7 +59,7 @@ impl ModelFiles {
         let card = card(places.card()?)?;
         let slots = slots(&config, &text.path)?;
         let (file, choice) = places.weights()?;
-        let (weights, chosen) = Weights::of_network(&file, &slots, &choice)?;
+        let (weights, chosen) = Weights::of_network(&file, &text.path, &slots, &choice)?;
         let report = fit::compare(&slots, &weights);
         warnings.extend(chosen);
         if report.fits() && !report.unused.is_empty() {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::warning::shortened;
+use crate::listed::listed;
 
 /// How the tensors of a weight file differ from the parameters of the configured network.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -68,17 +68,8 @@ impl fmt::Display for Report {
         let lines: Vec<_> = groups
             .iter()
             .filter(|(_, names)| !names.is_empty())
-            .map(|(what, names)| format!("  {} {what}: {}", names.len(), listed(names)))
+            .map(|(what, names)| format!("  {} {what}: {}", names.len(), listed(names, SHOWN)))
             .collect();
         f.write_str(&lines.join("\n"))
-    }
-}
-
-fn listed(names: &[String]) -> String {
-    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| shortened(name)).collect();
-    let shown = shown.join(", ");
-    match names.len().saturating_sub(SHOWN) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
     }
 }

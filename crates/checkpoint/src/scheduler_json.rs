@@ -6,10 +6,10 @@ use serde_json::{Map, Value, json};
 use crate::DIFFUSERS_VERSION;
 use crate::error::SchedulerConfigError as Error;
 use crate::json::plain_json;
+use crate::listed::shortened;
 use crate::scheduler::SchedulerConfig;
 use crate::scheduler_keys;
 use crate::scheduler_names::{Choice, SchedulerClass, TimestepSpacing};
-use crate::warning::shortened;
 
 const MAX_TRAIN_STEPS: usize = NoiseSchedule::MAX_TRAIN_STEPS;
 

@@ -4,6 +4,9 @@
 //! `state_dict.model.`, `ema.ema_model.model.`. Such words are not known here: a set is whatever stands before the names
 //! of at least half of the network's parameters. So a file may hold the weights, their moving averages, and the
 //! states of an optimizer, each under a name of its own.
+//!
+//! Some keep moving averages under names without dots (CompVis' `LitEma`), or in a list without names (`shadow_params` of
+//! diffusers' `EMAModel`). The former are read; the latter stand in an order that only the network in Python knows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,81 +22,156 @@ pub(crate) struct Selection {
     pub(crate) chosen: Option<String>,
     /// The sets that were not chosen.
     pub(crate) others: Vec<String>,
+    /// Where there are moving averages without names, and none with: the list, as what it lies in has keys.
+    pub(crate) unnamed: Option<Vec<String>>,
 }
 
-/// No set is called so; those that there are.
-pub(crate) struct NoSuchSet(pub(crate) Vec<String>);
+/// Why no set is taken.
+pub(crate) enum Refused {
+    /// No set is called so; those that there are.
+    NoSuchSet(Vec<String>),
+    /// There are moving averages without names, and no others; where their list is.
+    Unnamed(Vec<String>),
+}
 
 /// Takes one set of the weights of a network with these parameters. Where there is none, as in the file of another
 /// network, the tensors keep their names but for what all of them begin with.
-pub(crate) fn select(stored: Vec<Stored>, slots: &[Slot], choice: &WeightChoice) -> Result<Selection, NoSuchSet> {
-    let prefixes = prefixes(&stored, slots);
-    let Some(chosen) = choose(&prefixes, choice)?.cloned() else {
-        return Ok(Selection { tensors: names::modern(stored), chosen: None, others: Vec::new() });
+pub(crate) fn select(stored: Vec<Stored>, slots: &[Slot], choice: &WeightChoice) -> Result<Selection, Refused> {
+    let undotted = undotted(slots);
+    let sets = sets(&stored, slots, &undotted);
+    let unnamed = if sets.iter().any(Set::is_averaged) { None } else { list_without_names(&stored) };
+    let asks_for_averages = matches!(choice, WeightChoice::Named(name) if name == "ema");
+    if let Some(list) = unnamed.clone().filter(|_| sets.is_empty() || asks_for_averages) {
+        return Err(Refused::Unnamed(list));
+    }
+    let Some(chosen) = choose(&sets, choice)?.cloned() else {
+        return Ok(Selection { tensors: names::modern(stored), chosen: None, others: Vec::new(), unnamed: None });
     };
-    let others: Vec<&String> = prefixes.iter().filter(|prefix| **prefix != chosen).collect();
-    let is_of_another =
-        |name: &str| others.iter().any(|other| other.len() > chosen.len() && name.starts_with(other.as_str()));
+    let others: Vec<&Set> = sets.iter().filter(|set| **set != chosen).collect();
+    let is_of_another = |name: &str| {
+        let longer = others.iter().filter(|other| other.prefix.len() > chosen.prefix.len());
+        longer.into_iter().any(|other| name.starts_with(&other.prefix))
+    };
     let mut tensors = Vec::new();
     for tensor in stored {
         let name = names::unwrapped(&tensor.name);
-        if let Some(rest) = name.strip_prefix(&chosen).filter(|_| !is_of_another(&name)) {
-            tensors.push((names::modern_name(rest), tensor));
+        if let Some(rest) = name.strip_prefix(&chosen.prefix).filter(|_| !is_of_another(&name)) {
+            match chosen.spelling {
+                Spelling::Dotted => tensors.push((names::modern_name(rest), tensor)),
+                Spelling::Undotted if COUNTERS.contains(&rest) => {}
+                Spelling::Undotted => {
+                    let name = undotted.get(rest).map_or(rest, |name| name.as_str());
+                    tensors.push((name.to_owned(), tensor));
+                }
+            }
         }
     }
-    let others: Vec<String> = others.into_iter().map(|prefix| shown(prefix)).collect();
-    Ok(Selection { tensors, chosen: (!others.is_empty()).then(|| shown(&chosen)), others })
+    let others: Vec<String> = others.into_iter().map(Set::shown).collect();
+    Ok(Selection { tensors, chosen: (!others.is_empty()).then(|| chosen.shown()), others, unnamed })
 }
 
-/// What stands before the names of at least half of the parameters, moving averages first.
-fn prefixes(stored: &[Stored], slots: &[Slot]) -> Vec<String> {
+/// A set of weights in a file.
+#[derive(Clone, PartialEq, Eq)]
+struct Set {
+    /// What stands before the names of its parameters.
+    prefix: String,
+    spelling: Spelling,
+}
+
+/// How the names of parameters are spelt.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Spelling {
+    /// `conv_in.weight`
+    Dotted,
+    /// `conv_inweight`: moving averages that `LitEma` keeps as buffers, which may have no dots in PyTorch.
+    Undotted,
+}
+
+/// What `LitEma` keeps beside the averages.
+const COUNTERS: [&str; 2] = ["decay", "num_updates"];
+
+impl Set {
+    /// Whether these are moving averages of weights, by what people call them: `ema`, `ema_model`, `params_ema`. What they
+    /// are averages of is called `online` beside them.
+    fn is_averaged(&self) -> bool {
+        let words: BTreeSet<String> = self.prefix.split(['.', '_']).map(str::to_lowercase).collect();
+        self.spelling == Spelling::Undotted || words.contains("ema") && !words.contains("online")
+    }
+
+    /// What people call it. A set without a name is the model itself.
+    fn shown(&self) -> String {
+        match (self.prefix.trim_end_matches('.'), self.spelling) {
+            ("", Spelling::Dotted) => "model".to_owned(),
+            ("", Spelling::Undotted) => "ema".to_owned(),
+            (name, _) => name.to_owned(),
+        }
+    }
+}
+
+/// Those of which at least half of the parameters are there, moving averages first.
+fn sets(stored: &[Stored], slots: &[Slot], undotted: &BTreeMap<String, String>) -> Vec<Set> {
     let known: BTreeSet<&str> = slots.iter().map(|slot| slot.name.as_str()).collect();
     let longest = known.iter().map(|name| name.split('.').count()).max().unwrap_or(0);
-    let mut found: BTreeMap<String, usize> = BTreeMap::new();
+    let (mut dotted, mut plain): (BTreeMap<String, usize>, BTreeMap<String, usize>) = Default::default();
     for tensor in stored {
         let name = names::unwrapped(&tensor.name);
         let starts = name.rmatch_indices('.').map(|(dot, _)| dot + 1).take(longest);
         let whole = (name.split('.').take(longest + 1).count() <= longest).then_some(0);
         for start in starts.chain(whole) {
             if known.contains(names::modern_name(&name[start..]).as_str()) {
-                *found.entry(name[..start].to_owned()).or_default() += 1;
+                *dotted.entry(name[..start].to_owned()).or_default() += 1;
             }
         }
+        for prefix in undotted.keys().filter_map(|undotted| name.strip_suffix(undotted.as_str())) {
+            *plain.entry(prefix.to_owned()).or_default() += 1;
+        }
     }
-    let mut sets: Vec<String> =
-        found.into_iter().filter(|(_, count)| 2 * count >= slots.len()).map(|(prefix, _)| prefix).collect();
-    sets.sort_by_key(|prefix| (!is_averaged(prefix), prefix.len(), prefix.clone()));
+    let of = |found: BTreeMap<String, usize>, spelling| {
+        let enough = found.into_iter().filter(|(_, count)| 2 * count >= slots.len());
+        enough.map(move |(prefix, _)| Set { prefix, spelling })
+    };
+    let mut sets: Vec<Set> = of(dotted, Spelling::Dotted).chain(of(plain, Spelling::Undotted)).collect();
+    sets.sort_by_key(|set| (!set.is_averaged(), set.prefix.len(), set.prefix.clone()));
     sets
 }
 
+/// The parameters by their names without dots, of today and of old releases; none where two become the same.
+fn undotted(slots: &[Slot]) -> BTreeMap<String, String> {
+    let mut names = BTreeMap::new();
+    for slot in slots {
+        for spelt in BTreeSet::from([slot.name.clone(), names::old_name(&slot.name)]) {
+            if names.insert(spelt.replace('.', ""), slot.name.clone()).is_some() {
+                return BTreeMap::new();
+            }
+        }
+    }
+    names
+}
+
+/// Where a file has a list of moving averages without names: the keys on the way there, those of a list being numbers.
+fn list_without_names(stored: &[Stored]) -> Option<Vec<String>> {
+    const LIST: &str = "shadow_params";
+    let mut names = stored.iter().filter_map(|tensor| tensor.name.rsplit_once('.'));
+    let is_list = |(list, number): &(&str, &str)| {
+        list.rsplit('.').next() == Some(LIST) && number.bytes().all(|digit| digit.is_ascii_digit())
+    };
+    let (list, _) = names.find(is_list)?;
+    Some(list.split('.').map(str::to_owned).collect())
+}
+
 /// The wanted one; none where there is none at all.
-fn choose<'a>(prefixes: &'a [String], choice: &WeightChoice) -> Result<Option<&'a String>, NoSuchSet> {
-    let WeightChoice::Named(name) = choice else { return Ok(prefixes.first()) };
-    if prefixes.is_empty() {
+fn choose<'a>(sets: &'a [Set], choice: &WeightChoice) -> Result<Option<&'a Set>, Refused> {
+    let WeightChoice::Named(name) = choice else { return Ok(sets.first()) };
+    if sets.is_empty() {
         return Ok(None);
     }
-    let mut exact = prefixes.iter().filter(|prefix| shown(prefix) == *name);
+    let mut exact = sets.iter().filter(|set| set.shown() == *name);
     let found = exact.next().or_else(|| match name.as_str() {
-        "ema" => prefixes.iter().find(|prefix| is_averaged(prefix)),
-        "model" => prefixes.iter().find(|prefix| !is_averaged(prefix)),
-        _ => prefixes.iter().find(|prefix| prefix.split('.').any(|part| part == name)),
+        "ema" => sets.iter().find(|set| set.is_averaged()),
+        "model" => sets.iter().find(|set| !set.is_averaged()),
+        _ => sets.iter().find(|set| set.prefix.split('.').any(|part| part == name)),
     });
-    found.map(Some).ok_or_else(|| NoSuchSet(prefixes.iter().map(|prefix| shown(prefix)).collect()))
-}
-
-/// Whether these are moving averages of weights, by what people call them: `ema`, `ema_model`, `params_ema`. What they
-/// are averages of is called `online` beside them.
-fn is_averaged(prefix: &str) -> bool {
-    let words: BTreeSet<String> = prefix.split(['.', '_']).map(str::to_lowercase).collect();
-    words.contains("ema") && !words.contains("online")
-}
-
-/// A set without a name is the model itself.
-fn shown(prefix: &str) -> String {
-    match prefix.strip_suffix('.') {
-        Some(name) => name.to_owned(),
-        None => "model".to_owned(),
-    }
+    found.map(Some).ok_or_else(|| Refused::NoSuchSet(sets.iter().map(Set::shown).collect()))
 }
 
 #[cfg(test)]
@@ -117,7 +195,7 @@ mod tests {
         Stored { name, dtype: "F32".to_owned(), shape: vec![], place: Place::Range(0..0), file: 0 }
     }
 
-    fn selected(stored: Vec<Stored>, choice: &str) -> Result<Selection, NoSuchSet> {
+    fn selected(stored: Vec<Stored>, choice: &str) -> Result<Selection, Refused> {
         let named = WeightChoice::Named(choice.to_owned());
         select(stored, &slots(), if choice.is_empty() { &WeightChoice::Usual } else { &named })
     }
@@ -192,9 +270,54 @@ mod tests {
             assert_eq!(selection.tensors[0].1.name, first, "{asked}");
             assert_eq!(names(&selection), PARAMETERS, "{asked}");
         }
-        let NoSuchSet(known) = selected(file(&all, &[]), "teacher").err().expect("none is called so");
+        let Some(Refused::NoSuchSet(known)) = selected(file(&all, &[]), "teacher").err() else {
+            panic!("none is called so");
+        };
         assert_eq!(known, ["ema.ema_model.model", "model", "ema.online_model.model"]);
         assert!(selected(file(&["model."], &[]), "ema").is_err(), "there is none");
+    }
+
+    /// As CompVis' programs and those after them keep moving averages.
+    #[test]
+    fn names_without_dots_are_understood() {
+        let undotted = |prefix: &str, names: &[&str]| -> Vec<Stored> {
+            names.iter().map(|name| stored(format!("{prefix}{}", name.replace('.', "")))).collect()
+        };
+        let old = ["conv_in.weight", "conv_in.bias", "mid_block.attentions.0.query.weight"];
+        for prefix in ["model_ema.", "model_ema.diffusion_model", ""] {
+            for names_of in [PARAMETERS, old] {
+                let counters = ["decay", "num_updates"].map(|name| stored(format!("{prefix}{name}")));
+                let all = [undotted(prefix, &names_of), counters.to_vec()].concat();
+                let selection = selected(all.clone(), "").ok().expect("one set");
+                assert_eq!(names(&selection), PARAMETERS, "{prefix}");
+                assert_eq!((selection.chosen, selection.others.len()), (None, 0), "{prefix}");
+                // Beside the weights that they are averages of.
+                let both = [file(&["model."], &[]), all].concat();
+                let selection = selected(both.clone(), "").ok().expect("two sets");
+                let called = if prefix.is_empty() { "ema" } else { prefix.trim_end_matches('.') };
+                assert_eq!(
+                    (selection.chosen.as_deref(), selection.others),
+                    (Some(called), vec!["model".to_owned()])
+                );
+                let selection = selected(both, "model").ok().expect("two sets");
+                assert_eq!(selection.tensors[0].1.name, "model.conv_in.weight");
+            }
+        }
+    }
+
+    /// In the order of a network in Python: taken by guess they would draw noise, passed over nobody would know.
+    #[test]
+    fn moving_averages_without_names_are_refused_or_told() {
+        let list = ["ema.shadow_params.0", "ema.shadow_params.1", "ema.decay"];
+        for (sets, asked) in [(&[][..], ""), (&[], "ema"), (&["model."], "ema")] {
+            let Some(Refused::Unnamed(keys)) = selected(file(sets, &list), asked).err() else {
+                panic!("{sets:?} {asked}");
+            };
+            assert_eq!(keys, ["ema", "shadow_params"]);
+        }
+        let keys = |sets: &[&str]| selected(file(sets, &list), "").ok().expect("a set").unnamed;
+        assert_eq!(keys(&["model."]), Some(vec!["ema".to_owned(), "shadow_params".to_owned()]));
+        assert_eq!(keys(&["model.", "ema_model."]), None, "others have names");
     }
 
     #[test]

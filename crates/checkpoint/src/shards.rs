@@ -8,14 +8,17 @@ use serde::Deserialize;
 
 use crate::error::CheckpointError;
 use crate::layout::{MAX_LISTS, file_name, read_text};
+use crate::listed::{listed, shortened};
 use crate::places::is_plain_name;
-use crate::warning::{listed, shortened};
 
 /// An index, read and checked: the files beside it, and the tensors of each.
 pub(crate) struct Index {
     path: PathBuf,
     files: BTreeMap<String, BTreeSet<String>>,
 }
+
+/// The longest list in a message.
+const SHOWN: usize = 5;
 
 /// The part of the file that is used; the rest is the total size, which the files themselves say.
 #[derive(Deserialize)]
@@ -74,7 +77,7 @@ impl Index {
         let is_missing = |name: &&String| !self.path.with_file_name(name).is_file();
         let missing: Vec<String> = self.files.keys().filter(is_missing).cloned().collect();
         if !missing.is_empty() {
-            let (count, all, names) = (missing.len(), self.files.len(), listed(&missing));
+            let (count, all, names) = (missing.len(), self.files.len(), listed(&missing, SHOWN));
             return Err(fault(format!(
                 "{count} of the {all} files that it lists are missing: {names}. Is the download complete?"
             )));
@@ -95,7 +98,7 @@ impl Index {
     pub(crate) fn check(&self, file: &Path, found: &BTreeSet<String>) -> Result<(), CheckpointError> {
         let expected = &self.files[&file_name(file)];
         let fault = |problem| Err(CheckpointError::Weights { path: file.into(), problem });
-        let names = |names: Vec<&String>| listed(&names.into_iter().cloned().collect::<Vec<_>>());
+        let names = |names: Vec<&String>| listed(&names.into_iter().cloned().collect::<Vec<_>>(), SHOWN);
         let (missing, extra): (Vec<_>, Vec<_>) =
             (expected.difference(found).collect(), found.difference(expected).collect());
         let index = file_name(&self.path);

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::listed::{listed, shortened};
+
 /// Something in the files of a model that was passed over, or chosen among several. Libraries do not print: these come
 /// out beside what was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +33,15 @@ pub enum Warning {
         /// Their names.
         names: Vec<String>,
     },
+    /// Moving averages without names, beside weights with.
+    UnnamedWeights {
+        /// The weight file.
+        path: PathBuf,
+        /// Where their list is: the keys on the way there.
+        list: String,
+        /// What makes a folder of them that is taken with the model's, for a shell.
+        command: String,
+    },
     /// One of several sets of weights.
     Chosen {
         /// What holds them: a folder or a weight file.
@@ -49,45 +60,45 @@ impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownOptions { path, keys } => {
-                write!(f, "{}: passed over, since no class has such an option: {}", path.display(), listed(keys))
+                write!(
+                    f,
+                    "{}: passed over, since no class has such an option: {}",
+                    path.display(),
+                    listed(keys, SHOWN)
+                )
             }
             Self::OptionsOfOthers { path, class, keys } => write!(
                 f,
                 "{}: passed over, since {class} has no such option and other schedulers do: {}",
                 path.display(),
-                listed(keys)
+                listed(keys, SHOWN)
             ),
             Self::UnusedTensors { path, names } => {
                 let tensors = if names.len() == 1 { "tensor is" } else { "tensors are" };
                 let (count, path) = (names.len(), path.display());
-                write!(f, "{path}: {count} {tensors} no part of the network and passed over: {}", listed(names))
+                write!(
+                    f,
+                    "{path}: {count} {tensors} no part of the network and passed over: {}",
+                    listed(names, SHOWN)
+                )
             }
+            Self::UnnamedWeights { path, list, command } => write!(
+                f,
+                "{}: passed over, since they have no names, are the moving averages {}; this makes a folder of them that \
+                 is taken in their place: {command}",
+                path.display(),
+                shortened(list)
+            ),
             Self::Chosen { path, chosen, others } => {
-                write!(f, "{}: using the weights {chosen}; there is also {}", path.display(), listed(others))
+                write!(
+                    f,
+                    "{}: using the weights {chosen}; there is also {}",
+                    path.display(),
+                    listed(others, SHOWN)
+                )
             }
         }
     }
-}
-
-/// The first of the names, and how many more there are.
-pub(crate) fn listed(names: &[String]) -> String {
-    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| shortened(name)).collect();
-    match names.len().saturating_sub(SHOWN) {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
-    }
-}
-
-/// A name from a file, cut to a length that fits a message, in one line of it.
-pub(crate) fn shortened(name: &str) -> String {
-    let mut text = String::new();
-    for character in name.chars().take(100) {
-        match character.is_control() {
-            true => text.extend(character.escape_default()),
-            false => text.push(character),
-        }
-    }
-    text
 }
 
 #[cfg(test)]
@@ -95,12 +106,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_lists_are_cut_and_counted() {
-        let names: Vec<String> = (0..7).map(|n| format!("n{n}")).collect();
-        assert_eq!(listed(&names), "n0, n1, n2, n3, n4 and 2 more");
-        assert_eq!(listed(&["x".repeat(1000)]).len(), 100);
-        assert_eq!(shortened("a\nb\u{1b}[2J"), "a\\nb\\u{1b}[2J");
-        let warning = Warning::UnusedTensors { path: "a".into(), names: names[..1].to_vec() };
-        assert_eq!(warning.to_string(), "a: 1 tensor is no part of the network and passed over: n0");
+    fn tensors_that_are_no_part_of_the_network_are_counted() {
+        let warning = |names: &[&str]| {
+            let names = names.iter().map(ToString::to_string).collect();
+            Warning::UnusedTensors { path: "a".into(), names }.to_string()
+        };
+        assert_eq!(warning(&["n0"]), "a: 1 tensor is no part of the network and passed over: n0");
+        assert_eq!(warning(&["n0", "n1"]), "a: 2 tensors are no part of the network and passed over: n0, n1");
     }
 }

@@ -12,7 +12,10 @@ use burn::tensor::{bf16, f16};
 use crate::error::CheckpointError;
 use crate::fingerprint::{fingerprint, fingerprint_of};
 use crate::fit::{self, Slot};
+use crate::listed::shortened;
 use crate::places::WeightChoice;
+use crate::python::naming;
+use crate::sets::Refused;
 use crate::shards::{self, Index};
 use crate::warning::Warning;
 use crate::{names, pickle, safetensors_header, sets};
@@ -73,31 +76,39 @@ impl Weights {
         Self::new(path, files, names::modern(stored), None)
     }
 
-    /// The same for a file that may hold several sets of weights of the network with these parameters, and other things
-    /// beside them; says which set is taken.
+    /// The same for a file that may hold several sets of weights of the network with these parameters and this
+    /// configuration, and other things beside them; says which set is taken, and what is passed over.
     ///
     /// # Errors
     /// As [`open`](Self::open), and [`CheckpointError::NoSuchWeights`] where the set asked for is not there.
     pub(crate) fn of_network(
         path: &Path,
+        config: &Path,
         slots: &[Slot],
         choice: &WeightChoice,
-    ) -> Result<(Self, Option<Warning>), CheckpointError> {
+    ) -> Result<(Self, Vec<Warning>), CheckpointError> {
         let (files, stored) = opened(path)?;
-        let selection = sets::select(stored, slots, choice).map_err(|sets::NoSuchSet(known)| {
-            let name = match choice {
-                WeightChoice::Named(name) => name.clone(),
-                WeightChoice::Usual => String::new(),
-            };
-            CheckpointError::NoSuchWeights { path: path.into(), name, known: known.join(", ") }
-        })?;
-        let warning = match (&selection.chosen, choice) {
-            (Some(chosen), WeightChoice::Usual) => {
-                Some(Warning::Chosen { path: path.into(), chosen: chosen.clone(), others: selection.others })
+        let selection = sets::select(stored, slots, choice).map_err(|refused| match (refused, choice) {
+            (Refused::Unnamed(list), _) => CheckpointError::UnnamedWeights {
+                path: path.into(),
+                list: shortened(&list.join(".")),
+                command: naming(path, config, &list),
+            },
+            (Refused::NoSuchSet(known), WeightChoice::Named(name)) => {
+                CheckpointError::NoSuchWeights { path: path.into(), name: name.clone(), known: known.join(", ") }
             }
-            _ => None,
-        };
-        Ok((Self::new(path, files, selection.tensors, selection.chosen)?, warning))
+            (Refused::NoSuchSet(_), WeightChoice::Usual) => unreachable!("the usual set is any"),
+        })?;
+        let mut warnings = Vec::new();
+        if let Some(list) = selection.unnamed.filter(|_| *choice == WeightChoice::Usual) {
+            let command = naming(path, config, &list);
+            warnings.push(Warning::UnnamedWeights { path: path.into(), list: list.join("."), command });
+        }
+        if let (Some(chosen), WeightChoice::Usual) = (&selection.chosen, choice) {
+            let (chosen, others) = (chosen.clone(), selection.others);
+            warnings.push(Warning::Chosen { path: path.into(), chosen, others });
+        }
+        Ok((Self::new(path, files, selection.tensors, selection.chosen)?, warnings))
     }
 
     /// The same for a safetensors file that is part of the program; `path` is for messages.

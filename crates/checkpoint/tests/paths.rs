@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 use ddim_checkpoint::{CheckpointError, ModelFiles, Warning, WeightChoice, load, read_scheduler, tuned};
 use support::{
-    Hand, WEIGHTS, archive, edit_weights, output, pickle_of_sets, refusal, replace_by_bin, saved, tensors,
+    Attributes, Hand, WEIGHTS, archive, edit_weights, output, pickle_of_list, pickle_of_modules, pickle_of_sets,
+    refusal, replace_by_bin, saved, tensors,
 };
 
 fn open(path: &Path, weights: &str) -> Result<ModelFiles, CheckpointError> {
@@ -199,6 +200,74 @@ fn one_storage_under_two_names_is_read_once() {
     assert_eq!(after, before);
     assert!(matches!(warnings.as_slice(), [Warning::Chosen { chosen, .. }] if chosen == "ema_state_dict"));
     assert_eq!(drawn(&model, "state_dict").0, before);
+}
+
+/// As `LitEma` of CompVis keeps them beside the weights, in safetensors and in archives.
+#[test]
+fn moving_averages_under_names_without_dots_are_read() {
+    let (_folder, model) = saved();
+    let plain = silent(&model);
+    let all = tensors(&model.join(WEIGHTS));
+    let mut averaged = halved(&all);
+    averaged.iter_mut().for_each(|tensor| tensor.name = tensor.name.replace('.', ""));
+    support::write_tensors(&model.join(WEIGHTS), &halved(&all));
+    let expected = silent(&model);
+    let counter = Hand { name: "model_ema.decay".into(), ..all[0].clone() };
+    let file = [prefixed(&all, "model."), prefixed(&averaged, "model_ema."), vec![counter]].concat();
+    support::write_tensors(&model.join(WEIGHTS), &file);
+    let (usual, warnings) = drawn(&model, "");
+    assert!(usual == expected && usual != plain);
+    let [Warning::Chosen { chosen, others, .. }] = warnings.as_slice() else { panic!("{warnings:?}") };
+    assert_eq!((chosen.as_str(), others.as_slice()), ("model_ema", ["model".to_owned()].as_slice()));
+    assert_eq!(drawn(&model, "model").0, plain);
+    replace_by_bin(&model, &archive(&prefixed(&averaged, "model_ema.")));
+    assert_eq!(silent(&model), expected);
+}
+
+/// As `EMAModel` of diffusers and `torch_ema` keep them: which tensor is which only Python knows.
+#[test]
+fn moving_averages_without_names_are_refused_with_what_names_them() {
+    let (_folder, model) = saved();
+    let plain = silent(&model);
+    let all = tensors(&model.join(WEIGHTS));
+    replace_by_bin(&model, &pickle_of_list("", "ema", &all));
+    let error = refusal(&model);
+    assert!(error.contains("its weights are a list without names (ema.shadow_params), as EMAModel"), "{error}");
+    let [config, averaged, file] =
+        ["unet/config.json", "unet_ema", "unet/diffusion_pytorch_model.bin"].map(|part| model.join(part));
+    let words = format!("{} {} {} ema shadow_params", config.display(), averaged.display(), file.display());
+    assert!(error.contains("python -c \"import functools") && error.ends_with(&words), "{error}");
+    // Beside weights that have names these are taken, and the others told; asked for they are refused.
+    fs::write(&file, pickle_of_list("net", "ema", &all)).expect("writable");
+    let (usual, warnings) = drawn(&model, "");
+    assert_eq!(usual, plain);
+    let [warning @ Warning::UnnamedWeights { list, command, .. }] = warnings.as_slice() else {
+        panic!("{warnings:?}")
+    };
+    assert_eq!(list, "ema.shadow_params");
+    assert!(command.ends_with(&words) && warning.to_string().ends_with(command.as_str()), "{warning}");
+    assert!(open(&model, "ema").err().expect("no names").to_string().ends_with(&words));
+    assert_eq!(drawn(&model, "net"), (plain, vec![]));
+}
+
+/// `torch.save(model)`: read where the file holds nothing but modules, or else refused with what makes a file of weights.
+#[test]
+fn whole_networks_are_read_or_refused_with_what_saves_their_weights() {
+    let (_folder, model) = saved();
+    let before = silent(&model);
+    let all = tensors(&model.join(WEIGHTS));
+    replace_by_bin(&model, &pickle_of_modules(&all, Attributes::Plain));
+    assert_eq!(silent(&model), before);
+    let file = model.join("unet/diffusion_pytorch_model.bin");
+    fs::write(&file, pickle_of_modules(&all, Attributes::Configuration)).expect("writable");
+    let error = refusal(&model);
+    assert!(error.contains("holds a whole network as a Python object, as torch.save(model) writes it"), "{error}");
+    let made = file.with_extension("weights.pt");
+    assert!(error.contains("python -c \"import sys, torch; "), "{error}");
+    assert!(error.ends_with(&format!("{} {}", file.display(), made.display())), "{error}");
+    // What that command writes.
+    fs::write(&made, pickle_of_sets(&["model"], &all)).expect("writable");
+    assert_eq!(silent(&made), before);
 }
 
 #[test]

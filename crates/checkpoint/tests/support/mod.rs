@@ -127,24 +127,115 @@ pub(crate) fn pickle_of_sets(sets: &[&str], tensors: &[Hand]) -> Vec<u8> {
     archive_of(out, tensors)
 }
 
-fn state_dict(out: &mut Vec<u8>, tensors: &[Hand]) {
+/// The archive of what `torch.save(ema.state_dict())` writes of diffusers' EMAModel, under a key of a dictionary, beside
+/// a state dict under another where there is a name for it: the same tensors, in a list.
+pub(crate) fn pickle_of_list(named: &str, key: &str, tensors: &[Hand]) -> Vec<u8> {
+    let mut out = b"\x80\x02}(".to_vec();
+    if !named.is_empty() {
+        text(&mut out, named);
+        state_dict(&mut out, tensors);
+    }
+    text(&mut out, key);
     out.extend(b"}(");
-    for (key, tensor) in tensors.iter().enumerate() {
-        text(out, &tensor.name);
-        out.extend(b"ctorch._utils\n_rebuild_tensor_v2\n((");
-        text(out, "storage");
-        out.extend(b"ctorch\nFloatStorage\n");
-        text(out, &key.to_string());
-        text(out, "cpu");
-        int(out, tensor.shape.iter().product());
-        out.extend(b"tQ");
-        int(out, 0);
-        let strides = (0..tensor.shape.len()).map(|axis| tensor.shape[axis + 1..].iter().product());
-        tuple(out, tensor.shape.iter().copied());
-        tuple(out, strides);
-        out.extend(b"\x89}tR");
+    text(&mut out, "decay");
+    int(&mut out, 1);
+    text(&mut out, "shadow_params");
+    out.extend(b"](");
+    tensors.iter().enumerate().for_each(|(key, each)| tensor(&mut out, key, each));
+    out.extend(b"euu.");
+    archive_of(out, tensors)
+}
+
+/// What a module of PyTorch has in its `__dict__` besides its tables.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Attributes {
+    /// Those of every module.
+    Plain,
+    /// And its configuration, a dictionary of a class of its own, as the models of diffusers have it.
+    Configuration,
+}
+
+/// The archive of what `torch.save(model)` writes: objects within objects.
+pub(crate) fn pickle_of_modules(tensors: &[Hand], attributes: Attributes) -> Vec<u8> {
+    let parts = tensors.iter().enumerate().map(|(key, each)| (each.name.split('.').collect::<Vec<_>>(), key));
+    let mut out = b"\x80\x02".to_vec();
+    module(
+        &mut out,
+        "diffusers.models.unets.unet_2d\nUNet2DModel",
+        &parts.collect::<Vec<_>>(),
+        tensors,
+        attributes,
+    );
+    out.push(b'.');
+    archive_of(out, tensors)
+}
+
+/// A module with the parameters whose names, split at dots, are left over below it.
+fn module(out: &mut Vec<u8>, class: &str, parts: &[(Vec<&str>, usize)], tensors: &[Hand], attributes: Attributes) {
+    out.extend(format!("c{class}\n)").into_bytes());
+    out.extend(b"\x81}(");
+    text(out, "training");
+    out.push(0x88);
+    text(out, "_parameters");
+    out.extend(b"}(");
+    for (path, key) in parts.iter().filter(|(path, _)| path.len() == 1) {
+        text(out, path[0]);
+        tensor(out, *key, &tensors[*key]);
     }
     out.push(b'u');
+    text(out, "_buffers");
+    out.push(b'}');
+    text(out, "_non_persistent_buffers_set");
+    out.extend(b"c__builtin__\nset\n]\x85R");
+    text(out, "_forward_hooks");
+    out.extend(b"ccollections\nOrderedDict\n)R");
+    text(out, "_modules");
+    out.extend(b"}(");
+    let mut children: Vec<&str> =
+        parts.iter().filter(|(path, _)| path.len() > 1).map(|(path, _)| path[0]).collect();
+    children.dedup();
+    for child in children {
+        let below = parts.iter().filter(|(path, _)| path.len() > 1 && path[0] == child);
+        let below: Vec<_> = below.map(|(path, key)| (path[1..].to_vec(), *key)).collect();
+        text(out, child);
+        module(out, "torch.nn.modules.container\nModuleList", &below, tensors, Attributes::Plain);
+    }
+    out.push(b'u');
+    if attributes == Attributes::Configuration {
+        text(out, "_internal_dict");
+        out.extend(b"cdiffusers.configuration_utils\nFrozenDict\n)R(");
+        text(out, "sample_size");
+        int(out, 8);
+        out.extend(b"u}(");
+        text(out, "_FrozenDict__frozen");
+        out.extend(b"\x88ub");
+    }
+    out.extend(b"ub");
+}
+
+fn state_dict(out: &mut Vec<u8>, tensors: &[Hand]) {
+    out.extend(b"}(");
+    for (key, each) in tensors.iter().enumerate() {
+        text(out, &each.name);
+        tensor(out, key, each);
+    }
+    out.push(b'u');
+}
+
+/// A tensor, whose values are the storage of this number.
+fn tensor(out: &mut Vec<u8>, key: usize, tensor: &Hand) {
+    out.extend(b"ctorch._utils\n_rebuild_tensor_v2\n((");
+    text(out, "storage");
+    out.extend(b"ctorch\nFloatStorage\n");
+    text(out, &key.to_string());
+    text(out, "cpu");
+    int(out, tensor.shape.iter().product());
+    out.extend(b"tQ");
+    int(out, 0);
+    let strides = (0..tensor.shape.len()).map(|axis| tensor.shape[axis + 1..].iter().product());
+    tuple(out, tensor.shape.iter().copied());
+    tuple(out, strides);
+    out.extend(b"\x89}tR");
 }
 
 fn text(out: &mut Vec<u8>, text: &str) {
