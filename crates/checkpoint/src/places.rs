@@ -12,13 +12,19 @@
 //! models--a--b/         the hub's cache, with the model in snapshots/
 //! ```
 
-use std::fs;
+mod foreign;
+mod runs;
+mod weight_file;
+
 use std::path::{Component, Path, PathBuf};
 
+use self::foreign::foreign;
+use self::runs::{is_training_checkpoint, newest_inside, schedulers, with_model};
+use self::weight_file::is_weights;
 use crate::error::CheckpointError;
 use crate::layout::{
-    CARD, CONFIG, FLAT_SCHEDULER_CONFIG, MAX_CONFIG, MAX_LISTS, MODEL_INDEX, SCHEDULER_CONFIG, TUNED, Text,
-    UNET_CONFIG, WEIGHTS, file_name, previous, read_text,
+    CARD, CONFIG, FLAT_SCHEDULER_CONFIG, MAX_CONFIG, MAX_LISTS, MODEL_INDEX, TUNED, Text, UNET_CONFIG, file_name,
+    previous, read_text,
 };
 use crate::shards;
 use crate::warning::Warning;
@@ -36,30 +42,6 @@ pub enum WeightChoice {
 
 /// The folders of a network, the preferred one first.
 pub(crate) const NETWORKS: [&str; 2] = ["unet_ema", "unet"];
-
-/// The names that diffusers gives a weight file, best first.
-const WEIGHT_NAMES: [&str; 6] = [
-    "diffusion_pytorch_model.safetensors",
-    "diffusion_pytorch_model.safetensors.index.json",
-    "diffusion_pytorch_model.fp16.safetensors",
-    "diffusion_pytorch_model.bin",
-    "diffusion_pytorch_model.bin.index.json",
-    "diffusion_pytorch_model.fp16.bin",
-];
-
-/// Endings of weight files under other names.
-const WEIGHT_ENDINGS: [&str; 5] = ["safetensors", "bin", "pt", "pth", "ckpt"];
-
-/// Files with such endings that training scripts write beside the weights.
-const NO_WEIGHTS: [&str; 7] = [
-    "optimizer.bin",
-    "optimizer.pt",
-    "scheduler.bin",
-    "scheduler.pt",
-    "scaler.pt",
-    "training_args.bin",
-    "rng_state.pth",
-];
 
 /// Where the files of a model are, or may be.
 pub(crate) struct Places {
@@ -212,46 +194,6 @@ impl Places {
         self.first(&self.schedulers, "configuration of the scheduler", "Give one")
     }
 
-    /// The weight file, or the index of the files that the weights are spread over, and what is left to be chosen in it:
-    /// the one named, or one under a name of diffusers, or the only one there is.
-    pub(crate) fn weights(&self) -> Result<(PathBuf, WeightChoice), CheckpointError> {
-        let folders = match &self.weights {
-            WeightPlace::File(file) => return Ok((file.clone(), self.choice.clone())),
-            WeightPlace::Folders(folders) => folders,
-        };
-        if let WeightChoice::Named(name) = &self.choice
-            && is_plain_name(name)
-            && let Some(file) = folders.iter().map(|folder| folder.join(name)).find(|file| file.is_file())
-        {
-            return Ok((file, WeightChoice::Usual));
-        }
-        let named = folders.iter().flat_map(|folder| WEIGHT_NAMES.map(|name| folder.join(name)));
-        if let Some(path) = named.into_iter().find(|path| path.is_file()) {
-            return Ok((path, self.choice.clone()));
-        }
-        for folder in folders.iter().filter(|folder| folder.is_dir()) {
-            match other_weights(folder)?.as_slice() {
-                [] => {}
-                [path] => return Ok((path.clone(), self.choice.clone())),
-                several => {
-                    let names: Vec<String> = several.iter().map(|path| file_name(path)).collect();
-                    let problem = format!(
-                        "several weight files: {}; name one of them in place of the folder, as in {}",
-                        names.join(", "),
-                        several[0].display()
-                    );
-                    return Err(CheckpointError::Weights { path: folder.clone(), problem });
-                }
-            }
-        }
-        Err(CheckpointError::MissingFile {
-            folder: self.root.clone(),
-            what: "weights",
-            tried: format!("{WEIGHTS}, .bin, .pt and .ckpt, in unet/ and beside it"),
-            next: "Is the download complete? Weights in several parts need the .index.json that lists them",
-        })
-    }
-
     fn text_if_there(&self, name: &str, limit: u64) -> Result<Option<Text>, CheckpointError> {
         let path = self.root.join(name);
         if path.is_file() { read_text(path, limit).map(Some) } else { Ok(None) }
@@ -286,53 +228,6 @@ pub(crate) fn scheduler_file(path: &Path) -> Result<PathBuf, CheckpointError> {
     }
 }
 
-/// The folder of the model: of a run the one that it has written, of the hub's cache the snapshot.
-fn with_model(folder: &Path) -> PathBuf {
-    let is_model = |folder: &Path| {
-        [MODEL_INDEX, CONFIG, NETWORKS[0], NETWORKS[1]].iter().any(|part| folder.join(part).exists())
-    };
-    if is_model(folder) {
-        return folder.into();
-    }
-    let run = folder.join("model");
-    let inner = [Some(run.clone()), previous(&run), only_snapshot(folder)].into_iter().flatten();
-    inner.into_iter().find(|inner| is_model(inner)).unwrap_or_else(|| folder.into())
-}
-
-/// What the hub's client keeps of a model: one folder for each revision.
-fn only_snapshot(folder: &Path) -> Option<PathBuf> {
-    let mut snapshots = fs::read_dir(folder.join("snapshots")).ok()?.flatten().map(|entry| entry.path());
-    let only = snapshots.next()?;
-    snapshots.next().is_none().then_some(only)
-}
-
-/// Where the configuration of a folder's scheduler may be. A checkpoint of a training has none of its own; its run has.
-fn schedulers(folder: &Path) -> Vec<PathBuf> {
-    let mut files = vec![folder.join(SCHEDULER_CONFIG), folder.join(FLAT_SCHEDULER_CONFIG)];
-    if is_training_checkpoint(folder) {
-        files.push(parent(folder).join(SCHEDULER_CONFIG));
-    }
-    files
-}
-
-fn is_training_checkpoint(folder: &Path) -> bool {
-    steps_of(folder).is_some()
-}
-
-/// 500 for `checkpoint-500`.
-fn steps_of(folder: &Path) -> Option<u64> {
-    file_name(folder).strip_prefix("checkpoint-")?.parse().ok()
-}
-
-/// The newest of the training checkpoints in a folder.
-fn newest_inside(folder: &Path) -> Option<PathBuf> {
-    let inner = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
-    inner
-        .filter(|path| path.is_dir())
-        .max_by_key(|path| steps_of(path))
-        .filter(|path| is_training_checkpoint(path))
-}
-
 /// The folder that a path lies in. That of a link is where the link lies.
 fn parent(path: &Path) -> PathBuf {
     match (path.parent(), path.file_name()) {
@@ -342,52 +237,11 @@ fn parent(path: &Path) -> PathBuf {
     }
 }
 
-fn is_weights(path: &Path) -> bool {
-    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
-    WEIGHT_ENDINGS.contains(&ending) && path.is_file()
-}
-
 /// Whether a name is that of a file in a folder, wherever the folder is.
 pub(crate) fn is_plain_name(name: &str) -> bool {
     let mut components = Path::new(name).components();
     matches!((components.next(), components.next()), (Some(Component::Normal(_)), None))
         && !name.contains(['/', '\\', '\0'])
-}
-
-/// Weight files under names of their own, and indices of such.
-fn other_weights(folder: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
-    let io_error = |source| CheckpointError::Io { path: folder.into(), source };
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).map_err(io_error)? {
-        let path = entry.map_err(io_error)?.path();
-        let name = file_name(&path);
-        let is_file = is_weights(&path) && !name.contains("-of-") && !NO_WEIGHTS.contains(&name.as_str());
-        if is_file || (shards::is_index(&name) && path.is_file()) {
-            found.push(path);
-        }
-    }
-    found.sort();
-    Ok(found)
-}
-
-/// What a file of other programs is, and what to do with it.
-fn foreign(name: &str) -> Option<(&'static str, &'static str)> {
-    let name = name.to_lowercase();
-    let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
-    if ends(&[".pkl", ".pickle"]) {
-        return Some((
-            "a pickle of Python objects, as EDM's networks are, which only the program that wrote it can open",
-            "the network has to be a UNet2DModel of diffusers: load it in Python, copy its weights into one and call \
-             save_pretrained(\"model\"); then give the folder model",
-        ));
-    }
-    if ends(&[".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".7z"]) {
-        return Some(("an archive", "unpack it, and give the folder that comes out"));
-    }
-    if ends(&[".onnx", ".gguf", ".h5", ".msgpack", ".tflite"]) {
-        return Some(("a network in another format", "give the folder of the PyTorch or safetensors weights"));
-    }
-    None
 }
 
 #[cfg(test)]
@@ -407,15 +261,5 @@ mod tests {
         for path in ["", ".", "..", "../a", "a/b", "/a", "a/", "..\\a", "./a"] {
             assert!(!is_plain_name(path), "{path}");
         }
-    }
-
-    #[test]
-    fn checkpoints_of_a_training_have_a_number() {
-        let folder = tempfile::tempdir().expect("a folder");
-        for name in ["checkpoint-500", "checkpoint-1000", "checkpoint-x", "other"] {
-            fs::create_dir(folder.path().join(name)).expect("a folder");
-        }
-        assert_eq!(newest_inside(folder.path()), Some(folder.path().join("checkpoint-1000")));
-        assert_eq!(newest_inside(&folder.path().join("other")), None);
     }
 }
