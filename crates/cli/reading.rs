@@ -16,12 +16,12 @@ use crate::args::{OnCorrupt, PictureRules};
 pub(crate) fn open(path: &Path) -> anyhow::Result<Source> {
     let source = Source::open(path)?;
     let left_out = source.left_out();
-    if !left_out.is_empty() {
+    if left_out.is_news() {
         let count = source.len();
         let pictures = if count == 1 { "picture is" } else { "pictures are" };
         tracing::warn!("{}: {left_out}; {count} {pictures} there (-v names each)", path.display());
-        left_out.iter().for_each(|(path, _)| tracing::debug!("left out: {}", path.display()));
     }
+    left_out.iter().for_each(|(path, _)| tracing::debug!("left out: {}", path.display()));
     Ok(source)
 }
 

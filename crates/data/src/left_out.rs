@@ -102,6 +102,11 @@ impl LeftOut {
         self.0.is_empty()
     }
 
+    /// Whether there is more among it than overviews of runs, which lie where pictures were drawn and are nobody's loss.
+    pub fn is_news(&self) -> bool {
+        self.iter().any(|(_, reason)| *reason != Reason::Overview)
+    }
+
     /// Each with its reason; a file of which several are missing once.
     pub fn iter(&self) -> impl Iterator<Item = (&Path, &Reason)> {
         self.0.iter().map(|(path, reason, _)| (path.as_path(), reason))
@@ -138,5 +143,15 @@ mod tests {
             left_out.add(Path::new(name), reason);
         }
         assert_eq!(left_out.to_string(), "4 left out: 2 .tif, 1 picture beside the folders of classes, 1 cut off");
+    }
+
+    #[test]
+    fn an_overview_alone_is_no_news() {
+        let mut left_out = LeftOut::default();
+        left_out.add(Path::new("grid.png"), Reason::Overview);
+        assert!(!left_out.is_news() && !left_out.is_empty());
+        left_out.add(Path::new("a.png"), Reason::CutOff);
+        assert!(left_out.is_news());
+        assert_eq!(left_out.to_string(), "2 left out: 1 overview of a run, 1 cut off");
     }
 }

@@ -130,7 +130,7 @@ fn look_at_all(
         bar.inc(batch.len() as u64);
     }
     bar.finish_and_clear();
-    if !source.left_out().is_empty() {
+    if source.left_out().is_news() {
         tracing::warn!("--reference {name}: {}", source.left_out());
     }
     if changes.resized > 0 {
