@@ -288,6 +288,43 @@ fn every_crate_keeps_the_lint_table() {
     }
 }
 
+/// Where lines may still be wider.
+const STILL_WIDE: [&str; 5] = ["crates/cli", "crates/unet", "crates/cpu", "tests", "benches"];
+
+/// What a page shows without scrolling.
+const WIDTH: usize = 115;
+
+/// rustfmt breaks code, and leaves comments and strings as they are. A row of a table cannot be broken.
+#[test]
+fn lines_are_no_wider_than_a_page() {
+    let mut files = Vec::new();
+    for folder in ["crates", "shaders", "tests", "benches"] {
+        rust_files(&root().join(folder), &mut files);
+    }
+    assert!(files.len() > 100, "{} files", files.len());
+    let is_row = |line: &str| ["/// |", "//! |"].iter().any(|row| line.trim_start().starts_with(row));
+    for file in files {
+        let text = fs::read_to_string(&file).expect("UTF-8");
+        let wide = text.lines().position(|line| line.chars().count() > WIDTH && !is_row(line));
+        assert!(wide.is_none(), "{}:{}: wider than {WIDTH}", file.display(), wide.unwrap_or_default() + 1);
+    }
+}
+
+/// All of them below a folder, tests and comments included, but for those that may be wide.
+fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
+    if STILL_WIDE.iter().any(|wide| folder == root().join(wide)) {
+        return;
+    }
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            rust_files(&path, found);
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            found.push(path);
+        }
+    }
+}
+
 #[test]
 fn comments_and_tests_are_no_code() {
     let text = "fn f() {} // sigma\n/// eta\n#[cfg(test)]\nmod tests {\n    alpha_bar\n}\n";

@@ -81,7 +81,8 @@ fn what_is_not_finite_is_found_in_its_picture_plainly() {
     }
 }
 
-/// Of an infinite prediction the limit makes a number; here all that leads to it is finite, and so is the next state.
+/// Of an infinite prediction the limit makes a number; here all that leads to it is finite, and so is the next
+/// state.
 #[test]
 fn what_the_limit_hides_is_found_plainly() {
     for (bad, tensor) in [(f32::MAX, 0), (f32::MIN, 1)] {

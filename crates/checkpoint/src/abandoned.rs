@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::error::CheckpointError;
 use crate::folder::io_error;
 
-/// An empty folder beside the place of another, hidden, of a name of its own: `a/.model.PID-N.tmp` for `a/model`. It is
-/// locked for as long as it is written to, so that others can tell whether someone still does.
+/// An empty folder beside the place of another, hidden, of a name of its own: `a/.model.PID-N.tmp` for `a/model`.
+/// It is locked for as long as it is written to, so that others can tell whether someone still does.
 #[derive(Debug)]
 pub(crate) struct Draft {
     pub(crate) path: PathBuf,
@@ -42,8 +42,8 @@ impl Draft {
         }
     }
 
-    /// Takes a folder that has just been made. `None` where somebody else took it in between for an abandoned one, and has
-    /// removed it or is about to.
+    /// Takes a folder that has just been made. `None` where somebody else took it in between for an abandoned one,
+    /// and has removed it or is about to.
     fn claim(path: PathBuf) -> Option<Self> {
         let lock = match File::open(&path).map(|folder| (folder.try_lock(), folder)) {
             Ok((Ok(()), folder)) => Some(folder),
@@ -57,8 +57,8 @@ impl Draft {
 
 const ENDING: &str = ".tmp";
 
-/// Removes the folders that killed processes have left beside the place of a folder that they were writing. Those that
-/// someone still writes to stay, and so does whatever is no folder, a link above all.
+/// Removes the folders that killed processes have left beside the place of a folder that they were writing. Those
+/// that someone still writes to stay, and so does whatever is no folder, a link above all.
 ///
 /// # Errors
 /// Whatever the file system refuses.

@@ -64,9 +64,9 @@ pub enum CheckpointError {
     },
     /// The weights are a list without names.
     #[error(
-        "{}: its weights are a list without names ({list}), as EMAModel of diffusers keeps moving averages, and only the \
-         network in Python knows their order. This makes a folder unet_ema of them, which is then taken with the \
-         model's: {command}", .path.display()
+        "{}: its weights are a list without names ({list}), as EMAModel of diffusers keeps moving averages, and \
+         only the network in Python knows their order. This makes a folder unet_ema of them, which is then taken \
+         with the model's: {command}", .path.display()
     )]
     UnnamedWeights {
         /// The weight file.
@@ -211,8 +211,8 @@ pub enum SchedulerConfigError {
     },
     /// A class this library has never heard of.
     #[error(
-        "unknown scheduler class {found:?}; known are DDIMScheduler, DDPMScheduler, {others}. Give the configuration \
-         of one of them"
+        "unknown scheduler class {found:?}; known are DDIMScheduler, DDPMScheduler, {others}. Give the \
+         configuration of one of them"
     )]
     UnknownClass {
         /// The class named in the file.

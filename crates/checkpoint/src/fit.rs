@@ -51,8 +51,8 @@ pub(crate) fn compare(slots: &[Slot], weights: &Weights) -> Report {
     report
 }
 
-/// Puts the tensors of a file into a network whose parameters have the same names and shapes; what is left over is passed
-/// over. Parameters are lazy: one that the file lacks is never allocated.
+/// Puts the tensors of a file into a network whose parameters have the same names and shapes; what is left over is
+/// passed over. Parameters are lazy: one that the file lacks is never allocated.
 ///
 /// # Errors
 /// Tensors that are missing, misshapen, or cannot be read.

@@ -8,8 +8,8 @@ use crate::abandoned::{self, Draft};
 use crate::error::CheckpointError;
 use crate::layout;
 
-/// Writes a folder beside its place with `write`, which is given where, forces it to the disk and renames it, in place
-/// of an earlier folder that holds nothing but `parts`.
+/// Writes a folder beside its place with `write`, which is given where, forces it to the disk and renames it, in
+/// place of an earlier folder that holds nothing but `parts`.
 ///
 /// If the process dies between the two renames of a replacement, the earlier folder is hidden beside the place.
 ///
@@ -27,7 +27,8 @@ pub fn write_folder(
     let written = write(&draft.path).and_then(|()| sync_folder(&draft.path));
     let result = written.and_then(|()| put_in_place(&draft.path, &folder));
     if result.is_err() {
-        // The first error is the one to report; a leftover is named so that nothing reads it, and goes with the next save.
+        // The first error is the one to report; a leftover is named so that nothing reads it, and goes with the
+        // next save.
         let _ = fs::remove_dir_all(&draft.path);
     }
     result

@@ -6,8 +6,9 @@ use std::borrow::Cow;
 /// `"-inf"` for the smallest log-SNR that a solver may meet.
 const PYTHON: [(&str, &str); 3] = [("-Infinity", "\"-inf\""), ("Infinity", "\"inf\""), ("NaN", "\"nan\"")];
 
-/// The text as JSON has it: without a byte order mark, and with the words `"inf"`, `"-inf"` and `"nan"` in the place of
-/// Python's `Infinity`, `-Infinity` and `NaN`. Whoever asks for a number decides whether such a word is one.
+/// The text as JSON has it: without a byte order mark, and with the words `"inf"`, `"-inf"` and `"nan"` in the
+/// place of Python's `Infinity`, `-Infinity` and `NaN`. Whoever asks for a number decides whether such a word is
+/// one.
 ///
 /// ```
 /// use ddim_checkpoint::plain_json;

@@ -1,8 +1,8 @@
-//! The files of PyTorch before 1.6, which the published Inception weights are: a magic number, a protocol, a few words
-//! about the machine, the tensors and their keys, a pickle each, and then the values.
+//! The files of PyTorch before 1.6, which the published Inception weights are: a magic number, a protocol, a few
+//! words about the machine, the tensors and their keys, a pickle each, and then the values.
 //!
-//! Pickles are not compressed here, but nothing says how long they are, and their reader keeps a hundred bytes for each
-//! of theirs. So they are walked through first, opcode by opcode, without doing what these say.
+//! Pickles are not compressed here, but nothing says how long they are, and their reader keeps a hundred bytes for
+//! each of theirs. So they are walked through first, opcode by opcode, without doing what these say.
 
 use std::io::{self, BufRead, Read};
 

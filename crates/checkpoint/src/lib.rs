@@ -13,8 +13,8 @@
 //!
 //! [`load`] takes the path of such a folder, of a part of it, of its weight file or of the run that made it
 //! ([`ModelFiles::open`]), and reads folders with these files at their root, weights in PyTorch's `.bin` and `.pt`
-//! archives or spread over several files, what wrappers and training scripts make of names, and the attention names of
-//! old releases. [`save`] writes what [`load`] and diffusers read.
+//! archives or spread over several files, what wrappers and training scripts make of names, and the attention
+//! names of old releases. [`save`] writes what [`load`] and diffusers read.
 //!
 //! What is passed over on the way, and what was chosen among several, is a [`Warning`] beside the result.
 //!

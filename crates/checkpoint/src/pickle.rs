@@ -1,9 +1,10 @@
 //! Weights in PyTorch's archives (`.bin`, `.pt`, `.pth`, `.ckpt`), read without running what is in them.
 //!
-//! The pickle is interpreted by `pytorch-reader` (part of burn-store), which rebuilds tensors and nothing else. What it
-//! does not bound is checked here first, and in `legacy` for files from before PyTorch 1.6: it keeps about a hundred
-//! bytes for each byte of the pickle, and a compressed pickle can be a thousand times larger than the file. `torch.save`
-//! never compresses, so compression is refused, and the pickle of a UNet is small, so a large one is refused too.
+//! The pickle is interpreted by `pytorch-reader` (part of burn-store), which rebuilds tensors and nothing else.
+//! What it does not bound is checked here first, and in `legacy` for files from before PyTorch 1.6: it keeps about
+//! a hundred bytes for each byte of the pickle, and a compressed pickle can be a thousand times larger than the
+//! file. `torch.save` never compresses, so compression is refused, and the pickle of a UNet is small, so a large
+//! one is refused too.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -21,8 +22,8 @@ use crate::weights::{Place, Stored};
 const MAX_PICKLE: u32 = 4 << 20;
 
 /// What to do with a file that holds something else: another Python object, or what its reader does not know.
-const SAVE_WEIGHTS: &str = "Save the weights alone, with torch.save(model.state_dict(), \"model.pt\"), or the model with \
-                            model.save_pretrained(\"model\")";
+const SAVE_WEIGHTS: &str = "Save the weights alone, with torch.save(model.state_dict(), \"model.pt\"), or the \
+                            model with model.save_pretrained(\"model\")";
 
 /// Where the classes of networks are: what only a file with a whole one in it names.
 const OF_NETWORKS: &[u8] = b"torch.nn.modules.";
@@ -49,16 +50,17 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Stored>, CheckpointError> {
     Ok(tensors)
 }
 
-/// What to do about an archive that gives no tensors. Of a whole network (`torch.save(model)`) the reader makes its
-/// `state_dict()` where it holds nothing but modules; those of diffusers also hold their configuration.
+/// What to do about an archive that gives no tensors. Of a whole network (`torch.save(model)`) the reader makes
+/// its `state_dict()` where it holds nothing but modules; those of diffusers also hold their configuration.
 fn unreadable(path: &Path, problem: &str) -> String {
     if !names_networks(path).unwrap_or(false) {
         return format!("{problem}. {SAVE_WEIGHTS}");
     }
     let (command, made) = weights_alone(path);
     format!(
-        "holds a whole network as a Python object, as torch.save(model) writes it, and not its weights alone. This makes \
-         {made} of them, to be given in its place; it runs what is in the file, so only if you trust that: {command}"
+        "holds a whole network as a Python object, as torch.save(model) writes it, and not its weights alone. \
+         This makes {made} of them, to be given in its place; it runs what is in the file, so only if you trust \
+         that: {command}"
     )
 }
 

@@ -1,7 +1,7 @@
 //! From a path that someone typed to the files of a model.
 //!
-//! A model is found by its folder, by the folder of its network, by its weight file, and by the folder of the run that
-//! made it:
+//! A model is found by its folder, by the folder of its network, by its weight file, and by the folder of the run
+//! that made it:
 //!
 //! ```text
 //! run/model/            what `ddim train` writes
@@ -181,8 +181,8 @@ impl Places {
         {
             return Err(CheckpointError::OnlyCheckpoints { folder: self.root.clone(), newest });
         }
-        let next = "Is this a model folder in the diffusers layout (unet/config.json, scheduler/scheduler_config.json \
-                    and weights), and complete?";
+        let next = "Is this a model folder in the diffusers layout (unet/config.json, \
+                    scheduler/scheduler_config.json and weights), and complete?";
         read_text(self.first(&self.configs, "configuration of the network", next)?, MAX_CONFIG)
     }
 

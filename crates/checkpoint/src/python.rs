@@ -9,19 +9,20 @@ use crate::places::NETWORKS;
 
 /// Fills a network of the configuration from the list that the keys lead to, and saves it.
 const NAMING: &str = "import functools, sys, torch; from diffusers import UNet2DModel as U; c, out, file, *keys = \
-                      sys.argv[1:]; m = U.from_config(U.load_config(c)); w = functools.reduce(lambda d, k: d[k], keys, \
-                      torch.load(file, map_location='cpu')); [p.data.copy_(v) for p, v in zip(m.parameters(), w, \
-                      strict=True)]; m.save_pretrained(out)";
+                      sys.argv[1:]; m = U.from_config(U.load_config(c)); w = functools.reduce(lambda d, k: d[k], \
+                      keys, torch.load(file, map_location='cpu')); [p.data.copy_(v) for p, v in \
+                      zip(m.parameters(), w, strict=True)]; m.save_pretrained(out)";
 
 /// Saves the weights of all networks in a file, each under the name that it has there.
-const WEIGHTS_ALONE: &str = "import sys, torch; o = torch.load(sys.argv[1], map_location='cpu', weights_only=False); o = o \
-                             if isinstance(o, dict) else {'model': o}; torch.save({k: m.state_dict() for k, m in \
-                             o.items() if isinstance(m, torch.nn.Module)}, sys.argv[2])";
+const WEIGHTS_ALONE: &str = "import sys, torch; o = torch.load(sys.argv[1], map_location='cpu', \
+                             weights_only=False); o = o if isinstance(o, dict) else {'model': o}; torch.save({k: \
+                             m.state_dict() for k, m in o.items() if isinstance(m, torch.nn.Module)}, \
+                             sys.argv[2])";
 
 /// The command that makes a folder `unet_ema` of weights in a list without names, as `EMAModel` of diffusers and
-/// `torch_ema` keep moving averages: those of the parameters of a network in the order in which Python made them. That order
-/// changes from release to release, and tensors of one shape would change places unseen, so whoever has that Python puts
-/// them in order. The folder lies where that of the model is looked through for it.
+/// `torch_ema` keep moving averages: those of the parameters of a network in the order in which Python made them.
+/// That order changes from release to release, and tensors of one shape would change places unseen, so whoever has
+/// that Python puts them in order. The folder lies where that of the model is looked through for it.
 pub(crate) fn naming(weights: &Path, config: &Path, keys: &[String]) -> String {
     let network = config.parent().unwrap_or(Path::new(""));
     let averaged = match NETWORKS.contains(&file_name(network).as_str()) {

@@ -44,12 +44,12 @@ pub struct ModelFiles {
 }
 
 impl ModelFiles {
-    /// Finds the model that a path means: its folder, in the layout of diffusers or with everything at its root; the
-    /// folder of its network (`unet/`, `unet_ema/`); its weight file; the folder of the run that made it.
+    /// Finds the model that a path means: its folder, in the layout of diffusers or with everything at its root;
+    /// the folder of its network (`unet/`, `unet_ema/`); its weight file; the folder of the run that made it.
     ///
     /// # Errors
-    /// See [`CheckpointError`]; each names the file. What is wrong with the scheduler alone, and tensors that do not fit
-    /// the network, are no errors yet.
+    /// See [`CheckpointError`]; each names the file. What is wrong with the scheduler alone, and tensors that do
+    /// not fit the network, are no errors yet.
     pub fn open(path: &Path, choice: &WeightChoice) -> Result<Self, CheckpointError> {
         let places = Places::find(path, choice)?;
         check_pipeline(&places)?;
@@ -109,8 +109,8 @@ impl ModelFiles {
         Ok(Checkpoint { unet, scheduler, card: self.card, warnings })
     }
 
-    /// Like [`load`](Self::load), with another scheduler in place of the folder's own, which need not be there or be
-    /// known.
+    /// Like [`load`](Self::load), with another scheduler in place of the folder's own, which need not be there or
+    /// be known.
     ///
     /// # Errors
     /// As [`load`](Self::load).
@@ -135,8 +135,8 @@ impl ModelFiles {
 
 /// Reads the model that a path means onto a device; see [`ModelFiles::open`] for paths.
 ///
-/// Weights of type F16, BF16 and F64 become F32. A tensor that is missing or misshapen is an error; what is passed over
-/// is in [`Checkpoint::warnings`].
+/// Weights of type F16, BF16 and F64 become F32. A tensor that is missing or misshapen is an error; what is passed
+/// over is in [`Checkpoint::warnings`].
 ///
 /// # Errors
 /// See [`CheckpointError`]; each names the file.
@@ -156,7 +156,8 @@ pub fn load_with_scheduler(
     ModelFiles::open(path, &WeightChoice::Usual)?.load_with_scheduler(scheduler, device)
 }
 
-/// Reads a `scheduler_config.json`, given by itself or by the folder that it belongs to, and says what it passed over.
+/// Reads a `scheduler_config.json`, given by itself or by the folder that it belongs to, and says what it passed
+/// over.
 ///
 /// # Errors
 /// See [`CheckpointError`]; each names the file.
@@ -189,8 +190,8 @@ const MAX_SIDE: usize = 16_384;
 const OF_EMA: [&str; 7] =
     ["decay", "inv_gamma", "min_decay", "optimization_step", "power", "update_after_step", "use_ema_warmup"];
 
-/// Options that no `UNet2DModel` has are passed over, as diffusers does; a file that has none of those that it has is
-/// none of its configurations.
+/// Options that no `UNet2DModel` has are passed over, as diffusers does; a file that has none of those that it has
+/// is none of its configurations.
 pub(crate) fn unet_config(file: &Text, warnings: &mut Vec<Warning>) -> Result<UNet2DConfig, CheckpointError> {
     let refused = |source| CheckpointError::UNetConfig { path: file.path.clone(), source };
     let mut options = object(file)?;
@@ -250,8 +251,8 @@ pub(crate) fn card(file: Option<Text>) -> Result<Card, CheckpointError> {
     }
 }
 
-/// A pipeline with further parts, such as an autoencoder, does not draw pixels with its UNet alone. A part is a pair of
-/// a library and a class; nulls in their place say that there is none, and anything else is an option.
+/// A pipeline with further parts, such as an autoencoder, does not draw pixels with its UNet alone. A part is a
+/// pair of a library and a class; nulls in their place say that there is none, and anything else is an option.
 fn check_pipeline(places: &Places) -> Result<(), CheckpointError> {
     let Some(file) = places.model_index()? else { return Ok(()) };
     let parts = object(&file)?;

@@ -40,8 +40,8 @@ impl Report {
     /// What may be the reason.
     pub(crate) fn hint(&self, parameters: usize) -> &'static str {
         if self.missing.len() == parameters {
-            "None of the names is one of this network's. Weights of other programs have other names: copy them into a \
-             UNet2DModel of diffusers and call its save_pretrained"
+            "None of the names is one of this network's. Weights of other programs have other names: copy them \
+             into a UNet2DModel of diffusers and call its save_pretrained"
         } else {
             "Are the weights and the configuration those of one model?"
         }

@@ -91,8 +91,8 @@ impl Default for SchedulerConfig {
 }
 
 impl SchedulerConfig {
-    /// The schedule of the training: its betas, rescaled to zero terminal SNR where the file says so, or its range of
-    /// noise levels.
+    /// The schedule of the training: its betas, rescaled to zero terminal SNR where the file says so, or its range
+    /// of noise levels.
     ///
     /// # Errors
     /// Values that make no schedule, such as a beta outside (0, 1).
@@ -137,8 +137,8 @@ impl SchedulerConfig {
         Ok(Settings { direction, ..settings })
     }
 
-    /// How diffusers samples in `n_steps` steps when it makes the scheduler of this method from this configuration,
-    /// whichever class it names: options that both classes know carry over.
+    /// How diffusers samples in `n_steps` steps when it makes the scheduler of this method from this
+    /// configuration, whichever class it names: options that both classes know carry over.
     ///
     /// # Errors
     /// Options that only the method has, with values it cannot have.

@@ -1,7 +1,7 @@
 //! Which scheduler of diffusers has which options, besides those that most of them share.
 //!
-//! diffusers copies the options of one scheduler into the configuration of the next when it makes one from the other, and
-//! the classes ignore what they do not know. So a key may stand in a file and change nothing there.
+//! diffusers copies the options of one scheduler into the configuration of the next when it makes one from the
+//! other, and the classes ignore what they do not know. So a key may stand in a file and change nothing there.
 
 use crate::scheduler_names::SchedulerClass;
 

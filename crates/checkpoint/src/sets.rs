@@ -1,12 +1,13 @@
 //! The sets of weights in a file.
 //!
 //! Wrappers and training scripts put words before the names of a network's parameters: `module.`, `_orig_mod.`,
-//! `state_dict.model.`, `ema.ema_model.model.`. Such words are not known here: a set is whatever stands before the names
-//! of at least half of the network's parameters. So a file may hold the weights, their moving averages, and the
-//! states of an optimizer, each under a name of its own.
+//! `state_dict.model.`, `ema.ema_model.model.`. Such words are not known here: a set is whatever stands before the
+//! names of at least half of the network's parameters. So a file may hold the weights, their moving averages, and
+//! the states of an optimizer, each under a name of its own.
 //!
-//! Some keep moving averages under names without dots (CompVis' `LitEma`), or in a list without names (`shadow_params` of
-//! diffusers' `EMAModel`). The former are read; the latter stand in an order that only the network in Python knows.
+//! Some keep moving averages under names without dots (CompVis' `LitEma`), or in a list without names
+//! (`shadow_params` of diffusers' `EMAModel`). The former are read; the latter stand in an order that only the
+//! network in Python knows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -91,8 +92,8 @@ enum Spelling {
 const COUNTERS: [&str; 2] = ["decay", "num_updates"];
 
 impl Set {
-    /// Whether these are moving averages of weights, by what people call them: `ema`, `ema_model`, `params_ema`. What they
-    /// are averages of is called `online` beside them.
+    /// Whether these are moving averages of weights, by what people call them: `ema`, `ema_model`, `params_ema`.
+    /// What they are averages of is called `online` beside them.
     fn is_averaged(&self) -> bool {
         let words: BTreeSet<String> = self.prefix.split(['.', '_']).map(str::to_lowercase).collect();
         self.spelling == Spelling::Undotted || words.contains("ema") && !words.contains("online")
@@ -148,7 +149,8 @@ fn undotted(slots: &[Slot]) -> BTreeMap<String, String> {
     names
 }
 
-/// Where a file has a list of moving averages without names: the keys on the way there, those of a list being numbers.
+/// Where a file has a list of moving averages without names: the keys on the way there, those of a list being
+/// numbers.
 fn list_without_names(stored: &[Stored]) -> Option<Vec<String>> {
     const LIST: &str = "shadow_params";
     let mut names = stored.iter().filter_map(|tensor| tensor.name.rsplit_once('.'));

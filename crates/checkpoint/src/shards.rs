@@ -26,7 +26,8 @@ struct Fields {
     weight_map: BTreeMap<String, String>,
 }
 
-/// Whether this is the name of an index, such as `model.safetensors.index.json` or `model.safetensors.index.fp16.json`.
+/// Whether this is the name of an index, such as `model.safetensors.index.json` or
+/// `model.safetensors.index.fp16.json`.
 pub(crate) fn is_index(name: &str) -> bool {
     name.ends_with(".json") && (name.contains(".safetensors.index.") || name.contains(".bin.index."))
 }
@@ -105,23 +106,23 @@ impl Index {
         if !missing.is_empty() {
             let (count, missing) = (missing.len(), names(missing));
             return fault(format!(
-                "{index} says that it holds {count} tensors which it does not: {missing}. The files are of different \
-                 downloads: fetch them again"
+                "{index} says that it holds {count} tensors which it does not: {missing}. The files are of \
+                 different downloads: fetch them again"
             ));
         }
         if !extra.is_empty() {
             let (count, extra) = (extra.len(), names(extra));
             return fault(format!(
-                "it holds {count} tensors that {index} does not look for there: {extra}. The files are of different \
-                 downloads: fetch them again"
+                "it holds {count} tensors that {index} does not look for there: {extra}. The files are of \
+                 different downloads: fetch them again"
             ));
         }
         Ok(())
     }
 }
 
-/// Whether a file, links followed, lies in its folder, or in the store of the hub's cache that its folder belongs to:
-/// there every file is a link from `snapshots/<revision>/` to `blobs/`.
+/// Whether a file, links followed, lies in its folder, or in the store of the hub's cache that its folder belongs
+/// to: there every file is a link from `snapshots/<revision>/` to `blobs/`.
 fn lies_inside(file: &Path) -> bool {
     let (Ok(target), Some(Ok(folder))) = (fs::canonicalize(file), file.parent().map(canonical_folder)) else {
         return false;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use crate::listed::{listed, shortened};
 
-/// Something in the files of a model that was passed over, or chosen among several. Libraries do not print: these come
-/// out beside what was read.
+/// Something in the files of a model that was passed over, or chosen among several. Libraries do not print: these
+/// come out beside what was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Warning {
@@ -84,8 +84,8 @@ impl fmt::Display for Warning {
             }
             Self::UnnamedWeights { path, list, command } => write!(
                 f,
-                "{}: passed over, since they have no names, are the moving averages {}; this makes a folder of them that \
-                 is taken in their place: {command}",
+                "{}: passed over, since they have no names, are the moving averages {}; this makes a folder of \
+                 them that is taken in their place: {command}",
                 path.display(),
                 shortened(list)
             ),

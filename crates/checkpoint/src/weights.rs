@@ -20,8 +20,8 @@ use crate::shards::{self, Index};
 use crate::warning::Warning;
 use crate::{names, pickle, safetensors_header, sets};
 
-/// Open weights whose headers have been checked, in one file or in several with an index. Tensors are under the names of
-/// today's diffusers.
+/// Open weights whose headers have been checked, in one file or in several with an index. Tensors are under the
+/// names of today's diffusers.
 pub struct Weights {
     path: PathBuf,
     files: Vec<WeightFile>,
@@ -67,7 +67,8 @@ enum Source {
 }
 
 impl Weights {
-    /// Opens a file and reads its header: safetensors, or a PyTorch archive by its ending, or the files of an index.
+    /// Opens a file and reads its header: safetensors, or a PyTorch archive by its ending, or the files of an
+    /// index.
     ///
     /// # Errors
     /// A file that cannot be read, or whose header is broken or lies.
@@ -154,8 +155,8 @@ impl Weights {
         Ok(bytes(a)? == bytes(b)?)
     }
 
-    /// A tensor of an archive with stride 0 claims any number of elements out of one; together they must fit into the
-    /// files.
+    /// A tensor of an archive with stride 0 claims any number of elements out of one; together they must fit into
+    /// the files.
     fn check_total(&self) -> Result<(), CheckpointError> {
         let total = self.tensors.values().fold(0u64, |total, tensor| total.saturating_add(self.claimed(tensor)));
         let len = self.len();
@@ -163,8 +164,9 @@ impl Weights {
             return Ok(());
         }
         let problem = format!(
-            "its tensors claim {total} bytes, but the file has {len}: some share their values. Save clones of them, as in \
-             torch.save({{name: tensor.clone() for name, tensor in model.state_dict().items()}}, \"model.pt\")"
+            "its tensors claim {total} bytes, but the file has {len}: some share their values. Save clones of \
+             them, as in torch.save({{name: tensor.clone() for name, tensor in model.state_dict().items()}}, \
+             \"model.pt\")"
         );
         Err(CheckpointError::Weights { path: self.path.clone(), problem })
     }
@@ -186,7 +188,8 @@ impl Weights {
         &self.path
     }
 
-    /// A number that changes with the content of the files, and with the set of weights taken where there are several.
+    /// A number that changes with the content of the files, and with the set of weights taken where there are
+    /// several.
     ///
     /// # Errors
     /// A file that cannot be read.

@@ -27,8 +27,8 @@ pub fn save(checkpoint: &Checkpoint, folder: &Path) -> Result<(), CheckpointErro
     write_folder(folder, &PARTS, |folder| write_all(checkpoint, folder))
 }
 
-/// What a saved model consists of; a folder with anything else in it is not replaced. What was tuned for the weights
-/// before means nothing to new ones, and goes with them.
+/// What a saved model consists of; a folder with anything else in it is not replaced. What was tuned for the
+/// weights before means nothing to new ones, and goes with them.
 const PARTS: [&str; 8] = [MODEL_INDEX, CARD, TUNED, "unet", UNET_CONFIG, WEIGHTS, "scheduler", SCHEDULER_CONFIG];
 
 fn write_all(checkpoint: &Checkpoint, folder: &Path) -> Result<(), CheckpointError> {
@@ -79,8 +79,8 @@ pub fn write_weights(network: &impl Module, path: &Path) -> Result<(), Checkpoin
     })
 }
 
-/// The [`fingerprint`](crate::fingerprint) of all parameters of a network and of their names, whatever file they came
-/// from.
+/// The [`fingerprint`](crate::fingerprint) of all parameters of a network and of their names, whatever file they
+/// came from.
 pub fn weights_fingerprint(network: &impl Module) -> String {
     let parameters = fit::values(network).into_iter().map(Little::new);
     let bytes: Vec<u8> =

@@ -250,7 +250,8 @@ fn moving_averages_without_names_are_refused_with_what_names_them() {
     assert_eq!(drawn(&model, "net"), (plain, vec![]));
 }
 
-/// `torch.save(model)`: read where the file holds nothing but modules, or else refused with what makes a file of weights.
+/// `torch.save(model)`: read where the file holds nothing but modules, or else refused with what makes a file of
+/// weights.
 #[test]
 fn whole_networks_are_read_or_refused_with_what_saves_their_weights() {
     let (_folder, model) = saved();

@@ -61,8 +61,8 @@ fn array_of<R: Read + Seek>(
     let data = read(path, archive, name, |found| {
         let size = size(found).ok_or_else(|| {
             let problem = format!(
-                "its {name} is of type {} and shape {:?}; read are little-endian float32, float64 and int64, and single \
-                 texts",
+                "its {name} is of type {} and shape {:?}; read are little-endian float32, float64 and int64, and \
+                 single texts",
                 found.descr, found.shape
             );
             DataError::malformed(path, problem)

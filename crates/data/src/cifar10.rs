@@ -1,4 +1,5 @@
-//! CIFAR-10 binary: records of one label byte and 3072 bytes of a 32x32 picture, red plane, green plane, blue plane.
+//! CIFAR-10 binary: records of one label byte and 3072 bytes of a 32x32 picture, red plane, green plane, blue
+//! plane.
 
 use crate::records::{Format, Records};
 use crate::{DataError, names};

@@ -139,7 +139,8 @@ fn broken(path: &Path, error: &ImageError) -> DataError {
         ImageError::Unsupported(_) if !cfg!(feature = "codecs") => DataError::malformed(
             path,
             format!(
-                "cannot be read: {error}. This program reads PNG alone; others come with the feature codecs of ddim"
+                "cannot be read: {error}. This program reads PNG alone; others come with the feature codecs of \
+                 ddim"
             ),
         ),
         _ => DataError::malformed(path, format!("is no picture: {}", error.to_string().trim())),

@@ -26,8 +26,8 @@ pub enum DataError {
     /// Neither the name nor the content is that of a known format.
     #[error(
         "{path}: not an image set; known are IDX (train-images-idx3-ubyte, .gz or not), CIFAR-10 binary \
-         (data_batch_1.bin, or the folder of them), .npz with arr_0, and a folder of pictures, or with one sub-folder of \
-         pictures a class"
+         (data_batch_1.bin, or the folder of them), .npz with arr_0, and a folder of pictures, or with one \
+         sub-folder of pictures a class"
     )]
     UnknownFormat {
         /// The file or folder.
@@ -72,8 +72,8 @@ pub enum DataError {
     },
     /// A picture that would take more memory than one is given.
     #[error(
-        "{path}: is {width}x{height} pixels, or says so, which take {bytes} bytes unpacked; pictures of at most {limit} \
-         are read: scale it down"
+        "{path}: is {width}x{height} pixels, or says so, which take {bytes} bytes unpacked; pictures of at most \
+         {limit} are read: scale it down"
     )]
     PictureTooLarge {
         /// The file.
@@ -89,8 +89,8 @@ pub enum DataError {
     },
     /// A picture of another size than most of its set, where none is resized.
     #[error(
-        "{path} is {found} (height x width x channels), {like} is {expected} as most of the set: pictures of a set have \
-         one size"
+        "{path} is {found} (height x width x channels), {like} is {expected} as most of the set: pictures of a \
+         set have one size"
     )]
     SizesDiffer {
         /// The picture that differs.
@@ -165,8 +165,8 @@ impl DataError {
         }
     }
 
-    /// How many pictures this is about, where reading one has failed: the one, or all from that one to the last that
-    /// its file announces, when the file breaks off before it. Each of those would give the same error.
+    /// How many pictures this is about, where reading one has failed: the one, or all from that one to the last
+    /// that its file announces, when the file breaks off before it. Each of those would give the same error.
     pub fn pictures(&self) -> usize {
         match self {
             DataError::BreaksOff { pictures, .. } => *pictures,

@@ -148,7 +148,8 @@ fn nothing(folder: &Path, classes: &[Class], left_out: &LeftOut) -> DataError {
     }
     if let Some((overview, _)) = left_out.iter().find(|(_, reason)| **reason == Reason::Overview) {
         let problem = format!(
-            "holds no pictures but {}, in which a run shows many in one; name the folder of the pictures themselves",
+            "holds no pictures but {}, in which a run shows many in one; name the folder of the pictures \
+             themselves",
             name(overview)
         );
         return DataError::malformed(folder, problem);

@@ -6,10 +6,10 @@ use std::path::Path;
 
 /// One command of a shell that makes CIFAR-10's python version an npz.
 const CIFAR10: &str = "is the python version of CIFAR-10; take the binary one, \
-    https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz, or make an npz where the batches lie: python -c \"import \
-    pickle, numpy as np; b = [pickle.load(open(f'data_batch_{k}', 'rb'), encoding='bytes') for k in range(1, 6)]; \
-    np.savez('cifar10.npz', np.concatenate([x[b'data'] for x in b]).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), \
-    np.concatenate([x[b'labels'] for x in b]))\"";
+    https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz, or make an npz where the batches lie: python -c \
+    \"import pickle, numpy as np; b = [pickle.load(open(f'data_batch_{k}', 'rb'), encoding='bytes') for k in \
+    range(1, 6)]; np.savez('cifar10.npz', np.concatenate([x[b'data'] for x in b]).reshape(-1, 3, 32, \
+    32).transpose(0, 2, 3, 1), np.concatenate([x[b'labels'] for x in b]))\"";
 
 /// What CIFAR-10's python version is told.
 pub(crate) fn cifar10_python() -> String {
@@ -24,8 +24,8 @@ pub(crate) fn advice(path: &Path, start: &[u8]) -> Option<String> {
     let is_tar = start.get(257..262) == Some(b"ustar");
     match start {
         [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => Some(format!(
-            "is a single NumPy array; make an npz of it: python -c \"import sys, numpy as np; np.savez(sys.argv[2], \
-             np.load(sys.argv[1]))\" {file} {}",
+            "is a single NumPy array; make an npz of it: python -c \"import sys, numpy as np; \
+             np.savez(sys.argv[2], np.load(sys.argv[1]))\" {file} {}",
             typed(&path.with_extension("npz"))
         )),
         [b'P', b'K', 3, 4, ..] => unpack("a zip archive", format!("unzip {file} -d {stem}")),
@@ -53,8 +53,8 @@ pub(crate) fn advice(path: &Path, start: &[u8]) -> Option<String> {
     }
 }
 
-/// A path as it is typed into a command: in quotes where a shell needs them, and neither an option nor, to `tar`, a file
-/// of another machine.
+/// A path as it is typed into a command: in quotes where a shell needs them, and neither an option nor, to `tar`,
+/// a file of another machine.
 pub(crate) fn typed(path: &Path) -> String {
     let text = path.display().to_string();
     match text.starts_with('-') || path.is_relative() && text.contains(':') {
@@ -65,8 +65,8 @@ pub(crate) fn typed(path: &Path) -> String {
 
 fn export(what: &str) -> Option<String> {
     Some(format!(
-        "is {what}; save its pictures as PNG files in a folder, or as an npz: numpy.savez('pictures.npz', pictures, \
-         labels), uint8 [n, height, width, channels]"
+        "is {what}; save its pictures as PNG files in a folder, or as an npz: numpy.savez('pictures.npz', \
+         pictures, labels), uint8 [n, height, width, channels]"
     ))
 }
 

@@ -27,7 +27,8 @@ pub(crate) fn values(path: &Path) -> Result<Box<dyn Read + Send>, DataError> {
     Ok(IdxFile::open(path)?.reader)
 }
 
-/// Whether the name is that of pictures, such as `train-images-idx3-ubyte.gz` or, from Kaggle, `train-images.idx3-ubyte`.
+/// Whether the name is that of pictures, such as `train-images-idx3-ubyte.gz` or, from Kaggle,
+/// `train-images.idx3-ubyte`.
 pub(crate) fn is_images(path: &Path) -> bool {
     let name = name(path);
     let name = name.strip_suffix(".gz").unwrap_or(name);
@@ -39,7 +40,8 @@ fn name(path: &Path) -> &str {
     path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
 }
 
-/// Looks for `train-labels-idx1-ubyte(.gz)` beside `train-images-idx3-ubyte(.gz)`, with a hyphen or a dot before `idx`.
+/// Looks for `train-labels-idx1-ubyte(.gz)` beside `train-images-idx3-ubyte(.gz)`, with a hyphen or a dot before
+/// `idx`.
 fn labels_beside(images: &Path, count: usize) -> Result<Option<Vec<usize>>, DataError> {
     let Some(path) = label_candidates(images).into_iter().find(|path| path.is_file()) else {
         return Ok(None);

@@ -50,7 +50,8 @@ impl ImageSet {
     ///
     /// ```
     /// use ddim_data::{Alpha, ImageSet};
-    /// let half_red = ImageSet { pixels: vec![255, 0, 0, 128], labels: None, shape: [1, 1, 4], class_names: vec![] };
+    /// let pixels = vec![255, 0, 0, 128];
+    /// let half_red = ImageSet { pixels, labels: None, shape: [1, 1, 4], class_names: vec![] };
     /// let on_white = half_red.with_alpha(Alpha::Over([255, 255, 255]));
     /// assert_eq!((on_white.shape, on_white.pixels), ([1, 1, 3], vec![255, 127, 127]));
     /// ```
@@ -69,7 +70,8 @@ impl ImageSet {
     }
 }
 
-/// What becomes of the alpha channel of a set with four channels; `"keep"`, `"drop"` or `{"over": [r, g, b]}` in JSON.
+/// What becomes of the alpha channel of a set with four channels; `"keep"`, `"drop"` or `{"over": [r, g, b]}` in
+/// JSON.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Alpha {
@@ -87,9 +89,9 @@ pub enum Alpha {
 /// Colours become those that most of the pictures have.
 ///
 /// # Errors
-/// What cannot be read or is not understood, with the file and what was expected of it; a picture of another size than most;
-/// a set larger than [`MAX_BYTES`]; an empty one. A file that lies about its size does not make this allocate what it
-/// says.
+/// What cannot be read or is not understood, with the file and what was expected of it; a picture of another size
+/// than most; a set larger than [`MAX_BYTES`]; an empty one. A file that lies about its size does not make this
+/// allocate what it says.
 pub fn open(path: &Path) -> Result<ImageSet, DataError> {
     let source = Source::open(path)?;
     Ok(source.collect(0..source.len(), &Fit::default(), Err)?.0)

@@ -86,7 +86,8 @@ impl LeftOut {
         self.0.push((path.to_owned(), reason, 1));
     }
 
-    /// Adds what reading a picture has failed with: once, however many pictures [it is about](DataError::pictures).
+    /// Adds what reading a picture has failed with: once, however many pictures [it is
+    /// about](DataError::pictures).
     pub fn add_error(&mut self, error: &DataError) {
         let path = error.path().unwrap_or(Path::new("")).to_owned();
         self.0.push((path, Reason::of(error), error.pictures()));
@@ -102,7 +103,8 @@ impl LeftOut {
         self.0.is_empty()
     }
 
-    /// Whether there is more among it than overviews of runs, which lie where pictures were drawn and are nobody's loss.
+    /// Whether there is more among it than overviews of runs, which lie where pictures were drawn and are nobody's
+    /// loss.
     pub fn is_news(&self) -> bool {
         self.iter().any(|(_, reason)| *reason != Reason::Overview)
     }

@@ -1,7 +1,7 @@
 //! npy, the format of one NumPy array: magic, version, length of the header, header, values.
 //!
-//! The header is a Python dictionary such as `{'descr': '|u1', 'fortran_order': False, 'shape': (2, 28, 28), }`. It is
-//! read here and not with a Python parser, since those recurse as deep as the file says.
+//! The header is a Python dictionary such as `{'descr': '|u1', 'fortran_order': False, 'shape': (2, 28, 28), }`.
+//! It is read here and not with a Python parser, since those recurse as deep as the file says.
 
 use std::io::{self, Read};
 

@@ -14,8 +14,8 @@ use zip::result::{ZipError, ZipResult};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
-/// The bytes of an npz file of pictures, uint8 \[n, height, width, channels\], and of their labels, int64 \[n\], where
-/// there are any.
+/// The bytes of an npz file of pictures, uint8 \[n, height, width, channels\], and of their labels, int64 \[n\],
+/// where there are any.
 ///
 /// # Errors
 /// When the archive cannot hold them.
@@ -114,7 +114,8 @@ pub(crate) fn archive(path: &Path) -> Result<Archive, DataError> {
     archive.map_err(|error| DataError::malformed(path, format!("is no npz archive: {error}")))
 }
 
-/// The bytes of an array, `None` if there is no such array. `check` looks at its header and gives the bytes a value.
+/// The bytes of an array, `None` if there is no such array. `check` looks at its header and gives the bytes a
+/// value.
 pub(crate) fn read<R: Read + Seek>(
     path: &Path,
     archive: &mut ZipArchive<R>,

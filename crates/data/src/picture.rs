@@ -60,8 +60,9 @@ impl Picture {
         (0..self.channels).flat_map(channel).collect()
     }
 
-    /// The picture with this number of channels, 1, 3 or 4: colour becomes grey by its luma (ITU-R BT.709), grey becomes
-    /// colour, transparency is laid over white, and what has none becomes opaque. `None` for another number.
+    /// The picture with this number of channels, 1, 3 or 4: colour becomes grey by its luma (ITU-R BT.709), grey
+    /// becomes colour, transparency is laid over white, and what has none becomes opaque. `None` for another
+    /// number.
     pub fn with_channels(self, channels: usize) -> Option<Self> {
         self.with_channels_over(channels, WHITE)
     }

@@ -16,7 +16,8 @@ pub(crate) struct Records {
     /// \[height, width, channels\].
     shape: [usize; 3],
     cursor: Mutex<Option<Cursor>>,
-    /// Where the file breaks off, once that is known. Nobody looks behind it again: a header can announce any count.
+    /// Where the file breaks off, once that is known. Nobody looks behind it again: a header can announce any
+    /// count.
     end: OnceLock<End>,
 }
 
@@ -88,8 +89,8 @@ impl Records {
     /// One picture. The next one costs nothing more; one before it begins the file anew.
     ///
     /// # Errors
-    /// A file that breaks off before the picture does, the same for all pictures from there on; behind the last one, a
-    /// file that goes on.
+    /// A file that breaks off before the picture does, the same for all pictures from there on; behind the last
+    /// one, a file that goes on.
     pub(crate) fn read(&self, index: usize) -> Result<Picture, DataError> {
         let [height, width, channels] = self.shape;
         let size = self.record_bytes()?;

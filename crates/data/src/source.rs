@@ -67,8 +67,8 @@ impl Source {
     ///
     /// Labels of `train-images-idx3-ubyte.gz` are looked for in `train-labels-idx1-ubyte.gz` (with a dot in place
     /// of the second hyphen, too), class names in `classes.txt`, one a line. Hidden files and files that are no
-    /// pictures do not belong to a set, nor do the overviews that runs write: the `grid.png` beside a `run.json`, the
-    /// `samples.png` beside a `train.safetensors`. What looks as if it belonged to it and is passed over is in
+    /// pictures do not belong to a set, nor do the overviews that runs write: the `grid.png` beside a `run.json`,
+    /// the `samples.png` beside a `train.safetensors`. What looks as if it belonged to it and is passed over is in
     /// [`left_out`](Self::left_out).
     ///
     /// # Errors
@@ -151,8 +151,8 @@ impl Source {
     ///
     /// # Errors
     /// What cannot be read or is no whole picture, and what is larger than
-    /// [`MAX_PICTURE_BYTES`](crate::MAX_PICTURE_BYTES), which is known before memory is taken. Whoever goes on after an
-    /// error goes on behind as many pictures as [it is about](DataError::pictures).
+    /// [`MAX_PICTURE_BYTES`](crate::MAX_PICTURE_BYTES), which is known before memory is taken. Whoever goes on
+    /// after an error goes on behind as many pictures as [it is about](DataError::pictures).
     pub fn read(&self, index: usize) -> Result<Picture, DataError> {
         match self.place(index) {
             Place::File(file) => Picture::read(file),

@@ -83,13 +83,13 @@ pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), DataError> {
     written.map_err(DataError::write(path))
 }
 
-/// Makes a file and locks it for as long as it stays open. What a process that has ended left under this name is removed
-/// first, never written to: it may be another user's. Nor is a symbolic link followed. Whoever holds the lock may rename
-/// or remove the file: the next one to ask gets a file of its own.
+/// Makes a file and locks it for as long as it stays open. What a process that has ended left under this name is
+/// removed first, never written to: it may be another user's. Nor is a symbolic link followed. Whoever holds the
+/// lock may rename or remove the file: the next one to ask gets a file of its own.
 ///
 /// # Errors
-/// [`WouldBlock`](io::ErrorKind::WouldBlock) when it is locked already, and whatever the file system refuses; what is in
-/// the way and cannot be removed is named.
+/// [`WouldBlock`](io::ErrorKind::WouldBlock) when it is locked already, and whatever the file system refuses; what
+/// is in the way and cannot be removed is named.
 pub fn open_locked(path: &Path) -> io::Result<File> {
     loop {
         match OpenOptions::new().create_new(true).write(true).open(path) {
@@ -139,8 +139,8 @@ fn in_the_way(path: &Path, kind: io::ErrorKind, why: &str) -> io::Error {
     io::Error::new(kind, format!("{} is in the way: {why}", path.display()))
 }
 
-/// Locks a file for as long as it stays open. A file system without locks is no error: two writers at once are then
-/// the user's to avoid.
+/// Locks a file for as long as it stays open. A file system without locks is no error: two writers at once are
+/// then the user's to avoid.
 ///
 /// # Errors
 /// [`WouldBlock`](io::ErrorKind::WouldBlock) when it is locked already, and whatever the file system refuses.

@@ -1,7 +1,7 @@
 //! One noise through every solver: `cargo run --release --example all_solvers`.
 //!
-//! Writes `solvers.png`: a column a solver, a row for at most 5, 10 and 20 calls of the network. Prints how far each
-//! picture is from the one that the differential equation itself leads to, for those that draw no noise.
+//! Writes `solvers.png`: a column a solver, a row for at most 5, 10 and 20 calls of the network. Prints how far
+//! each picture is from the one that the differential equation itself leads to, for those that draw no noise.
 
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 

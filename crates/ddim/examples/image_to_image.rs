@@ -1,4 +1,5 @@
-//! From a picture of yours to pictures of the model: `cargo run --release --example image_to_image sketch.png sneaker`.
+//! From a picture of yours to pictures of the model: `cargo run --release --example image_to_image sketch.png
+//! sneaker`.
 //!
 //! Without a picture one is drawn here: a white block that the model makes a bag of.
 

@@ -29,8 +29,8 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// [`Error::Schedule`] where the model predicts eps and has no signal at its last timestep; [`Error::Time`] for
-    /// a network that knows whole timesteps only.
+    /// [`Error::Schedule`] where the model predicts eps and has no signal at its last timestep; [`Error::Time`]
+    /// for a network that knows whole timesteps only.
     pub fn flow(&self, options: &Options) -> Result<Flow, Error> {
         let convention = options.convention.unwrap_or(self.convention());
         let scheduler = &self.checkpoint().scheduler;
@@ -57,7 +57,8 @@ impl Model {
 
     /// Draws pictures to a tolerance, from noise. Of the options, those that choose or change steps are not used.
     ///
-    /// Picture `k` is the same in any batch, as in [`sample`](Self::sample): its steps depend on nothing but itself.
+    /// Picture `k` is the same in any batch, as in [`sample`](Self::sample): its steps depend on nothing but
+    /// itself.
     ///
     /// ```
     /// use ddim::{Model, Options, device, schedule::Tolerance};

@@ -89,7 +89,8 @@ impl Model {
     /// # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/goldens/models/attention_one_layer");
     /// # let model = Model::load(folder, &device::cpu())?;
     /// let options = Options { steps: 2, count: 5, batch_size: 2, ..Options::default() };
-    /// let sizes: Vec<usize> = model.batches(&options)?.map(|batch| Ok(batch?.len())).collect::<Result<_, ddim::Error>>()?;
+    /// let sizes = model.batches(&options)?.map(|batch| Ok(batch?.len()));
+    /// let sizes: Vec<usize> = sizes.collect::<Result<_, ddim::Error>>()?;
     /// assert_eq!(sizes, [2, 2, 1]);
     /// # Ok::<(), ddim::Error>(())
     /// ```

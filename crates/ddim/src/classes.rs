@@ -11,18 +11,20 @@ const ANY: &str = "any";
 
 /// The classes of a model, to be found by name or number. The whole rule:
 ///
-/// 1. `#10` is the label of number 10, `=10` the class that is called 10, and nothing else. `any` is the label that means
-///    no class in particular, where there is one and no class is called so.
-/// 2. A whole number is the class of that number, or the one that is called so. If these are two, neither is guessed.
-/// 3. A name is found as it is written; else whatever its case, blanks, dashes and underscores; else by its beginning;
-///    else by a part of it. Of the first of these ways that finds something, it must be one class.
+/// 1. `#10` is the label of number 10, `=10` the class that is called 10, and nothing else. `any` is the label
+///    that means no class in particular, where there is one and no class is called so.
+/// 2. A whole number is the class of that number, or the one that is called so. If these are two, neither is
+///    guessed.
+/// 3. A name is found as it is written; else whatever its case, blanks, dashes and underscores; else by its
+///    beginning; else by a part of it. Of the first of these ways that finds something, it must be one class.
 ///
 /// ```
 /// use ddim::ClassTable;
 /// let names = ["T-shirt/top".to_owned(), "Trouser".to_owned(), "7".to_owned()];
 /// let table = ClassTable::new(&names, &[0, 1, 2], 3);
 /// assert_eq!((table.find("t-shirt")?, table.find("top")?, table.find("#1")?, table.find("7")?), (0, 0, 1, 2));
-/// assert_eq!(table.find("t").unwrap_err().to_string(), "class t: T-shirt/top (#0) and Trouser (#1) begin so: name one of them");
+/// let said = "class t: T-shirt/top (#0) and Trouser (#1) begin so: name one of them";
+/// assert_eq!(table.find("t").unwrap_err().to_string(), said);
 /// # Ok::<(), ddim::ClassError>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
@@ -64,8 +66,8 @@ pub enum ClassError {
     },
     /// A number, and the name of another class.
     #[error(
-        "class {number} is the number of {by_number} and the name of class {by_name}: say '#{number}' for the number, \
-         '={number}' for the name"
+        "class {number} is the number of {by_number} and the name of class {by_name}: say '#{number}' for the \
+         number, '={number}' for the name"
     )]
     NumberOrName {
         /// What was asked for.
@@ -78,8 +80,8 @@ pub enum ClassError {
 }
 
 impl<'a> ClassTable<'a> {
-    /// The table of `names` by label, for a network that has `label_count` labels of which `labels` are classes: the rest
-    /// mean any class.
+    /// The table of `names` by label, for a network that has `label_count` labels of which `labels` are classes:
+    /// the rest mean any class.
     pub fn new(names: &'a [String], labels: &'a [usize], label_count: usize) -> Self {
         Self { names, labels, label_count }
     }
@@ -210,8 +212,9 @@ impl<'a> ClassTable<'a> {
 }
 
 impl Model {
-    /// The label of the class that a text names, for [`Options::classes`](crate::Options::classes): its name, whatever
-    /// the case, or the beginning or a part of it that no other has; or its number. See [`ClassTable`] for the rule.
+    /// The label of the class that a text names, for [`Options::classes`](crate::Options::classes): its name,
+    /// whatever the case, or the beginning or a part of it that no other has; or its number. See [`ClassTable`]
+    /// for the rule.
     ///
     /// ```
     /// # use ddim::{Model, device};

@@ -4,8 +4,8 @@
 //! one. [`auto`] takes the first hardware GPU and otherwise the CPU, and never a software Vulkan device, which
 //! is slower than the CPU it runs on.
 //!
-//! Kernels are compiled and tuned when they are first used. With the feature `persistence` what was found is kept in a
-//! file and taken from there the next time: `keep_kernels_in` says where.
+//! Kernels are compiled and tuned when they are first used. With the feature `persistence` what was found is kept
+//! in a file and taken from there the next time: `keep_kernels_in` says where.
 
 mod adapter;
 #[cfg(feature = "wgpu")]

@@ -1,8 +1,8 @@
 //! Whether a device computes what the CPU computes.
 //!
-//! What lies between this library and a GPU has given wrong numbers without a word before: fused or tuned kernels, drivers,
-//! results that were read before they were there. These functions compute the same on two devices and say how far apart
-//! the results are.
+//! What lies between this library and a GPU has given wrong numbers without a word before: fused or tuned kernels,
+//! drivers, results that were read before they were there. These functions compute the same on two devices and say
+//! how far apart the results are.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -117,15 +117,16 @@ impl ProductCheck {
 }
 
 impl Model {
-    /// Compares each part of the network, prepared for a GPU if it is on one, with that of `reference`, the same model on another
-    /// device: a network compiled for the CPU has no parts, and [`compare_networks`](Self::compare_networks) is for it. It is what
-    /// comes out of a part for some pictures of noise at times from the whole schedule, each part fed by those before it on its own
-    /// device. Reading a part makes the device wait; [`compare_networks`](Self::compare_networks) does without.
+    /// Compares each part of the network, prepared for a GPU if it is on one, with that of `reference`, the same
+    /// model on another device: a network compiled for the CPU has no parts, and
+    /// [`compare_networks`](Self::compare_networks) is for it. It is what comes out of a part for some pictures of
+    /// noise at times from the whole schedule, each part fed by those before it on its own device. Reading a part
+    /// makes the device wait; [`compare_networks`](Self::compare_networks) does without.
     ///
     /// # Errors
     ///
-    /// [`Error::NoSize`] for a model that does not say how large its pictures are, [`Error::Room`] for more of them than the device
-    /// can take.
+    /// [`Error::NoSize`] for a model that does not say how large its pictures are, [`Error::Room`] for more of
+    /// them than the device can take.
     ///
     /// # Panics
     ///

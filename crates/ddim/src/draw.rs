@@ -26,6 +26,9 @@ pub struct Batch {
     pub padded_to: usize,
 }
 
+/// What a loop asks for the output of a state.
+type Network<'a> = &'a mut dyn FnMut(Tensor<4>, Call) -> Tensor<4>;
+
 impl Model {
     /// Draws one batch with a plan, a start and noise of the caller's own.
     ///
@@ -33,8 +36,8 @@ impl Model {
     ///
     /// [`Error::BatchShape`], [`Error::Network`], [`Error::LabelCount`], [`Error::Class`], [`Error::NoClasses`],
     /// [`Error::NoGuidance`], [`Error::GuidanceScale`], [`Error::GuidanceInterval`], [`Error::GuidanceRescale`] or
-    /// [`Error::Time`] for what the model cannot do, [`Error::Room`] for more pictures than the device can take, and
-    /// [`Error::Sample`] if the run fails.
+    /// [`Error::Time`] for what the model cannot do, [`Error::Room`] for more pictures than the device can take,
+    /// and [`Error::Sample`] if the run fails.
     ///
     /// # Panics
     ///
@@ -98,7 +101,7 @@ impl Model {
         &self,
         plan: &Plan,
         batch: Batch,
-        sample: impl FnOnce(Tensor<4>, &mut dyn FnMut(Tensor<4>, Call) -> Tensor<4>) -> Result<Outcome, SampleError>,
+        sample: impl FnOnce(Tensor<4>, Network<'_>) -> Result<Outcome, SampleError>,
     ) -> Result<Outcome, Error> {
         self.check_plan(plan)?;
         self.check_batch(&batch)?;
@@ -152,8 +155,8 @@ impl Model {
     /// # Errors
     ///
     /// [`Error::GuidanceScale`] for a scale that is not finite, [`Error::GuidanceRescale`] for a share outside of
-    /// [0, 1], [`Error::GuidanceInterval`] for one without levels; [`Error::NoGuidance`] if the model has no label that
-    /// means none.
+    /// [0, 1], [`Error::GuidanceInterval`] for one without levels; [`Error::NoGuidance`] if the model has no label
+    /// that means none.
     pub fn check_guidance(&self, guidance: &Guidance) -> Result<(), Error> {
         let Guidance { scale, interval, rescale } = *guidance;
         if !scale.is_finite() {

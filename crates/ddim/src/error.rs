@@ -58,7 +58,8 @@ pub enum Error {
     },
     /// More pictures at once than the device has tensors for.
     #[error(
-        "{pictures} pictures at once need tensors of {:.1} MiB, and those of this device have at most {:.1} MiB: {}",
+        "{pictures} pictures at once need tensors of {:.1} MiB, and those of this device have at most {:.1} MiB: \
+         {}",
         mebibytes(*needed), mebibytes(*largest),
         if *fit == 0 { "compute on the CPU".to_owned() } else { format!("ask for a batch size of {fit} at most") }
     )]
@@ -79,7 +80,8 @@ pub enum Error {
         if *pictures == 1 { "needs" } else { "need" },
         mebibytes(*needed), mebibytes(*available),
         if *fit == 0 {
-            "not one of this size fits; free memory or raise its limit, or take a model of smaller pictures".to_owned()
+            "not one of this size fits; free memory or raise its limit, or take a model of smaller \
+             pictures".to_owned()
         } else {
             format!("ask for a batch size of {fit} at most")
         }
@@ -150,8 +152,8 @@ pub enum Error {
     GuidanceRescale(f64),
     /// An interval without noise levels.
     #[error(
-        "guidance above noise level {above} and up to {up_to} guides nothing: the first must be at least 0, and the \
-         second larger"
+        "guidance above noise level {above} and up to {up_to} guides nothing: the first must be at least 0, and \
+         the second larger"
     )]
     GuidanceInterval {
         /// The lower end.
@@ -166,7 +168,10 @@ pub enum Error {
         strength: f64,
     },
     /// Pictures to begin with that are not of the model's size.
-    #[error("pictures of shape {found:?} cannot begin a run: it needs [m, {}, {}, {}], m at least 1", needed[0], needed[1], needed[2])]
+    #[error(
+        "pictures of shape {found:?} cannot begin a run: it needs [m, {}, {}, {}], m at least 1",
+        needed[0], needed[1], needed[2]
+    )]
     StartShape {
         /// Their shape.
         found: [usize; 4],
@@ -205,8 +210,8 @@ pub enum Error {
     BatchSize,
     /// Guidance that begins or ends on the way, in a run to a tolerance.
     #[error(
-        "guidance in an interval of noise levels makes the equation jump, which steps to a tolerance cannot follow: \
-         guide always, or use a method with a plan"
+        "guidance in an interval of noise levels makes the equation jump, which steps to a tolerance cannot \
+         follow: guide always, or use a method with a plan"
     )]
     SteadyGuidance,
     /// There is nothing to tune, or nothing to tune it with.

@@ -14,8 +14,8 @@ pub fn slerp_line(a: &Tensor<4>, b: &Tensor<4>, count: usize) -> Tensor<4> {
     Tensor::cat(points.collect(), 0)
 }
 
-/// `side` times `side` noises, row by row, whose corners are these: top left, top right, bottom left, bottom right.
-/// `[1, c, h, w]` each to `[side * side, c, h, w]`.
+/// `side` times `side` noises, row by row, whose corners are these: top left, top right, bottom left, bottom
+/// right. `[1, c, h, w]` each to `[side * side, c, h, w]`.
 ///
 /// A row is the arc between two points on the arcs at the left and at the right.
 ///

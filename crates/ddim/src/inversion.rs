@@ -11,8 +11,9 @@ use crate::{Batch, Error, Model, Options, settings};
 /// The plans of both directions, over one list of levels.
 ///
 /// Without noise DDIM follows an ordinary differential equation, which can be followed backwards too (Song et al.
-/// 2020, section 4.3). What a step gets wrong does not cancel on the way back: the more steps, the closer the picture
-/// comes to itself. Nothing is clipped, whatever the convention: what a clip takes away cannot be given back.
+/// 2020, section 4.3). What a step gets wrong does not cancel on the way back: the more steps, the closer the
+/// picture comes to itself. Nothing is clipped, whatever the convention: what a clip takes away cannot be given
+/// back.
 ///
 /// ```
 /// use ddim::RoundTrip;
@@ -77,11 +78,11 @@ impl Model {
         Ok(trip)
     }
 
-    /// The noise that the pictures of a batch (`batch.x`, in [-1, 1]) would be drawn from, `[n, c, h, w]`: of variance
-    /// about 1, for [`decode`](Self::decode) or any run without noise over the same levels.
+    /// The noise that the pictures of a batch (`batch.x`, in [-1, 1]) would be drawn from, `[n, c, h, w]`: of
+    /// variance about 1, for [`decode`](Self::decode) or any run without noise over the same levels.
     ///
-    /// The label that means any class, [`null_class`](Self::null_class), is the one for a picture of unknown class;
-    /// both ways need the same.
+    /// The label that means any class, [`null_class`](Self::null_class), is the one for a picture of unknown
+    /// class; both ways need the same.
     ///
     /// ```
     /// use ddim::{Batch, Model, Options, device, squared_errors};
@@ -123,8 +124,8 @@ impl Model {
     }
 }
 
-/// The mean squared error of each picture over its dimensions, where pictures lie in [0, 1] instead of our [-1, 1]:
-/// the unit of Table 2 of Song et al. 2020. Nothing is clipped or rounded.
+/// The mean squared error of each picture over its dimensions, where pictures lie in [0, 1] instead of our [-1,
+/// 1]: the unit of Table 2 of Song et al. 2020. Nothing is clipped or rounded.
 ///
 /// # Panics
 ///
@@ -180,8 +181,8 @@ mod tests {
     use crate::sampler::{Call, Noise, sample};
     use crate::schedule::{BetaSchedule, Convention, Eta, Method, Prediction};
 
-    /// The mean squared error of a round trip where all is known: pictures are N(0.3, 0.5^2), and the network gives the
-    /// best prediction of eps at each timestep, which is linear.
+    /// The mean squared error of a round trip where all is known: pictures are N(0.3, 0.5^2), and the network
+    /// gives the best prediction of eps at each timestep, which is linear.
     fn gaussian_error(settings: &Settings) -> f64 {
         let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000).expect("the schedule of the DDPM paper");
         let trip = RoundTrip::new(&schedule, settings).expect("both directions");
@@ -205,9 +206,9 @@ mod tests {
         Settings { n_steps, ..Settings::default() }
     }
 
-    /// A step up looks at the network at one end and the step down at the other: an error of the square of the step
-    /// each, and of the step in all. So the squared error falls with the square of the number of steps. The bounds
-    /// leave a sixth for the terms of higher order and for f32.
+    /// A step up looks at the network at one end and the step down at the other: an error of the square of the
+    /// step each, and of the step in all. So the squared error falls with the square of the number of steps. The
+    /// bounds leave a sixth for the terms of higher order and for f32.
     #[test]
     fn the_round_trip_is_exact_to_first_order() {
         let errors = [25, 50, 100, 200].map(|n_steps| gaussian_error(&exact(n_steps)));

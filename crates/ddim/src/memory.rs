@@ -9,8 +9,8 @@ use crate::{Error, Model, device};
 const OF_SAMPLER: u64 = 4;
 
 impl Model {
-    /// Bytes that drawing takes at least with so many pictures at once, the weights apart. None for a model on a GPU, whose
-    /// memory is its own ([`Error::Room`]), and for one that does not say how large its pictures are.
+    /// Bytes that drawing takes at least with so many pictures at once, the weights apart. None for a model on a
+    /// GPU, whose memory is its own ([`Error::Room`]), and for one that does not say how large its pictures are.
     pub fn memory(&self, pictures: usize) -> Option<u64> {
         if !device::is_cpu(self.device()) {
             return None;
@@ -28,8 +28,8 @@ impl Model {
         Some(network.saturating_add(batch.saturating_mul(OF_SAMPLER)))
     }
 
-    /// Whether so many pictures at once, drawn with this guidance, fit into so many bytes. How many there are is for the
-    /// caller to find out.
+    /// Whether so many pictures at once, drawn with this guidance, fit into so many bytes. How many there are is
+    /// for the caller to find out.
     ///
     /// # Errors
     ///

@@ -72,9 +72,9 @@ impl Model {
         Self::from_checkpoint(ddim_checkpoint::embedded(name, device)?, device)
     }
 
-    /// The model that a path means: its folder, in the diffusers layout, a part of it, its weight file, or the folder of
-    /// the run that made it ([`ddim_checkpoint::ModelFiles::open`]). What was passed over in its files is in
-    /// [`Checkpoint::warnings`].
+    /// The model that a path means: its folder, in the diffusers layout, a part of it, its weight file, or the
+    /// folder of the run that made it ([`ddim_checkpoint::ModelFiles::open`]). What was passed over in its files
+    /// is in [`Checkpoint::warnings`].
     ///
     /// # Errors
     ///

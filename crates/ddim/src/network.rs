@@ -51,8 +51,8 @@ mod tests {
     use super::*;
     use crate::device;
 
-    /// The slope along random signs, by automatic differentiation and by the difference of two calls `2 h` apart. With
-    /// h = 0.01 what is neglected is of the order h^2, and rounding of f32 gives some 1e-6 sqrt(d)/2h = 1e-3.
+    /// The slope along random signs, by automatic differentiation and by the difference of two calls `2 h` apart.
+    /// With h = 0.01 what is neglected is of the order h^2, and rounding of f32 gives some 1e-6 sqrt(d)/2h = 1e-3.
     #[test]
     fn its_slope_is_that_of_its_values() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/goldens/models/classes_scale_shift");

@@ -8,8 +8,8 @@ use crate::Error;
 
 /// What a run begins with: noise, or pictures to change.
 ///
-/// Pictures are `[m, c, h, w]` with values from -1 to 1, in the model's size. They are used in turn: picture `k` of a
-/// run begins with picture `k mod m` of these.
+/// Pictures are `[m, c, h, w]` with values from -1 to 1, in the model's size. They are used in turn: picture `k`
+/// of a run begins with picture `k mod m` of these.
 #[derive(Clone, Debug, Default)]
 pub enum Start {
     /// Noise alone.
@@ -17,8 +17,8 @@ pub enum Start {
     Noise,
     /// Pictures with as much noise as the steps that are taken can remove (image-to-image).
     Pictures(Tensor<4>),
-    /// Pictures of which a part stays exactly as it is (inpainting). The others begin as noise in a whole run, and as
-    /// their own noisy selves in a shorter one.
+    /// Pictures of which a part stays exactly as it is (inpainting). The others begin as noise in a whole run, and
+    /// as their own noisy selves in a shorter one.
     Inpainting {
         /// The pictures.
         pictures: Tensor<4>,
@@ -49,7 +49,8 @@ impl Start {
         }
     }
 
-    /// The first state of the run's pictures with these indices, made with their initial noise `z`, `[n, c, h, w]`.
+    /// The first state of the run's pictures with these indices, made with their initial noise `z`,
+    /// `[n, c, h, w]`.
     pub fn state(&self, plan: &Plan, indices: &[usize], z: Tensor<4>) -> Tensor<4> {
         match (self, self.known(indices, &z.device())) {
             (Self::Inpainting { .. }, Some(known)) if plan.settings().strength == 1.0 => known.start(plan, z),

@@ -113,8 +113,8 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// Of these numbers; none of none. Between two neighbours in order it goes along a straight line (Hyndman & Fan
-    /// 1996, definition 7, which is also numpy's).
+    /// Of these numbers; none of none. Between two neighbours in order it goes along a straight line (Hyndman &
+    /// Fan 1996, definition 7, which is also numpy's).
     ///
     /// ```
     /// let spread = ddim::timing::Spread::of(&[4.0, 1.0, 2.0, 3.0]).expect("four numbers");
@@ -141,8 +141,8 @@ impl Spread {
 }
 
 impl Spread {
-    /// By what share the median of so many numbers may be off: the standard error of the median of normal numbers, whose
-    /// quartiles lie 1.349 standard deviations apart. 0 for a single number, which tells nothing about it.
+    /// By what share the median of so many numbers may be off: the standard error of the median of normal numbers,
+    /// whose quartiles lie 1.349 standard deviations apart. 0 for a single number, which tells nothing about it.
     ///
     /// ```
     /// let spread = ddim::timing::Spread::of(&[0.9, 1.0, 1.1]).expect("three numbers");
@@ -180,8 +180,8 @@ impl Drift {
     }
 }
 
-/// By what share a ratio of two times may be off, that are off by these shares each, while the machine has drifted by
-/// the third.
+/// By what share a ratio of two times may be off, that are off by these shares each, while the machine has drifted
+/// by the third.
 pub fn error_of_ratio([one, other]: [f64; 2], drift: f64) -> f64 {
     one.hypot(other).hypot(drift)
 }
@@ -191,8 +191,8 @@ pub fn error_of_ratio([one, other]: [f64; 2], drift: f64) -> f64 {
 pub struct Comparison {
     /// How many times faster it is.
     pub speed_up: f64,
-    /// How much longer it takes than its network calls alone would make it, as a share: 0 where time is proportional
-    /// to calls.
+    /// How much longer it takes than its network calls alone would make it, as a share: 0 where time is
+    /// proportional to calls.
     pub deviation: f64,
 }
 
@@ -231,9 +231,9 @@ pub struct Shares {
 impl Shares {
     /// For these kinds, in `budget` seconds; none if one of each takes longer.
     ///
-    /// What is known of a kind from `n` pictures has a variance of `variance/n`. The sum of these is smallest, within
-    /// a sum of seconds, where `n` is proportional to `sqrt(variance/seconds)` (Neyman 1934, section III). Batches are
-    /// halved until each kind can have one.
+    /// What is known of a kind from `n` pictures has a variance of `variance/n`. The sum of these is smallest,
+    /// within a sum of seconds, where `n` is proportional to `sqrt(variance/seconds)` (Neyman 1934, section III).
+    /// Batches are halved until each kind can have one.
     ///
     /// ```
     /// use ddim::timing::{Kind, Shares};

@@ -16,8 +16,8 @@ use crate::{Error, Model};
 /// How to tune.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TuneOptions {
-    /// The methods to choose from; of each, the options are taken as they are. Only methods without noise that call
-    /// the network once a step take part.
+    /// The methods to choose from; of each, the options are taken as they are. Only methods without noise that
+    /// call the network once a step take part.
     pub methods: Vec<Method>,
     /// Pictures that the search looks at: number 0 and on of the seed.
     pub pictures: usize,
@@ -141,8 +141,8 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// Those of [`sample_adaptive`](Self::sample_adaptive); [`Error::Schedule`] for a number of steps that no method
-    /// has; [`Error::Untunable`] if no method fits or there is nothing to look at.
+    /// Those of [`sample_adaptive`](Self::sample_adaptive); [`Error::Schedule`] for a number of steps that no
+    /// method has; [`Error::Untunable`] if no method fits or there is nothing to look at.
     pub fn tune(
         &self,
         n_steps: &[usize],

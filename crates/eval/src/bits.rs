@@ -13,8 +13,8 @@ const HALF_RANGE: f64 = 127.5;
 /// Pictures of 8 bits, `[h, w, c]` each, as real numbers around those that a network was trained with:
 /// `(k + u - 1/2)/127.5 - 1`, `u` uniform in `[0, 1)`, `[n, c, h, w]`.
 ///
-/// Averaged over `u`, the logarithm of the density is at most that of the probability of the 8-bit picture (Jensen's
-/// inequality; Theis et al. 2016, section 3.1).
+/// Averaged over `u`, the logarithm of the density is at most that of the probability of the 8-bit picture
+/// (Jensen's inequality; Theis et al. 2016, section 3.1).
 ///
 /// # Panics
 ///
@@ -63,14 +63,14 @@ pub struct BitsPerDim {
     /// Its standard error, from the spread between pictures: choice of the pictures, of the probes and of `u`
     /// together. None for a single picture.
     pub standard_error: Option<f64>,
-    /// The part of it that more probes would remove, from the spread between probes. None for a single probe, and for
-    /// exact traces.
+    /// The part of it that more probes would remove, from the spread between probes. None for a single probe, and
+    /// for exact traces.
     pub probe_error: Option<f64>,
 }
 
 impl BitsPerDim {
-    /// Of pictures made by [`dequantised`]: `-log2 p / dims + log2(127.5)`, since a grey level is 1/127.5 wide. None
-    /// of no pictures.
+    /// Of pictures made by [`dequantised`]: `-log2 p / dims + log2(127.5)`, since a grey level is 1/127.5 wide.
+    /// None of no pictures.
     ///
     /// ```
     /// use ddim_eval::{BitsPerDim, LogDensity};

@@ -12,12 +12,12 @@ mod decoder;
 pub(crate) mod estimate;
 mod variance;
 
-/// The terms of the variational bound of one sampler, noisy to clean: `L_T`, a term for each step but the last, and
-/// the decoder `L_0` (DDPM Eq. 5, DDIM Eq. 11; MATH.md).
+/// The terms of the variational bound of one sampler, noisy to clean: `L_T`, a term for each step but the last,
+/// and the decoder `L_0` (DDPM Eq. 5, DDIM Eq. 11; MATH.md).
 ///
-/// A step of the sampler is `p(x_prev | x_t) = N(row(x_t, predicted x0), sigma^2)`, and what it is compared with is
-/// `q(x_prev | x_t, x0)`: the same row at the true x0, with the variance that keeps the marginals. So the mean of
-/// both comes from the plan, and the terms differ only by what the variances are:
+/// A step of the sampler is `p(x_prev | x_t) = N(row(x_t, predicted x0), sigma^2)`, and what it is compared with
+/// is `q(x_prev | x_t, x0)`: the same row at the true x0, with the variance that keeps the marginals. So the mean
+/// of both comes from the plan, and the terms differ only by what the variances are:
 ///
 /// * [`Method::Ddim`] with eta above 0: `sigma_t(eta)^2` in both, at its own member of the family;
 /// * [`Method::SigmaHat`] and [`Method::Ddpm`]: the posterior's in `q`, and the one the method draws with in `p`,
@@ -48,7 +48,8 @@ pub struct Bound {
 /// range goes from the one to the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DecoderVariance {
-    /// The variance of the noise of the last step, `1 - alpha_bar`: right for pixels whose neighbours tell nothing.
+    /// The variance of the noise of the last step, `1 - alpha_bar`: right for pixels whose neighbours tell
+    /// nothing.
     Large,
     /// The posterior's variance of the step before the last: what published code puts in the place of that of the
     /// last, which is 0. With a single step it is the same as `Large`.
@@ -78,8 +79,9 @@ impl Bound {
     ///
     /// # Errors
     ///
-    /// [`EvalError::Deterministic`] for eta 0, [`EvalError::NoFamily`] for a solver that is no member of the family,
-    /// and [`EvalError::Disjoint`] for a plan whose steps do not join, or do not lead to the clean picture.
+    /// [`EvalError::Deterministic`] for eta 0, [`EvalError::NoFamily`] for a solver that is no member of the
+    /// family, and [`EvalError::Disjoint`] for a plan whose steps do not join, or do not lead to the clean
+    /// picture.
     pub fn new(plan: &Plan, decoder: DecoderVariance) -> Result<Self, EvalError> {
         let steps = plan.steps();
         let ends = steps.iter().map(|step| step.alpha_bar_prev);

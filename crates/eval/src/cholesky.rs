@@ -3,8 +3,9 @@
 use crate::matrix::Matrix;
 
 /// X with `X^T X = A` up to rounding and as few rows as A has rank: Cholesky's decomposition of a symmetric matrix
-/// without negative eigenvalues, the largest of what is left of the diagonal first (Higham 2002, *Accuracy and Stability of
-/// Numerical Algorithms*, section 10.3). None for a matrix that is not one of those, or as good as one of full rank.
+/// without negative eigenvalues, the largest of what is left of the diagonal first (Higham 2002, *Accuracy and
+/// Stability of Numerical Algorithms*, section 10.3). None for a matrix that is not one of those, or as good as
+/// one of full rank.
 pub(crate) fn factor(matrix: &Matrix) -> Option<Matrix> {
     let n = matrix.columns;
     let mut left: Vec<f64> = (0..n).map(|i| matrix.row(i)[i]).collect();
@@ -28,7 +29,8 @@ pub(crate) fn factor(matrix: &Matrix) -> Option<Matrix> {
     is_factor(&rows, matrix).then_some(rows)
 }
 
-/// The row of the matrix at the pivot, less what the rows so far explain of it, over the root of what was left there.
+/// The row of the matrix at the pivot, less what the rows so far explain of it, over the root of what was left
+/// there.
 fn next_row(matrix: &Matrix, rows: &Matrix, pivot: usize, root: f64) -> Vec<f64> {
     let mut row = matrix.row(pivot).to_vec();
     for known in (0..rows.rows).map(|k| rows.row(k)) {

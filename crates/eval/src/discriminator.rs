@@ -8,14 +8,14 @@ use ddim_sampler::fill_normals;
 
 pub(crate) mod training;
 
-/// A function from inputs `[n, c, h, w]` to scores, with weights that can be trained: positive scores say that an input
-/// is of the first set, negative ones that it is of the second.
+/// A function from inputs `[n, c, h, w]` to scores, with weights that can be trained: positive scores say that an
+/// input is of the first set, negative ones that it is of the second.
 pub trait Discriminator {
     /// Its weights.
     fn weights(&self) -> Vec<Weight>;
 
-    /// One score for each input, `[n]`, made of operations that automatic differentiation can follow. The weights are
-    /// in the order of [`weights`](Self::weights).
+    /// One score for each input, `[n]`, made of operations that automatic differentiation can follow. The weights
+    /// are in the order of [`weights`](Self::weights).
     fn scores(&self, x: Tensor<4>, weights: &[Tensor<4>]) -> Tensor<1>;
 }
 
@@ -34,8 +34,9 @@ impl Weight {
         Self { shape, deviation: 0.0 }
     }
 
-    /// Of a layer behind which negative values vanish, for which twice the inverse number of inputs keeps the spread
-    /// of values (He et al. 2015, *Delving Deep into Rectifiers*, Eq. 10). `shape` is `[out, in, height, width]`.
+    /// Of a layer behind which negative values vanish, for which twice the inverse number of inputs keeps the
+    /// spread of values (He et al. 2015, *Delving Deep into Rectifiers*, Eq. 10). `shape` is
+    /// `[out, in, height, width]`.
     pub fn rectified(shape: [usize; 4]) -> Self {
         let inputs = shape[1..].iter().product::<usize>() as f64;
         Self { shape, deviation: (2.0 / inputs).sqrt() }

@@ -14,11 +14,11 @@ use crate::{Discriminator, EvalError, Mean, Samples, Training};
 /// 2009; MATH.md). All are 0 for equal distributions only, and largest for those that do not meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Divergence {
-    /// `1/2 sum |p - q|`, from 0 to 1: the 0-1 loss. No gradient leads down that one, so the discriminator is trained
-    /// with the hinge loss, which has the same best answer, and judged by the 0-1 loss.
+    /// `1/2 sum |p - q|`, from 0 to 1: the 0-1 loss. No gradient leads down that one, so the discriminator is
+    /// trained with the hinge loss, which has the same best answer, and judged by the 0-1 loss.
     TotalVariation,
-    /// `1/2 sum (p - q)^2/(p + q)`, from 0 to 1: the squared loss (`f(t) = -4t/(t + 1)`; Le Cam's, or the triangular
-    /// discrimination).
+    /// `1/2 sum (p - q)^2/(p + q)`, from 0 to 1: the squared loss (`f(t) = -4t/(t + 1)`; Le Cam's, or the
+    /// triangular discrimination).
     Triangular,
     /// The mean of the divergences of `p` and `q` from their mean, from 0 to log 2: the logistic loss.
     JensenShannon,
@@ -89,27 +89,27 @@ impl Divergence {
 pub struct DivergenceEstimate {
     /// Which one.
     pub divergence: Divergence,
-    /// What the risk on held-out inputs says of it. On average a lower bound: the risk of a discriminator that was not
-    /// made for these inputs is at least the least risk. So it may lie below 0.
+    /// What the risk on held-out inputs says of it. On average a lower bound: the risk of a discriminator that was
+    /// not made for these inputs is at least the least risk. So it may lie below 0.
     pub value: Mean,
-    /// In 95 of 100 cases the average that `value` estimates lies between these: by its standard error, and for the 0-1
-    /// loss by Newcombe's interval for a difference of shares, which is right at 0 and 1 too.
+    /// In 95 of 100 cases the average that `value` estimates lies between these: by its standard error, and for
+    /// the 0-1 loss by Newcombe's interval for a difference of shares, which is right at 0 and 1 too.
     pub interval: [f64; 2],
 }
 
 /// Inputs that each set needs at least.
 pub const MIN_SAMPLES: usize = 20;
 
-/// Estimates a divergence by discriminators that are judged by what they have not seen: the inputs of each set are dealt
-/// into `folds` parts, and each part is judged by a discriminator that was trained with the others. So every input is
-/// judged once. Both sets count the same, whatever their sizes.
+/// Estimates a divergence by discriminators that are judged by what they have not seen: the inputs of each set are
+/// dealt into `folds` parts, and each part is judged by a discriminator that was trained with the others. So every
+/// input is judged once. Both sets count the same, whatever their sizes.
 ///
 /// `observe` is told of every step of training, and which share of the work is done; none comes back if it breaks.
 ///
 /// # Errors
 ///
-/// [`EvalError::TooFewSamples`] for a set of fewer than [`MIN_SAMPLES`], [`EvalError::Folds`] for fewer than 2 folds or
-/// so many that one has fewer than 2 inputs, and [`EvalError::Diverged`] if a score is not finite.
+/// [`EvalError::TooFewSamples`] for a set of fewer than [`MIN_SAMPLES`], [`EvalError::Folds`] for fewer than 2
+/// folds or so many that one has fewer than 2 inputs, and [`EvalError::Diverged`] if a score is not finite.
 pub fn divergence(
     divergence: Divergence,
     discriminator: &impl Discriminator,
@@ -157,7 +157,8 @@ impl DivergenceEstimate {
         let both = first.standard_error.zip(second.standard_error);
         let error = both.map(|(first, second)| slope / 2.0 * first.hypot(second));
         let interval = match divergence {
-            // 1 - 2 risk is the share of the first set that is told right, less that of the second that is told wrong.
+            // 1 - 2 risk is the share of the first set that is told right, less that of the second that is told
+            // wrong.
             Divergence::TotalVariation => {
                 let counts = [0, 1].map(|k| margins[k].len() as f64);
                 difference_of_shares([1.0 - first.mean, second.mean], counts)
@@ -192,8 +193,8 @@ fn difference_of_shares(shares: [f64; 2], counts: [f64; 2]) -> [f64; 2] {
 mod tests {
     use super::*;
 
-    /// The best margin of a point where `p` is `t` times `q`, and the risk there, `-f(t)/(t + 1)`: no other margin does
-    /// better.
+    /// The best margin of a point where `p` is `t` times `q`, and the risk there, `-f(t)/(t + 1)`: no other margin
+    /// does better.
     #[test]
     fn least_losses_are_those_of_the_table() {
         for t in [0.1_f64, 0.9, 1.0, 3.0, 20.0] {
@@ -214,7 +215,8 @@ mod tests {
         }
     }
 
-    /// What a tensor of margins is trained with is the loss, or the hinge loss, and its slope leads away from guessing.
+    /// What a tensor of margins is trained with is the loss, or the hinge loss, and its slope leads away from
+    /// guessing.
     #[test]
     fn training_goes_down_the_loss() {
         let margins = [-30.0_f32, -1.5, 0.0, 0.5, 30.0];
@@ -249,7 +251,8 @@ mod tests {
         assert!(low < 0.95 && high == 1.0, "{low} {high}");
     }
 
-    /// The risks in the middle of two sets of unlike sizes, and their error: a quarter of the sum of both variances.
+    /// The risks in the middle of two sets of unlike sizes, and their error: a quarter of the sum of both
+    /// variances.
     #[test]
     fn both_sets_count_the_same() {
         let margins = [vec![1.0, 1.0, 0.0, 0.0], vec![0.5, 1.5]];

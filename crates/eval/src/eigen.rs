@@ -32,7 +32,8 @@ struct Tridiagonal {
     reflections: Matrix,
 }
 
-/// A symmetric matrix whose eigenvalues are known, and whose eigenvectors, which take most of the time, can still be had.
+/// A symmetric matrix whose eigenvalues are known, and whose eigenvectors, which take most of the time, can still
+/// be had.
 #[derive(Clone, Debug)]
 pub(crate) struct Reduced {
     /// In ascending order.
@@ -46,8 +47,9 @@ pub(crate) fn eigen(matrix: Matrix) -> Option<Eigen> {
 }
 
 impl Reduced {
-    /// Householder's reflections make the matrix tridiagonal, QL steps with Wilkinson's shift make that diagonal (Golub and
-    /// Van Loan 2013, algorithms 8.3.1 and 8.3.3). None if the QL steps do not end, which takes entries that are not finite.
+    /// Householder's reflections make the matrix tridiagonal, QL steps with Wilkinson's shift make that diagonal
+    /// (Golub and Van Loan 2013, algorithms 8.3.1 and 8.3.3). None if the QL steps do not end, which takes entries
+    /// that are not finite.
     pub(crate) fn new(matrix: Matrix) -> Option<Self> {
         let tridiagonal = tridiagonal(matrix);
         let (mut values, mut beside) = (tridiagonal.diagonal.clone(), tridiagonal.beside.clone());
@@ -68,8 +70,8 @@ impl Reduced {
     }
 }
 
-/// Reduces column after column. The pass over the matrix that applies reflection k also multiplies what comes out with
-/// the vector of reflection k + 1, so that memory is walked through once a column.
+/// Reduces column after column. The pass over the matrix that applies reflection k also multiplies what comes out
+/// with the vector of reflection k + 1, so that memory is walked through once a column.
 fn tridiagonal(mut a: Matrix) -> Tridiagonal {
     let n = a.columns;
     let mut reflections = Matrix::zeros(n.saturating_sub(2), n);
@@ -301,8 +303,8 @@ mod tests {
         (off / square(&mut b.values.iter().copied())).sqrt()
     }
 
-    /// Backward stable: errors grow with the size at most (Golub and Van Loan 2013, section 8.3.5), and eight times
-    /// the unit roundoff for each row is more than any of these sizes needs.
+    /// Backward stable: errors grow with the size at most (Golub and Van Loan 2013, section 8.3.5), and eight
+    /// times the unit roundoff for each row is more than any of these sizes needs.
     fn allowed(n: usize) -> f64 {
         8.0 * n as f64 * f64::EPSILON
     }

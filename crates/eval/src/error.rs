@@ -25,8 +25,8 @@ pub enum EvalError {
     },
     /// A picture of another size than the features are made for.
     #[error(
-        "picture {picture} of the batch is {found} (height x width x channels); these features are those of pictures \
-         of {expected}: bring the pictures to that size, or choose other features"
+        "picture {picture} of the batch is {found} (height x width x channels); these features are those of \
+         pictures of {expected}: bring the pictures to that size, or choose other features"
     )]
     PictureSize {
         /// The picture's place in its batch, counted from 0.
@@ -58,8 +58,8 @@ pub enum EvalError {
     },
     /// A bound of a sampler without noise.
     #[error(
-        "a step without noise has no finite bound: eta has to be above 0, up to 1; what the model without noise says \
-         about pictures is their likelihood by the probability flow"
+        "a step without noise has no finite bound: eta has to be above 0, up to 1; what the model without noise \
+         says about pictures is their likelihood by the probability flow"
     )]
     Deterministic,
     /// A bound of a sampler that has none.
@@ -72,8 +72,8 @@ pub enum EvalError {
     },
     /// A bound of a list of steps that is no chain.
     #[error(
-        "step {step} of {n_steps} ends at alpha_bar {end}, and what follows is at {start}: a bound needs steps that \
-         join and lead to the clean picture; use the exact convention"
+        "step {step} of {n_steps} ends at alpha_bar {end}, and what follows is at {start}: a bound needs steps \
+         that join and lead to the clean picture; use the exact convention"
     )]
     Disjoint {
         /// The step, counted from 1.
@@ -87,8 +87,8 @@ pub enum EvalError {
     },
     /// The network's output made a term of the bound infinite or undefined.
     #[error(
-        "the bound of picture {picture} of the batch is {nats}; check the weights, and that a network with a learned \
-         variance gives variances above 0"
+        "the bound of picture {picture} of the batch is {nats}; check the weights, and that a network with a \
+         learned variance gives variances above 0"
     )]
     BoundNotFinite {
         /// The picture's place in its batch, counted from 0.
@@ -120,8 +120,8 @@ pub enum EvalError {
     },
     /// Vectors of different widths.
     #[error(
-        "features of {first} and of {second} numbers a picture cannot be compared: both sets need the same features, \
-         and raw pixels need pictures of one size"
+        "features of {first} and of {second} numbers a picture cannot be compared: both sets need the same \
+         features, and raw pixels need pictures of one size"
     )]
     Widths {
         /// The width of the first set's features.
@@ -131,8 +131,8 @@ pub enum EvalError {
     },
     /// More features than a covariance is computed of.
     #[error(
-        "{found} features a picture have a covariance of {gibibytes:.1} GiB, and the largest that is computed is that of \
-         {most} features, 2 GiB"
+        "{found} features a picture have a covariance of {gibibytes:.1} GiB, and the largest that is computed is \
+         that of {most} features, 2 GiB"
     )]
     TooWide {
         /// How many features a picture has.
@@ -144,7 +144,8 @@ pub enum EvalError {
     },
     /// Statistics of other features than these.
     #[error(
-        "statistics of the features \"{first}\" and of \"{second}\" cannot be compared: make them anew with one of both"
+        "statistics of the features \"{first}\" and of \"{second}\" cannot be compared: make them anew with one \
+         of both"
     )]
     Identities {
         /// What the first are of.
@@ -164,8 +165,8 @@ pub enum EvalError {
     },
     /// Subsets larger than the set that they are to be taken from.
     #[error(
-        "subsets of {subset} pictures cannot be taken from a set of {pictures}: take more pictures, or subsets of 2 to \
-         {pictures}"
+        "subsets of {subset} pictures cannot be taken from a set of {pictures}: take more pictures, or subsets of \
+         2 to {pictures}"
     )]
     SubsetSize {
         /// The size asked for.
@@ -191,8 +192,8 @@ pub enum EvalError {
     },
     /// A covariance with a negative eigenvalue.
     #[error(
-        "a covariance has the eigenvalue {eigenvalue:e}, and its largest is {largest:e}: more below 0 than rounding \
-         explains ({allowed:e}). It was damaged, or computed in too few digits: make the statistics anew"
+        "a covariance has the eigenvalue {eigenvalue:e}, and its largest is {largest:e}: more below 0 than \
+         rounding explains ({allowed:e}). It was damaged, or computed in too few digits: make the statistics anew"
     )]
     Negative {
         /// The smallest eigenvalue.

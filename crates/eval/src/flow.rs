@@ -8,8 +8,8 @@ use crate::{EvalError, Trace};
 /// A network as the velocity `v = sqrt(alpha_bar) eps - sqrt(1 - alpha_bar) x0`, of a state
 /// `x = sqrt(alpha_bar) x0 + sqrt(1 - alpha_bar) eps`, `[n, c, h, w]`.
 ///
-/// `network` is given its input and the time, and gives a prediction of this kind; channels beyond those of a picture
-/// (a learned variance) are left alone. For [`Prediction::V`] the velocity is the network's output.
+/// `network` is given its input and the time, and gives a prediction of this kind; channels beyond those of a
+/// picture (a learned variance) are left alone. For [`Prediction::V`] the velocity is the network's output.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
@@ -38,8 +38,8 @@ pub fn velocity_of(
 
 /// Noise levels from the cleanest of a schedule to its noisiest, at equal distances in `-arsinh(1/noise_level)`.
 ///
-/// Near the picture that is the logarithm of the noise level, near pure noise its inverse: the flow changes about as
-/// much in each step (MATH.md). The fourth-order method of Runge and Kutta needs the middles of the steps too.
+/// Near the picture that is the logarithm of the noise level, near pure noise its inverse: the flow changes about
+/// as much in each step (MATH.md). The fourth-order method of Runge and Kutta needs the middles of the steps too.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Grid {
     /// Ends and middles of the steps: one more than twice as many as there are steps.
@@ -84,7 +84,8 @@ impl Grid {
         &self.levels
     }
 
-    /// How often a network is called for a batch of pictures of so many values: four slopes a step, each with its trace.
+    /// How often a network is called for a batch of pictures of so many values: four slopes a step, each with its
+    /// trace.
     pub fn calls(&self, trace: Trace, dims: usize) -> usize {
         self.steps().count() * 4 * trace.calls(dims)
     }

@@ -16,9 +16,9 @@ use crate::{EvalError, Statistics};
 /// ```
 ///
 /// (Dowson and Landau 1982, Eq. 4; Heusel et al. 2017, Eq. 6.) The distance between finite samples is too large on
-/// average, see [`extrapolated`], and its numerical error, that of square roots of eigenvalues near 0, is bounded here.
-/// Where a set has no more pictures than features, the roots are found from the products of its pictures with each other,
-/// a smaller matrix than that of its features. All of it is derived in MATH.md section 32.
+/// average, see [`extrapolated`], and its numerical error, that of square roots of eigenvalues near 0, is bounded
+/// here. Where a set has no more pictures than features, the roots are found from the products of its pictures
+/// with each other, a smaller matrix than that of its features. All of it is derived in MATH.md section 32.
 #[derive(Clone, Debug)]
 pub struct Frechet {
     /// The distance.
@@ -27,8 +27,8 @@ pub struct Frechet {
     pub between_means: f64,
     /// How far the distance may be off by rounding.
     pub numerical_error: f64,
-    /// `|R R - S1| / |S1|` (Frobenius) of the matrix R that is taken for the square root of S1, or of S2 where that is the
-    /// smaller problem: what the eigen-decomposition got wrong.
+    /// `|R R - S1| / |S1|` (Frobenius) of the matrix R that is taken for the square root of S1, or of S2 where
+    /// that is the smaller problem: what the eigen-decomposition got wrong.
     pub residual: f64,
     maps: Maps,
 }
@@ -83,7 +83,8 @@ impl Frechet {
 }
 
 impl Side {
-    /// The one whose covariance is the smaller problem: that of fewer pictures, if there are no more than features.
+    /// The one whose covariance is the smaller problem: that of fewer pictures, if there are no more than
+    /// features.
     fn of_fewer(first: &Statistics, second: &Statistics) -> Self {
         match (&first.rows, &second.rows) {
             (None, Some(_)) => Self::Second,
@@ -178,8 +179,9 @@ mod tests {
         [found.distance, found.between_means, found.numerical_error, errors[0], errors[1]]
     }
 
-    /// What is found from products of pictures is what is found from those of features: rounding of sums of 60 terms
-    /// in roots of eigenvalues that are far from 0, and in the errors a little more, whose maps divide by them.
+    /// What is found from products of pictures is what is found from those of features: rounding of sums of 60
+    /// terms in roots of eigenvalues that are far from 0, and in the errors a little more, whose maps divide by
+    /// them.
     #[test]
     fn fewer_pictures_than_features_are_a_smaller_problem_with_the_same_answer() {
         let width = 60;
@@ -207,8 +209,8 @@ mod tests {
         }
     }
 
-    /// A set without variance has a covariance of rank 0: what is left is the distance of the means, and the trace of the
-    /// other set's covariance.
+    /// A set without variance has a covariance of rank 0: what is left is the distance of the means, and the trace
+    /// of the other set's covariance.
     #[test]
     fn sets_without_variance_have_a_distance() {
         let flat = |n: usize, level: f32| Features { width: 3, values: vec![level; 3 * n] };

@@ -7,16 +7,16 @@ use crate::{EvalError, Features};
 pub struct InceptionScore {
     /// The mean over the splits: from 1 to the number of classes.
     pub score: f64,
-    /// The standard deviation over the splits, which published tables put beside the mean; the standard error of the
-    /// mean is smaller by the root of `splits - 1`.
+    /// The standard deviation over the splits, which published tables put beside the mean; the standard error of
+    /// the mean is smaller by the root of `splits - 1`.
     pub split_spread: f64,
 }
 
 /// How many splits are usual (Salimans et al. 2016).
 pub const SPLITS: usize = 10;
 
-/// `exp(E KL(p(y|x) | p(y)))` over pictures (Salimans et al. 2016, section 4), for each of some splits of the set, in
-/// the order of the pictures. `probabilities` are those of the classes.
+/// `exp(E KL(p(y|x) | p(y)))` over pictures (Salimans et al. 2016, section 4), for each of some splits of the set,
+/// in the order of the pictures. `probabilities` are those of the classes.
 ///
 /// # Errors
 /// [`EvalError::Count`] for no split, [`EvalError::TooFew`] for fewer pictures than splits, and

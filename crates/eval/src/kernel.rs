@@ -81,8 +81,8 @@ fn error_of_blocks(first: &Features, second: &Features, seed: u64) -> f64 {
     mean.and_then(|mean| mean.standard_error).expect("ten blocks")
 }
 
-/// The unbiased estimate of the squared maximum mean discrepancy from all of two sets of at least two (Gretton et al.
-/// 2012, Eq. 3): pairs of a picture with itself are left out.
+/// The unbiased estimate of the squared maximum mean discrepancy from all of two sets of at least two (Gretton et
+/// al. 2012, Eq. 3): pairs of a picture with itself are left out.
 fn squared_discrepancy(first: &Features, second: &Features) -> f64 {
     let (x, y) = (first.to_matrix(), second.to_matrix().transposed());
     let kernel = |product: &f64| (product / x.columns as f64 + 1.0).powi(3);

@@ -1,12 +1,12 @@
 //! How good a model is, in numbers.
 //!
 //! A diffusion network is a score: at every noise level it knows the gradient of the logarithm of the density of
-//! noisy pictures, `score = -eps / sqrt(1 - alpha_bar)`. Along the probability flow, the differential equation whose
-//! steps DDIM takes, that is enough to compute the density of a picture itself.
+//! noisy pictures, `score = -eps / sqrt(1 - alpha_bar)`. Along the probability flow, the differential equation
+//! whose steps DDIM takes, that is enough to compute the density of a picture itself.
 //!
 //! * [`log_density`] follows a batch of pictures to the noise and adds up the trace of the Jacobian on the way.
-//! * [`velocity_of`] turns a network, whatever it predicts, into the right side of the flow; closed-form scores are
-//!   functions like any other.
+//! * [`velocity_of`] turns a network, whatever it predicts, into the right side of the flow; closed-form scores
+//!   are functions like any other.
 //! * [`dequantised`] and [`BitsPerDim`] lead from 8-bit pictures to bits per dimension.
 //!
 //! Whether drawn pictures look like those of a set is asked of their features, which an [`Extractor`] finds
@@ -16,8 +16,8 @@
 //!   [`extrapolated`] takes off what short samples add to it.
 //! * [`kernel_distance`] is unbiased; [`Neighbourhoods`] tell fidelity from diversity; [`SlicedWasserstein`] looks
 //!   along random [`Directions`]; [`inception_score`] asks a classifier.
-//! * [`mean_distance`] is that of pictures from partners of their own, such as those that many steps make of the same
-//!   noise.
+//! * [`mean_distance`] is that of pictures from partners of their own, such as those that many steps make of the
+//!   same noise.
 //!
 //! Everything is derived in MATH.md. Results live on the device of the pictures; nothing is printed or read.
 

@@ -11,8 +11,8 @@ use crate::{EvalError, Grid, Trace};
 /// Logarithms of the density of a batch of pictures, and what they cost.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogDensity {
-    /// For each picture, in nats, one estimate for each probe: independent, and equal on average. One where the trace
-    /// is exact.
+    /// For each picture, in nats, one estimate for each probe: independent, and equal on average. One where the
+    /// trace is exact.
     pub estimates: Vec<Vec<f64>>,
     /// The values of a picture.
     pub dims: usize,
@@ -20,15 +20,15 @@ pub struct LogDensity {
     pub calls: usize,
 }
 
-/// The logarithm of the density that the flow gives the pictures `x0`, `[n, c, h, w]` (Song et al. 2021, Eq. 39 and
-/// appendix D.2).
+/// The logarithm of the density that the flow gives the pictures `x0`, `[n, c, h, w]` (Song et al. 2021, Eq. 39
+/// and appendix D.2).
 ///
 /// `velocity` is the right side of the flow, made of operations that automatic differentiation can follow; see
 /// [`velocity_of`](crate::velocity_of). The density is that of pictures with the noise of the grid's first level,
 /// evaluated at pictures without it, and where the grid ends the state is taken to be standard normal. `signs` are
-/// the streams of the pictures' probes. Each call has fresh ones: the path does not depend on them, so the estimate
-/// stays right on average, and its error is an average over the path. `observe` is told of every network call; none comes
-/// back if it breaks.
+/// the streams of the pictures' probes. Each call has fresh ones: the path does not depend on them, so the
+/// estimate stays right on average, and its error is an average over the path. `observe` is told of every network
+/// call; none comes back if it breaks.
 ///
 /// # Errors
 ///
@@ -54,7 +54,8 @@ pub struct LogDensity {
 /// let x0 = Tensor::<4>::zeros([1, 1, 2, 2], &Device::flex());
 /// let still = |x: Tensor<4>, _| x * 0.0;
 /// let go_on = || ControlFlow::Continue(());
-/// let found = log_density(still, &grid, x0, Trace::Exact, &PictureNoise::new(0, [0]), go_on)?.expect("not stopped");
+/// let noise = PictureNoise::new(0, [0]);
+/// let found = log_density(still, &grid, x0, Trace::Exact, &noise, go_on)?.expect("not stopped");
 /// // Four values at the mode of N(0, 1), up to the noise of the first level: log(2 pi) / 2 each.
 /// assert!((found.estimates[0][0] + 4.0 * 0.918_938_5).abs() < 1e-5);
 /// assert_eq!(found.calls, 4 * 4 * 4);

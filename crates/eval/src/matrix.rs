@@ -58,8 +58,8 @@ impl Matrix {
         Self { rows: self.columns, columns: self.rows, values }
     }
 
-    /// `self other`. Each entry is a sum in the order of the columns, without fused operations: the same bits on every
-    /// machine and on any number of threads.
+    /// `self other`. Each entry is a sum in the order of the columns, without fused operations: the same bits on
+    /// every machine and on any number of threads.
     pub(crate) fn times(&self, other: &Self) -> Self {
         self.times_from(other, |_| 0)
     }

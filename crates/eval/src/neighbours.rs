@@ -11,8 +11,8 @@ pub const PRECISION_NEIGHBOURS: usize = 3;
 /// How many those of density and coverage reach to (Naeem et al. 2020, section 5).
 pub const DENSITY_NEIGHBOURS: usize = 5;
 
-/// How well a set imitates a reference, and how much of it. Around each picture lies a ball that reaches to its k-th
-/// nearest neighbour in its own set; balls are closed.
+/// How well a set imitates a reference, and how much of it. Around each picture lies a ball that reaches to its
+/// k-th nearest neighbour in its own set; balls are closed.
 ///
 /// The standard errors are those of the means over pictures, with the balls held fixed.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,8 +21,8 @@ pub struct Neighbourhoods {
     pub precision: Mean,
     /// The share of the reference that lies in a ball of the set, k = 3.
     pub recall: Mean,
-    /// In how many balls of the reference a picture of the set lies, over k (Naeem et al. 2020, Eq. 4), k = 5: near
-    /// 1 for a perfect imitation, more for one that keeps to the crowded places.
+    /// In how many balls of the reference a picture of the set lies, over k (Naeem et al. 2020, Eq. 4), k = 5:
+    /// near 1 for a perfect imitation, more for one that keeps to the crowded places.
     pub density: Mean,
     /// The share of the balls of the reference with a picture of the set in them (Eq. 5), k = 5.
     pub coverage: Mean,
@@ -86,7 +86,8 @@ fn seen(from: &Features, others: &Features, radii: &[[f32; 2]]) -> Vec<Seen> {
     })
 }
 
-/// Rows of each set that are compared before the next are fetched: with some thousand features both stay in a cache.
+/// Rows of each set that are compared before the next are fetched: with some thousand features both stay in a
+/// cache.
 const BLOCK: usize = 32;
 
 /// For each vector of one set what comes of looking at every vector of another: `look(state, place, other place,
@@ -129,8 +130,8 @@ fn all_distances(own: &[f32], others: &[f32], width: usize, distances: &mut [[f3
 /// Numbers summed side by side.
 const LANES: usize = 16;
 
-/// By differences and not by products: exactly 0 for equal vectors, the same both ways, and to a few units in the last
-/// place of f32 for neighbours however far from zero they are.
+/// By differences and not by products: exactly 0 for equal vectors, the same both ways, and to a few units in the
+/// last place of f32 for neighbours however far from zero they are.
 #[inline(always)]
 fn squared_distance(a: &[f32], b: &[f32]) -> f32 {
     let mut sums = [0.0; LANES];

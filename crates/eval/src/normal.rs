@@ -5,8 +5,8 @@ use std::f64::consts::TAU;
 /// From here on the continued fraction converges faster than the series.
 const FAR: f64 = 3.0;
 
-/// The logarithm of the probability that a standard normal number lies between `a` and `b`, `a < b`, either of which
-/// may be infinite.
+/// The logarithm of the probability that a standard normal number lies between `a` and `b`, `a < b`, either of
+/// which may be infinite.
 pub(crate) fn log_probability(a: f64, b: f64) -> f64 {
     if b <= 0.0 {
         return log_probability(-b, -a);
@@ -19,8 +19,8 @@ pub(crate) fn log_probability(a: f64, b: f64) -> f64 {
     tail + (-(log_tail(b) - tail).exp_m1()).ln()
 }
 
-/// The probability between 0 and `x >= 0`: `phi(x) sum_n x^(2n+1) / (1 3 5 ... (2n+1))` (Marsaglia 2004, *Evaluating
-/// the Normal Distribution*), all of whose terms are positive.
+/// The probability between 0 and `x >= 0`: `phi(x) sum_n x^(2n+1) / (1 3 5 ... (2n+1))` (Marsaglia 2004,
+/// *Evaluating the Normal Distribution*), all of whose terms are positive.
 fn from_zero_to(x: f64) -> f64 {
     if x > FAR {
         return 0.5 - log_tail(x).exp();
@@ -76,7 +76,8 @@ mod tests {
             // The rounding of the logarithms of numbers as small as e^-200.
             assert!((parts - 1.0).abs() < 1e-12, "{a} {b} {c}: {parts}");
         }
-        // A narrow interval is its width times the density in its middle: what is left out is (width^2/24)(x^2 - 1).
+        // A narrow interval is its width times the density in its middle: what is left out is (width^2/24)(x^2 -
+        // 1).
         let (x, width) = (30.0, 1e-5);
         let density = -0.5 * x * x - 0.5 * TAU.ln();
         let found = log_probability(x - width / 2.0, x + width / 2.0);

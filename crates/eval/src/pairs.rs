@@ -2,13 +2,14 @@
 
 use crate::{EvalError, Features, Mean};
 
-/// For each vector the root mean square of its difference to the one at the same place, over its values; of these the
-/// mean. (A root of the mean over all would be the distance of the few that have little to do with their partners.) The
-/// longer set is compared as far as the other goes.
+/// For each vector the root mean square of its difference to the one at the same place, over its values; of these
+/// the mean. (A root of the mean over all would be the distance of the few that have little to do with their
+/// partners.) The longer set is compared as far as the other goes.
 ///
 /// ```
 /// use ddim_eval::{Features, mean_distance};
-/// let [one, other] = [[0.0, 0.0, 1.0, 1.0], [3.0, 3.0, 1.0, 2.0]].map(|values| Features { width: 2, values: values.into() });
+/// let of = |values: [f32; 4]| Features { width: 2, values: values.into() };
+/// let [one, other] = [[0.0, 0.0, 1.0, 1.0], [3.0, 3.0, 1.0, 2.0]].map(of);
 /// let found = mean_distance(&one, &other)?;
 /// // 3 and sqrt(1/2)
 /// assert!((found.mean - (3.0 + 0.5_f64.sqrt()) / 2.0).abs() < 1e-12);

@@ -10,8 +10,8 @@ use crate::{EvalError, Features, Mean};
 
 /// Random directions, uniform on the sphere: the columns of matrices.
 ///
-/// However many numbers a picture has, the directions take no more memory than is stated here: those that do not fit
-/// are drawn again for each batch, the same to the last bit.
+/// However many numbers a picture has, the directions take no more memory than is stated here: those that do not
+/// fit are drawn again for each batch, the same to the last bit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Directions {
     dims: usize,
@@ -90,8 +90,8 @@ impl Directions {
 
 /// Wasserstein distances of one-dimensional projections, on average over directions (Bonneel et al. 2015, Eq. 10).
 ///
-/// The standard errors are those of the choice of the directions: more directions make them smaller, more pictures do
-/// not.
+/// The standard errors are those of the choice of the directions: more directions make them smaller, more pictures
+/// do not.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SlicedWasserstein {
     /// The mean of the distances of order 1.
@@ -130,8 +130,8 @@ fn sorted(set: &Features, direction: usize) -> Vec<f32> {
     values
 }
 
-/// The distance of order 1, and the square of that of order 2: integrals over the difference of the quantile functions,
-/// which are constant between multiples of 1/n and of 1/m.
+/// The distance of order 1, and the square of that of order 2: integrals over the difference of the quantile
+/// functions, which are constant between multiples of 1/n and of 1/m.
 fn powers(first: &[f32], second: &[f32]) -> (f64, f64) {
     let (n, m) = (first.len(), second.len());
     // Positions in units of 1/(n m), so that they are whole numbers.

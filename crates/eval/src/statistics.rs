@@ -9,22 +9,23 @@ use crate::{EvalError, Features};
 /// Rows that are added at once: enough that the matrix of products is not walked through for each.
 const BLOCK: usize = 512;
 
-/// The most features whose covariance is computed: 2 GiB of f64, and a distance holds several such matrices at once.
+/// The most features whose covariance is computed: 2 GiB of f64, and a distance holds several such matrices at
+/// once.
 pub const MOST_FEATURES: usize = 1 << 14;
 
 /// The moments of the features seen so far, in f64.
 ///
-/// A batch is centred by its own mean before its products are taken, and two sets of moments are put together by what
-/// Chan, Golub and LeVeque (1979, Eq. 2.1) found for it (MATH.md section 32): nothing is ever a small difference of
-/// large sums, and the order and size of batches change rounding only.
+/// A batch is centred by its own mean before its products are taken, and two sets of moments are put together by
+/// what Chan, Golub and LeVeque (1979, Eq. 2.1) found for it (MATH.md section 32): nothing is ever a small
+/// difference of large sums, and the order and size of batches change rounding only.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Moments {
     count: usize,
     mean: Vec<f64>,
     /// Sums of products of what is left without the mean.
     products: Matrix,
-    /// The features themselves, as long as they are no more than their numbers: the sums then say the same in a larger
-    /// matrix.
+    /// The features themselves, as long as they are no more than their numbers: the sums then say the same in a
+    /// larger matrix.
     few: Option<Features>,
 }
 
@@ -165,8 +166,8 @@ pub struct Statistics {
     pub(crate) count: Option<usize>,
     pub(crate) mean: Vec<f64>,
     pub(crate) covariance: Matrix,
-    /// X with `X^T X` the covariance, where it has no more rows than columns: whatever is asked of the covariance can then
-    /// be asked of a smaller matrix.
+    /// X with `X^T X` the covariance, where it has no more rows than columns: whatever is asked of the covariance
+    /// can then be asked of a smaller matrix.
     pub(crate) rows: Option<Matrix>,
     /// Of the numbers that the covariance was kept in.
     pub(crate) roundoff: f64,
@@ -183,8 +184,8 @@ impl Statistics {
         moments.statistics(identity)
     }
 
-    /// From the arrays `mu` \[d\] and `sigma` \[d, d\] of pytorch-fid and those who follow it; `identity` and `count`
-    /// are what [`identity`](Self::identity) and [`count`](Self::count) will say.
+    /// From the arrays `mu` \[d\] and `sigma` \[d, d\] of pytorch-fid and those who follow it; `identity` and
+    /// `count` are what [`identity`](Self::identity) and [`count`](Self::count) will say.
     ///
     /// # Errors
     /// [`EvalError::NoCovariance`] when they do not fit together, are not finite or not symmetric.
@@ -250,8 +251,8 @@ impl Statistics {
         &self.covariance.values
     }
 
-    /// Whether the covariance is singular for want of pictures: at most as many as features. The distance to it is then
-    /// finite, and biased strongly.
+    /// Whether the covariance is singular for want of pictures: at most as many as features. The distance to it is
+    /// then finite, and biased strongly.
     pub fn is_rank_deficient(&self) -> bool {
         self.count.is_some_and(|count| count <= self.width())
     }

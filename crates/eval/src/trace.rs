@@ -41,8 +41,8 @@ impl Trace {
         }
     }
 
-    /// `f(x)`, and for each picture (outer) the estimates (inner) of the trace of its Jacobian. A `stage` has signs of
-    /// its own. `observe` is told of every call; none comes back if it breaks.
+    /// `f(x)`, and for each picture (outer) the estimates (inner) of the trace of its Jacobian. A `stage` has
+    /// signs of its own. `observe` is told of every call; none comes back if it breaks.
     pub(crate) fn of(
         self,
         f: &mut impl FnMut(Tensor<4>) -> Tensor<4>,

@@ -1,4 +1,5 @@
-//! The variational bound against closed forms, for pixels that are `N(m, r^2)`, and against other people's formulas.
+//! The variational bound against closed forms, for pixels that are `N(m, r^2)`, and against other people's
+//! formulas.
 
 #![expect(clippy::print_stdout, reason = "tests say how large the differences are that they allow")]
 
@@ -62,13 +63,14 @@ fn all_terms(schedule: &NoiseSchedule, method: Method, n_steps: usize, n: usize)
 
 fn assert_within_errors(found: Mean, expected: f64, what: &str) {
     let error = found.standard_error.expect("many pictures");
-    // Five standard errors: a wrong alarm for one term in 2 million, and the seed is fixed; and the rounding of f32.
+    // Five standard errors: a wrong alarm for one term in 2 million, and the seed is fixed; and the rounding of
+    // f32.
     let allowed = 5.0 * error + 1e-5 * expected.abs();
     assert!((found.mean - expected).abs() < allowed, "{what}: {} +- {error}, not {expected}", found.mean);
 }
 
-/// A step's divergence has a closed form (MATH.md): with `v` the variance of x0 given x_t and `k` the coefficient of
-/// x0 in the mean of q, `k^2 v / (2 p) + (q/p - 1 - log(q/p))/2` for the variances q and p.
+/// A step's divergence has a closed form (MATH.md): with `v` the variance of x0 given x_t and `k` the coefficient
+/// of x0 in the mean of q, `k^2 v / (2 p) + (q/p - 1 - log(q/p))/2` for the variances q and p.
 #[test]
 fn every_term_has_its_closed_form() {
     let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000).expect("betas");
@@ -120,9 +122,9 @@ fn grey_levels(n: usize) -> (Tensor<4>, f64) {
     (Tensor::from_data(TensorData::new(dealt, [n, 1, 32, 32]), &Device::flex()), entropy)
 }
 
-/// At eta 1 the bound comes down to the entropy of the grey levels, in proportion to the length of the steps. What is
-/// left at the end is how far the cleanest noise, 0.02, blurs the levels: 0.003 bits by numerical integration of
-/// all terms, which also gives the gaps 0.316, 0.154 and 0.077 for 100, 200 and 400 steps.
+/// At eta 1 the bound comes down to the entropy of the grey levels, in proportion to the length of the steps. What
+/// is left at the end is how far the cleanest noise, 0.02, blurs the levels: 0.003 bits by numerical integration
+/// of all terms, which also gives the gaps 0.316, 0.154 and 0.077 for 100, 200 and 400 steps.
 #[test]
 fn many_steps_reach_the_entropy() {
     let (x0, entropy) = grey_levels(64);
@@ -200,9 +202,9 @@ fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().expect("a list").iter().map(|number| number.as_f64().expect("a number")).collect()
 }
 
-/// Every term of every picture, from numpy in f64, for fixed and learned variances, with and without clipping, on a
-/// list of timesteps. The terms here are sums of f32; the learned logarithm is so far from the true variance that its
-/// exponentials amplify the rounding of the network's argument: some 1e-6 of the largest term.
+/// Every term of every picture, from numpy in f64, for fixed and learned variances, with and without clipping, on
+/// a list of timesteps. The terms here are sums of f32; the learned logarithm is so far from the true variance
+/// that its exponentials amplify the rounding of the network's argument: some 1e-6 of the largest term.
 #[test]
 fn terms_are_those_of_numpy() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/goldens/eval/bound.json");

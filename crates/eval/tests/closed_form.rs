@@ -91,8 +91,8 @@ fn largest_error(found: &LogDensity, expected: &[f64]) -> f64 {
     found.estimates.iter().zip(expected).map(|(found, expected)| (found[0] - expected).abs()).fold(0.0, f64::max)
 }
 
-/// The exact trace gives the density up to the method (1e-3 / 8^4 by the order of the next test, whose coarse run has
-/// an eighth of the steps) and the rounding of f32: 12 values of some 1e-7 in each of 256 calls.
+/// The exact trace gives the density up to the method (1e-3 / 8^4 by the order of the next test, whose coarse run
+/// has an eighth of the steps) and the rounding of f32: 12 values of some 1e-7 in each of 256 calls.
 #[test]
 fn exact_traces_give_the_density() {
     let x0 = pictures(6);
@@ -116,9 +116,9 @@ fn the_error_falls_with_the_fourth_power_of_the_step() {
     assert!((order - 4.0).abs() < 0.5, "errors {coarse} and {fine}: order {order}");
 }
 
-/// 400 times the same picture: the mean over all lies within four standard errors of the exact trace (a wrong alarm
-/// for one seed in 16,000, and the seed is fixed), and the errors that probes report for themselves are those seen
-/// between pictures, within 5 times 1/sqrt(2 400) of it.
+/// 400 times the same picture: the mean over all lies within four standard errors of the exact trace (a wrong
+/// alarm for one seed in 16,000, and the seed is fixed), and the errors that probes report for themselves are
+/// those seen between pictures, within 5 times 1/sqrt(2 400) of it.
 #[test]
 fn probes_are_right_on_average_and_know_their_error() {
     let mixture = Mixture::of_two();

@@ -1,5 +1,6 @@
-//! Divergences of Gaussians that differ by a shift: the likelihood ratio depends on the projection on the shift alone,
-//! so that the divergence in `d` dimensions is that of `N(0, 1)` and `N(distance, 1)`, an integral over a line.
+//! Divergences of Gaussians that differ by a shift: the likelihood ratio depends on the projection on the shift
+//! alone, so that the divergence in `d` dimensions is that of `N(0, 1)` and `N(distance, 1)`, an integral over a
+//! line.
 
 #![expect(clippy::print_stdout, reason = "tests say how large the differences are that they allow")]
 
@@ -90,9 +91,10 @@ fn estimate(
     found.expect("enough samples").expect("nobody stopped it")
 }
 
-/// A lower bound on average, and close to it: the best score is linear in the vector, or a tanh of that. From above it
-/// is missed by four standard errors of the held-out risk (a wrong alarm for one of 30,000 seeds), from below also by
-/// what training leaves: some d/n = 0.003 of the logistic risk for a linear score (Wilks), and 0.02 are allowed.
+/// A lower bound on average, and close to it: the best score is linear in the vector, or a tanh of that. From
+/// above it is missed by four standard errors of the held-out risk (a wrong alarm for one of 30,000 seeds), from
+/// below also by what training leaves: some d/n = 0.003 of the logistic risk for a linear score (Wilks), and 0.02
+/// are allowed.
 #[test]
 fn shifted_gaussians_are_as_far_apart_as_on_a_line() {
     let n = 3000;
@@ -114,9 +116,9 @@ fn shifted_gaussians_are_as_far_apart_as_on_a_line() {
     }
 }
 
-/// Two halves of one distribution: nothing to learn, and what is found is 0 within five standard errors. The logistic
-/// and the squared risk of a discriminator that has learned chance are above those of guessing, so that the estimate is
-/// negative rather than positive.
+/// Two halves of one distribution: nothing to learn, and what is found is 0 within five standard errors. The
+/// logistic and the squared risk of a discriminator that has learned chance are above those of guessing, so that
+/// the estimate is negative rather than positive.
 #[test]
 fn equal_sets_are_not_apart() {
     let (a, b) = (gaussian(600, 8, 0.0, 3), gaussian(700, 8, 0.0, 4));

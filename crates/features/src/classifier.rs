@@ -21,9 +21,9 @@ pub use network::{ClassifierNetwork, Seen};
 /// A classifier of pictures of one size, ready to be asked.
 ///
 /// Pictures are scaled to `level / 127.5 - 1`; nothing is resized and no channel is made up. The features are the
-/// [`ClassifierShape::features`] numbers before the last activation and the last layer. The spatial ones are the first
-/// seven channels of the map of the last stage but one, as sFID takes seven channels of Inception's (Nash et al. 2021,
-/// arXiv:2103.03841, section 4.1).
+/// [`ClassifierShape::features`] numbers before the last activation and the last layer. The spatial ones are the
+/// first seven channels of the map of the last stage but one, as sFID takes seven channels of Inception's (Nash et
+/// al. 2021, arXiv:2103.03841, section 4.1).
 #[derive(Debug, Clone)]
 pub struct Classifier {
     config: ClassifierConfig,
@@ -91,7 +91,8 @@ impl Classifier {
         Ok(Self::new(config, fill(network, weights)?, device))
     }
 
-    /// Writes a folder, whole or not at all, in place of an earlier classifier: `config.json`, `model.safetensors`.
+    /// Writes a folder, whole or not at all, in place of an earlier classifier: `config.json`,
+    /// `model.safetensors`.
     ///
     /// # Errors
     /// A folder that holds anything but a classifier, and whatever the file system refuses.

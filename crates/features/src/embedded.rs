@@ -68,8 +68,8 @@ pub fn embedded_classifier(name: &str, device: &Device) -> Result<Classifier, Fe
     Classifier::read(&folder.join("config.json"), classifier.config, &weights, device)
 }
 
-/// Mean and covariance of the features of [`embedded_classifier`] over the pictures of its data set: an npz file with
-/// `mu` f64 \[64\], `sigma` f64 \[64, 64\] (n - 1 in the denominator), `count` int64 and `identity`, the
+/// Mean and covariance of the features of [`embedded_classifier`] over the pictures of its data set: an npz file
+/// with `mu` f64 \[64\], `sigma` f64 \[64, 64\] (n - 1 in the denominator), `count` int64 and `identity`, the
 /// [`identity`](ddim_eval::Extractor::identity) of the features.
 ///
 /// # Errors
@@ -94,8 +94,8 @@ mod tests {
     use super::*;
     use ddim_eval::Extractor;
 
-    /// assets/statistics.py computes the features with PyTorch, and writes what NumPy does not compress: the identity as
-    /// UTF-32, and the count.
+    /// assets/statistics.py computes the features with PyTorch, and writes what NumPy does not compress: the
+    /// identity as UTF-32, and the count.
     #[test]
     fn the_statistics_are_those_of_the_classifier_beside_them() {
         let classifier = embedded_classifier("fashion-mnist", &Device::flex()).expect("embedded");

@@ -20,9 +20,9 @@ use network::{Network, Outputs};
 /// The network that the Frechet inception distance, the inception score and sFID are defined with: Inception-v3
 /// (Szegedy et al. 2015, arXiv:1512.00567) as released by Google on 2015-12-05 and ported to PyTorch.
 ///
-/// It is not torchvision's: average pools leave the padding out of the mean, and the last block pools by the maximum.
-/// Its weights are a file that the user has: pytorch-fid's `pt_inception-2015-12-05-6726825d.pth` or torch-fidelity's
-/// `weights-inception-2015-12-05-6726825d.pth`, or the same tensors as safetensors.
+/// It is not torchvision's: average pools leave the padding out of the mean, and the last block pools by the
+/// maximum. Its weights are a file that the user has: pytorch-fid's `pt_inception-2015-12-05-6726825d.pth` or
+/// torch-fidelity's `weights-inception-2015-12-05-6726825d.pth`, or the same tensors as safetensors.
 ///
 /// What it gives for a picture of any size; grey is repeated to RGB, transparency is laid over white:
 ///
@@ -52,8 +52,8 @@ pub struct InceptionOptions {
 /// after the resize.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Preparation {
-    /// Bilinear as TensorFlow 1 has it, pixel k of the output at k n/299 of the input, then `(level - 128) / 128`: the
-    /// original FID, guided-diffusion and torch-fidelity.
+    /// Bilinear as TensorFlow 1 has it, pixel k of the output at k n/299 of the input, then `(level - 128) / 128`:
+    /// the original FID, guided-diffusion and torch-fidelity.
     #[default]
     TorchFidelity,
     /// `level / 255`, bilinear with pixel centres at (k + 1/2) n/299 - 1/2, then `2 x - 1`.
@@ -66,8 +66,8 @@ pub enum Preparation {
 /// The scores whose softmax are the class probabilities of the inception score.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Logits {
-    /// Without the bias of the last layer: what every published inception score has been computed from (Salimans et
-    /// al. 2016, arXiv:1606.03498, by their code).
+    /// Without the bias of the last layer: what every published inception score has been computed from (Salimans
+    /// et al. 2016, arXiv:1606.03498, by their code).
     #[default]
     Unbiased,
     /// With it.

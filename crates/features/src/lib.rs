@@ -1,7 +1,7 @@
 //! Networks that say what is on a picture, to measure distances between sets of pictures with.
 //!
-//! * [`Classifier`], a small network of ours, trained on the data set itself (`ddim train --classifier`). One is part of
-//!   the program, with the statistics of the pictures it was trained on ([`embedded_classifier`],
+//! * [`Classifier`], a small network of ours, trained on the data set itself (`ddim train --classifier`). One is
+//!   part of the program, with the statistics of the pictures it was trained on ([`embedded_classifier`],
 //!   [`embedded_statistics`]), so that a model can be judged without any download.
 //! * [`Inception`], the Inception-v3 that the field measures with; its weights are a file that the user has.
 //!

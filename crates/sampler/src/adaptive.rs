@@ -56,12 +56,13 @@ pub enum AdaptiveOutcome {
     },
 }
 
-/// Solves the [`Flow`] from the state `x`, `[n, c, h, w]`, usually standard normal noise, with steps as long as the
-/// tolerance allows.
+/// Solves the [`Flow`] from the state `x`, `[n, c, h, w]`, usually standard normal noise, with steps as long as
+/// the tolerance allows.
 ///
 /// Each picture has steps of its own, so that it does not depend on the others of its batch; the stages of all
-/// pictures share the network's calls, and a finished picture leaves the batch. `network` is called with the states
-/// of the unfinished pictures and, for each, its place and time. `observe` sees every attempt and may stop the run.
+/// pictures share the network's calls, and a finished picture leaves the batch. `network` is called with the
+/// states of the unfinished pictures and, for each, its place and time. `observe` sees every attempt and may stop
+/// the run.
 ///
 /// A picture costs one call, and [`EmbeddedPair::calls_per_attempt`] for every step, taken or refused.
 ///

@@ -69,8 +69,8 @@ impl Langevin {
 }
 
 /// [`sample`](crate::sample) with corrections: the plan's steps are the predictor, and where each has arrived
-/// Langevin steps correct the distribution, except at the clean end, where there is no score. A corrected run calls
-/// the network [`Langevin::calls`] times.
+/// Langevin steps correct the distribution, except at the clean end, where there is no score. A corrected run
+/// calls the network [`Langevin::calls`] times.
 ///
 /// # Errors
 ///

@@ -21,8 +21,8 @@ pub enum SampleError {
     },
     /// The same in a run that chooses its steps as it goes.
     #[error(
-        "picture {picture} of the batch is not finite near timestep {time}, after {calls} network calls; check the \
-         weights and any noise that was given, or draw in f32 if a shorter float was asked for"
+        "picture {picture} of the batch is not finite near timestep {time}, after {calls} network calls; check \
+         the weights and any noise that was given, or draw in f32 if a shorter float was asked for"
     )]
     NotFiniteFlow {
         /// Network calls made for the picture.
@@ -68,8 +68,8 @@ pub enum SampleError {
     },
     /// Corrections that make no sense.
     #[error(
-        "{steps} Langevin steps at a signal-to-noise ratio of {snr}: use 1 to 1023 steps and a ratio above 0, such \
-         as 0.16, and at most 1"
+        "{steps} Langevin steps at a signal-to-noise ratio of {snr}: use 1 to 1023 steps and a ratio above 0, \
+         such as 0.16, and at most 1"
     )]
     Langevin {
         /// Corrections before a step.
@@ -86,8 +86,8 @@ pub enum SampleError {
 }
 
 impl SampleError {
-    /// [`Device`](Self::Device), from what a runtime reports over many lines: causes, steps that were skipped because of them,
-    /// stack traces.
+    /// [`Device`](Self::Device), from what a runtime reports over many lines: causes, steps that were skipped
+    /// because of them, stack traces.
     pub fn device(report: &str) -> Self {
         let is_news = |line: &&str| {
             !(line.is_empty()
@@ -108,9 +108,10 @@ mod tests {
     #[test]
     fn a_report_becomes_a_line() {
         let report = "An error happened during execution\nCaused by:\n  An IO error happened\nCaused by:\n  \
-                      can't allocate buffer of size: 200704000\nNo backtrace available\n  skipped `K`: it needed that";
-        let line = "the device failed: An error happened during execution: An IO error happened: can't allocate buffer \
-                    of size: 200704000; draw fewer pictures at once, or compute on the CPU";
+                      can't allocate buffer of size: 200704000\nNo backtrace available\n  skipped `K`: it needed \
+                      that";
+        let line = "the device failed: An error happened during execution: An IO error happened: can't allocate \
+                    buffer of size: 200704000; draw fewer pictures at once, or compute on the CPU";
         assert_eq!(SampleError::device(report).to_string(), line);
     }
 }

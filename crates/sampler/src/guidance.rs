@@ -29,8 +29,8 @@ pub enum GuidanceInterval {
     #[default]
     Always,
     /// Those that start at a noise level `sqrt((1 - alpha_bar)/alpha_bar)` in this interval: the sigma of
-    /// Kynkaanniemi et al. 2024, whose best intervals leave out both the noisiest and the cleanest steps. The others
-    /// follow the label without guidance and need half the computation.
+    /// Kynkaanniemi et al. 2024, whose best intervals leave out both the noisiest and the cleanest steps. The
+    /// others follow the label without guidance and need half the computation.
     NoiseLevels {
         /// The level that is too low, from 0 on.
         above: f64,
@@ -54,9 +54,9 @@ impl Guidance {
         !self.is_off() && self.interval.contains(level)
     }
 
-    /// The guided prediction of `halves`, `[2n, c, h, w]`: what the network gives for the batch with its labels and
-    /// then without. Only the first `channels` are a prediction of the picture. A learned variance behind them is
-    /// the conditional one's (as in OpenAI's code of GLIDE): a line through two variances leaves their range.
+    /// The guided prediction of `halves`, `[2n, c, h, w]`: what the network gives for the batch with its labels
+    /// and then without. Only the first `channels` are a prediction of the picture. A learned variance behind them
+    /// is the conditional one's (as in OpenAI's code of GLIDE): a line through two variances leaves their range.
     ///
     /// # Panics
     ///
@@ -113,9 +113,9 @@ pub fn guide(halves: Tensor<4>, scale: f64) -> Tensor<4> {
     unconditional.clone() + (conditional - unconditional) * scale
 }
 
-/// `phi guided std(conditional)/std(guided) + (1 - phi) guided`, with the standard deviation of each picture: it takes
-/// back the contrast that guidance adds (Lin et al. 2023, section 3.4). Like diffusers' `rescale_noise_cfg` it acts
-/// on what the network predicts, be that eps, v or x0. A prediction without any contrast is left as it is.
+/// `phi guided std(conditional)/std(guided) + (1 - phi) guided`, with the standard deviation of each picture: it
+/// takes back the contrast that guidance adds (Lin et al. 2023, section 3.4). Like diffusers' `rescale_noise_cfg`
+/// it acts on what the network predicts, be that eps, v or x0. A prediction without any contrast is left as it is.
 pub fn rescale(guided: Tensor<4>, conditional: Tensor<4>, phi: f64) -> Tensor<4> {
     if phi == 0.0 {
         return guided;

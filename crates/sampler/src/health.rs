@@ -12,13 +12,13 @@ pub(crate) enum Verdict {
     Finite,
     /// This picture of the batch is the first that is not.
     NotFinite { picture: usize },
-    /// Sums over parts of pictures, `[n, parts]`: not finite if anything in the part is not. Reading them makes the device
-    /// finish its work, so that is left until there are a few.
+    /// Sums over parts of pictures, `[n, parts]`: not finite if anything in the part is not. Reading them makes
+    /// the device finish its work, so that is left until there are a few.
     Pending(Tensor<2>),
 }
 
-/// Steps that the host may be ahead of a device: with every step the queue holds more of the device's memory, and more
-/// work is in vain when something fails.
+/// Steps that the host may be ahead of a device: with every step the queue holds more of the device's memory, and
+/// more work is in vain when something fails.
 const WINDOW: usize = 16;
 
 /// The verdicts of a run.

@@ -8,7 +8,8 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use ddim_shaders::StepCoefficients;
 use rayon::prelude::*;
 
-/// Whether tensors of this device live in host memory, without autodiff: code of the processor's own can take them up.
+/// Whether tensors of this device live in host memory, without autodiff: code of the processor's own can take them
+/// up.
 pub fn is_host(device: &Device) -> bool {
     *device == Device::flex()
 }
@@ -105,7 +106,8 @@ fn step_picture(x: &mut [f32], out: &mut [f32], noise: Option<&[f32]>, c: &StepC
         bad |= is_bad(free) | is_bad(next);
     };
     match noise {
-        None => x.iter_mut().zip(out).for_each(|(x, out)| pixel(x, out, -0.0)), // -0 changes no number, not even -0
+        // -0 changes no number, not even -0.
+        None => x.iter_mut().zip(out).for_each(|(x, out)| pixel(x, out, -0.0)),
         Some(noise) => x.iter_mut().zip(out).zip(noise).for_each(|((x, out), z)| pixel(x, out, z * c.sigma)),
     }
     !bad

@@ -22,8 +22,8 @@ pub fn noised(picture: Tensor<4>, at: Marginal, z: Tensor<4>) -> Tensor<4> {
 /// Pictures of which a part stays as it is, for inpainting.
 ///
 /// After every step the known part is replaced by the known picture with the noise of the level that was reached
-/// (Song et al. 2021, *Score-Based Generative Modeling*, appendix I.2; Lugmayr et al. 2022, Algorithm 1), and after the last by the picture itself. A plan
-/// with [`Resampling`](ddim_schedule::Resampling) makes this RePaint.
+/// (Song et al. 2021, *Score-Based Generative Modeling*, appendix I.2; Lugmayr et al. 2022, Algorithm 1), and
+/// after the last by the picture itself. A plan with [`Resampling`](ddim_schedule::Resampling) makes this RePaint.
 #[derive(Clone, Debug)]
 pub struct Known {
     picture: Tensor<4>,
@@ -31,8 +31,9 @@ pub struct Known {
 }
 
 impl Known {
-    /// `picture` is `[n, c, h, w]`. `repaint` says how much of each value the run may change: 1 all of it, 0 nothing.
-    /// Between the two the states are mixed with these weights. It is of the same shape, or 1 along some axes.
+    /// `picture` is `[n, c, h, w]`. `repaint` says how much of each value the run may change: 1 all of it, 0
+    /// nothing. Between the two the states are mixed with these weights. It is of the same shape, or 1 along some
+    /// axes.
     pub fn new(picture: Tensor<4>, repaint: Tensor<4>) -> Self {
         Self { picture, repaint }
     }

@@ -36,10 +36,9 @@ pub trait Noise {
 /// The streams of known parts, half of all there are: no plan has 2^31 steps, so that no number is used twice.
 const KNOWN_STREAMS: u32 = 1 << 31;
 
-/// A stream of its own for every picture (0 is the initial noise, `k + 1` that of step `k`, from 2^30 on come those of
-/// Langevin corrections and from 2^31 on those of known parts): picture `k` of a seed gets the same numbers in any
-/// batch, on any
-/// number of threads and after any restart.
+/// A stream of its own for every picture (0 is the initial noise, `k + 1` that of step `k`, from 2^30 on come
+/// those of Langevin corrections and from 2^31 on those of known parts): picture `k` of a seed gets the same
+/// numbers in any batch, on any number of threads and after any restart.
 ///
 /// ```
 /// use ddim_sampler::{Noise, PictureNoise};
@@ -113,8 +112,8 @@ impl Noise for PictureNoise {
     }
 }
 
-/// Streams of 2^20 steps of 2^10 corrections: more than a plan has steps, and as many as [`Langevin`](crate::Langevin)
-/// allows.
+/// Streams of 2^20 steps of 2^10 corrections: more than a plan has steps, and as many as
+/// [`Langevin`](crate::Langevin) allows.
 fn langevin_stream(index: usize, correction: usize) -> u32 {
     LANGEVIN + ((index as u32) << 10 | correction as u32)
 }

@@ -57,8 +57,9 @@ pub enum Outcome {
 ///
 /// # Errors
 ///
-/// [`SampleError::NotFinite`] if the network or the noise makes a picture infinite or NaN, [`SampleError::Device`] if the
-/// device fails, and [`SampleError::Channels`] if the network gives another number of channels than the plan needs.
+/// [`SampleError::NotFinite`] if the network or the noise makes a picture infinite or NaN, [`SampleError::Device`]
+/// if the device fails, and [`SampleError::Channels`] if the network gives another number of channels than the
+/// plan needs.
 ///
 /// # Examples
 ///
@@ -94,8 +95,8 @@ pub fn sample(
     sample_edited(plan, x, network, noise, |_, x, _| x, observe)
 }
 
-/// The same with a hand on the state: after every step `edit` gets the step's index, the state and the noise of the
-/// run, and gives the state to go on with. [`Known::put_back`](crate::Known::put_back) is one such edit.
+/// The same with a hand on the state: after every step `edit` gets the step's index, the state and the noise of
+/// the run, and gives the state to go on with. [`Known::put_back`](crate::Known::put_back) is one such edit.
 ///
 /// # Errors
 ///

@@ -2,16 +2,16 @@
 
 use burn::tensor::{Tensor, TensorData};
 
-/// Below this sine of the angle between two pictures an arc and a line are the same to f32: their weights differ by
-/// less than a sixth of its square.
+/// Below this sine of the angle between two pictures an arc and a line are the same to f32: their weights differ
+/// by less than a sixth of its square.
 const NEARLY_PARALLEL: f64 = 1e-3;
 
 /// The point at `t` of the arc from `a` to `b`, picture by picture, both `[n, c, h, w]`:
 ///
 /// `sin((1 - t) theta)/sin(theta) a + sin(t theta)/sin(theta) b`, where `theta` is the angle between the two as
-/// vectors (Shoemake 1985; Song et al. 2020, appendix D.5). A line between two noises passes through tensors that are
-/// too short to be noise, and an arc does not. Pictures of nearly the same or nearly opposite direction have no arc
-/// that could be told, and are joined by a line, and so is a picture of nothing but zeros with any other.
+/// vectors (Shoemake 1985; Song et al. 2020, appendix D.5). A line between two noises passes through tensors that
+/// are too short to be noise, and an arc does not. Pictures of nearly the same or nearly opposite direction have
+/// no arc that could be told, and are joined by a line, and so is a picture of nothing but zeros with any other.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};

@@ -64,9 +64,9 @@ fn rms(difference: Tensor<4>) -> f64 {
     f64::from((difference.clone() * difference).mean().into_scalar::<f32>()).sqrt()
 }
 
-/// The error stays below ten tolerances, since a run has some ten steps and each may have one; and the calls grow as
-/// tolerance^(-1/order). Stated for the exponent over three decades: within 0.1 of 1/3 and 1/5, since a run has a
-/// whole number of steps.
+/// The error stays below ten tolerances, since a run has some ten steps and each may have one; and the calls grow
+/// as tolerance^(-1/order). Stated for the exponent over three decades: within 0.1 of 1/3 and 1/5, since a run has
+/// a whole number of steps.
 #[test]
 fn errors_and_calls_follow_the_tolerance() {
     let flow = flow(X0Limit::Free);

@@ -1,5 +1,5 @@
-//! Inpainting on pictures of two pixels that hang together: the score, the right answer and what each method makes of
-//! it are known. What is expected is written down from the papers alone, move by move.
+//! Inpainting on pictures of two pixels that hang together: the score, the right answer and what each method makes
+//! of it are known. What is expected is written down from the papers alone, move by move.
 
 use std::ops::ControlFlow;
 
@@ -174,8 +174,8 @@ fn both_coordinates_repaint_alike() {
     }
 }
 
-/// Exact, in f64, for the paper's 250 steps: replacement alone is off by 0.196 in the mean and 0.053 in the variance,
-/// RePaint's ten times by 0.021 and 0.004. What is left is the error of 250 steps and of jumps of 10.
+/// Exact, in f64, for the paper's 250 steps: replacement alone is off by 0.196 in the mean and 0.053 in the
+/// variance, RePaint's ten times by 0.021 and 0.004. What is left is the error of 250 steps and of jumps of 10.
 #[test]
 fn resampling_approaches_the_conditional_distribution() {
     let errors = [1, 2, 5, 10].map(|times| {
@@ -187,8 +187,8 @@ fn resampling_approaches_the_conditional_distribution() {
     assert!(repainted.0 < replaced.0 / 8.0 && repainted.1 < replaced.1 / 8.0, "{errors:?}");
 }
 
-/// The length of a jump counts in noise, not in steps: of 50 steps, jumps of 10 stop short of the answer however often
-/// they are taken, and jumps of 1 do not.
+/// The length of a jump counts in noise, not in steps: of 50 steps, jumps of 10 stop short of the answer however
+/// often they are taken, and jumps of 1 do not.
 #[test]
 fn long_jumps_over_few_steps_do_not_reach_it() {
     let error = |length, times| (expected(1.0, 50, length, times).0 - RIGHT.0).abs();
@@ -196,8 +196,8 @@ fn long_jumps_over_few_steps_do_not_reach_it() {
     assert!(error(1, 50) < error(10, 50) / 5.0, "{} {}", error(1, 50), error(10, 50));
 }
 
-/// Image-to-image starts from `sqrt(a) picture + sqrt(1 - a) z` at the level of the steps that are left, and with the
-/// whole run takes a cloud of the right pictures to a cloud of the right pictures.
+/// Image-to-image starts from `sqrt(a) picture + sqrt(1 - a) z` at the level of the steps that are left, and with
+/// the whole run takes a cloud of the right pictures to a cloud of the right pictures.
 #[test]
 fn a_noised_picture_has_the_marginal_of_its_level() {
     let device = Device::flex();

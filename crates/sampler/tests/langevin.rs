@@ -1,5 +1,5 @@
-//! Langevin corrections on the Gaussian oracle: for data N(0.3, 0.5^2) the score is known at every level, and so is
-//! what steps and corrections make of the mean and the variance. What is expected is written down here anew.
+//! Langevin corrections on the Gaussian oracle: for data N(0.3, 0.5^2) the score is known at every level, and so
+//! is what steps and corrections make of the mean and the variance. What is expected is written down here anew.
 
 use std::ops::ControlFlow;
 
@@ -80,8 +80,8 @@ fn expected(n_steps: usize, corrections: usize, snr: f64) -> (f64, f64) {
     (mean, variance)
 }
 
-/// Within five standard errors of 65536 values: a wrong alarm once in 10^6 seeds, and the seed is fixed. The norms of
-/// 4096 values have a spread of 1/90, which moves a variance by far less than its error of 1/180.
+/// Within five standard errors of 65536 values: a wrong alarm once in 10^6 seeds, and the seed is fixed. The norms
+/// of 4096 values have a spread of 1/90, which moves a variance by far less than its error of 1/180.
 #[test]
 fn mean_and_variance_are_those_of_the_recursion() {
     let values = SHAPE.iter().product::<usize>() as f64;
@@ -101,8 +101,8 @@ fn mean_and_variance_are_those_of_the_recursion() {
     }
 }
 
-/// Ten steps of DDIM leave a deviation of 0.370 (MATH.md section 14); what corrections cannot mend is the last step,
-/// which alone leaves 0.414.
+/// Ten steps of DDIM leave a deviation of 0.370 (MATH.md section 14); what corrections cannot mend is the last
+/// step, which alone leaves 0.414.
 #[test]
 fn corrections_mend_a_coarse_predictor() {
     let error = |corrections: usize| {

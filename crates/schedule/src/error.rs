@@ -63,8 +63,9 @@ pub enum ScheduleError {
 
     /// Ends of a range of noise levels.
     #[error(
-        "noise levels from {min} to {max}: both must lie between 1e-7 and 1e150, and the second must be the larger \
-         one, by enough for every timestep between them to have a noise level of its own; EDM's are 0.002 and 80"
+        "noise levels from {min} to {max}: both must lie between 1e-7 and 1e150, and the second must be the \
+         larger one, by enough for every timestep between them to have a noise level of its own; EDM's are 0.002 \
+         and 80"
     )]
     NoiseLevels {
         /// The smallest.
@@ -125,8 +126,8 @@ pub enum ScheduleError {
 
     /// A spacing in the noise level on a schedule whose last noise level is infinite.
     #[error(
-        "spacing {spacing} begins at timestep {timestep}, where alpha_bar is 0 (zero terminal SNR) and the noise level \
-         infinite: choose a spacing of timesteps, such as trailing"
+        "spacing {spacing} begins at timestep {timestep}, where alpha_bar is 0 (zero terminal SNR) and the noise \
+         level infinite: choose a spacing of timesteps, such as trailing"
     )]
     InfiniteSpacing {
         /// The spacing's name.
@@ -261,15 +262,15 @@ pub enum ScheduleError {
 
     /// A jump back for a step whose noise only the network knows.
     #[error(
-        "a jump back (RePaint) needs noise of a known size, and this method has a learned variance: use solver ddim \
-         with eta 1, which is the same without it"
+        "a jump back (RePaint) needs noise of a known size, and this method has a learned variance: use solver \
+         ddim with eta 1, which is the same without it"
     )]
     ResamplingLearned,
 
     /// A jump to a level that is not noisier.
     #[error(
-        "the steps of solver {solver} do not become less noisy from timestep {time} on, so that there is no noise to \
-         jump back with (RePaint): use solver ddim or fewer steps"
+        "the steps of solver {solver} do not become less noisy from timestep {time} on, so that there is no noise \
+         to jump back with (RePaint): use solver ddim or fewer steps"
     )]
     ResamplingUpwards {
         /// The method's name.
@@ -293,8 +294,8 @@ pub enum ScheduleError {
 
     /// A solver that looks back at more calls than there are.
     #[error(
-        "solver {solver} looks at {calls} calls in a step, and the run has {n_steps} steps: take at least {calls}, or \
-         a lower order, as in {solver}:order={n_steps}"
+        "solver {solver} looks at {calls} calls in a step, and the run has {n_steps} steps: take at least \
+         {calls}, or a lower order, as in {solver}:order={n_steps}"
     )]
     History {
         /// The solver's name.

@@ -9,8 +9,8 @@ use crate::{Timestep, X0Limit};
 /// `x = cos(phi) x0 + sin(phi) eps` and `v = cos(phi) eps - sin(phi) x0`.
 ///
 /// The angle `phi` of Salimans & Ho 2022 (section 4) is 0 for a picture and a right angle for pure noise. Neither
-/// end is singular, not even at zero terminal SNR, and a state keeps its variance, so one tolerance fits all of the
-/// way.
+/// end is singular, not even at zero terminal SNR, and a state keeps its variance, so one tolerance fits all of
+/// the way.
 ///
 /// ```
 /// use ddim_schedule::{BetaSchedule, Flow, NoiseSchedule, Settings};
@@ -49,8 +49,8 @@ pub struct FlowCall {
 }
 
 impl Flow {
-    /// The flow of a model that was trained with this schedule. Of the settings it uses the prediction, the limit of
-    /// x0 with its eps, and where the run ends; steps, spacing and method are for plans.
+    /// The flow of a model that was trained with this schedule. Of the settings it uses the prediction, the limit
+    /// of x0 with its eps, and where the run ends; steps, spacing and method are for plans.
     ///
     /// # Errors
     /// When the limit makes no sense, and when the network predicts eps and `alpha_bar` of the last timestep is 0.

@@ -102,7 +102,8 @@
 //!
 //! let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000)?;
 //! let method = Method::Solver(solvers::parse("euler")?.into());
-//! let settings = Settings { spacing: Spacing::Karras { rho: 7.0 }, ..Settings::new(Convention::Exact, method, 10) };
+//! let spacing = Spacing::Karras { rho: 7.0 };
+//! let settings = Settings { spacing, ..Settings::new(Convention::Exact, method, 10) };
 //! let plan = Plan::new(&schedule, &settings)?;
 //! assert_eq!(plan.steps().len(), 10);
 //! # Ok::<(), ddim_schedule::ScheduleError>(())
@@ -121,14 +122,16 @@
 //! * Ho, Jain, Abbeel, *Denoising Diffusion Probabilistic Models*, 2020: DDPM.
 //! * Nichol, Dhariwal, *Improved Denoising Diffusion Probabilistic Models*, 2021: cosine betas, learned variance.
 //! * Salimans, Ho, *Progressive Distillation for Fast Sampling of Diffusion Models*, 2022: v.
-//! * Karras et al., *Elucidating the Design Space of Diffusion-Based Generative Models*, 2022: noise levels, churn.
+//! * Karras et al., *Elucidating the Design Space of Diffusion-Based Generative Models*, 2022: noise levels,
+//!   churn.
 //! * Liu et al., *Pseudo Numerical Methods for Diffusion Models on Manifolds*, 2022: PNDM.
 //! * Zhang, Chen, *Fast Sampling of Diffusion Models with Exponential Integrator*, 2023: iPNDM, DEIS.
 //! * Lin et al., *Common Diffusion Noise Schedules and Sample Steps are Flawed*, 2023: zero terminal SNR.
 //! * Lu et al., *DPM-Solver*, 2022 ("2022a"), and *DPM-Solver++*, 2022 ("2022b"): solvers in log-SNR.
 //! * Zhao et al., *UniPC: A Unified Predictor-Corrector Framework*, 2023.
-//! * Lugmayr et al., *RePaint*, 2022: resampling. Watson et al., *Learning to Efficiently Sample*, 2021: the search for
-//!   timesteps. Hairer, Nørsett, Wanner, *Solving Ordinary Differential Equations I*, 1993: embedded pairs.
+//! * Lugmayr et al., *RePaint*, 2022: resampling. Watson et al., *Learning to Efficiently Sample*, 2021: the
+//!   search for timesteps. Hairer, Nørsett, Wanner, *Solving Ordinary Differential Equations I*, 1993: embedded
+//!   pairs.
 
 mod beta;
 mod convention;

@@ -41,7 +41,8 @@ impl Marginal {
     ///
     /// ```
     /// # use ddim_schedule::Marginal;
-    /// assert_eq!(Marginal::exploding(0.2), Marginal { signal: 1.0, noise: 2.0, eps_from_x: 0.5, eps_from_x0: -0.5 });
+    /// let expected = Marginal { signal: 1.0, noise: 2.0, eps_from_x: 0.5, eps_from_x0: -0.5 };
+    /// assert_eq!(Marginal::exploding(0.2), expected);
     /// ```
     pub fn exploding(alpha_bar: f64) -> Self {
         let noise = ((1.0 - alpha_bar) / alpha_bar).sqrt();

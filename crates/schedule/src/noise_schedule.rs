@@ -31,7 +31,8 @@ impl NoiseSchedule {
     ///
     /// # Errors
     /// When there are no training steps or too many of them, when a beta is below
-    /// [`MIN_BETA`](Self::MIN_BETA) or not below 1 (the last of several may be 1), or when `alpha_bar` reaches 0 before the last step.
+    /// [`MIN_BETA`](Self::MIN_BETA) or not below 1 (the last of several may be 1), or when `alpha_bar` reaches 0
+    /// before the last step.
     ///
     /// ```
     /// use ddim_schedule::{BetaSchedule, NoiseSchedule};

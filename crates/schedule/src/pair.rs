@@ -46,7 +46,8 @@ impl EmbeddedPair {
         error_order: 3,
     };
 
-    /// Fifth order with a fourth-order estimate (Dormand & Prince 1980; Hairer, Nørsett & Wanner 1993, Table II.5.2).
+    /// Fifth order with a fourth-order estimate (Dormand & Prince 1980; Hairer, Nørsett & Wanner 1993, Table
+    /// II.5.2).
     pub const DORMAND_PRINCE: Self = Self {
         name: "dormand-prince",
         stages: &[
@@ -89,8 +90,8 @@ impl EmbeddedPair {
     }
 }
 
-/// How large the error of one step may be: `absolute + relative |x|` for each value, in the root mean square over a
-/// picture, whose values are of the size of 1 all along the way.
+/// How large the error of one step may be: `absolute + relative |x|` for each value, in the root mean square over
+/// a picture, whose values are of the size of 1 all along the way.
 ///
 /// ```
 /// use ddim_schedule::Tolerance;
@@ -140,8 +141,8 @@ impl Default for Tolerance {
     }
 }
 
-/// The step control of one picture: proportional and integral, after Hairer, Nørsett & Wanner 1993, section II.4 and
-/// Gustafsson 1991.
+/// The step control of one picture: proportional and integral, after Hairer, Nørsett & Wanner 1993, section II.4
+/// and Gustafsson 1991.
 ///
 /// ```
 /// use ddim_schedule::{EmbeddedPair, StepControl, Verdict};

@@ -32,8 +32,8 @@ impl Resampling {
     /// The most that `times` can be: a mistyped number should not fill the memory.
     pub const MOST_TIMES: usize = 1000;
 
-    /// The paper's choice for a run of this many steps: ten times, and jumps over a 25th of the run, 10 steps of its 250.
-    /// Longer jumps stop short of the answer.
+    /// The paper's choice for a run of this many steps: ten times, and jumps over a 25th of the run, 10 steps of
+    /// its 250. Longer jumps stop short of the answer.
     ///
     /// ```
     /// use ddim_schedule::Resampling;
@@ -88,8 +88,8 @@ fn order(n_steps: usize, length: usize, times: usize) -> Vec<usize> {
 /// (the last line of RePaint's Algorithm 1, for several steps at once).
 fn renoised(step: &Step, down: &Step, up: &Step, solver: &'static str) -> Result<Step, ScheduleError> {
     if step.alpha_bar_prev != down.alpha_bar {
-        let problem = "its steps do not end where the next begin (diffusers' stride): use the convention exact, or \
-                       the spacing leading";
+        let problem = "its steps do not end where the next begin (diffusers' stride): use the convention exact, \
+                       or the spacing leading";
         return Err(ScheduleError::Solver { solver, problem: problem.to_owned() });
     }
     let (Marginal { signal, noise, .. }, above) = (down.marginal, up.marginal);

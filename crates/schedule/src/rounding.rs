@@ -14,8 +14,8 @@ pub enum PixelRounding {
 }
 
 impl PixelRounding {
-    /// The number that a level stands for, `level/127.5 - 1`, as networks are trained with it; where f32 would fall just
-    /// short of the level, the next one up, so that [`to_u8`](Self::to_u8) gives the level back.
+    /// The number that a level stands for, `level/127.5 - 1`, as networks are trained with it; where f32 would
+    /// fall just short of the level, the next one up, so that [`to_u8`](Self::to_u8) gives the level back.
     ///
     /// ```
     /// use ddim_schedule::PixelRounding::{HalfEven, OpenAi};

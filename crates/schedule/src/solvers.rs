@@ -67,12 +67,12 @@ pub fn all() -> Vec<Box<dyn Solver>> {
     ]
 }
 
-/// The solver that a text names: its name, here or in another program, and options of other than their usual values, as
-/// in `dpm++:order=3,variant=heun`.
+/// The solver that a text names: its name, here or in another program, and options of other than their usual
+/// values, as in `dpm++:order=3,variant=heun`.
 ///
 /// # Errors
-/// For an unknown name, for that of a method which only others have, for an unknown option, and for a value that the
-/// option cannot have.
+/// For an unknown name, for that of a method which only others have, for an unknown option, and for a value that
+/// the option cannot have.
 ///
 /// ```
 /// use ddim_schedule::solvers;

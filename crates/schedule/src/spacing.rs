@@ -57,11 +57,12 @@ pub enum Spacing {
     /// `i (T-1)/(n-1)`, `i = 0..n-1`, not rounded; the noise level between two timesteps is a straight line
     /// (diffusers' solvers in the noise level).
     LinspaceReal,
-    /// Noise levels `(max^(1/rho) + u (min^(1/rho) - max^(1/rho)))^rho`, `u` from 0 to 1 (Karras et al. 2022, Eq. 5).
+    /// Noise levels `(max^(1/rho) + u (min^(1/rho) - max^(1/rho)))^rho`, `u` from 0 to 1 (Karras et al. 2022, Eq.
+    /// 5).
     ///
-    /// For this and the two that follow, `max` and `min` are those of the whole training. diffusers' solvers in the
-    /// noise level take the largest and the smallest of the list that `timestep_spacing` would give: the same for
-    /// its `linspace`, and for nothing else.
+    /// For this and the two that follow, `max` and `min` are those of the whole training. diffusers' solvers in
+    /// the noise level take the largest and the smallest of the list that `timestep_spacing` would give: the same
+    /// for its `linspace`, and for nothing else.
     Karras {
         /// The larger, the denser at the clean end; 7 is usual.
         rho: f64,
@@ -69,7 +70,8 @@ pub enum Spacing {
     /// Noise levels in equal ratios, which is equal steps in log-SNR (Lu et al. 2022).
     LogSnr,
     /// Noise levels in equal ratios with the smallest left for the end of the run, and the times of
-    /// [`LinspaceReal`](Self::LinspaceReal), at which the training had others: diffusers' `log_linear` interpolation.
+    /// [`LinspaceReal`](Self::LinspaceReal), at which the training had others: diffusers' `log_linear`
+    /// interpolation.
     LogLinear,
     /// Noise levels at the quantiles of a beta distribution (Lee et al. 2024).
     Beta {
@@ -100,7 +102,8 @@ impl Spacing {
     /// use ddim_schedule::Spacing;
     /// assert_eq!(Spacing::Trailing.tau(30, 1000)?.len(), 30);
     /// let error = Spacing::OpenAiDdim(30).tau(20, 1000).unwrap_err();
-    /// assert_eq!(error.to_string(), "spacing ddim30 has 30 timesteps, but 20 steps were asked for: ask for 30 steps");
+    /// let said = "spacing ddim30 has 30 timesteps, but 20 steps were asked for: ask for 30 steps";
+    /// assert_eq!(error.to_string(), said);
     /// # Ok::<(), ddim_schedule::ScheduleError>(())
     /// ```
     pub fn tau(&self, n_steps: usize, train_steps: usize) -> Result<Tau, ScheduleError> {

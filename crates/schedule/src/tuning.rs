@@ -5,7 +5,8 @@ use std::ops::ControlFlow;
 use crate::{Tau, Timestep};
 
 /// The cheapest way from node 0 to the last one in exactly `n_steps` steps, where a step from `i` to `j > i` costs
-/// `cost(i, j)`: the nodes it visits, the last one left out. By dynamic programming (Watson et al. 2021, section 3).
+/// `cost(i, j)`: the nodes it visits, the last one left out. By dynamic programming (Watson et al. 2021, section
+/// 3).
 ///
 /// `None` if there is no such way: 0 steps, or more than nodes.
 ///

@@ -11,8 +11,8 @@ use ddim_unet::{CompiledUNet, Convolution, Labels, Precision, UNet2D};
 pub(crate) struct Backward {
     /// Whose weights are replaced.
     unet: UNet2D,
-    /// The same for the processor, and where its parameters lie among the weights: where one trains there, and the loss
-    /// asks for the network's output alone.
+    /// The same for the processor, and where its parameters lie among the weights: where one trains there, and the
+    /// loss asks for the network's output alone.
     compiled: Option<(CompiledUNet, Places)>,
     loss: Loss,
     /// With autodiff.
@@ -54,8 +54,8 @@ fn gradient(unet: &UNet2D, loss: Loss, batch: &Batch, device: &Device) -> (f64, 
     (f64::from(loss.into_scalar::<f32>()), weights::gradient(unet, gradients))
 }
 
-/// The same for the denoising objective, with the network compiled: only the embeddings of times and labels, which the
-/// compiled network is given, are tensor operations.
+/// The same for the denoising objective, with the network compiled: only the embeddings of times and labels, which
+/// the compiled network is given, are tensor operations.
 fn compiled_gradient(
     unet: &UNet2D,
     (compiled, places): &(CompiledUNet, Places),

@@ -15,8 +15,8 @@ use ddim_features::{Classifier, ClassifierConfig, ClassifierNetwork};
 use std::ops::{ControlFlow, Range};
 use std::path::Path;
 
-/// Trains a classifier on pictures with labels, or goes on with a run that lies in `out`: the cross entropy between
-/// the labels and the probabilities, by the same loop and with the same files as [`train`](crate::train).
+/// Trains a classifier on pictures with labels, or goes on with a run that lies in `out`: the cross entropy
+/// between the labels and the probabilities, by the same loop and with the same files as [`train`](crate::train).
 ///
 /// | file in `out` | |
 /// |---|---|
@@ -27,9 +27,9 @@ use std::path::Path;
 /// written on its card.
 ///
 /// # Errors
-/// A recipe that makes no sense, pictures without labels or of one class, a folder in use by another run or with files
-/// of somebody else that a run would write over, a checkpoint of another recipe or of other pictures, a loss that is no
-/// number, and whatever the file system refuses.
+/// A recipe that makes no sense, pictures without labels or of one class, a folder in use by another run or with
+/// files of somebody else that a run would write over, a checkpoint of another recipe or of other pictures, a loss
+/// that is no number, and whatever the file system refuses.
 pub fn train_classifier<'a>(
     recipe: &ClassifierRecipe,
     set: &ImageSet,

@@ -73,7 +73,8 @@ impl ClassifierRecipe {
     /// Whether everything makes sense, alone and together, before anything is computed.
     ///
     /// # Errors
-    /// Every key that does not, its value, and what it may be: [`RecipeError::Several`] where that is more than one.
+    /// Every key that does not, its value, and what it may be: [`RecipeError::Several`] where that is more than
+    /// one.
     pub fn check(&self) -> Result<(), RecipeError> {
         let mut problems = Problems::default();
         self.look_for(&mut problems);

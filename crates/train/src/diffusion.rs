@@ -29,8 +29,8 @@ pub enum Beginning {
 /// Trains a network on pictures, or goes on with a run that lies in `out`, whatever it began with.
 ///
 /// The network learns to say which noise was added to a picture (Ho et al. 2020, arXiv:2006.11239, algorithm 1 and
-/// Eq. 14), or, as the recipe's scheduler says, the picture or v; under [`Objective::Implicit`](crate::Objective) it
-/// learns the same without being told the noise.
+/// Eq. 14), or, as the recipe's scheduler says, the picture or v; under [`Objective::Implicit`](crate::Objective)
+/// it learns the same without being told the noise.
 ///
 /// | file in `out` | |
 /// |---|---|
@@ -44,9 +44,10 @@ pub enum Beginning {
 /// last checkpoint with the same loss curve, bit for bit on a CPU.
 ///
 /// # Errors
-/// A recipe that makes no sense, pictures that do not fit it, a folder in use by another run or with files of somebody
-/// else that a run would write over, a checkpoint of another recipe, of other pictures or of another beginning, a model
-/// to begin with whose network or prediction is another, a loss that is no number, and whatever the file system refuses.
+/// A recipe that makes no sense, pictures that do not fit it, a folder in use by another run or with files of
+/// somebody else that a run would write over, a checkpoint of another recipe, of other pictures or of another
+/// beginning, a model to begin with whose network or prediction is another, a loss that is no number, and whatever
+/// the file system refuses.
 ///
 /// # Panics
 /// If the model to begin with was not loaded on the device with autodiff.
@@ -176,7 +177,8 @@ fn taken_over(model: &Checkpoint, recipe: &Recipe) -> Result<(UNet2D, Vec<f32>),
     Ok((unet, first))
 }
 
-/// Whether a model is what the recipe trains: the same network, but for keys that shape no weights, and the same prediction.
+/// Whether a model is what the recipe trains: the same network, but for keys that shape no weights, and the same
+/// prediction.
 fn check_same(model: &Checkpoint, recipe: &Recipe) -> Result<(), TrainError> {
     let other = |key: &str, theirs: String, ours: String| {
         Err(TrainError::OtherNetwork { model: model.card.name.clone(), key: key.to_owned(), theirs, ours })

@@ -101,8 +101,8 @@ pub enum TrainError {
     },
     /// The pictures have another size than the recipe says.
     #[error(
-        "the pictures are {}x{} (height x width), and the recipe is for {}x{} (unet.sample_size); resize the pictures, or \
-         change unet.sample_size", .found[0], .found[1], .recipe[0], .recipe[1]
+        "the pictures are {}x{} (height x width), and the recipe is for {}x{} (unet.sample_size); resize the \
+         pictures, or change unet.sample_size", .found[0], .found[1], .recipe[0], .recipe[1]
     )]
     OtherSize {
         /// Height and width of the pictures.
@@ -112,7 +112,8 @@ pub enum TrainError {
     },
     /// The network gives as many channels as it predicts; it was told to give others.
     #[error(
-        "unet.out_channels is {found}; training predicts one value for each of the {channels} channels of a picture"
+        "unet.out_channels is {found}; training predicts one value for each of the {channels} channels of a \
+         picture"
     )]
     OutChannels {
         /// Channels that come out.
@@ -122,8 +123,8 @@ pub enum TrainError {
     },
     /// A model to begin with whose network is another.
     #[error(
-        "the model {model:?} to begin with has another {key} than the recipe, {theirs} in place of {ours}; take that into \
-         the recipe, or begin without the model"
+        "the model {model:?} to begin with has another {key} than the recipe, {theirs} in place of {ours}; take \
+         that into the recipe, or begin without the model"
     )]
     OtherNetwork {
         /// Its name.
@@ -153,8 +154,8 @@ pub enum TrainError {
     },
     /// The recipe has classes and the pictures have no labels.
     #[error(
-        "the recipe has {classes} classes (unet.num_class_embeds minus one for \"any class\"), but the pictures have no \
-         labels; put them beside the pictures, or leave num_class_embeds out"
+        "the recipe has {classes} classes (unet.num_class_embeds minus one for \"any class\"), but the pictures \
+         have no labels; put them beside the pictures, or leave num_class_embeds out"
     )]
     NoLabels {
         /// Classes of the recipe.
@@ -194,7 +195,8 @@ pub enum TrainError {
     },
     /// A file of somebody else under a name that a run writes to.
     #[error(
-        "{path} exists and is of no run of training, which would write over it; name another folder, or move it away"
+        "{path} exists and is of no run of training, which would write over it; name another folder, or move it \
+         away"
     )]
     Occupied {
         /// The file.
@@ -202,7 +204,8 @@ pub enum TrainError {
     },
     /// A checkpoint that was written by another recipe.
     #[error(
-        "{path}: was made with another recipe ({key} differs); go on with the recipe beside it, or name another folder"
+        "{path}: was made with another recipe ({key} differs); go on with the recipe beside it, or name another \
+         folder"
     )]
     OtherRecipe {
         /// The checkpoint.
@@ -212,8 +215,8 @@ pub enum TrainError {
     },
     /// A run that is gone on with on other pictures.
     #[error(
-        "{path}: this run has been trained on other pictures ({difference}); give it those again, name another folder, or \
-         allow others"
+        "{path}: this run has been trained on other pictures ({difference}); give it those again, name another \
+         folder, or allow others"
     )]
     OtherPictures {
         /// The checkpoint.
@@ -223,7 +226,8 @@ pub enum TrainError {
     },
     /// A run that is gone on with as if it had begun with something else.
     #[error(
-        "{path}: this run began with {before}, not with {now}; begin it with the same again, or name another folder"
+        "{path}: this run began with {before}, not with {now}; begin it with the same again, or name another \
+         folder"
     )]
     OtherBeginning {
         /// The checkpoint.

@@ -7,8 +7,8 @@ use std::path::Path;
 /// What a run writes under a name that others may use too.
 const WRITTEN: [&str; 3] = ["recipe.json", "loss.csv", "samples.png"];
 
-/// Looks at the folder of a run before anything is written there. Training does so itself; this is for whoever wants to
-/// know it before the pictures are read.
+/// Looks at the folder of a run before anything is written there. Training does so itself; this is for whoever
+/// wants to know it before the pictures are read.
 ///
 /// # Errors
 /// [`TrainError::Occupied`] when a file lies there that a run would write over, and no run has written.

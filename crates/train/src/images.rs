@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::str::FromStr;
 
-/// A selection by index: `null` or `[first, end]` in JSON, `first..end` on the command line. The others can be kept
-/// for judging the model.
+/// A selection by index: `null` or `[first, end]` in JSON, `first..end` on the command line. The others can be
+/// kept for judging the model.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged, expecting = "images must be null, which takes all, or [first, end], which ends before end")]
 pub enum Images {

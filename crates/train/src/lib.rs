@@ -1,7 +1,7 @@
 //! Training: loss, optimiser, moving average, loop and resume.
 //!
-//! [`train`] takes a [`Recipe`], an image set, a folder and a device, and leaves a model in the diffusers layout. A
-//! run that was killed goes on where its last checkpoint stands, with the same loss curve. It reports through
+//! [`train`] takes a [`Recipe`], an image set, a folder and a device, and leaves a model in the diffusers layout.
+//! A run that was killed goes on where its last checkpoint stands, with the same loss curve. It reports through
 //! [`TrainEvent`]s to an observer, which may stop it.
 
 mod backward;

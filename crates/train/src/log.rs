@@ -15,8 +15,8 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// Opens the curve at a step: later lines, of a run that was killed after its last checkpoint, are cut off, since
-    /// those steps are taken again.
+    /// Opens the curve at a step: later lines, of a run that was killed after its last checkpoint, are cut off,
+    /// since those steps are taken again.
     pub(crate) fn open(path: &Path, step: u64) -> Result<Self, TrainError> {
         let text = match std::fs::read_to_string(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),

@@ -10,17 +10,17 @@ use std::str::FromStr;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Objective {
-    /// The network is shown a noisy picture and told what noise (or picture, or v) was in it: the mean squared error
-    /// (Vincent 2011; Ho et al. 2020, arXiv:2006.11239, Eq. 14).
+    /// The network is shown a noisy picture and told what noise (or picture, or v) was in it: the mean squared
+    /// error (Vincent 2011; Ho et al. 2020, arXiv:2006.11239, Eq. 14).
     #[default]
     Denoising,
-    /// The network is told nothing: `|score|^2/2 + tr(d score/dx)` (Hyvarinen 2005, Eq. 4), times `2 (1 - alpha_bar)`
-    /// a value. That is the mean squared error in eps less the constant 1, on average over the noise (MATH.md), with
-    /// more spread.
+    /// The network is told nothing: `|score|^2/2 + tr(d score/dx)` (Hyvarinen 2005, Eq. 4), times
+    /// `2 (1 - alpha_bar)` a value. That is the mean squared error in eps less the constant 1, on average over the
+    /// noise (MATH.md), with more spread.
     ///
-    /// The trace would take a second derivative through the network, which burn does not give. It is estimated from
-    /// the difference of two calls along a vector of random signs (Pang et al. 2020, arXiv:2007.03317), with an error
-    /// of the square of their distance.
+    /// The trace would take a second derivative through the network, which burn does not give. It is estimated
+    /// from the difference of two calls along a vector of random signs (Pang et al. 2020, arXiv:2007.03317), with
+    /// an error of the square of their distance.
     Implicit,
 }
 
@@ -40,8 +40,9 @@ impl FromStr for Objective {
     }
 }
 
-/// How far from the picture the two calls of the implicit objective are, in units of its noise. Features of a score
-/// are as wide as the noise, so the error is some 1/64^2 of the trace; a smaller step loses as much to rounding.
+/// How far from the picture the two calls of the implicit objective are, in units of its noise. Features of a
+/// score are as wide as the noise, so the error is some 1/64^2 of the trace; a smaller step loses as much to
+/// rounding.
 const STEP: f64 = 1.0 / 64.0;
 
 /// The loss of a run.

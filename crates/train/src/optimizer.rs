@@ -26,8 +26,8 @@ impl Optimizer {
         Optimizer { step: 0, average: weights.clone(), weights, mean: zeros.clone(), square: zeros }
     }
 
-    /// One step of AdamW (Loshchilov and Hutter 2019, algorithm 2) with the gradient, whose [`norm`] is given, scaled
-    /// down to [`Training::clip_norm`], and then one of the moving average.
+    /// One step of AdamW (Loshchilov and Hutter 2019, algorithm 2) with the gradient, whose [`norm`] is given,
+    /// scaled down to [`Training::clip_norm`], and then one of the moving average.
     pub(crate) fn update(&mut self, training: &Training, gradient: &[f32], norm: f64) {
         assert_eq!(gradient.len(), self.weights.len(), "one number of the gradient for each weight");
         self.step += 1;
@@ -54,8 +54,8 @@ impl Optimizer {
     }
 }
 
-/// How much of the average is kept at a step, the first of which is 1: (1 + step) / (10 + step), until that reaches
-/// `decay`. The first weights are forgotten soon, so that an early average is of use.
+/// How much of the average is kept at a step, the first of which is 1: (1 + step) / (10 + step), until that
+/// reaches `decay`. The first weights are forgotten soon, so that an early average is of use.
 fn ema_decay_at(decay: f64, step: u64) -> f64 {
     decay.min((1.0 + step as f64) / (10.0 + step as f64))
 }
@@ -76,8 +76,9 @@ mod tests {
     use crate::testing::recipe;
     use serde_json::json;
 
-    /// Loshchilov and Hutter 2019, algorithm 2, line by line in f64 (alpha and eta_t together are the rate), with a
-    /// clipped gradient, against the reordered f32 of the code: three steps of rounding to 2^-24, some ten operations each.
+    /// Loshchilov and Hutter 2019, algorithm 2, line by line in f64 (alpha and eta_t together are the rate), with
+    /// a clipped gradient, against the reordered f32 of the code: three steps of rounding to 2^-24, some ten
+    /// operations each.
     #[test]
     fn adamw_is_that_of_the_paper() {
         let recipe = recipe(&json!({ "clip_norm": 1.0, "weight_decay": 0.1, "betas": [0.8, 0.95] }));

@@ -28,8 +28,8 @@ pub(crate) fn plan(scheduler: &SchedulerConfig) -> Result<Plan, RecipeError> {
     Ok(Plan::new(&schedule, &settings)?)
 }
 
-/// A grid of pictures drawn from noise that is the same every time: for a model with classes two rows with a picture
-/// of each, for another eight times eight pictures.
+/// A grid of pictures drawn from noise that is the same every time: for a model with classes two rows with a
+/// picture of each, for another eight times eight pictures.
 pub(crate) fn draw(
     unet: &UNet2D,
     scheduler: &SchedulerConfig,

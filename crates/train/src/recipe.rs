@@ -63,7 +63,8 @@ pub struct Recipe {
     pub steps: u64,
     /// Pictures a step.
     pub batch_size: usize,
-    /// Equal parts that a batch is split into. On a CPU each part has a thread; the gradient is the mean over them.
+    /// Equal parts that a batch is split into. On a CPU each part has a thread; the gradient is the mean over
+    /// them.
     #[serde(default = "default::shards")]
     pub shards: usize,
     /// The largest learning rate of AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101, algorithm 2).
@@ -81,7 +82,8 @@ pub struct Recipe {
     /// AdamW's beta1 and beta2.
     #[serde(default = "default::betas")]
     pub betas: [f64; 2],
-    /// The largest norm of the whole gradient; a longer one is scaled down to it (Pascanu et al. 2013, algorithm 1).
+    /// The largest norm of the whole gradient; a longer one is scaled down to it (Pascanu et al. 2013, algorithm
+    /// 1).
     #[serde(default = "default::clip_norm")]
     pub clip_norm: f64,
     /// How much of the averaged weights is kept each step, once the average has warmed up.

@@ -110,8 +110,8 @@ pub(crate) fn seeded<M: Module, E>(
     device: &Device,
     init: impl FnOnce(&Device) -> Result<M, E>,
 ) -> Result<(M, Vec<f32>), E> {
-    // The backend's generator belongs to the whole process; first weights are the only thing taken from it. They are
-    // drawn when they are first looked at, so that is done before anyone else may draw.
+    // The backend's generator belongs to the whole process; first weights are the only thing taken from it. They
+    // are drawn when they are first looked at, so that is done before anyone else may draw.
     static GENERATOR: Mutex<()> = Mutex::new(());
     let _alone = GENERATOR.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let device = device.clone().autodiff();

@@ -6,8 +6,8 @@ use std::ops::Range;
 
 /// Splits batches; made once a run.
 pub(crate) struct Shards {
-    /// A pool of one thread for each shard: what runs in it is not split further, which costs nothing in handing work
-    /// around and makes the result independent of the number of processors.
+    /// A pool of one thread for each shard: what runs in it is not split further, which costs nothing in handing
+    /// work around and makes the result independent of the number of processors.
     pools: Vec<ThreadPool>,
     rows: usize,
 }
@@ -87,8 +87,8 @@ mod tests {
         }
     }
 
-    /// (L(w + h u) - L(w - h u)) / 2h = |g| along u = g / |g|. With h = 0.01 the neglected term is some h^2 = 1e-4 of it,
-    /// rounding of a loss near 1 some 1e-7 / 2h = 5e-6.
+    /// (L(w + h u) - L(w - h u)) / 2h = |g| along u = g / |g|. With h = 0.01 the neglected term is some h^2 = 1e-4
+    /// of it, rounding of a loss near 1 some 1e-7 / 2h = 5e-6.
     #[test]
     fn the_gradient_is_that_of_the_loss() {
         let (_, gradient, weights) = first_step(2, None);

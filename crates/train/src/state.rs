@@ -95,8 +95,8 @@ fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, TrainError> {
     }
 }
 
-/// Whether a checkpoint of a step was made with a recipe that computes the same: [`FREE`] keys may differ, and so may
-/// `steps` as long as the learning rate has not depended on it.
+/// Whether a checkpoint of a step was made with a recipe that computes the same: [`FREE`] keys may differ, and so
+/// may `steps` as long as the learning rate has not depended on it.
 fn same_recipe<R: Settings>(path: &Path, made_with: &str, recipe: &R, step: u64) -> Result<(), TrainError> {
     let read =
         |text: &str| serde_json::from_str::<R>(text).map_err(|error| broken(path, format!("its recipe: {error}")));
@@ -129,8 +129,8 @@ fn broken(path: &Path, problem: String) -> TrainError {
     TrainError::Checkpoint { path: path.to_owned(), problem }
 }
 
-/// A safetensors file of lists of one length. Not by the crate of that name, which writes the remarks in another order
-/// each time: the same run leaves the same bytes.
+/// A safetensors file of lists of one length. Not by the crate of that name, which writes the remarks in another
+/// order each time: the same run leaves the same bytes.
 fn encode(remarks: Value, lists: [(&str, &Vec<f32>); 4]) -> Vec<u8> {
     let mut header = json!({ "__metadata__": remarks });
     let mut end = 0;

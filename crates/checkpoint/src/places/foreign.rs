@@ -7,8 +7,8 @@ pub(super) fn foreign(name: &str) -> Option<(&'static str, &'static str)> {
     if ends(&[".pkl", ".pickle"]) {
         return Some((
             "a pickle of Python objects, as EDM's networks are, which only the program that wrote it can open",
-            "the network has to be a UNet2DModel of diffusers: load it in Python, copy its weights into one and call \
-             save_pretrained(\"model\"); then give the folder model",
+            "the network has to be a UNet2DModel of diffusers: load it in Python, copy its weights into one and \
+             call save_pretrained(\"model\"); then give the folder model",
         ));
     }
     if ends(&[".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".7z"]) {

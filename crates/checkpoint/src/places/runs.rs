@@ -26,7 +26,8 @@ fn only_snapshot(folder: &Path) -> Option<PathBuf> {
     snapshots.next().is_none().then_some(only)
 }
 
-/// Where the configuration of a folder's scheduler may be. A checkpoint of a training has none of its own; its run has.
+/// Where the configuration of a folder's scheduler may be. A checkpoint of a training has none of its own; its run
+/// has.
 pub(super) fn schedulers(folder: &Path) -> Vec<PathBuf> {
     let mut files = vec![folder.join(SCHEDULER_CONFIG), folder.join(FLAT_SCHEDULER_CONFIG)];
     if is_training_checkpoint(folder) {

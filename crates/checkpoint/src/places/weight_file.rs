@@ -33,8 +33,8 @@ const NO_WEIGHTS: [&str; 7] = [
 ];
 
 impl Places {
-    /// The weight file, or the index of the files that the weights are spread over, and what is left to be chosen in it:
-    /// the one named, or one under a name of diffusers, or the only one there is.
+    /// The weight file, or the index of the files that the weights are spread over, and what is left to be chosen
+    /// in it: the one named, or one under a name of diffusers, or the only one there is.
     pub(crate) fn weights(&self) -> Result<(PathBuf, WeightChoice), CheckpointError> {
         let folders = match &self.weights {
             WeightPlace::File(file) => return Ok((file.clone(), self.choice.clone())),

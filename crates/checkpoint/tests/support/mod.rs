@@ -127,8 +127,8 @@ pub(crate) fn pickle_of_sets(sets: &[&str], tensors: &[Hand]) -> Vec<u8> {
     archive_of(out, tensors)
 }
 
-/// The archive of what `torch.save(ema.state_dict())` writes of diffusers' EMAModel, under a key of a dictionary, beside
-/// a state dict under another where there is a name for it: the same tensors, in a list.
+/// The archive of what `torch.save(ema.state_dict())` writes of diffusers' EMAModel, under a key of a dictionary,
+/// beside a state dict under another where there is a name for it: the same tensors, in a list.
 pub(crate) fn pickle_of_list(named: &str, key: &str, tensors: &[Hand]) -> Vec<u8> {
     let mut out = b"\x80\x02}(".to_vec();
     if !named.is_empty() {

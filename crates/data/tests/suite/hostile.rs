@@ -1,10 +1,11 @@
-//! Broken and lying files: each an error that names the file and what was expected, and no memory that is not there.
+//! Broken and lying files: each an error that names the file and what was expected, and no memory that is not
+//! there.
 
 use crate::files::{cifar10_record, folder, gzip, header, idx, npy, npz, open_alone, png, refusal, refused};
 use ddim_data::{DataError, open};
 
-/// Every start of a file and every file with one byte changed: an answer of any kind, but no panic. A change to the
-/// values is not an error, a missing one always is.
+/// Every start of a file and every file with one byte changed: an answer of any kind, but no panic. A change to
+/// the values is not an error, a missing one always is.
 fn endure(name: &str, bytes: &[u8]) {
     for length in 0..bytes.len() {
         assert!(open_alone(name, &bytes[..length]).is_err(), "{name} cut to {length} bytes is read");

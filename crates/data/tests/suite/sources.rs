@@ -166,8 +166,8 @@ fn problems(source: &Source, part: std::ops::Range<usize>) -> (usize, Vec<String
     (collected.expect("some are there").0.len(), said, left_out.to_string())
 }
 
-/// A file that breaks off is one problem, however many pictures it announces, and is not opened again for each: that
-/// would not end here.
+/// A file that breaks off is one problem, however many pictures it announces, and is not opened again for each:
+/// that would not end here.
 #[test]
 fn what_a_file_does_not_hold_is_one_problem_with_a_count() {
     let npz_of =
@@ -202,7 +202,8 @@ fn what_a_file_does_not_hold_is_one_problem_with_a_count() {
     assert_eq!(left_out, format!("{0} left out: {0} behind where the file breaks off", 2_000_000 - read));
 }
 
-/// In any order, from any number on: what is there stays there, and the first missing one is found from behind, too.
+/// In any order, from any number on: what is there stays there, and the first missing one is found from behind,
+/// too.
 #[test]
 fn a_file_that_breaks_off_still_gives_what_is_before() {
     let lie = npz(&[("arr_0", npy(&header("|u1", "(4611686018427387904, 2, 2)"), &[1, 1, 1, 1, 2, 2, 2, 2, 3]))]);

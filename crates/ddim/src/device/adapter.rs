@@ -43,8 +43,8 @@ pub struct Adapter {
 pub struct Abilities {
     /// Arithmetic in f16.
     pub f16: bool,
-    /// Arithmetic in bf16: not by shaders in WGSL. Of those in SPIR-V (feature `spirv`) it is known once the adapter is
-    /// open; [`Model::with_precision`](crate::Model::with_precision) asks.
+    /// Arithmetic in bf16: not by shaders in WGSL. Of those in SPIR-V (feature `spirv`) it is known once the
+    /// adapter is open; [`Model::with_precision`](crate::Model::with_precision) asks.
     pub bf16: Option<bool>,
     /// Exchange of values within a group of threads.
     pub subgroups: bool,

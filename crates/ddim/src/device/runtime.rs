@@ -1,5 +1,5 @@
-//! What burn's wgpu runtime is asked for. It belongs to the whole process: it takes one configuration, and opens each
-//! adapter once.
+//! What burn's wgpu runtime is asked for. It belongs to the whole process: it takes one configuration, and opens
+//! each adapter once.
 
 #[cfg(feature = "persistence")]
 use std::path::Path;
@@ -26,12 +26,12 @@ static CONFIGURATION: Mutex<Option<CubeClRuntimeConfig>> = Mutex::new(None);
 /// What was opened.
 static OPENED: Mutex<Vec<(Adapter, Device)>> = Mutex::new(Vec::new());
 
-/// Keeps what is found out about kernels in a file in this folder, which need not be there, and looks for it there:
-/// which of several is the fastest, and, with the feature `spirv`, their machine code. That holds for the whole process,
-/// from the first adapter that it opens; later calls change nothing.
+/// Keeps what is found out about kernels in a file in this folder, which need not be there, and looks for it
+/// there: which of several is the fastest, and, with the feature `spirv`, their machine code. That holds for the
+/// whole process, from the first adapter that it opens; later calls change nothing.
 ///
-/// Without this call burn's own setting holds: `target/environment` in a Cargo workspace, a cache folder of the user
-/// elsewhere. A folder that cannot be written costs nothing but the time to tune anew.
+/// Without this call burn's own setting holds: `target/environment` in a Cargo workspace, a cache folder of the
+/// user elsewhere. A folder that cannot be written costs nothing but the time to tune anew.
 #[cfg(feature = "persistence")]
 pub fn keep_kernels_in(folder: &Path) {
     configure(|config| {

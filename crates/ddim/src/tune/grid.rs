@@ -63,8 +63,8 @@ impl LocalErrors {
         Tau::new(times, train_steps).ok()
     }
 
-    /// The error of a step, as it arrives: for Gaussian data of variance `r^2` the flow shrinks a difference at noise
-    /// level `s` by `sqrt(r^2/(r^2 + s^2))` on its way to the picture (MATH.md section 14).
+    /// The error of a step, as it arrives: for Gaussian data of variance `r^2` the flow shrinks a difference at
+    /// noise level `s` by `sqrt(r^2/(r^2 + s^2))` on its way to the picture (MATH.md section 14).
     fn cost(&self, i: usize, j: usize) -> f64 {
         let [sum, squares, count] = self.spread;
         let variance = squares / count - (sum / count).powi(2);

@@ -47,8 +47,8 @@ impl Model {
         match plan.steps().len() == n_steps && !plan.is_stochastic() {
             true => Ok(plan),
             false => Err(Error::Untunable(
-                "only methods without noise that call the network once a step can be tuned: use ddim, dpm++, ipndm, \
-                 unipc or another such",
+                "only methods without noise that call the network once a step can be tuned: use ddim, dpm++, \
+                 ipndm, unipc or another such",
             )),
         }
     }

@@ -19,8 +19,8 @@ pub(crate) fn level_cost(x0: f64, mean: f64, deviation: f64) -> f64 {
 mod tests {
     use super::*;
 
-    /// Whatever the Gaussian, and however far from all grey levels: 256 probabilities add up to 1 but for the rounding
-    /// of their edges, which are differences of numbers near 1.
+    /// Whatever the Gaussian, and however far from all grey levels: 256 probabilities add up to 1 but for the
+    /// rounding of their edges, which are differences of numbers near 1.
     #[test]
     fn grey_levels_share_all_of_the_probability() {
         for (mean, deviation) in [(0.0, 0.5), (0.3, 1e-3), (-1.01, 0.01), (5.0, 0.2), (0.5 / 127.5, 1e-4)] {

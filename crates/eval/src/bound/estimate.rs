@@ -24,8 +24,9 @@ impl Terms {
         Self { calls: (0..bound.steps.len()).map(|term| vec![(term, 1.0); pictures]).collect(), pictures }
     }
 
-    /// `count` of them, drawn anew for each picture of `streams`: one from each of `count` runs of neighbours, which
-    /// counts for its whole run. So the sum stays right on average. All of them where there are no more than `count`.
+    /// `count` of them, drawn anew for each picture of `streams`: one from each of `count` runs of neighbours,
+    /// which counts for its whole run. So the sum stays right on average. All of them where there are no more than
+    /// `count`.
     pub fn random(bound: &Bound, count: usize, streams: &PictureNoise, x0: &Tensor<4>) -> Self {
         let ([pictures, ..], terms) = (x0.dims(), bound.steps.len());
         if count >= terms {
@@ -96,9 +97,9 @@ impl PictureBound {
 /// Estimates the bound of the pictures `x0`, `[n, c, h, w]`, whose values are `k/127.5 - 1` for grey levels `k`.
 ///
 /// `network` is given its input and a time for each picture, and gives the prediction that the plan of `bound` was
-/// made for, with twice the channels where the variance is learned. Each term has noise of its own: that of a step of
-/// its call for the terms between, and that of the call after them for the decoder. `observe` is told of every call; none
-/// comes back if it breaks.
+/// made for, with twice the channels where the variance is learned. Each term has noise of its own: that of a step
+/// of its call for the terms between, and that of the call after them for the decoder. `observe` is told of every
+/// call; none comes back if it breaks.
 ///
 /// # Errors
 ///
@@ -232,8 +233,8 @@ impl<'a> Guess<'a> {
         }
     }
 
-    /// `-log p(x0 | x1)` of each picture: pixels are grey levels, the outermost of which reach to infinity (Ho et al.
-    /// 2020, Eq. 13).
+    /// `-log p(x0 | x1)` of each picture: pixels are grey levels, the outermost of which reach to infinity (Ho et
+    /// al. 2020, Eq. 13).
     fn costs(self, decoder: &BoundStep) -> Vec<f64> {
         let dims = self.x0.dims()[1..].iter().product::<usize>();
         let channels = self.x0.dims()[1];

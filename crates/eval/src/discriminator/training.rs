@@ -18,8 +18,8 @@ pub struct Samples<'a> {
 }
 
 /// How a discriminator is trained: Adam (Kingma & Ba 2015, with their constants) under a rate that falls to 0 as a
-/// cosine, and decoupled weight decay. A fifth of what it may see is kept from it, to tell which of its states was the
-/// best and when to stop.
+/// cosine, and decoupled weight decay. A fifth of what it may see is kept from it, to tell which of its states was
+/// the best and when to stop.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Training {
     /// How often it sees each input of the larger set at most.
@@ -55,9 +55,9 @@ const SCORED_AT_ONCE: usize = 256;
 const OF_EPOCHS: u32 = 1 << 16;
 
 impl Training {
-    /// The best weights for telling `sets` apart under the loss of `divergence`, those of the first weights included;
-    /// none if `observe`, which is told after every step which share of them is done at most, breaks. Each `run` has random
-    /// numbers of its own.
+    /// The best weights for telling `sets` apart under the loss of `divergence`, those of the first weights
+    /// included; none if `observe`, which is told after every step which share of them is done at most, breaks.
+    /// Each `run` has random numbers of its own.
     pub(crate) fn train(
         &self,
         discriminator: &impl Discriminator,

@@ -18,14 +18,14 @@ pub struct Extrapolated {
     pub scatter: f64,
 }
 
-/// The Frechet distance as the sets grow without end: the bias of sets of n pictures is `c / n` up to higher orders,
-/// with a c that depends on both distributions, so distances of smaller sets are laid on a line in `1 / n` (Chong and
-/// Forsyth 2020, section 3). Where they take one random subset of each size, all pictures are used at each size here:
-/// the distances of the whole sets, and the means of those of random halves, thirds, quarters and fifths. All sets
-/// given as features are cut alike; statistics stay as they are, bias included.
+/// The Frechet distance as the sets grow without end: the bias of sets of n pictures is `c / n` up to higher
+/// orders, with a c that depends on both distributions, so distances of smaller sets are laid on a line in `1 / n`
+/// (Chong and Forsyth 2020, section 3). Where they take one random subset of each size, all pictures are used at
+/// each size here: the distances of the whole sets, and the means of those of random halves, thirds, quarters and
+/// fifths. All sets given as features are cut alike; statistics stay as they are, bias included.
 ///
-/// It is a line where a fifth of the set has several times as many pictures as features; with fewer, higher orders bend
-/// it, and `scatter` shows it.
+/// It is a line where a fifth of the set has several times as many pictures as features; with fewer, higher orders
+/// bend it, and `scatter` shows it.
 ///
 /// # Errors
 /// As [`Statistics::of`] and [`Frechet::between`], and [`EvalError::TooFew`] below 20 pictures.

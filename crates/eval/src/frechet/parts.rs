@@ -35,8 +35,9 @@ pub(super) struct Decomposed {
 }
 
 impl Decomposed {
-    /// Of the features' covariance; where there are no more pictures than features, from the products of the pictures with
-    /// each other: with `X^T X` the covariance and `X X^T = P W P^T`, its eigenvectors are `X^T P W^(-1/2)`.
+    /// Of the features' covariance; where there are no more pictures than features, from the products of the
+    /// pictures with each other: with `X^T X` the covariance and `X X^T = P W P^T`, its eigenvectors are
+    /// `X^T P W^(-1/2)`.
     ///
     /// # Errors
     /// [`EvalError::Negative`] and [`EvalError::NoEigenvalues`].

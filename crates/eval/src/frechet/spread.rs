@@ -8,12 +8,12 @@ use crate::{EvalError, Features};
 const BLOCK: usize = 256;
 
 impl Frechet {
-    /// The standard error of the distance, for the choice of the pictures that are given: those of one set, or of both.
-    /// They must be the features that the statistics were made of. None where no set is given.
+    /// The standard error of the distance, for the choice of the pictures that are given: those of one set, or of
+    /// both. They must be the features that the statistics were made of. None where no set is given.
     ///
-    /// It is the infinitesimal jackknife (Efron 1982, section 6.3): how the distance answers when a picture weighs a
-    /// little more. It is exact for long samples whose distance is large against its error; for sets of one distribution
-    /// it is a third too large, as measured in MATH.md section 32.
+    /// It is the infinitesimal jackknife (Efron 1982, section 6.3): how the distance answers when a picture weighs
+    /// a little more. It is exact for long samples whose distance is large against its error; for sets of one
+    /// distribution it is a third too large, as measured in MATH.md section 32.
     ///
     /// # Errors
     /// [`EvalError::TooFew`] for a set of one picture, [`EvalError::Widths`] for other features.
@@ -65,8 +65,8 @@ impl Frechet {
         rows.flat_map(block).collect()
     }
 
-    /// F with `T = F^T F` on the space that the pictures of the base span. With `R = V W^(1/2) V^T` the root of S1, T from
-    /// the first to the second is `R^-1 (R S2 R)^(1/2) R^-1`, and back it is `R (R S2 R)^(-1/2) R`.
+    /// F with `T = F^T F` on the space that the pictures of the base span. With `R = V W^(1/2) V^T` the root of
+    /// S1, T from the first to the second is `R^-1 (R S2 R)^(1/2) R^-1`, and back it is `R (R S2 R)^(-1/2) R`.
     fn factor_of_transport(&self, side: Side) -> Matrix {
         let (inner, outer): (f64, fn(f64) -> f64) =
             if side == self.maps.base { (0.25, |value| value.sqrt().recip()) } else { (-0.25, f64::sqrt) };
@@ -94,8 +94,8 @@ mod tests {
         (found.distance, error)
     }
 
-    /// In one dimension the distance is `(m1 - m2)^2 + (s1 - s2)^2`, and the delta method gives its variance from the
-    /// sample's own moments.
+    /// In one dimension the distance is `(m1 - m2)^2 + (s1 - s2)^2`, and the delta method gives its variance from
+    /// the sample's own moments.
     #[test]
     fn one_dimension_has_a_closed_form() {
         let (first, second) = (features(400, 1, 1, [0.0, 1.0]), features(300, 1, 2, [1.0, 2.0]));

@@ -15,8 +15,8 @@ struct Tap {
 }
 
 impl Preparation {
-    /// The input, \[3, 299, 299\], of an RGB picture. All resizes treat rows and columns alike and after each other;
-    /// sums are f64, values between the two passes f32.
+    /// The input, \[3, 299, 299\], of an RGB picture. All resizes treat rows and columns alike and after each
+    /// other; sums are f64, values between the two passes f32.
     pub(super) fn values(self, picture: &Picture) -> Vec<f32> {
         let Picture { width, height, .. } = *picture;
         let across: Vec<Tap> = (0..SIDE).map(|k| self.tap(k, width)).collect();

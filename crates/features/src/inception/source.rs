@@ -8,8 +8,8 @@ use ddim_checkpoint::{CheckpointError, Slot, Weights};
 
 use super::blocks::Unit;
 
-/// Builds the network out of named tensors. The first pass only lists them, so that a file can be compared as a whole
-/// before any of it is read; nothing is allocated by it.
+/// Builds the network out of named tensors. The first pass only lists them, so that a file can be compared as a
+/// whole before any of it is read; nothing is allocated by it.
 pub(super) struct Source<'a> {
     /// The file of the second pass.
     weights: Option<&'a Weights>,

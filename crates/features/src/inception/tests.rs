@@ -1,4 +1,5 @@
-//! Against pytorch-fid and torch-fidelity, with weights that tests/goldens/eval/inception/make.py makes of the same hash.
+//! Against pytorch-fid and torch-fidelity, with weights that tests/goldens/eval/inception/make.py makes of the
+//! same hash.
 
 use super::*;
 use ddim_checkpoint::Slot;
@@ -98,9 +99,9 @@ fn host<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {
     tensor.to_data().try_into_vec().expect("f32")
 }
 
-/// Every layer in f32, with batch normalisation folded in, against float64: sums of up to 4000 products of random sign,
-/// 2^-24 each, through 20 layers that keep the size of errors, stay below 2e-5 of a layer's root mean square (5e-6 was
-/// found). A pool that counted its padding would be off by a third of a border.
+/// Every layer in f32, with batch normalisation folded in, against float64: sums of up to 4000 products of random
+/// sign, 2^-24 each, through 20 layers that keep the size of errors, stay below 2e-5 of a layer's root mean square
+/// (5e-6 was found). A pool that counted its padding would be off by a third of a border.
 #[test]
 fn every_layer_is_that_of_the_published_programs() {
     let (golden, folder, device) = (golden(), tempfile::tempdir().expect("a folder"), Device::flex());
@@ -137,9 +138,9 @@ fn every_layer_is_that_of_the_published_programs() {
     assert_eq!(two, EvalError::PictureChannels { picture: 1, found: 2 });
 }
 
-/// Levels are up to 255 and f32 in the published programs: some operations of 2^-24 of 2 each. A wrong pixel would be
-/// off by 1/128. torch-fidelity multiplies coordinates up to 350 in f32, which moves a place by 350 * 2^-24 = 2e-5 of a
-/// step between pixels of up to 2; the others do so too.
+/// Levels are up to 255 and f32 in the published programs: some operations of 2^-24 of 2 each. A wrong pixel would
+/// be off by 1/128. torch-fidelity multiplies coordinates up to 350 in f32, which moves a place by 350 * 2^-24 =
+/// 2e-5 of a step between pixels of up to 2; the others do so too.
 #[test]
 fn pictures_are_prepared_as_the_published_programs_do() {
     for case in golden()["prepared"].as_array().expect("cases") {
@@ -186,8 +187,8 @@ fn other_networks_are_refused_and_their_tensors_named() {
     assert!(error.expect_err("no file").to_string().starts_with("absent.pth: "));
 }
 
-/// What the network of ImageNet's 1008 classes is known to have, by pytorch-fid's `state_dict`: 94 convolutions of five
-/// tensors each, one linear layer; 23.9 million numbers.
+/// What the network of ImageNet's 1008 classes is known to have, by pytorch-fid's `state_dict`: 94 convolutions of
+/// five tensors each, one linear layer; 23.9 million numbers.
 #[test]
 fn the_tensors_are_those_of_the_published_files() {
     let slots = slots();

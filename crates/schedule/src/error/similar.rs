@@ -3,8 +3,8 @@
 /// How many names are worth a look.
 const MOST: usize = 3;
 
-/// The known names that differ the least from what was typed, at most three; none where none is near. Case, blanks,
-/// dashes and the like do not count.
+/// The known names that differ the least from what was typed, at most three; none where none is near. Case,
+/// blanks, dashes and the like do not count.
 ///
 /// ```
 /// use ddim_schedule::nearest_names;

@@ -1,5 +1,5 @@
-//! What other programs call these methods: diffusers' classes, k-diffusion's functions, and the names of programs built
-//! on them. Compared are letters and digits, `+` read as `p`, whatever stands between.
+//! What other programs call these methods: diffusers' classes, k-diffusion's functions, and the names of programs
+//! built on them. Compared are letters and digits, `+` read as `p`, whatever stands between.
 
 use std::borrow::Cow;
 
@@ -8,8 +8,8 @@ use crate::ScheduleError;
 
 /// Names of methods that are here as well, with the options that make them the same.
 ///
-/// A class stands for its defaults. k-diffusion ends every run at noise level 0, where the order is 1 whatever the options
-/// say, and lowers it nowhere else.
+/// A class stands for its defaults. k-diffusion ends every run at noise level 0, where the order is 1 whatever the
+/// options say, and lowers it nowhere else.
 const SAME: [(&str, &str); 49] = [
     ("ddim", "ddim"),
     ("ddimparallel", "ddim"),
@@ -215,8 +215,8 @@ mod tests {
         let error = |text: &str| text.parse::<Method>().expect_err("not here").to_string();
         assert_eq!(
             error("dpmpp_sde"),
-            "\"dpmpp_sde\" is no solver here: it is DPM-Solver++ with noise in single steps of two calls; the nearest \
-             is sde-dpm++"
+            "\"dpmpp_sde\" is no solver here: it is DPM-Solver++ with noise in single steps of two calls; the \
+             nearest is sde-dpm++"
         );
         assert!(error("IPNDMScheduler").ends_with("the nearest is ipndm"), "{}", error("IPNDMScheduler"));
         assert!(error("DPM++ 2M Karras").ends_with("the nearest is dpm++ with the spacing karras"));
@@ -225,8 +225,9 @@ mod tests {
     }
 
     /// k-diffusion's `sample_dpmpp_3m_sde` with eta 1, over noise levels s with h = ln(s/s'), H = 2h:
-    /// `x' = e^-H x - (e^-H - 1) x0 + phi_2 d1 - phi_3 d2`, where `phi_2 = (e^-H - 1)/H + 1`, `phi_3 = phi_2/H - 1/2`.
-    /// Here s halves, so that h = ln 2, r0 = r1 = 1; of three levels the second has one call behind it.
+    /// `x' = e^-H x - (e^-H - 1) x0 + phi_2 d1 - phi_3 d2`, where `phi_2 = (e^-H - 1)/H + 1`,
+    /// `phi_3 = phi_2/H - 1/2`. Here s halves, so that h = ln 2, r0 = r1 = 1; of three levels the second has one
+    /// call behind it.
     #[test]
     fn the_second_step_of_3m_sde() {
         let solver = solvers::parse("dpmpp_3m_sde").expect("it is here");

@@ -61,7 +61,8 @@ impl FromStr for Spacing {
             what: "spacing",
             text: text.to_owned(),
             known: "uniform, quad, leading, leading+1, trailing, linspace, karras, logsnr (or exponential), beta, \
-                    linspace-open, leading-open, linspace-real, log-linear, ermon-uniform, ermon-quad, ddim50 (OpenAI's stride), 10,20,30 (OpenAI's sections), list:900,500,100",
+                    linspace-open, leading-open, linspace-real, log-linear, ermon-uniform, ermon-quad, ddim50 \
+                    (OpenAI's stride), 10,20,30 (OpenAI's sections), list:900,500,100",
         })
     }
 }

@@ -24,9 +24,9 @@ const fn case(solver: &'static str, steps: Steps, start: Start, order: u32) -> C
     Case { solver, steps, start, order: order as f64 }
 }
 
-/// What a measured slope may differ from the order. With an error of `C h^p (1 + c h)` it is off by `c h/(2 ln 2)`:
-/// the longest steps are 0.01 in lambda, and 0.04 in the long runs of [`EvenNoise`], so there is room for a `c` of
-/// 14, and of 3. The farthest of the slopes is off by 0.08; the next whole order is 1 away.
+/// What a measured slope may differ from the order. With an error of `C h^p (1 + c h)` it is off by
+/// `c h/(2 ln 2)`: the longest steps are 0.01 in lambda, and 0.04 in the long runs of [`EvenNoise`], so there is
+/// room for a `c` of 14, and of 3. The farthest of the slopes is off by 0.08; the next whole order is 1 away.
 const TOLERANCE: f64 = 0.1;
 
 const CASES: &[Case] = &[
@@ -93,8 +93,8 @@ const CASES: &[Case] = &[
     case("dpm++:order=3", Uneven, Far, 2),
     case("dpm++:order=3,variant=heun", Uneven, Far, 2),
     case("dpm:order=3", Uneven, Far, 2),
-    // Steps of several levels. At order 3 what the call at the first of them gives is right to h^2 only: the method
-    // is of order 3 where this call has no weight, and that is where the levels are even.
+    // Steps of several levels. At order 3 what the call at the first of them gives is right to h^2 only: the
+    // method is of order 3 where this call has no weight, and that is where the levels are even.
     case("dpm++-single:order=1", Uneven, Near, 1),
     case("dpm++-single:order=2", Even, Near, 2),
     case("dpm++-single:order=2", Uneven, Near, 2),
@@ -157,10 +157,10 @@ fn inversion_has_its_order() {
     }
 }
 
-/// iDDIM does not solve the probability flow. With many steps the eps of its state becomes that of the first state,
-/// whatever the share that is mixed in: what is left is `y = (1 - s/s_T) E[x0 | y] + (s/s_T) y_T`. For a Gaussian,
-/// with `k = r^2/(r^2 + s^2)`, that is `y - m = (y_T - m) (s/s_T)/(1 - k (1 - s/s_T))`, and it is approached with
-/// order 1.
+/// iDDIM does not solve the probability flow. With many steps the eps of its state becomes that of the first
+/// state, whatever the share that is mixed in: what is left is `y = (1 - s/s_T) E[x0 | y] + (s/s_T) y_T`. For a
+/// Gaussian, with `k = r^2/(r^2 + s^2)`, that is `y - m = (y_T - m) (s/s_T)/(1 - k (1 - s/s_T))`, and it is
+/// approached with order 1.
 #[test]
 fn iddim_goes_to_a_limit_of_its_own() {
     let errors = [4096, 8192].map(|n| {
@@ -199,8 +199,8 @@ fn every_solver_is_measured() {
     }
 }
 
-/// So many steps that the leading term of the error is nearly all of it, and its rounding is not seen yet. They can
-/// be divided by 2 and 3, so that singlestep methods have no steps left over.
+/// So many steps that the leading term of the error is nearly all of it, and its rounding is not seen yet. They
+/// can be divided by 2 and 3, so that singlestep methods have no steps left over.
 fn count(steps: Steps, start: Start) -> usize {
     match (start, steps) {
         (Near, Even | Uneven) => 768,

@@ -113,8 +113,8 @@ fn one_step_draws_the_mean() {
     assert!((x.mean - (MEAN - slope * a.sqrt() * MEAN)).abs() < 1e-12);
 }
 
-/// More steps come closer to the pictures, at every eta, to within a hundredth of their spread. The start N(0, 1) is off by sqrt(alpha_bar_T) m =
-/// 0.0019, and that is all that remains of the mean.
+/// More steps come closer to the pictures, at every eta, to within a hundredth of their spread. The start N(0, 1)
+/// is off by sqrt(alpha_bar_T) m = 0.0019, and that is all that remains of the mean.
 #[test]
 fn more_steps_come_closer() {
     for eta in [0.0, 0.5, 1.0] {

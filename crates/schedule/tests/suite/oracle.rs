@@ -153,8 +153,8 @@ fn output(prediction: Prediction, y: f64, x0: f64, s: f64) -> f64 {
     }
 }
 
-/// The error function by its series `2/sqrt(pi) exp(-x^2) sum_k 2^k x^(2k+1)/(2k+1)!!`: all terms have one sign, so
-/// nothing cancels. Beyond 6 it is 1 in f64.
+/// The error function by its series `2/sqrt(pi) exp(-x^2) sum_k 2^k x^(2k+1)/(2k+1)!!`: all terms have one sign,
+/// so nothing cancels. Beyond 6 it is 1 in f64.
 fn erf(x: f64) -> f64 {
     if x.abs() > 6.0 {
         return x.signum();
@@ -188,7 +188,8 @@ fn gaussian_transport_is_a_straight_line() {
     }
 }
 
-/// The quantiles against the ODE itself, `dy/ds = (y - E[x0 | y])/s`, by the classical Runge-Kutta method in log s.
+/// The quantiles against the ODE itself, `dy/ds = (y - E[x0 | y])/s`, by the classical Runge-Kutta method in log
+/// s.
 #[test]
 fn mixture_transport_solves_the_ode() {
     let (from, to, n) = (3.0_f64, 0.1_f64, 2000);

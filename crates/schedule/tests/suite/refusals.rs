@@ -127,7 +127,8 @@ fn words() {
     );
     assert_eq!(
         message("noise".parse::<Prediction>()),
-        "there is no prediction \"noise\": choose one of epsilon, x0, v, edm:0.5 (the deviation of the data), score"
+        "there is no prediction \"noise\": choose one of epsilon, x0, v, edm:0.5 (the deviation of the data), \
+         score"
     );
     for convention in Convention::ALL {
         assert_eq!(convention.to_string().parse(), Ok(convention));

@@ -47,8 +47,9 @@ const PICTURES: usize = 40_000;
 /// How often such a test would be wrong about a sampler that is right, if the seeds were drawn anew.
 const FALSE_ALARM: f64 = 1e-6;
 
-/// The distance between the distribution function of so many draws and that of their distribution which is exceeded
-/// with a probability of [`FALSE_ALARM`] at most: `P(D > d) <= 2 exp(-2 N d^2)` for every N (Massart 1990).
+/// The distance between the distribution function of so many draws and that of their distribution which is
+/// exceeded with a probability of [`FALSE_ALARM`] at most: `P(D > d) <= 2 exp(-2 N d^2)` for every N (Massart
+/// 1990).
 fn allowed_distance() -> f64 {
     ((2.0 / FALSE_ALARM).ln() / (2.0 * PICTURES as f64)).sqrt()
 }

@@ -33,7 +33,8 @@ fn recovered(batch: &Batch, schedule: &NoiseSchedule, x0: impl Fn(f64, f64, f64,
     pairs.zip(&batch.times).map(picture).collect()
 }
 
-/// Each of these pictures is one of the set, up to the rounding of f32 divided by the smallest signal, about 0.07 here.
+/// Each of these pictures is one of the set, up to the rounding of f32 divided by the smallest signal, about 0.07
+/// here.
 fn all_from_the_set(pictures: &[Vec<f64>], set: &ImageSet) -> bool {
     let near = |picture: &[f64], index: usize| {
         set.image(index)

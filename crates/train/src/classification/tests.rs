@@ -4,7 +4,8 @@ use std::fs;
 
 fn recipe() -> ClassifierRecipe {
     let text = r#"{ "name": "tiny", "steps": 60, "batch_size": 8, "learning_rate": 0.01, "warmup_steps": 2,
-        "checkpoint_steps": 25, "images": [0, 40], "network": { "widths": [8], "norm_groups": 2, "features": 4 } }"#;
+        "checkpoint_steps": 25, "images": [0, 40],
+        "network": { "widths": [8], "norm_groups": 2, "features": 4 } }"#;
     ClassifierRecipe::from_json(text).expect("a recipe that makes sense")
 }
 

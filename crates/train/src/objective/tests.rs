@@ -18,10 +18,10 @@ fn value(loss: Tensor<1>) -> f64 {
     f64::from(loss.into_scalar::<f32>())
 }
 
-/// Hyvarinen's theorem with Vincent's constant, on data N(0.3, 0.5^2) and the scores `-(x - center)/variance`, right
-/// and wrong ones, at three noise levels and for every kind of prediction: the losses differ by 1, the mean square of
-/// the noise. 64 batches of 2048 values; within five standard errors (a wrong alarm for one seed in 10^6, and the
-/// seed is fixed), and 1e-4 for f32: sums of values divided by the step of 1/64.
+/// Hyvarinen's theorem with Vincent's constant, on data N(0.3, 0.5^2) and the scores `-(x - center)/variance`,
+/// right and wrong ones, at three noise levels and for every kind of prediction: the losses differ by 1, the mean
+/// square of the noise. 64 batches of 2048 values; within five standard errors (a wrong alarm for one seed in
+/// 10^6, and the seed is fixed), and 1e-4 for f32: sums of values divided by the step of 1/64.
 #[test]
 fn the_two_objectives_differ_by_a_constant_for_every_linear_score() {
     let (device, shape) = (Device::flex(), [8, 1, 16, 16]);
@@ -55,8 +55,9 @@ fn the_two_objectives_differ_by_a_constant_for_every_linear_score() {
     }
 }
 
-/// eps = tanh(x / noise), as curved as a score gets at that noise: `tanh^2 - 2 sech^2` exactly. Taylor's series says
-/// that the differences miss it by at most STEP^2 (max |f f''| + max |f'''|/3) = STEP^2 (0.77 + 2/3); 1e-5 is for f32.
+/// eps = tanh(x / noise), as curved as a score gets at that noise: `tanh^2 - 2 sech^2` exactly. Taylor's series
+/// says that the differences miss it by at most STEP^2 (max |f f''| + max |f'''|/3) = STEP^2 (0.77 + 2/3); 1e-5 is
+/// for f32.
 #[test]
 fn the_bias_of_the_difference_is_of_second_order() {
     let (device, alpha_bar) = (Device::flex(), 0.9);

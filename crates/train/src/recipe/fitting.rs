@@ -24,15 +24,16 @@ const MANY_PIXELS: usize = 32 * 32;
 const LEAST_SHARD: usize = 4;
 
 impl Recipe {
-    /// A recipe for pictures of this shape, \[height, width, channels\], of so many classes, on a machine with so many
-    /// threads: a network of the kind of the embedded model's, deeper for larger pictures.
+    /// A recipe for pictures of this shape, \[height, width, channels\], of so many classes, on a machine with so
+    /// many threads: a network of the kind of the embedded model's, deeper for larger pictures.
     ///
-    /// The finest level has 32 channels, each coarser one 32 more up to 128, and the shorter side is halved until it is
-    /// below 14. Blocks of at most 12x12 pixels have attention. Sides that cannot be halved so often are rounded to the
-    /// nearest multiple that can, upwards when both are as near: `unet.sample_size` says what the pictures are to be
-    /// resized to. The network predicts v under a cosine schedule, in which nothing divides by a small number. Labels are
-    /// dropped from one picture in ten, so that guidance works; with fewer than two classes there are none to learn. The
-    /// learning rate stays, so that the run can be stopped or made longer at any time; the averaged weights are the model.
+    /// The finest level has 32 channels, each coarser one 32 more up to 128, and the shorter side is halved until
+    /// it is below 14. Blocks of at most 12x12 pixels have attention. Sides that cannot be halved so often are
+    /// rounded to the nearest multiple that can, upwards when both are as near: `unet.sample_size` says what the
+    /// pictures are to be resized to. The network predicts v under a cosine schedule, in which nothing divides by
+    /// a small number. Labels are dropped from one picture in ten, so that guidance works; with fewer than two
+    /// classes there are none to learn. The learning rate stays, so that the run can be stopped or made longer at
+    /// any time; the averaged weights are the model.
     ///
     /// ```
     /// use ddim_train::Recipe;
@@ -99,9 +100,9 @@ impl Recipe {
     }
 }
 
-/// The size to train pictures of these sizes at, where nobody says: the one that at least half of them have, else a square
-/// with the median of their shorter sides; scaled down, as nearly as whole pixels can, until no side is longer than
-/// [`LONGEST_SIDE`]. `None` without a picture.
+/// The size to train pictures of these sizes at, where nobody says: the one that at least half of them have, else
+/// a square with the median of their shorter sides; scaled down, as nearly as whole pixels can, until no side is
+/// longer than [`LONGEST_SIDE`]. `None` without a picture.
 ///
 /// ```
 /// use ddim_train::suitable_size;

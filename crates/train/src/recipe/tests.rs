@@ -10,7 +10,9 @@ fn refusal(changes: &Value) -> String {
 
 #[test]
 fn a_recipe_reads_back() {
-    let changes = json!({ "alpha": { "over": [1, 2, 3] }, "flip": "horizontal", "decay": { "tail": 3 }, "card": { "a": 1 } });
+    let changes = json!({
+        "alpha": { "over": [1, 2, 3] }, "flip": "horizontal", "decay": { "tail": 3 }, "card": { "a": 1 },
+    });
     let recipe = recipe(&changes);
     assert_eq!((recipe.alpha, recipe.decay), (Alpha::Over([1, 2, 3]), Decay::Tail(3)));
     assert_eq!(Recipe::from_json(&recipe.to_json()).expect("its own text"), recipe);
@@ -99,7 +101,8 @@ fn numbers_out_of_range_are_named_with_the_range() {
         (
             "unet.time_embedding_type",
             json!("fourier"),
-            "unet.time_embedding_type is \"fourier\"; it must be positional, or learned with num_train_timesteps of at least 50",
+            "unet.time_embedding_type is \"fourier\"; it must be positional, or learned with num_train_timesteps \
+             of at least 50",
         ),
     ] {
         assert_eq!(refusal(&json!({ key: value })), message);

@@ -31,8 +31,8 @@ fn run_until(stop: u64, recipe: &Recipe, out: &Path) -> Trained {
     train(recipe, &pictures(6), out, observe).expect("trains")
 }
 
-/// What there is of the process once a panic has gone through `train` at this step is what a kill leaves: no code of
-/// the run writes anything on the way out but lines of the loss curve.
+/// What there is of the process once a panic has gone through `train` at this step is what a kill leaves: no code
+/// of the run writes anything on the way out but lines of the loss curve.
 fn killed_at(kill: u64, recipe: &Recipe, out: &Path) {
     let observe = |event: &TrainEvent| match event {
         TrainEvent::Step { step, .. } if *step == kill => std::panic::resume_unwind(Box::new("killed")),
@@ -276,7 +276,8 @@ fn pictures_that_do_not_fit_are_refused() {
         "{colour}"
     );
     let deep = json!({
-        "unet.block_out_channels": [4, 4, 4, 4], "unet.down_block_types": ["DownBlock2D", "DownBlock2D", "DownBlock2D", "DownBlock2D"],
+        "unet.block_out_channels": [4, 4, 4, 4],
+        "unet.down_block_types": ["DownBlock2D", "DownBlock2D", "DownBlock2D", "DownBlock2D"],
         "unet.up_block_types": ["UpBlock2D", "UpBlock2D", "UpBlock2D", "UpBlock2D"],
     });
     assert!(with(deep, &set).contains("sizes divisible by 8"));
@@ -310,7 +311,8 @@ fn alpha_is_settled_by_the_recipe() {
         ..grey
     };
     let changes = json!({
-        "unet.in_channels": 3, "unet.out_channels": 3, "alpha": { "over": [0, 0, 0] }, "steps": 2, "warmup_steps": 0,
+        "unet.in_channels": 3, "unet.out_channels": 3, "alpha": { "over": [0, 0, 0] },
+        "steps": 2, "warmup_steps": 0,
     });
     train(&recipe(&changes), &set, folder().path(), |_| ControlFlow::Continue(())).expect("trains");
 }
