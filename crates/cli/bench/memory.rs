@@ -2,6 +2,11 @@
 
 use std::fs;
 
+use crate::memory::kibibytes;
+
+/// What Linux calls the mark.
+const MARK: &str = "VmHWM:";
+
 /// How memory is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Memory {
@@ -35,28 +40,15 @@ impl HighWater {
     /// Bytes at most since the start; none where it is not measured.
     pub(super) fn bytes(self) -> Option<u64> {
         match self {
-            Self::Watched => fs::read_to_string("/proc/self/status").ok().as_deref().and_then(high_water),
+            Self::Watched => kibibytes(&fs::read_to_string("/proc/self/status").ok()?, MARK),
             Self::NotMeasured => None,
         }
     }
 }
 
-/// `VmHWM:     1024 kB` -> 1048576
-fn high_water(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib * 1024)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_mark_is_read_from_what_linux_says() {
-        assert_eq!(high_water("Name:\tddim\nVmPeak:\t 9 kB\nVmHWM:\t   1024 kB\nVmRSS:\t 1 kB\n"), Some(1 << 20));
-        assert_eq!(high_water("Name:\tddim\n"), None);
-    }
 
     #[test]
     fn what_is_not_measured_has_no_number() {
