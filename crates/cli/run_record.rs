@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::bail;
 use ddim_sampler::{Effort, Guidance, GuidanceInterval, Langevin};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::device;
 use crate::editing::Beginning;
@@ -58,57 +58,69 @@ pub(crate) struct RunRecord<'a> {
 impl RunRecord<'_> {
     /// The record as JSON.
     pub(crate) fn to_json(self) -> Value {
-        let mut run = Map::new();
-        let mut set = |name: &str, value: Value| run.insert(name.to_owned(), value);
-        set("program", json!(format!("ddim {}", env!("CARGO_PKG_VERSION"))));
-        set(MODEL, json!(self.model));
-        set(WEIGHTS, json!(self.weights));
+        let program = format!("ddim {}", env!("CARGO_PKG_VERSION"));
+        let fields = [
+            vec![("program", json!(program)), (MODEL, json!(self.model)), (WEIGHTS, json!(self.weights))],
+            self.of_draws(),
+            self.of_guidance(),
+            self.of_beginning(),
+            vec![
+                ("shape", json!(self.shape)),
+                ("plan", self.of_plan()),
+                ("scheduler", self.scheduler.clone()),
+                ("batch_size", json!(self.batch_size)),
+                (DEVICE, json!(self.device)),
+                ("precision", json!(self.precision)),
+            ],
+        ];
+        Value::Object(fields.into_iter().flatten().map(|(name, value)| (name.to_owned(), value)).collect())
+    }
+
+    /// How many pictures, and from which noise.
+    fn of_draws(&self) -> Fields {
         match (self.given, self.draws) {
-            (Some((name, given)), draws) => {
-                set(NUM, json!(draws.len()));
-                set(name, given.clone())
-            }
-            (None, Draws::OneSeed { seed, num }) => {
-                set(NUM, json!(num));
-                set("seed", json!(seed))
-            }
-            (None, Draws::Seeds(list)) => {
-                set(NUM, json!(list.len()));
-                set(SEEDS, json!(list.to_string()))
-            }
-        };
-        set("classes", json!(self.classes));
-        set("guidance", json!(self.guidance.scale));
+            (Some((name, given)), draws) => vec![(NUM, json!(draws.len())), (name, given.clone())],
+            (None, Draws::OneSeed { seed, num }) => vec![(NUM, json!(num)), ("seed", json!(seed))],
+            (None, Draws::Seeds(list)) => vec![(NUM, json!(list.len())), (SEEDS, json!(list.to_string()))],
+        }
+    }
+
+    /// The classes, and how they are followed.
+    fn of_guidance(&self) -> Fields {
+        let mut fields = vec![("classes", json!(self.classes)), ("guidance", json!(self.guidance.scale))];
         if !self.guidance.is_off() {
             let steps = self.plan.plan.steps();
-            set("guided_steps", json!(steps.iter().filter(|step| self.guidance.acts_at(step)).count()));
-            set("guidance_rescale", json!(self.guidance.rescale));
+            let guided = steps.iter().filter(|step| self.guidance.acts_at(step)).count();
+            fields.push(("guided_steps", json!(guided)));
+            fields.push(("guidance_rescale", json!(self.guidance.rescale)));
         }
         if let GuidanceInterval::NoiseLevels { above, up_to } = self.guidance.interval {
-            set("guidance_interval", json!([above, level(up_to)]));
+            fields.push(("guidance_interval", json!([above, level(up_to)])));
         }
-        if let Some(langevin) = self.langevin {
-            set("corrector", json!({ "steps": langevin.steps(), "snr": langevin.snr() }));
-        }
-        if !self.beginning.names.is_empty() {
-            set("init", json!(self.beginning.names));
-        }
-        if let Some(mask) = &self.beginning.mask {
-            set("mask", json!(mask));
-        }
-        set("shape", json!(self.shape));
+        let corrector = |langevin: Langevin| json!({ "steps": langevin.steps(), "snr": langevin.snr() });
+        fields.extend(self.langevin.map(|langevin| ("corrector", corrector(langevin))));
+        fields
+    }
+
+    /// What the run begins with besides noise.
+    fn of_beginning(&self) -> Fields {
+        let names = Some(&self.beginning.names).filter(|names| !names.is_empty());
+        let init = names.map(|names| ("init", json!(names)));
+        let mask = self.beginning.mask.as_ref().map(|mask| ("mask", json!(mask)));
+        init.into_iter().chain(mask).collect()
+    }
+
+    fn of_plan(&self) -> Value {
         let mut plan = self.plan.summary();
         if let Some(langevin) = self.langevin {
             plan["calls"] = json!(langevin.calls(self.plan.plan.steps().len()));
         }
-        set("plan", plan);
-        set("scheduler", self.scheduler.clone());
-        set("batch_size", json!(self.batch_size));
-        set(DEVICE, json!(self.device));
-        set("precision", json!(self.precision));
-        Value::Object(run)
+        plan
     }
 }
+
+/// Fields of a record, in order.
+type Fields = Vec<(&'static str, Value)>;
 
 /// A noise level; JSON has no infinite numbers.
 fn level(level: f64) -> Value {
