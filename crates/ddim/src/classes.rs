@@ -1,5 +1,7 @@
 //! Which class a text names.
 
+use std::borrow::Cow;
+
 use crate::Model;
 use crate::schedule::nearest_said;
 
@@ -125,6 +127,14 @@ impl<'a> ClassTable<'a> {
         }
     }
 
+    /// A name as it stands in a list: one with a comma or a quote in it is quoted, and a quote in there is written twice.
+    pub fn quoted(name: &str) -> Cow<'_, str> {
+        match name.contains([',', '"']) {
+            true => Cow::Owned(format!("\"{}\"", name.replace('"', "\"\""))),
+            false => Cow::Borrowed(name),
+        }
+    }
+
     /// `0 t-shirt, 1 trouser, ...`, or the range of numbers where there are no names.
     pub fn list(&self) -> String {
         let last = self.labels.last().unwrap_or(&0);
@@ -133,10 +143,13 @@ impl<'a> ClassTable<'a> {
         }
         let (shown, more) = match self.labels.len() {
             all if all <= MOST_LISTED => (all, String::new()),
-            all => (MOST_LISTED, format!(" and {} more, up to {last} {}", all - MOST_LISTED, self.name(*last))),
+            all => {
+                let name = Self::quoted(&self.name(*last)).into_owned();
+                (MOST_LISTED, format!(" and {} more, up to {last} {name}", all - MOST_LISTED))
+            }
         };
         let entry = |label: &usize| match self.names.get(*label) {
-            Some(name) => format!("{label} {name}"),
+            Some(name) => format!("{label} {}", Self::quoted(name)),
             None => label.to_string(),
         };
         format!("{}{more}", self.labels[..shown].iter().map(entry).collect::<Vec<_>>().join(", "))
@@ -197,7 +210,8 @@ impl<'a> ClassTable<'a> {
             [] => Ok(None),
             [(label, _)] => Ok(Some(*label)),
             several => {
-                let candidates = several.iter().map(|(label, name)| format!("{name} (#{label})")).collect();
+                let candidate = |(label, name): &(usize, &str)| format!("{} (#{label})", Self::quoted(name));
+                let candidates = several.iter().map(candidate).collect();
                 Err(ClassError::Ambiguous { text: text.to_owned(), candidates, how })
             }
         }
@@ -205,7 +219,8 @@ impl<'a> ClassTable<'a> {
 
     fn unknown(&self, text: &str) -> ClassError {
         let bare = text.trim_start_matches('=');
-        let nearest = nearest_said(bare, self.named().map(|(_, name)| name));
+        let quoted: Vec<Cow<'_, str>> = self.named().map(|(_, name)| Self::quoted(name)).collect();
+        let nearest = nearest_said(bare, quoted.iter().map(AsRef::as_ref));
         let or_any = if self.any().is_some() { ", and any for no class in particular" } else { "" };
         ClassError::Unknown { text: text.to_owned(), nearest, known: self.list() + or_any }
     }
@@ -255,6 +270,15 @@ fn listed(candidates: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_comma_in_a_name_does_not_end_it() {
+        let names = ["hat, red", "hat, blue", "coat"];
+        let known = refused(&names, "wombat");
+        assert!(known.ends_with("it has 0 \"hat, red\", 1 \"hat, blue\", 2 coat"), "{known}");
+        let known = refused(&names, "hat");
+        assert!(known.contains("\"hat, red\" (#0) and \"hat, blue\" (#1) begin so"), "{known}");
+    }
 
     const FASHION: [&str; 6] = ["T-shirt/top", "Trouser", "Pullover", "Sneaker", "Bag", "Ankle boot"];
 

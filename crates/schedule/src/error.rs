@@ -137,7 +137,7 @@ pub enum ScheduleError {
     },
 
     /// The spacing names its own number of steps, and another was asked for.
-    #[error("spacing {spacing} has {own} timesteps, but {n_steps} steps were asked for: ask for {own} steps")]
+    #[error("spacing {spacing} is of {}, and {n_steps} were asked for: ask for {own}", steps(*.own))]
     SpacingCount {
         /// The spacing's name.
         spacing: String,
@@ -226,8 +226,8 @@ pub enum ScheduleError {
 
     /// A run that takes none of its steps.
     #[error(
-        "strength {strength} of {n_steps} steps: it must be above 0 and at most 1, and large enough for one step, \
-         at least {}", 0.5 / *.n_steps as f64
+        "strength {strength} of {}: it must be above 0 and at most 1, and large enough for one step, at least {}",
+        steps(*.n_steps), 0.5 / *.n_steps as f64
     )]
     Strength {
         /// The share asked for.
@@ -238,8 +238,8 @@ pub enum ScheduleError {
 
     /// Jumps that the run has no room for.
     #[error(
-        "jumps of {length} steps, {times} times, in a run of {n_steps} steps: the length must be from 1 to {} and \
-         the times from 1 to at most {}", .n_steps.saturating_sub(1), Resampling::MOST_TIMES
+        "jumps of {}, {times} times, in a run of {}: the length must be from 1 to {} and the times from 1 to at most {}",
+        steps(*.length), steps(*.n_steps), .n_steps.saturating_sub(1), Resampling::MOST_TIMES
     )]
     Resampling {
         /// The length asked for.
@@ -378,6 +378,11 @@ impl ScheduleError {
             known: if known.is_empty() { "none".to_owned() } else { known.join(", ") },
         }
     }
+}
+
+/// `1 step`, `20 steps`.
+fn steps(count: usize) -> String {
+    format!("{count} step{}", if count == 1 { "" } else { "s" })
 }
 
 /// The words of a list in which some are explained, as in `logsnr (or exponential)`.

@@ -102,8 +102,7 @@ impl Spacing {
     /// use ddim_schedule::Spacing;
     /// assert_eq!(Spacing::Trailing.tau(30, 1000)?.len(), 30);
     /// let error = Spacing::OpenAiDdim(30).tau(20, 1000).unwrap_err();
-    /// let said = "spacing ddim30 has 30 timesteps, but 20 steps were asked for: ask for 30 steps";
-    /// assert_eq!(error.to_string(), said);
+    /// assert_eq!(error.to_string(), "spacing ddim30 is of 30 steps, and 20 were asked for: ask for 30");
     /// # Ok::<(), ddim_schedule::ScheduleError>(())
     /// ```
     pub fn tau(&self, n_steps: usize, train_steps: usize) -> Result<Tau, ScheduleError> {
