@@ -136,7 +136,7 @@ fn a_folder_of_pictures_is_a_reference_for_any_model() {
     }
     let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/flat-sets/grey4");
     let said = with_reference("other", cases.to_str().expect("UTF-8")).expect_success();
-    assert!(said.stderr.contains("4 of 4 pictures were brought to 16x16"), "{}", said.stderr);
+    assert!(said.stderr.contains("4 pictures resized to 16x16 by --fit crop"), "{}", said.stderr);
 }
 
 /// The first picture of a cell is that of `ddim sample` with the same method.

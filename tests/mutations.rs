@@ -150,7 +150,8 @@ fn endure(target: &Target, whole: &Path) -> String {
         let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         fs::write(work.path().join(target.file), damaged(&bytes, &mut dice)).expect("writable");
         match run(work.path(), target.command) {
-            Some(code @ 0..=1) => answered[code as usize] += 1,
+            // 2 where a damaged schedule has no room for the steps that were typed.
+            Some(code @ 0..=2) => answered[code.min(1) as usize] += 1,
             code => {
                 failures.push_str(&format!("{}, seed {seed}: {code:?} from {}\n", target.file, target.command))
             }

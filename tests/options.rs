@@ -2,7 +2,8 @@
 //!
 //! Each command has base lines. Each of its options, as its help lists them, is added to each base line: the run is then
 //! refused, or writes other files or prints other results than the base line alone. What neither happens to has to be among
-//! [`UNCHANGED`] with its reason, and each option has to work beside some base line, unless it is there for all of them.
+//! [`UNCHANGED`] with its reason, and each option has to work beside some base line, or beside a line of its own among
+//! [`WORKS`], or to be among [`ELSEWHERE`] with the reason why it cannot be tried here.
 #![cfg(unix)]
 
 use std::collections::BTreeMap;
@@ -13,7 +14,7 @@ use std::sync::{Mutex, OnceLock};
 
 use tempfile::TempDir;
 
-use crate::program::{ddim, finish, folder, golden};
+use crate::program::{copy, ddim, finish, folder, golden};
 
 /// The commands, each with lines that run.
 const BASES: &[(&str, &[&str])] = &[
@@ -76,7 +77,91 @@ const BASES: &[(&str, &[&str])] = &[
     ("train", &["--data idx/train-images-idx3-ubyte --recipe recipe.json --out run"]),
     ("tune", &["--model c --steps 2 --pictures 1 --held-out 1 --rounds 0 --solver ddim --out f.json"]),
     ("bench", &["--model c --num 2 --steps 1,2 --eta 0 --clock fake --out folder"]),
+    (
+        "eval",
+        &[
+            "--likelihood idx/train-images-idx3-ubyte --num 2 --model c --steps 3",
+            "--bound idx/train-images-idx3-ubyte --num 2 --model c --steps 3",
+            "--divergence set.npz same_set.npz --epochs 1 --json",
+            "set.npz other_set.npz",
+            "set.npz model: --model c --num 20 --steps 3 --metrics frechet",
+            "set.npz --save-stats s.npz",
+        ],
+    ),
     ("completions", &["bash"]),
+];
+
+/// Lines of a command beside which these options do something, where they do nothing beside those above. Without the option
+/// such a line may fail.
+const WORKS: &[(&str, &str, &[&str])] = &[
+    ("sample", "--model several --num 2 --steps 6 --out f.npz", &["weights"]),
+    ("sample", "--model c --steps 50 --init odd.png --out f.npz", &["fit", "ground"]),
+    ("sample", "--model c --steps 50 --init broken --on-corrupt skip --out f.npz", &["on-corrupt"]),
+    ("sample", "--model c --num 2 --steps 6 --out there.npz", &["force"]),
+    ("sample", "--model c --num 4 --steps 3 --out own_stopped", &["resume", "force"]),
+    ("encode", "a --model several --steps 3 --out l.safetensors", &["weights"]),
+    ("encode", "odd.png --model c --steps 3 --out l.safetensors", &["fit", "ground"]),
+    ("encode", "broken --model c --steps 3 --on-corrupt skip --out l.safetensors", &["on-corrupt"]),
+    ("encode", "a --model c --steps 3 --out noise.safetensors", &["force"]),
+    ("decode", "noise.safetensors --model several --out f.npz", &["weights"]),
+    ("decode", "noise.safetensors --model c --out there.npz", &["force"]),
+    ("decode", "noise.safetensors --model c --out own_decoded", &["resume"]),
+    ("reconstruct", "a --model several --steps 3", &["weights"]),
+    ("reconstruct", "odd.png --model c --steps 3 --json", &["fit", "ground"]),
+    ("reconstruct", "broken --model c --steps 3 --on-corrupt skip", &["on-corrupt"]),
+    ("reconstruct", "a --model c --steps 3 --out own_stopped", &["force"]),
+    ("interpolate", "--seeds 1,2 --count 3 --model several --steps 3 --out f.npz", &["weights"]),
+    ("interpolate", "--from odd.png --to begin.png --count 3 --model c --steps 3 --out f.npz", &["fit", "ground"]),
+    ("interpolate", "--seeds 1,2 --count 3 --model c --steps 3 --out there.npz", &["force"]),
+    ("interpolate", "--seeds 1,2 --count 3 --model c --steps 3 --out own_between", &["resume"]),
+    ("inspect", "several", &["weights"]),
+    ("doctor", "--model several --steps 2 --json", &["weights"]),
+    ("train", "--data odd --recipe plain_recipe.json --out run", &["fit"]),
+    ("train", "--data clear --recipe plain_recipe.json --out run", &["ground"]),
+    ("train", "--data broken --recipe plain_recipe.json --on-corrupt skip --out run", &["on-corrupt"]),
+    (
+        "train",
+        "--data other_idx/train-images-idx3-ubyte --recipe recipe.json --out own_trained",
+        &["other-pictures"],
+    ),
+    (
+        "tune",
+        "--model several --steps 2 --pictures 1 --held-out 1 --rounds 0 --solver ddim --out f.json",
+        &["weights"],
+    ),
+    ("bench", "--model several --num 2 --steps 1,2 --eta 0 --clock fake --out folder", &["weights"]),
+    ("bench", "--model c --num 2 --steps 1 --eta 0 --clock fake --out folder --reference odd", &["fit", "invert"]),
+    ("bench", "--model c --num 2 --steps 1 --eta 0 --clock fake --out folder --reference clear", &["ground"]),
+    (
+        "bench",
+        "--model c --num 2 --steps 1 --eta 0 --clock fake --out folder --on-corrupt skip --reference broken",
+        &["on-corrupt"],
+    ),
+    ("bench", "--model c --num 2 --steps 1 --eta 0 --clock fake --out folder --reference a", &["features"]),
+    ("bench", "--model c --num 2 --steps 1 --eta 0 --clock fake --out folder", &["reference"]),
+    ("bench", "--model c --steps 1 --eta 0 --clock fake --out folder", &["budget"]),
+    ("bench", "--model c --num 2 --steps 1 --eta 0 --clock fake --out own_bench --seed 5", &["force"]),
+    ("eval", "--likelihood idx/train-images-idx3-ubyte --num 2 --model several --steps 3", &["weights"]),
+    ("eval", "wide set.npz --metrics sliced", &["fit"]),
+    ("eval", "wide set.npz --fit pad --metrics sliced", &["ground"]),
+    ("eval", "large.npz large.npz --metrics frechet", &["features"]),
+    ("eval", "large.npz embedded:train --metrics is", &["splits"]),
+    ("eval", "set.npz model: --model clips --num 20 --steps 6 --metrics sliced", &["no-clip", "rederive-eps"]),
+    ("eval", "broken set.npz --fit crop --on-corrupt skip --metrics sliced", &["on-corrupt"]),
+    ("eval", "set.npz --save-stats there.npz", &["force"]),
+];
+
+/// What no line here can show: an option, the command (any where empty), and why.
+const ELSEWHERE: &[(&str, &str, &str)] = &[
+    ("device", "", "there may be no other than the CPU: tests/gpu.rs"),
+    ("batch-size", "", "decides memory and time; the pictures are the same, which is the point"),
+    ("scheduler-config", "warmup", "for GPUs: refused on the CPU"),
+    ("weights", "schedule", "a line of `ddim sample` is taken as it stands; the schedule is that of all sets"),
+    ("weights", "warmup", "for GPUs, and the kernels are the same"),
+    ("classifier", "train", "takes recipes of another kind: tests/training.rs"),
+    ("time", "train", "ends a run that takes longer: tests/training.rs"),
+    ("animate-what", "interpolate", "refused with its reason: the animation shows finished pictures"),
+    ("resize", "", "for Inception, whose weights are not here"),
 ];
 
 /// A value for each option that takes one; `command option` wins over `option`.
@@ -84,14 +169,19 @@ const VALUES: &[(&str, &str)] = &[
     ("animate", "g.gif"),
     ("batch-size", "1"),
     ("class", "1"),
+    ("bound", "idx/train-images-idx3-ubyte --num 2"),
     ("convention", "diffusers"),
     ("corners", "5,6,7,8"),
     ("corrector-snr", "0.3"),
     ("corrector-steps", "2"),
     ("count", "4"),
+    ("decoder", "small"),
     ("device", "cpu"),
+    ("divergence", "set.npz other_set.npz"),
+    ("epochs", "9"),
     ("eta", "0.7"),
     ("features", "pixels"),
+    ("folds", "3"),
     ("from", "a/000002.png"),
     ("grid", "3"),
     ("guidance", "2.5"),
@@ -102,7 +192,9 @@ const VALUES: &[(&str, &str)] = &[
     ("init", "other_begin.png"),
     ("inpaint", "repaint"),
     ("jump-length", "5"),
+    ("likelihood", "idx/train-images-idx3-ubyte --num 2"),
     ("mask", "other_mask.png"),
+    ("metrics", "sliced"),
     ("model", "other_model"),
     ("noise", "other_noise.safetensors"),
     ("num", "3"),
@@ -110,25 +202,33 @@ const VALUES: &[(&str, &str)] = &[
     ("out", "other.npz"),
     ("pictures", "2"),
     ("precision", "bf16"),
+    ("probes", "2"),
+    ("projections", "9"),
+    ("random-terms", "1"),
     ("recipe", "other_recipe.json"),
     ("reference", "embedded:train"),
     ("resample", "3"),
     ("resize", "clean-fid"),
     ("rounds", "1"),
+    ("save-stats", "t.npz"),
     ("scheduler-config", "scheduler.json"),
     ("seed", "7"),
     ("seeds", "8,9"),
     ("solver", "dpm++"),
     ("spacing", "quad"),
+    ("splits", "2"),
     ("steps", "5"),
+    ("subset-size", "10"),
+    ("subsets", "7"),
     ("strength", "0.5"),
     ("timesteps", "900,800,600,400,300,100"),
     ("to", "a/000003.png"),
     ("tolerance", "0.5"),
+    ("variance", "large"),
     ("animate-what", "x0"),
     ("fit", "stretch"),
     ("ground", "black"),
-    ("on-corrupt", "skip"),
+    ("on-corrupt", "fail"),
     ("scale", "2"),
     ("weights", "model"),
     ("train batch-size", "2"),
@@ -150,13 +250,17 @@ const VALUES: &[(&str, &str)] = &[
     ("tune out", "other.json"),
     ("tune steps", "3"),
     ("bench budget", "1s"),
+    ("eval features", "classifier"),
+    ("eval num", "22"),
+    ("eval timesteps", "900,600,300"),
     ("bench eta", "0.5"),
     ("bench num", "3"),
     ("bench out", "other"),
     ("bench steps", "1,3"),
 ];
 
-/// What may change nothing: an option, the command (any where empty), what the base line has to contain, and why.
+/// What may change nothing beside some base lines: an option, the command (any where empty), what the line has to contain,
+/// and why.
 const UNCHANGED: &[(&str, &str, &str, &str)] = &[
     ("device", "", "", "the base lines compute on the CPU already"),
     ("batch-size", "", "", "decides memory and time; the pictures are the same, which is the point"),
@@ -170,7 +274,11 @@ const UNCHANGED: &[(&str, &str, &str, &str)] = &[
     ("scheduler-config", "warmup", "", "for GPUs: refused on the CPU"),
     ("animate-what", "interpolate", "", "refused: its animation shows finished pictures"),
     ("classifier", "train", "", "takes recipes of another kind"),
-    ("features", "bench", "", "with a reference: tests/bench.rs has some"),
+    ("features", "bench", "", "with a reference"),
+    ("likelihood", "eval", "--divergence", "both have the same number of pictures, too few for one"),
+    ("bound", "eval", "--divergence", "the same"),
+    ("divergence", "eval", "--num 2 ", "the same"),
+    ("resize", "eval", "", "for Inception, whose weights are not here"),
     ("fit", "", "", "for pictures of another size than the model's"),
     ("ground", "", "", "for transparent pictures"),
     ("on-corrupt", "", "", "for broken pictures"),
@@ -178,7 +286,7 @@ const UNCHANGED: &[(&str, &str, &str, &str)] = &[
     ("other-pictures", "train", "", "for a run that is gone on with"),
     ("time", "train", "", "ends a run that takes longer"),
     ("convert", "", "", "for pictures of other colours than the model's"),
-    ("reference", "bench", "", "for features: tests/bench.rs has some"),
+    ("reference", "bench", "", "takes its features along"),
     ("resize", "bench", "", "for Inception, whose weights are not here"),
     ("budget", "bench", "", "stands where --num does, and it may come to as many pictures"),
 ];
@@ -190,10 +298,7 @@ fn every_option_changes_something_or_is_refused() {
     let mut problems = Vec::new();
     for command in commands(place.path()) {
         let Some((_, bases)) = BASES.iter().find(|(name, _)| *name == command) else {
-            // Its own table is tested beside it.
-            if command != "eval" {
-                problems.push(format!("{command} has no base line in tests/options.rs"));
-            }
+            problems.push(format!("{command} has no base line in tests/options.rs"));
             continue;
         };
         for option in options(place.path(), &command) {
@@ -230,7 +335,7 @@ fn every_option_changes_something_or_is_refused() {
             *name == option.name && (of.is_empty() || of == command) && base.contains(part)
         });
         let works = works.entry((command.clone(), option.name.clone())).or_default();
-        *works |= reason.is_some_and(|(_, _, part, _)| part.is_empty());
+        *works |= ELSEWHERE.iter().any(|(name, of, _)| *name == option.name && (of.is_empty() || of == command));
         match found {
             Found::Effect => *works = true,
             Found::Refused => {}
@@ -239,9 +344,42 @@ fn every_option_changes_something_or_is_refused() {
             Found::Failed(problem) => problems.push(problem),
         }
     }
+    for (command, option, problem) in tried_for_itself(place.path()) {
+        problems.extend(problem);
+        works.insert((command, option), true);
+    }
     let idle = works.into_iter().filter(|(_, works)| !works);
     problems.extend(idle.map(|((command, option), _)| format!("{command} --{option} works beside no base line")));
     assert!(problems.is_empty(), "{} problems:\n{}", problems.len(), problems.join("\n"));
+}
+
+/// The options of [`WORKS`], and what is wrong with those that change nothing.
+fn tried_for_itself(place: &Path) -> Vec<(String, String, Option<String>)> {
+    let each = |(command, base, options): &'static (&str, &str, &[&str])| {
+        options.iter().map(move |option| (*command, *base, *option))
+    };
+    let cases: Vec<(&str, &str, &str)> = WORKS.iter().flat_map(each).collect();
+    in_parallel(&cases, |(command, base, name)| {
+        let flags = options(place, command);
+        let words = flags.iter().find(|flag| flag.name == *name).and_then(|flag| words(command, flag));
+        let problem = match words {
+            None => Some(format!("{command} --{name} is gone, or has no value in tests/options.rs")),
+            Some(words) => {
+                let line = line(command, base);
+                let (before, after) =
+                    (run(place, &line), run(place, &format!("{} {words}", line_without(&line, name))));
+                let same = (before.code, &before.results) == (after.code, &after.results);
+                let refused = [before.code, after.code].contains(&2) || before.code + after.code > 1;
+                (same || refused).then(|| {
+                    format!(
+                        "`{line}` and the same with {words}: {}, {}\n{}\n{}",
+                        before.code, after.code, before.said, after.said
+                    )
+                })
+            }
+        };
+        ((*command).to_owned(), (*name).to_owned(), problem)
+    })
 }
 
 /// Whether an option of the base line is named in what was said.
@@ -353,12 +491,17 @@ fn said(place: &Path, line: &str) -> String {
     finish(command).expect_success().stdout
 }
 
-/// Runs a line in a folder of its own, in which everything is linked that was prepared.
+/// Runs a line in a folder of its own, in which everything is linked or copied that was prepared.
 fn run(place: &Path, line: &str) -> Run {
     let own = folder();
     for entry in fs::read_dir(place).expect("a folder") {
         let path = entry.expect("an entry").path();
-        std::os::unix::fs::symlink(&path, own.path().join(path.file_name().expect("a name"))).expect("writable");
+        let target = own.path().join(path.file_name().expect("a name"));
+        // What lines write into is copied.
+        match path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("own_")) {
+            true => copy(&path, &target),
+            false => std::os::unix::fs::symlink(&path, target).expect("writable"),
+        }
     }
     let mut command = ddim(own.path());
     command.args(line.split_whitespace());
@@ -427,6 +570,11 @@ fn prepared() -> TempDir {
     }
     write("long_recipe.json", RECIPE.as_bytes());
     write("recipe.json", RECIPE.replace("200", "2").as_bytes());
+    let mut plain: serde_json::Value = serde_json::from_str(&RECIPE.replace("200", "2")).expect("JSON");
+    plain.as_object_mut().expect("a recipe").remove("classes");
+    plain.as_object_mut().expect("a recipe").remove("label_dropout");
+    plain["unet"].as_object_mut().expect("a network").remove("num_class_embeds");
+    write("plain_recipe.json", plain.to_string().as_bytes());
     write("other_recipe.json", RECIPE.replace("200", "3").as_bytes());
     let make = |line: &str| said(here, &format!("{line} --device cpu"));
     for (set, model) in [("idx", "c"), ("other_idx", "other_model")] {
@@ -434,11 +582,42 @@ fn prepared() -> TempDir {
         fs::rename(here.join("trained/model"), here.join(model)).expect("trained");
         fs::remove_dir_all(here.join("trained")).expect("ours");
     }
-    let copied = std::process::Command::new("cp").arg("-r").args([here.join("c"), here.join("clips")]).status();
-    assert!(copied.expect("cp is there").success());
+    copy(&here.join("c"), &here.join("clips"));
     fs::remove_file(here.join("clips/ddim.json")).expect("a card");
     make("sample --model c --num 4 --steps 3 --out a --no-grid");
     fs::remove_file(here.join("a/run.json")).expect("written");
+    for (model, set) in [("c", "set.npz"), ("other_model", "other_set.npz")] {
+        make(&format!("sample --model {model} --num 24 --steps 2 --out {set}"));
+    }
+    make("sample --model c --num 24 --steps 2 --seed 5 --out same_set.npz");
+    make("sample --num 24 --steps 1 --out large.npz");
+    // Two sets of weights, the moving average of which is that of another model.
+    copy(&here.join("c"), &here.join("several"));
+    copy(&here.join("other_model/unet"), &here.join("several/unet_ema"));
+    fs::copy(here.join("set.npz"), here.join("there.npz")).expect("writable");
+    make("sample --model c --num 4 --steps 3 --out own_stopped");
+    fs::remove_file(here.join("own_stopped/000003.png")).expect("drawn");
+    make("interpolate --seeds 1,2 --count 3 --model c --steps 3 --out own_between");
+    make("bench --model c --num 2 --steps 1 --eta 0 --clock fake --out own_bench");
+    make("train --data idx/train-images-idx3-ubyte --recipe recipe.json --out own_trained");
+    // Pictures of two sizes, pictures with holes, and one that is none among others.
+    let shade = |x: u32, y: u32| (20 * x + 9 * y) as u8;
+    for name in ["odd/1.png", "odd.png"] {
+        write(name, &[]);
+        let pixel = |x, y| image::LumaA([shade(x, y), if x < 3 { 0 } else { 255 }]);
+        image::GrayAlphaImage::from_fn(12, 8, pixel).save(here.join(name)).expect("writable");
+    }
+    for k in 0..4 {
+        write(&format!("clear/{k}.png"), &[]);
+        let pixel = |x, y| image::LumaA([shade(x, y + k), if y < 3 { 0 } else { 255 }]);
+        image::GrayAlphaImage::from_fn(8, 8, pixel).save(here.join(format!("clear/{k}.png"))).expect("writable");
+    }
+    write("wide/1.png", &[]);
+    image::GrayImage::from_fn(12, 8, |x, y| image::Luma([shade(x, y)]))
+        .save(here.join("wide/1.png"))
+        .expect("writable");
+    copy(&here.join("a"), &here.join("broken"));
+    write("broken/000001.png", b"no picture");
     for (name, columns) in [("mask.png", 4), ("other_mask.png", 2)] {
         let level = |x, _| image::Luma([if x < columns { 0 } else { 255 }]);
         image::GrayImage::from_fn(8, 8, level).save(here.join(name)).expect("writable");
@@ -450,6 +629,7 @@ fn prepared() -> TempDir {
     }
     make("encode a/000000.png a/000001.png --model c --steps 3 --out noise.safetensors");
     make("encode a/000002.png a/000003.png --model c --steps 3 --out other_noise.safetensors");
+    make("decode noise.safetensors --model c --out own_decoded");
     let config =
         fs::read_to_string(golden("classes_scale_shift/scheduler/scheduler_config.json")).expect("a golden");
     let mut config: serde_json::Value = serde_json::from_str(&config).expect("JSON");

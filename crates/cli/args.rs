@@ -17,13 +17,14 @@ mod sampling;
 mod set_name;
 mod training;
 mod tuning;
+mod usage;
 mod warming;
 mod words;
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub(crate) use self::bench::{BenchArgs, Budget, ClockChoice, Counts};
@@ -32,7 +33,6 @@ pub(crate) use self::diagnosis::DoctorArgs;
 pub(crate) use self::distances::{DistanceArgs, FeatureChoice, Metric};
 pub(crate) use self::divergence::DivergenceArgs;
 pub(crate) use self::editing::{EditArgs, InpaintChoice};
-pub(crate) use self::effect::NoEffect;
 pub(crate) use self::evaluation::{EvalArgs, FlowArgs};
 pub(crate) use self::inversion::{
     DecodeArgs, EncodeArgs, EndArgs, InterpolateArgs, NoisePoint, PictureArgs, ReconstructArgs,
@@ -43,6 +43,7 @@ pub(crate) use self::sampling::{EtaChoice, ModelArgs, OutputArgs, PlanArgs, Samp
 pub(crate) use self::set_name::{SetHome, SetName};
 pub(crate) use self::training::{RecipeArgs, TrainArgs};
 pub(crate) use self::tuning::{SolverChoice, SpacingChoice, TuneArgs};
+pub(crate) use self::usage::{WrongUsage, misused};
 pub(crate) use self::warming::WarmupArgs;
 use crate::device::{DeviceChoice, DeviceParser};
 use crate::printing;
@@ -161,7 +162,8 @@ pub(crate) enum Command {
 impl Cli {
     /// The program as it is typed, and as its help shows it.
     pub(crate) fn program() -> clap::Command {
-        Self::command().mut_subcommand("eval", eval_table::laid_out)
+        let needs_all = |command: clap::Command| command.mut_arg("on_corrupt", |arg| arg.hide(true));
+        Self::command().mut_subcommand("eval", eval_table::laid_out).mut_subcommand("interpolate", needs_all)
     }
 
     /// What these words ask for.
@@ -173,7 +175,7 @@ impl Cli {
     ) -> Result<Self, clap::Error> {
         let mut program = Self::program();
         let words = with_negative_values(words.into_iter().map(Into::into));
-        let matches = program.try_get_matches_from_mut(words)?;
+        let matches = program.try_get_matches_from_mut(words).map_err(|error| without_hidden(error, &program))?;
         let mut cli = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut program))?;
         cli.drawn_seed = drawn_seed(&matches);
         if let Some((name, typed)) = matches.subcommand() {
@@ -190,6 +192,18 @@ impl Cli {
         .map_err(without_effect)?;
         Ok(cli)
     }
+}
+
+/// The error without a tip that names an option which the help does not show.
+fn without_hidden(mut error: clap::Error, program: &clap::Command) -> clap::Error {
+    let Some(ContextValue::String(tip)) = error.get(ContextKind::SuggestedArg) else { return error };
+    let name = tip.trim_start_matches('-');
+    let is = |arg: &&clap::Arg| arg.get_long() == Some(name);
+    let is_shown = |command: &clap::Command| command.get_arguments().filter(is).any(|arg| !arg.is_hide_set());
+    if !program.get_subcommands().any(is_shown) && !is_shown(program) {
+        error.remove(ContextKind::SuggestedArg);
+    }
+    error
 }
 
 /// The error for an option that would change nothing.
@@ -309,6 +323,16 @@ mod tests {
             }
         }
         assert!(checked > 60, "{checked}");
+    }
+
+    #[test]
+    fn a_tip_names_what_the_help_shows() {
+        let said = |words: &str| Cli::typed_as(words.split(' ')).expect_err("unknown").to_string();
+        for hidden in ["ddim sample --convertt", "ddim encode a.png --konvert"] {
+            let text = said(hidden);
+            assert!(text.contains("unexpected argument") && !text.contains("tip"), "{text}");
+        }
+        assert!(said("ddim sample --stepss 3").contains("a similar argument exists: '--steps'"));
     }
 
     #[test]

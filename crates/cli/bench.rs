@@ -174,8 +174,9 @@ impl Found {
         if self.ending == Ending::Interrupted {
             let without = if existing == Existing::Replace { " without --force" } else { "" };
             tracing::warn!(
-                "interrupted with {} of {cells} cells; the same command{without} goes on",
-                self.rows.len()
+                "interrupted with {} of {}; the same command{without} goes on",
+                self.rows.len(),
+                units::counted(cells, "cell")
             );
             return Ok(Ending::Interrupted);
         }
@@ -286,6 +287,7 @@ fn report(
         reference_steps: cells[0].steps,
         quality: quality.identity(),
         drift: drift::described(&drifts),
+        steadiness: drift::steadiness(&drifts),
         settings,
         device: device.description.clone(),
         command: machine::command(),

@@ -3,6 +3,8 @@
 use anyhow::{Context, bail};
 use ddim::{ClassError, ClassTable};
 
+use crate::args::misused;
+
 /// The classes of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Classes {
@@ -64,7 +66,9 @@ impl Classes {
     pub(crate) fn typed_or_any(&self, typed: &[String]) -> anyhow::Result<Vec<String>> {
         match self.any {
             _ if self.is_empty() => Ok(typed.to_vec()),
-            _ if !typed.is_empty() => Ok(self.single(typed)?.iter().map(|text| quoted(text)).collect()),
+            _ if !typed.is_empty() => {
+                Ok(self.single(typed)?.iter().map(|text| ClassTable::quoted(text).into_owned()).collect())
+            }
             Some(any) => Ok(vec![self.name(any)]),
             None => bail!(
                 "this model has no label for any class: give the class with --class; it has {}",
@@ -77,7 +81,7 @@ impl Classes {
     pub(crate) fn recorded(&self, names: Vec<String>) -> Vec<String> {
         let table = self.table();
         let text = |name: String| match table.called(&name) {
-            Some(_) => quoted(&format!("={name}")),
+            Some(_) => ClassTable::quoted(&format!("={name}")).into_owned(),
             // As older versions recorded the label that means any class.
             None if name.bytes().all(|byte| byte.is_ascii_digit()) => format!("#{name}"),
             None => name,
@@ -128,14 +132,11 @@ fn split(list: &str) -> anyhow::Result<Vec<String>> {
         }
     }
     if is_quoted {
-        bail!("a quote is not closed; classes with commas in their names are written as in '\"hat, red\",coat'");
+        misused!(
+            "a quote is not closed; classes with commas in their names are written as in '\"hat, red\",coat'"
+        );
     }
     Ok(parts.iter().map(|part| part.trim().to_owned()).collect())
-}
-
-/// A part as [`split`] reads it back.
-fn quoted(part: &str) -> String {
-    if part.contains([',', '"']) { format!("\"{}\"", part.replace('"', "\"\"")) } else { part.to_owned() }
 }
 
 #[cfg(test)]

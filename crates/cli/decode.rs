@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
+use ddim_schedule::quoted;
 use safetensors::SafeTensors;
 use serde_json::Value;
 
@@ -16,7 +17,7 @@ use crate::model::Model;
 use crate::noise::Given;
 use crate::output::RUN_KEY;
 use crate::signals::Interrupt;
-use crate::{device, plan, sample};
+use crate::{device, looks, plan, sample};
 
 /// Draws the pictures: the run of `ddim sample --noise`, over the levels of the file and without clipping.
 ///
@@ -52,6 +53,13 @@ struct Encoded {
 
 impl Encoded {
     fn read(path: &Path) -> anyhow::Result<Self> {
+        if looks::like_picture(path) {
+            bail!(
+                "is a picture, and what is decoded is noise: `ddim encode {} --out noise.safetensors` finds that of a \
+                 picture",
+                quoted(&path.display().to_string())
+            );
+        }
         let bytes = fs::read(path)?;
         let (_, header) = SafeTensors::read_metadata(&bytes).context("not a safetensors file")?;
         match header.metadata().as_ref().and_then(|metadata| metadata.get(RUN_KEY)) {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::args::DoctorArgs;
 use crate::device::{self as devices, Chosen, Precision};
 use crate::model::Model;
-use crate::units::{self, counted, digits, time};
+use crate::units::{self, digits, pictures, time};
 use crate::{Ending, plan, printing, progress};
 
 /// Rows and columns of the matrices that are multiplied.
@@ -95,7 +95,7 @@ impl Found<'_> {
         let mut lines = vec![
             format!("device     {}", self.device.description),
             format!("model      {} in {}", self.model, args.precision.name()),
-            format!("run        {}, {} with noise", counted(args.batch_size), units::steps(self.steps)),
+            format!("run        {}, {} with noise", pictures(args.batch_size), units::steps(self.steps)),
             format!(
                 "products   {size} x {size} x {size} in f32: the first {}, then {} ({} GFLOP/s)",
                 time(first.as_secs_f64()),

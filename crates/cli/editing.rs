@@ -9,8 +9,9 @@ use ddim_checkpoint::fingerprint;
 use ddim_data::{Filter, Fit, Picture};
 use ddim_schedule::PixelRounding;
 
-use crate::args::{EditArgs, NoEffect, PlanArgs, SampleArgs};
+use crate::args::{EditArgs, PlanArgs, SampleArgs, WrongUsage};
 use crate::images::{Images, Needed};
+use crate::units;
 
 /// How much of a picture is changed when nothing says otherwise: its outline stays, its details do not.
 const DEFAULT_STRENGTH: f64 = 0.6;
@@ -79,7 +80,7 @@ impl Beginning {
                     0 => String::new(),
                     more => format!(" (and {more} more)"),
                 };
-                bail!("{bad} of {all} pictures given with --init could not be used: {first}{more}")
+                bail!("{bad} of {} given with --init could not be used: {first}{more}", units::pictures(all))
             }
         }
     }
@@ -88,23 +89,15 @@ impl Beginning {
 /// The method of a run that may begin with pictures.
 ///
 /// # Errors
-/// For options that need pictures or a mask.
-pub(crate) fn plan_args(args: &SampleArgs) -> anyhow::Result<PlanArgs> {
+/// For options that need pictures.
+pub(crate) fn plan_args(args: &SampleArgs) -> Result<PlanArgs, WrongUsage> {
     let EditArgs { init, mask, rules } = &args.edit;
     let mut plan = args.plan.clone();
     if let (true, Some(option)) = (init.is_empty(), rules.typed()) {
-        return Err(NoEffect::new(option, "is for pictures to begin with: give some with --init").into());
+        return Err(WrongUsage::no_effect(option, "is for pictures to begin with: give some with --init"));
     }
-    if let (true, Some(strength)) = (init.is_empty(), plan.strength) {
-        bail!("--strength {strength} needs pictures to change: give some with --init");
-    }
-    match mask {
-        None if plan.inpaint.is_some() => bail!("--inpaint needs --mask FILE, white where pictures are repainted"),
-        Some(_) if args.noise.is_some() => {
-            bail!("--mask cannot be used with --noise, which has no noise for the part that is kept; use --seed")
-        }
-        None if !init.is_empty() => plan.strength = plan.strength.or(Some(DEFAULT_STRENGTH)),
-        _ => {}
+    if mask.is_none() && !init.is_empty() {
+        plan.strength = plan.strength.or(Some(DEFAULT_STRENGTH));
     }
     Ok(plan)
 }
@@ -117,7 +110,7 @@ fn read_pictures(args: &EditArgs, needed: Needed) -> anyhow::Result<(Images, Vec
         images.add(path, usize::MAX).context("--init")?;
         let count = match images.named() - named {
             1 => String::new(),
-            _ => format!("{} pictures, ", images.len() - first),
+            _ => format!("{}, ", units::pictures(images.len() - first)),
         };
         names.push(format!("{} ({count}{})", path.display(), images.fingerprint(first..images.len())));
     }

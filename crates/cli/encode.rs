@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use serde_json::json;
 
 use crate::Ending;
-use crate::args::{EncodeArgs, OutputArgs, SampleArgs};
+use crate::args::{EncodeArgs, OutputArgs, SampleArgs, misused};
 use crate::classes::Classes;
 use crate::images::{Images, Needed};
 use crate::job::Job;
@@ -23,7 +23,7 @@ use crate::{device, plan, sample};
 pub(crate) fn run(args: EncodeArgs, interrupt: &Interrupt) -> anyhow::Result<Ending> {
     let started = Instant::now();
     if !matches!(Destination::new(Some(&args.out), false)?, Destination::File(_, FileKind::Tensors)) {
-        bail!("--out {}: noise is no picture; end the name in .safetensors", args.out.display());
+        misused!("--out {}: noise is no picture; end the name in .safetensors", args.out.display());
     }
     let device = device::choose(args.computing.device.device)?;
     let model = Model::load(&args.model, &device.device)?;

@@ -9,6 +9,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use anyhow::{Context, bail};
 use ddim_data::Draft;
 
+use crate::args::misused;
+
 /// The most names that are tried for a file whose name nobody typed.
 const MOST_NUMBERED: usize = 10_000;
 
@@ -54,7 +56,7 @@ impl Staged {
         }
         refuse_existing(option, target, existing)?;
         if target.to_str().is_some_and(|name| name.ends_with(is_separator)) {
-            bail!("{option} {}: a file is written, and its name cannot end like a folder's", target.display());
+            misused!("{option} {}: a file is written, and its name cannot end like a folder's", target.display());
         }
         if target.is_dir() {
             bail!("{} is a folder, and a file was to be written there; choose another name", target.display());
@@ -288,6 +290,20 @@ mod tests {
         assert!(error.to_string().contains("--force"), "{error}");
         Staged::create("--out", &target, Existing::Replace).expect("forced").finish(b"new").expect("writable");
         assert_eq!(fs::read(&target).expect("written"), b"new");
+    }
+
+    /// As `cp --remove-destination` and `sed -i` do: nobody has said that what lies elsewhere may be written over.
+    #[cfg(unix)]
+    #[test]
+    fn a_link_is_replaced_itself_and_what_it_points_to_stays() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (target, elsewhere) = (folder.path().join("a.png"), folder.path().join("elsewhere.png"));
+        fs::write(&elsewhere, "old").expect("writable");
+        std::os::unix::fs::symlink(&elsewhere, &target).expect("writable");
+        Staged::create("--out", &target, Existing::Keep).expect_err("kept");
+        Staged::create("--out", &target, Existing::Replace).expect("forced").finish(b"new").expect("writable");
+        assert!(target.symlink_metadata().expect("written").is_file(), "no link any more");
+        assert_eq!([&target, &elsewhere].map(|file| fs::read(file).expect("there")), [b"new", b"old"]);
     }
 
     #[test]

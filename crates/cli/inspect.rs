@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::args::{InspectArgs, ModelArgs};
 use crate::model;
-use crate::{Ending, printing};
+use crate::{Ending, printing, units};
 
 /// Prints parameters, blocks, schedule and unmatched tensors.
 ///
@@ -54,8 +54,11 @@ fn as_json(inspection: &Inspection) -> anyhow::Result<Value> {
 
 fn as_text(name: &str, inspection: &Inspection) -> String {
     let unet = &inspection.unet;
-    let dtypes: Vec<String> =
-        inspection.dtypes.iter().map(|(dtype, count)| format!("{count} tensors of {dtype}")).collect();
+    let dtypes: Vec<String> = inspection
+        .dtypes
+        .iter()
+        .map(|(dtype, count)| format!("{} of {dtype}", units::counted(*count, "tensor")))
+        .collect();
     let size = unet.sample_size.map_or("any size".to_owned(), |size| {
         let [height, width] = size.height_width();
         format!("{height}x{width}")

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use burn::tensor::Tensor;
 use ddim::{Batch, slerp_grid, slerp_line};
 use ddim_data::Layout;
@@ -10,7 +10,7 @@ use ddim_sampler::{Guidance, Noise, PictureNoise};
 use serde_json::{Value, json};
 
 use crate::Ending;
-use crate::args::{EndArgs, InterpolateArgs, NoEffect, NoisePoint, SampleArgs};
+use crate::args::{EndArgs, InterpolateArgs, NoisePoint, SampleArgs, WrongUsage, misused};
 use crate::classes::Classes;
 use crate::images::{Images, Needed};
 use crate::job::{Job, Series};
@@ -33,7 +33,9 @@ pub(crate) fn run(args: InterpolateArgs, interrupt: &Interrupt) -> anyhow::Resul
     if let (Some(option), true) =
         (args.rules.typed(), points.iter().all(|point| matches!(point, NoisePoint::Seed(_))))
     {
-        return Err(NoEffect::new(option, "is for pictures, and there are seeds only: leave it out").into());
+        return Err(
+            WrongUsage::no_effect(option, "is for pictures, and there are seeds only: leave it out").into()
+        );
     }
     let device = device::choose(args.computing.device.device)?;
     let model = Model::load(&args.model, &device.device)?;
@@ -65,7 +67,7 @@ fn one(labels: &[usize]) -> anyhow::Result<Option<usize>> {
     match labels {
         [] => Ok(None),
         [label] => Ok(Some(*label)),
-        several => bail!("--class: {} are named, and all pictures have the same one", several.len()),
+        several => misused!("--class: {} are named, and all pictures have the same one", several.len()),
     }
 }
 
@@ -80,7 +82,7 @@ fn points(ends: &EndArgs) -> anyhow::Result<Vec<NoisePoint>> {
             }
         };
     if points.len() != needed {
-        bail!("{option}: {needed} are needed, and not {}", points.len());
+        misused!("{option}: {needed} are needed, and not {}", points.len());
     }
     Ok(points)
 }

@@ -13,7 +13,7 @@ use ddim_sampler::{
 use ddim_schedule::PixelRounding;
 use serde_json::Value;
 
-use crate::args::{MOST, NoEffect, SampleArgs};
+use crate::args::{MOST, SampleArgs, WrongUsage, misused};
 use crate::classes::Classes;
 use crate::device::Chosen;
 use crate::editing::{self, Beginning};
@@ -22,9 +22,13 @@ use crate::noise::Given;
 use crate::plan::{self, Adaptive, ResolvedPlan};
 use crate::run_record::RunRecord;
 use crate::seeds::{Draws, Stream};
+use crate::units;
 
 /// How many pictures are drawn when nothing says otherwise: at least so many, each class equally often.
 const DEFAULT_NUM: usize = 16;
+
+/// Guidance above which errors of the network become the picture.
+const LARGEST_USUAL_GUIDANCE: f64 = 50.0;
 
 /// The most classes of which one picture each is drawn unasked.
 const MOST_UNASKED: usize = 20;
@@ -105,29 +109,12 @@ impl<'a> Job<'a> {
         let beginning =
             Beginning::read(&args.edit, shape, plan.plan.convention().pixel_rounding(), &device.device)?;
         let draws = draws(args, given.as_ref(), beginning.several(), in_turn.len().max(1))?;
-        let guidance = guidance(args)?;
+        let guidance = guidance(args);
         model.inner.check_guidance(&guidance).with_context(|| format!("--guidance {}", args.guidance))?;
         check_guided(&guidance, &in_turn, model)?;
         model.check_memory(draws.len().min(args.batch_size), &guidance)?;
         let names: Vec<String> = in_turn.iter().map(|class| classes.name(*class)).collect();
-        let run = RunRecord {
-            model: &model.name,
-            weights: &model.weights,
-            scheduler: &serde_json::from_str(&model.training.scheduler.to_json())?,
-            plan: &plan,
-            draws: &draws,
-            given: given.as_ref().map(|given| &given.record),
-            classes: &names,
-            guidance: &guidance,
-            langevin,
-            beginning: &beginning,
-            shape,
-            batch_size: args.batch_size,
-            device: &device.name,
-            precision: args.precision.name(),
-        }
-        .to_json();
-        Ok(Self {
+        let mut job = Self {
             model,
             device,
             labels: in_turn.iter().copied().cycle().take(draws.len()).collect(),
@@ -137,12 +124,35 @@ impl<'a> Job<'a> {
             batch_size: args.batch_size,
             layout: layout(draws.len(), in_turn.len()),
             series: Series::Apart,
-            run,
+            run: Value::Null,
             streams: draws.streams(),
             plan,
             given,
             beginning,
-        })
+        };
+        job.run = job.record(args, &draws, &names)?;
+        Ok(job)
+    }
+
+    /// What decides the pictures.
+    fn record(&self, args: &SampleArgs, draws: &Draws, classes: &[String]) -> anyhow::Result<Value> {
+        let record = RunRecord {
+            model: &self.model.name,
+            weights: &self.model.weights,
+            scheduler: &serde_json::from_str(&self.model.training.scheduler.to_json())?,
+            plan: &self.plan,
+            draws,
+            given: self.given.as_ref().map(|given| &given.record),
+            classes,
+            guidance: &self.guidance,
+            langevin: self.langevin,
+            beginning: &self.beginning,
+            shape: self.shape,
+            batch_size: self.batch_size,
+            device: &self.device.name,
+            precision: args.precision.name(),
+        };
+        Ok(record.to_json())
     }
 
     /// How many pictures the run has.
@@ -227,6 +237,15 @@ impl<'a> Job<'a> {
         self.beginning.complete()
     }
 
+    /// An error of a picture, with what was asked for that may have led to it.
+    pub(crate) fn explained(&self, error: ddim::Error) -> anyhow::Error {
+        let (scale, error) = (self.guidance.scale, anyhow::Error::new(error));
+        match scale.abs() > LARGEST_USUAL_GUIDANCE {
+            true => error.context(format!("--guidance {scale:?} is far more than usual, which is 1 to 10")),
+            false => error,
+        }
+    }
+
     fn noise_of(&self, pictures: &[usize]) -> Box<dyn Noise> {
         match &self.given {
             Some(given) => Box::<GivenNoise>::new(given.of(pictures, &self.device.device)),
@@ -239,12 +258,15 @@ impl<'a> Job<'a> {
 }
 
 /// Refuses guidance towards no class.
-fn check_guided(guidance: &Guidance, classes: &[usize], model: &Model) -> Result<(), NoEffect> {
+fn check_guided(guidance: &Guidance, classes: &[usize], model: &Model) -> Result<(), WrongUsage> {
     let none = |class: &usize| Some(*class) == model.inner.null_class();
     if guidance.is_off() || classes.is_empty() || !classes.iter().all(none) {
         return Ok(());
     }
-    Err(NoEffect::new("guidance", "follows a class, and these pictures are told none: name one with --class"))
+    Err(WrongUsage::no_effect(
+        "guidance",
+        "follows a class, and these pictures are told none: name one with --class",
+    ))
 }
 
 /// Refuses times that the network has no embedding for, and what the method has no steps for.
@@ -253,7 +275,7 @@ fn check_method(args: &SampleArgs, model: &Model, plan: &ResolvedPlan) -> anyhow
     match &plan.adaptive {
         None => model.inner.check_plan(&plan.plan)?,
         Some(_) if !args.edit.init.is_empty() => {
-            bail!("--init needs the steps of a plan, which --solver adaptive has not: leave one of them out")
+            misused!("--init needs the steps of a plan, which --solver adaptive has not: leave one of them out")
         }
         Some(adaptive) => model.inner.check_flow(&adaptive.flow)?,
     }
@@ -262,14 +284,16 @@ fn check_method(args: &SampleArgs, model: &Model, plan: &ResolvedPlan) -> anyhow
 
 /// The corrections asked for, if the plan can be corrected.
 fn langevin(args: &SampleArgs, plan: &ResolvedPlan) -> anyhow::Result<Option<Langevin>> {
-    let langevin = args.corrections.langevin().context("--corrector-steps and --corrector-snr")?;
+    let langevin = args.corrections.langevin();
+    let langevin =
+        langevin.map_err(|error| WrongUsage::new(format!("--corrector-steps and --corrector-snr: {error}")))?;
     if langevin.is_some() && plan.adaptive.is_some() {
-        bail!(
+        misused!(
             "--corrector-steps needs the levels of a plan, which --solver adaptive has not: leave one of them out"
         );
     }
     if langevin.is_some() && args.edit.mask.is_some() {
-        bail!(
+        misused!(
             "--corrector-steps and --mask: a run around a known part cannot be corrected; leave one of them out"
         );
     }
@@ -278,16 +302,12 @@ fn langevin(args: &SampleArgs, plan: &ResolvedPlan) -> anyhow::Result<Option<Lan
 }
 
 /// How the run is guided.
-fn guidance(args: &SampleArgs) -> anyhow::Result<Guidance> {
-    let guidance = Guidance {
+fn guidance(args: &SampleArgs) -> Guidance {
+    Guidance {
         scale: args.guidance,
         interval: args.guidance_interval.unwrap_or_default(),
         rescale: args.guidance_rescale,
-    };
-    if guidance.is_off() && guidance != Guidance::OFF {
-        bail!("--guidance-interval and --guidance-rescale change what --guidance does, and at 1 it does nothing");
     }
-    Ok(guidance)
 }
 
 /// Which pictures are drawn; a noise file and several pictures to begin with say how many themselves.
@@ -302,7 +322,8 @@ fn draws(
         && num > in_file
     {
         bail!(
-            "--num {num}: the file given with --noise holds the noise of {in_file} pictures; ask for at most those"
+            "--num {num}: the file given with --noise holds the noise of {}; ask for at most so many",
+            units::pictures(in_file)
         );
     }
     Ok(match &args.seeds {

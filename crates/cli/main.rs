@@ -23,6 +23,7 @@ mod inspect;
 mod interpolate;
 mod job;
 mod kernels;
+mod looks;
 mod memory;
 mod model;
 mod noise;
@@ -50,7 +51,7 @@ use std::process::ExitCode;
 
 use tracing_subscriber::EnvFilter;
 
-use crate::args::{Cli, Command, NoEffect, Verbosity};
+use crate::args::{Cli, Command, Verbosity, WrongUsage};
 use crate::signals::Interrupt;
 
 /// How a command that did not fail ended.
@@ -98,7 +99,7 @@ fn exit_code(ended: anyhow::Result<Ending>) -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             printing::say(&format!("error: {}", chain(&error)));
-            if error.chain().any(|cause| cause.is::<NoEffect>()) { ExitCode::from(2) } else { ExitCode::FAILURE }
+            if error.chain().any(|cause| cause.is::<WrongUsage>()) { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }

@@ -12,11 +12,11 @@ use ddim_checkpoint::{
 use ddim_sampler::Guidance;
 use ddim_schedule::Convention;
 
-use crate::args::ModelArgs;
+use crate::args::{ModelArgs, misused};
 use crate::device::Precision;
-use crate::memory;
 use crate::plan::{Meaning, Training};
 use crate::tuned::Home;
+use crate::{looks, memory};
 
 /// A model, ready to draw.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl Model {
     pub(crate) fn load(args: &ModelArgs, device: &Device) -> anyhow::Result<Self> {
         let source = Source::find(args)?;
         let request = args.scheduler_config.as_deref().map(read_scheduler).transpose()?;
-        let (name, home, weights) = (name(args)?.display().to_string(), source.home(), source.fingerprint()?);
+        let (name, home, weights) = (name(args)?.display().to_string(), source.home(args), source.fingerprint()?);
         source.check_memory()?;
         let checkpoint = source.load(request.as_ref(), device)?;
         say(&checkpoint.warnings);
@@ -82,7 +82,7 @@ impl Source {
         let name = name(args)?;
         match (embedded(&name), &args.weights) {
             (Some(name), None) => Ok(Self::Embedded(name.to_owned())),
-            (Some(name), Some(weights)) => bail!(
+            (Some(name), Some(weights)) => misused!(
                 "--weights {weights}: the embedded model {name} has one set of weights; leave --weights out, or name \
                  a folder with --model"
             ),
@@ -95,10 +95,10 @@ impl Source {
     }
 
     /// Where what was tuned for it is kept.
-    fn home(&self) -> Home {
+    fn home(&self, args: &ModelArgs) -> Home {
         match self {
             Self::Embedded(name) => Home::Embedded(name.clone()),
-            Self::Files(files) => Home::Folder(files.folder().into()),
+            Self::Files(files) => Home::Folder { folder: files.folder().into(), weights: args.weights.clone() },
         }
     }
 
@@ -163,15 +163,12 @@ pub(crate) fn training_of(args: &ModelArgs) -> anyhow::Result<Training> {
     if let Some(file) = &args.scheduler_config {
         let home = match &args.model {
             None => Home::Nowhere,
-            Some(name) => match embedded(name) {
-                Some(name) => Home::Embedded(name.to_owned()),
-                None => Home::Folder(name.clone()),
-            },
+            Some(_) => Source::find(args)?.home(args),
         };
         return Ok(Training { scheduler: read_scheduler(file)?, meaning: Meaning::Request, home, weights: None });
     }
     let source = Source::find(args)?;
-    let home = source.home();
+    let home = source.home(args);
     let inspection = source.inspect()?;
     say(&inspection.warnings);
     Ok(training(None, inspection.scheduler?, inspection.card.convention, home))
@@ -191,6 +188,10 @@ fn open(path: &Path, choice: &WeightChoice) -> anyhow::Result<ModelFiles> {
         (CheckpointError::NoFolder { .. }, Some(suggestion)) => {
             anyhow!("no model at {}: {suggestion}", path.display())
         }
+        _ if looks::like_picture(path) => anyhow!(
+            "{}: is a picture; a model is a folder, and pictures to begin with are given with `ddim sample --init`",
+            path.display()
+        ),
         _ => error.into(),
     })
 }

@@ -12,6 +12,8 @@ use ddim_schedule::{Plan, StepNoise};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::{Value, json};
 
+use crate::units;
+
 /// The tensor that a run starts from.
 pub(crate) const INITIAL: &str = "initial_noise";
 const STEPS: &str = "step_noise";
@@ -90,8 +92,8 @@ fn step_noise(tensors: &SafeTensors<'_>, plan: &Plan, shape: [usize; 4]) -> anyh
         let used_at = integers(tensors, USED_AT)?;
         if found.first() != Some(&used_at.len()) || found[1..] != shape {
             bail!(
-                "{STEPS} is {found:?}; with {} entries in {USED_AT} it must be those times {shape:?}",
-                used_at.len()
+                "{STEPS} is {found:?}; with {} in {USED_AT} it must be those times {shape:?}",
+                units::counted(used_at.len(), "number")
             );
         }
         let one = shape.iter().product();
@@ -203,7 +205,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().expect("a file");
         fs::write(file.path(), safetensors::serialize(tensors, None).expect("encodes")).expect("writable");
         let error = Given::read("", file.path(), &plan(Eta::DDPM), [1, 1, 1]).expect_err("refused");
-        assert!(format!("{error:#}").contains("step_noise is []; with 1 entries"), "{error:#}");
+        assert!(format!("{error:#}").contains("step_noise is []; with 1 number in"), "{error:#}");
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub(crate) use self::folder::{Folder, MOST_IN_GRID, OpenMode, RUN};
 pub(crate) use self::preview::half_blocks;
 pub(crate) use self::tensors::RUN_KEY;
 pub(crate) use self::terminal::terminal_width;
+use crate::args::misused;
 
 /// What `--out` asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +53,7 @@ impl Destination {
             "png" => Ok(Self::File(path.to_owned(), FileKind::Grid)),
             "npz" => Ok(Self::File(path.to_owned(), FileKind::Npz)),
             "safetensors" => Ok(Self::File(path.to_owned(), FileKind::Tensors)),
-            "jpg" | "jpeg" | "gif" | "webp" | "bmp" | "tif" | "tiff" | "npy" | "pt" | "zip" => bail!(
+            "jpg" | "jpeg" | "gif" | "webp" | "bmp" | "tif" | "tiff" | "npy" | "pt" | "zip" => misused!(
                 "--out {}: .{ending} files are not written; end it in .png, .npz or .safetensors, or name a folder",
                 path.display()
             ),

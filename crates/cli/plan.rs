@@ -1,6 +1,5 @@
 //! From what was typed and what the model was trained with to the plan of the run.
 
-use anyhow::bail;
 use ddim::RoundTrip;
 use ddim_checkpoint::{SchedulerClass, SchedulerConfig};
 use ddim_schedule::{
@@ -9,7 +8,7 @@ use ddim_schedule::{
 };
 use serde_json::{Value, json};
 
-use crate::args::{EtaChoice, InpaintChoice, NoEffect, PlanArgs, SolverChoice, SpacingChoice};
+use crate::args::{EtaChoice, InpaintChoice, PlanArgs, SolverChoice, SpacingChoice, WrongUsage, misused};
 use crate::tuned::{self, Home};
 use crate::units;
 
@@ -105,9 +104,9 @@ impl ResolvedPlan {
 ///
 /// # Errors
 /// Names the option.
-pub(crate) fn check_effect(args: &PlanArgs, plan: &ResolvedPlan) -> Result<(), NoEffect> {
+pub(crate) fn check_effect(args: &PlanArgs, plan: &ResolvedPlan) -> Result<(), WrongUsage> {
     match plan.plan.settings().limit {
-        X0Limit::Free if args.rederive_eps => Err(NoEffect::new(
+        X0Limit::Free if args.rederive_eps => Err(WrongUsage::no_effect(
             "rederive_eps",
             "takes the noise from the clipped picture, and nothing is clipped here: add --clip",
         )),
@@ -133,7 +132,7 @@ pub(crate) fn resolve(args: &PlanArgs, training: &Training) -> anyhow::Result<Re
 /// When they cannot be had, and when steps without a plan were asked for.
 fn planned(args: &PlanArgs, training: &Training) -> anyhow::Result<PlanArgs> {
     if let Some(SolverChoice::Adaptive(_)) = args.solver {
-        bail!("--solver adaptive chooses its steps as it goes and has no plan; only `ddim sample` can use it");
+        misused!("--solver adaptive chooses its steps as it goes and has no plan; only `ddim sample` can use it");
     }
     let usual = DEFAULT_STEPS.min(training.scheduler.num_train_timesteps);
     tuned::resolved(args, &training.home, training.weights.as_deref(), usual)
@@ -192,7 +191,7 @@ pub(crate) fn resolve_any(args: &PlanArgs, training: &Training) -> anyhow::Resul
         (args.eta.is_some(), "--eta"),
     ];
     if let Some((_, option)) = given.into_iter().find(|(given, _)| *given) {
-        bail!(
+        misused!(
             "{option} has no meaning with --solver adaptive, which takes as many steps as its tolerance needs: leave \
              it out, or set the tolerance as in --solver adaptive:rtol=1e-2,atol=1e-2"
         );
@@ -223,7 +222,7 @@ fn adaptive_summary(mut settings: Value, tolerance: Tolerance) -> Value {
     settings
 }
 
-/// The error of a refused plan, with the options it came from where they decide it.
+/// The error of a refused plan: wrong usage of the options it came from, where they decide it.
 fn blamed(error: ScheduleError, args: &PlanArgs) -> anyhow::Error {
     let is_about_steps = matches!(
         error,
@@ -237,10 +236,13 @@ fn blamed(error: ScheduleError, args: &PlanArgs) -> anyhow::Error {
     let options = match error {
         ScheduleError::Strength { .. } => Some("--strength"),
         ScheduleError::Resampling { .. } => Some("--jump-length and --resample"),
+        ScheduleError::OneWay { .. } => return WrongUsage::new(error).into(),
         _ => is_about_steps.then(|| step_options(args)),
     };
-    let error = anyhow::Error::new(error);
-    options.into_iter().fold(error, anyhow::Error::context)
+    match options {
+        Some(options) => WrongUsage::new(format!("{options}: {error}")).into(),
+        None => error.into(),
+    }
 }
 
 /// The options that choose the timesteps.
@@ -292,7 +294,7 @@ fn resampling(args: &PlanArgs, n_steps: usize) -> anyhow::Result<Resampling> {
             times: args.resample.unwrap_or(times),
         }),
         _ if args.jump_length.is_some() || args.resample.is_some() => {
-            bail!(
+            misused!(
                 "--jump-length and --resample belong to --inpaint repaint; leave them out with --inpaint replace"
             )
         }
@@ -311,7 +313,7 @@ fn method(args: &PlanArgs, training: &Training) -> anyhow::Result<Method> {
             return Ok(Method::Solver(solver.clone()));
         }
         (Some(Method::Solver(solver)), _) => {
-            bail!("--eta belongs to --solver ddim; leave it out with --solver {}", solver.name())
+            misused!("--eta belongs to --solver ddim; leave it out with --solver {}", solver.name())
         }
         (Some(Method::Ddpm { .. }), _) => SchedulerClass::Ddpm,
         // A scheduler's file was given to be followed.
@@ -321,7 +323,7 @@ fn method(args: &PlanArgs, training: &Training) -> anyhow::Result<Method> {
     let scheduler = SchedulerConfig { class_name, ..training.scheduler.clone() };
     match (scheduler.method()?, args.eta) {
         (Method::Ddpm { .. }, Some(_)) => {
-            bail!("--eta belongs to --solver ddim; leave it out with --solver ddpm")
+            misused!("--eta belongs to --solver ddim; leave it out with --solver ddpm")
         }
         (Method::Ddim { .. }, Some(EtaChoice::Value(eta))) => Ok(Method::Ddim { eta }),
         (Method::Ddim { .. }, Some(EtaChoice::Hat)) => Ok(Method::SigmaHat),

@@ -22,8 +22,9 @@ pub(crate) fn results(text: &str) -> io::Result<()> {
 /// As of [`results`].
 pub(crate) fn styled(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    // The kind stays: a reader that has gone is no failure.
+    written.map_err(|error| io::Error::new(error.kind(), format!("cannot write to stdout: {error}")))
 }
 
 /// Says something on stderr, in a line of its own.

@@ -8,6 +8,7 @@ use anyhow::anyhow;
 use ddim_data::{Changes, DataError, ImageSet, LeftOut, Source};
 
 use crate::args::{OnCorrupt, PictureRules};
+use crate::units;
 
 /// Finds a set, and says what of its folder is no part of it.
 ///
@@ -17,15 +18,16 @@ pub(crate) fn open(path: &Path) -> anyhow::Result<Source> {
     let source = Source::open(path)?;
     let left_out = source.left_out();
     if left_out.is_news() {
-        let count = source.len();
-        let pictures = if count == 1 { "picture is" } else { "pictures are" };
-        tracing::warn!("{}: {left_out}; {count} {pictures} there (-v names each)", path.display());
+        let are = if source.len() == 1 { "is" } else { "are" };
+        let pictures = units::pictures(source.len());
+        tracing::warn!("{}: {left_out}; {pictures} {are} there (-v names each)", path.display());
     }
     left_out.iter().for_each(|(path, _)| tracing::debug!("left out: {}", path.display()));
     Ok(source)
 }
 
-/// Some pictures of a set in memory, of one size: that of most of them, unless it is given.
+/// Some pictures of a set in memory, of one size: that of most of them, unless it is given. What they are is said by `say`,
+/// before what was done to them.
 ///
 /// # Errors
 /// When one cannot be used and is not to be left out, when none is left, or when they are too many.
@@ -35,12 +37,14 @@ pub(crate) fn collect(
     size: Option<[usize; 2]>,
     channels: Option<usize>,
     rules: &PictureRules,
+    say: impl FnOnce(&ImageSet),
 ) -> anyhow::Result<ImageSet> {
     let mut broken = Broken::new(rules);
     let fit = rules.fit(size.or(common_size(source, rules)?), channels);
     let collected = source.collect(part.clone(), &fit, |error| broken.take(error));
     broken.say(&source.path().display().to_string(), part.len());
     let (set, changes) = collected.map_err(|error| broken.advised(error))?;
+    say(&set);
     say_changes(&changes, rules, [set.shape[0], set.shape[1]]);
     Ok(set)
 }
@@ -50,7 +54,7 @@ pub(crate) fn collect(
 ///
 /// # Errors
 /// When no header can be read.
-pub(crate) fn common_size(source: &Source, rules: &PictureRules) -> anyhow::Result<Option<[usize; 2]>> {
+fn common_size(source: &Source, rules: &PictureRules) -> anyhow::Result<Option<[usize; 2]>> {
     if rules.fit.is_none() {
         return Ok(None);
     }
@@ -119,9 +123,7 @@ pub(crate) fn say_changes(changes: &Changes, rules: &PictureRules, size: [usize;
 }
 
 fn changed(changes: &Changes, rules: &PictureRules, [height, width]: [usize; 2]) -> Vec<String> {
-    let counted = |count: usize, kind: &str| {
-        (count > 0).then(|| format!("{count} {kind}{}", if count == 1 { "picture" } else { "pictures" }))
-    };
+    let counted = |count: usize, kind: &str| (count > 0).then(|| units::counted(count, &format!("{kind}picture")));
     let (how, others) = match rules.fit(None, None).resize {
         ddim_data::Resize::Crop => ("crop", "pad and stretch"),
         ddim_data::Resize::Pad => ("pad", "crop and stretch"),

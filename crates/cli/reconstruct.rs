@@ -14,7 +14,7 @@ use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use crate::Ending;
-use crate::args::ReconstructArgs;
+use crate::args::{ReconstructArgs, misused};
 use crate::classes::Classes;
 use crate::images::{Images, Needed};
 use crate::model::Model;
@@ -53,25 +53,10 @@ pub(crate) fn run(args: &ReconstructArgs, interrupt: &Interrupt) -> anyhow::Resu
 
     interrupt.leave(Parting::free(INTERRUPTED));
     let runner = Runner { model: &model, images: &images, labels: &labels, batch_size: args.computing.batch_size };
-    let calls: usize = trips.iter().map(|both| both.trip.calls()).sum();
-    let bar = progress::bar((calls * images.len()) as u64, "network calls");
-    let mut rows = Vec::new();
-    for both in &trips {
-        let Some((errors, pictures)) = runner.there_and_back(both, interrupt, &bar)? else {
-            bar.finish_and_clear();
-            tracing::warn!("{INTERRUPTED}");
-            return Ok(Ending::Interrupted);
-        };
-        let row = Row { both, errors: ErrorSummary::new(&errors) };
-        if !args.json {
-            bar.suspend(|| row.print(rows.is_empty()))?;
-        }
-        rows.push(row.to_json());
-        if let Some(pairs) = &mut pairs {
-            pairs.add(&pictures, both);
-        }
-    }
-    bar.finish_and_clear();
+    let Some(rows) = measured(args, &trips, &runner, pairs.as_mut(), interrupt)? else {
+        tracing::warn!("{INTERRUPTED}");
+        return Ok(Ending::Interrupted);
+    };
     if args.json {
         let json = json!({ "pictures": images.len(), "rows": rows, "out": args.out.as_deref().map(Path::to_string_lossy), "run": run });
         printing::results(&format!("{json:#}\n"))?;
@@ -81,6 +66,35 @@ pub(crate) fn run(args: &ReconstructArgs, interrupt: &Interrupt) -> anyhow::Resu
     }
     images.check_complete()?;
     Ok(Ending::Done)
+}
+
+/// A row for each number of steps, none after Ctrl-C; what came back goes to `pairs`.
+fn measured(
+    args: &ReconstructArgs,
+    trips: &[BothWays],
+    runner: &Runner<'_>,
+    mut pairs: Option<&mut Pairs>,
+    interrupt: &Interrupt,
+) -> anyhow::Result<Option<Vec<Value>>> {
+    let calls: usize = trips.iter().map(|both| both.trip.calls()).sum();
+    let bar = progress::bar((calls * runner.images.len()) as u64, "network calls");
+    let mut rows = Vec::new();
+    for both in trips {
+        let Some((errors, pictures)) = runner.there_and_back(both, interrupt, &bar)? else {
+            bar.finish_and_clear();
+            return Ok(None);
+        };
+        let row = Row { both, errors: ErrorSummary::new(&errors) };
+        if !args.json {
+            bar.suspend(|| row.print(rows.is_empty()))?;
+        }
+        rows.push(row.to_json());
+        if let Some(pairs) = pairs.as_deref_mut() {
+            pairs.add(&pictures, both);
+        }
+    }
+    bar.finish_and_clear();
+    Ok(Some(rows))
 }
 
 /// The plans for each number of steps: what is refused is refused before anything is computed.
@@ -93,7 +107,10 @@ fn trips(args: &ReconstructArgs, model: &Model) -> anyhow::Result<Vec<BothWays>>
     };
     match args.steps.as_slice() {
         [] => plan::usual_counts(&STEPS, &model.training).iter().map(trip).collect(),
-        typed => typed.iter().map(trip).collect(),
+        typed => {
+            let is_first = |(k, steps): &(usize, &usize)| !typed[..*k].contains(steps);
+            typed.iter().enumerate().filter(is_first).map(|(_, steps)| trip(steps)).collect()
+        }
     }
 }
 
@@ -227,7 +244,7 @@ impl Pairs {
         trips: &[BothWays],
     ) -> anyhow::Result<Self> {
         if out.extension().is_some_and(|ending| ending == "png") && !out.is_dir() {
-            bail!("--out {}: name a folder, one PNG a picture is written", out.display());
+            misused!("--out {}: name a folder, one PNG a picture is written", out.display());
         }
         if !args.force && out.join("run.json").exists() {
             bail!("{} already holds pictures; choose another --out, or replace them with --force", out.display());
@@ -259,6 +276,7 @@ impl Pairs {
         for (index, strip) in self.strips.iter().enumerate() {
             self.folder.write(index, &grid(strip, Layout::Columns(strip.len()), self.scale), None)?;
         }
-        self.folder.write_grid(self.strips.len(), Layout::Columns(1), Scale::Times(1))
+        let all: Vec<usize> = (0..self.strips.len()).collect();
+        self.folder.write_grid(&all, Layout::Columns(1), Scale::Times(1))
     }
 }

@@ -123,7 +123,7 @@ fn draw_batches(
             bar.inc(pictures.len() as u64);
             if interrupt.requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
-        match outcome? {
+        match outcome.map_err(|error| job.explained(error))? {
             Outcome::Finished(x) => drawn.finals = values(&x),
             Outcome::Stopped { .. } => return Ok(Ending::Interrupted),
         }
@@ -179,7 +179,10 @@ fn calls(job: &Job<'_>, effort: &[Effort]) -> Option<Value> {
     let (least, most) = (calls.clone().min().unwrap_or(0), calls.max().unwrap_or(0));
     let mean = if n == 0 { 0.0 } else { total as f64 / n as f64 };
     let refused: usize = effort.iter().map(|effort| effort.refused).sum();
-    tracing::info!("network calls a picture: {mean:.1} (from {least} to {most}); {refused} steps were refused");
+    tracing::info!(
+        "network calls a picture: {mean:.1} (from {least} to {most}), {} refused",
+        units::steps(refused)
+    );
     Some(
         json!({ "pictures": n, "total": total, "mean": mean, "least": least, "most": most, "steps_refused": refused }),
     )
@@ -222,8 +225,7 @@ fn method(job: &Job<'_>) -> String {
     let (steps, calls) = (settings.n_steps, job.calls());
     let calls = match calls {
         calls if calls == steps => String::new(),
-        1 => " (1 network call)".to_owned(),
-        calls => format!(" ({calls} network calls)"),
+        calls => format!(" ({})", units::counted(calls, "network call")),
     };
     let steps = units::steps(steps);
     format!("{name}{eta}, {steps}{calls}, spacing {}, convention {}", settings.spacing, settings.convention)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use ddim::{Distance, MeasuredOn, TuneOptions, TuneProgress, TuneStage, Tuning};
 use ddim_checkpoint::{TunedEntry, TunedSteps};
 use ddim_sampler::Guidance;
@@ -75,8 +75,8 @@ fn options(args: &TuneArgs) -> TuneOptions {
 fn out(args: &TuneArgs, model: &Model) -> anyhow::Result<PathBuf> {
     match (&args.out, &model.training.home) {
         (Some(out), _) => Ok(out.clone()),
-        (None, Home::Folder(folder)) => Ok(folder.join("tuned.json")),
-        (None, _) => bail!(
+        (None, Home::Folder { folder, .. }) => Ok(folder.join("tuned.json")),
+        (None, _) => crate::args::misused!(
             "the embedded model has no folder to write to; name a file with --out, and use it with --spacing \
              tuned:FILE"
         ),

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
 use ddim_checkpoint::TunedSteps;
-use ddim_schedule::Method;
+use ddim_schedule::{Method, quoted};
 
-use crate::args::{PlanArgs, SolverChoice, SpacingChoice};
+use crate::args::{PlanArgs, SolverChoice, SpacingChoice, misused};
+use crate::units;
 
 /// Where the tuned steps of a model are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +17,12 @@ pub(crate) enum Home {
     /// In the program.
     Embedded(String),
     /// In the model's folder.
-    Folder(PathBuf),
+    Folder {
+        /// Where its files lie.
+        folder: PathBuf,
+        /// What was typed for `--weights`.
+        weights: Option<String>,
+    },
 }
 
 /// The options with the tuned timesteps and method in them, where those were asked for.
@@ -30,8 +36,8 @@ pub(crate) fn resolved(
     default_steps: usize,
 ) -> anyhow::Result<PlanArgs> {
     let Some(SpacingChoice::Tuned(file)) = &args.spacing else { return Ok(args.clone()) };
-    let (tuned, place) = read(file.as_deref(), home)?;
     let steps = args.steps.unwrap_or(default_steps);
+    let (tuned, place) = read(file.as_deref(), home, steps)?;
     if let Some(weights) = weights.filter(|weights| !tuned.weights.is_empty() && **weights != tuned.weights) {
         bail!(
             "--spacing tuned: {place} was made for weights {}, and the model has {weights}: run `{}` again",
@@ -41,7 +47,8 @@ pub(crate) fn resolved(
     }
     let Some(entry) = tuned.steps.get(&steps) else {
         bail!(
-            "--spacing tuned: {place} has nothing for {steps} steps, only for {}: choose one of those, or run `{}`",
+            "--spacing tuned: {place} has nothing for {}, only for {}: choose one of those, or run `{}`",
+            units::steps(steps),
             tuned.counts(),
             command(home, steps)
         );
@@ -49,9 +56,10 @@ pub(crate) fn resolved(
     let method: Method = entry.solver.parse().with_context(|| place.clone())?;
     match &args.solver {
         Some(SolverChoice::Planned(asked)) if asked.name() != method.name() => bail!(
-            "--solver {}: the {steps} steps in {place} were tuned for {}; leave --solver out, or give the list \
+            "--solver {}: the list for {} in {place} was tuned for {}; leave --solver out, or give the list \
              itself with --timesteps",
             asked.name(),
+            units::steps(steps),
             entry.solver
         ),
         _ => {}
@@ -62,30 +70,35 @@ pub(crate) fn resolved(
 }
 
 /// The tuned steps, and where they are, for messages.
-fn read(file: Option<&Path>, home: &Home) -> anyhow::Result<(TunedSteps, String)> {
+fn read(file: Option<&Path>, home: &Home, steps: usize) -> anyhow::Result<(TunedSteps, String)> {
     if let Some(file) = file {
         let place = file.display().to_string();
         let text = ddim_checkpoint::read_text(file).map_err(|error| anyhow!("--spacing tuned:{error}"))?;
         return Ok((TunedSteps::from_json(&text).map_err(anyhow::Error::msg).context(place.clone())?, place));
     }
     let (found, place) = match home {
-        Home::Nowhere => bail!(
+        Home::Nowhere => misused!(
             "--spacing tuned: a model is needed, which --scheduler-config alone is not; name the file as in \
              --spacing tuned:tuned.json"
         ),
         Home::Embedded(name) => (ddim_checkpoint::embedded_tuned(name)?, format!("the embedded model {name}")),
-        Home::Folder(folder) => (ddim_checkpoint::tuned(folder)?, folder.join("tuned.json").display().to_string()),
+        Home::Folder { folder, .. } => {
+            (ddim_checkpoint::tuned(folder)?, folder.join("tuned.json").display().to_string())
+        }
     };
     match found {
         Some(tuned) => Ok((tuned, place)),
-        None => bail!("--spacing tuned: there is no {place}; run `{}` first", command(home, 10)),
+        None => bail!("--spacing tuned: there is no {place}; run `{}` first", command(home, steps)),
     }
 }
 
 /// What makes the missing entry; for an embedded model it has to lie in a file.
 fn command(home: &Home, steps: usize) -> String {
     match home {
-        Home::Folder(folder) => format!("ddim tune --model {} --steps {steps}", folder.display()),
+        Home::Folder { folder, weights } => {
+            let weights = weights.iter().map(|name| format!(" --weights {}", quoted(name))).collect::<String>();
+            format!("ddim tune --model {}{weights} --steps {steps}", quoted(&folder.display().to_string()))
+        }
         Home::Nowhere | Home::Embedded(_) => {
             format!("ddim tune --steps {steps} --out tuned.json` and take `--spacing tuned:tuned.json")
         }

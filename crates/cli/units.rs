@@ -74,17 +74,22 @@ pub(crate) fn mebibytes(bytes: u64) -> String {
 }
 
 /// `1 picture`, `64 pictures`.
-pub(crate) fn counted(pictures: usize) -> String {
-    many(pictures, "picture")
+pub(crate) fn pictures(count: usize) -> String {
+    counted(count, "picture")
 }
 
 /// `1 step`, `20 steps`.
 pub(crate) fn steps(count: usize) -> String {
-    many(count, "step")
+    counted(count, "step")
 }
 
-fn many(count: usize, what: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
+/// So many of something: `1 class`, `3 classes`.
+pub(crate) fn counted(count: usize, what: &str) -> String {
+    let plural = match what {
+        _ if count == 1 => "",
+        what if what.ends_with('s') => "es",
+        _ => "s",
+    };
     format!("{count} {what}{plural}")
 }
 
@@ -119,6 +124,15 @@ mod tests {
         assert_eq!(
             [0.1234, 1.2345, 12.345, 123.45, 12345.0].map(digits),
             ["0.123", "1.23", "12.3", "123", "12345"]
+        );
+    }
+
+    #[test]
+    fn one_of_something_has_no_plural() {
+        assert_eq!([0, 1, 2].map(|count| counted(count, "class")), ["0 classes", "1 class", "2 classes"]);
+        assert_eq!(
+            (pictures(1), pictures(64), steps(1)),
+            ("1 picture".into(), "64 pictures".into(), "1 step".into())
         );
     }
 

@@ -11,7 +11,7 @@ use crate::args::WarmupArgs;
 use crate::device::{self as devices, CPU, Chosen};
 use crate::model::Model;
 use crate::signals::{Interrupt, Parting};
-use crate::units::{self, counted, time};
+use crate::units::{self, time};
 use crate::{Ending, kernels, plan, printing, progress};
 
 /// Steps of the run that is timed, with noise in all but the last.
@@ -91,8 +91,8 @@ fn to_text(args: &WarmupArgs, device: &Chosen, model: &Model, warmed: &[Warmed])
         format!("model    {} in {}", model.name, args.precision.name()),
     ];
     lines.extend(warmed.iter().map(|Warmed { pictures, steps, first, later }| {
-        let (pictures, first, later) = (counted(*pictures), time(*first), time(*later));
-        format!("{pictures}, {}: the first time {first}, then {later}", units::steps(*steps))
+        let (at_once, first, later) = (units::pictures(*pictures), time(*first), time(*later));
+        format!("{at_once}, {}: the first time {first}, then {later}", units::steps(*steps))
     }));
     lines.push(match (device.name == CPU, kernels::folder()) {
         (true, _) => "the CPU has no kernels to warm".to_owned(),

@@ -12,7 +12,7 @@ use ddim_schedule::{Convention, Method, Spacing};
 use super::distances::preparation;
 use super::numbers::at_least_one;
 use super::sampling::EtaChoice;
-use super::{ComputingArgs, FeatureChoice, ModelArgs, SetName};
+use super::{ComputingArgs, FeatureChoice, ModelArgs, PictureRules, SetHome, SetName};
 use crate::device::Precision;
 use crate::seeds;
 
@@ -117,7 +117,7 @@ impl BenchArgs {
             Some(ValueSource::CommandLine) if !is_inception => {
                 Err("--resize is for --features inception:FILE: it would change nothing here".to_owned())
             }
-            _ => Ok(()),
+            _ => self.judging.check_rules(),
         }
     }
 }
@@ -140,6 +140,21 @@ pub(crate) struct JudgingArgs {
     /// How Inception's pictures become 299x299: as torch-fidelity, pytorch-fid or clean-fid does it
     #[arg(long, value_name = "NAME", default_value = "torch-fidelity", value_parser = preparation)]
     pub(crate) resize: Preparation,
+
+    /// How the pictures of --reference come to the size and colours that the model draws.
+    #[command(flatten, next_help_heading = "Pictures of --reference")]
+    pub(crate) rules: PictureRules,
+}
+
+impl JudgingArgs {
+    /// Refuses rules for pictures where none are read.
+    fn check_rules(&self) -> Result<(), String> {
+        let are_read = self.reference.as_ref().is_some_and(|set| matches!(set.home, SetHome::Path(_)));
+        match self.rules.typed().filter(|_| !are_read) {
+            Some(option) => Err(format!("{option} is for the pictures of --reference: name some")),
+            None => Ok(()),
+        }
+    }
 }
 
 /// What tells the time.

@@ -4,15 +4,15 @@
 //! always does something; `tests/options.rs` tries them all. `ddim eval` and `ddim bench` have tables of their own.
 
 use std::ffi::OsStr;
-use std::fmt;
 use std::path::Path;
 
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 
+use super::usage::WrongUsage;
 use crate::output::Destination;
 
-/// An option that does something only beside others.
+/// An option that does something only beside others, or only without some.
 struct Rule {
     /// The command; every one that has the option where this is empty.
     command: &'static str,
@@ -50,6 +50,36 @@ const RULES: &[Rule] = &[
         beside: "is about Langevin steps, and there are none: ask for some with --corrector-steps",
     },
     Rule {
+        command: "sample",
+        options: &["strength"],
+        works: |typed| typed.has("init"),
+        beside: "needs pictures to change: give some with --init",
+    },
+    Rule {
+        command: "sample",
+        options: &["inpaint"],
+        works: |typed| typed.has("mask"),
+        beside: "needs --mask FILE, white where pictures are repainted",
+    },
+    Rule {
+        command: "sample",
+        options: &["mask"],
+        works: |typed| !typed.has("noise"),
+        beside: "cannot be used with --noise, which has no noise for the part that is kept; use --seed",
+    },
+    Rule {
+        command: "sample",
+        options: &["guidance_interval", "guidance_rescale"],
+        works: |typed| typed.has("guidance") && typed.number("guidance") != 1.0,
+        beside: "changes what --guidance does, and at 1 it does nothing",
+    },
+    Rule {
+        command: "",
+        options: &["jump_length", "resample"],
+        works: |typed| typed.word("inpaint").is_none_or(|word| word == "repaint"),
+        beside: "belongs to --inpaint repaint: leave it out",
+    },
+    Rule {
         command: "",
         options: &["rederive_eps"],
         works: |typed| !typed.has("no_clip"),
@@ -60,6 +90,12 @@ const RULES: &[Rule] = &[
         options: &["convert"],
         works: |typed| typed.has("from") || typed.words("corners").any(|corner| !is_number(corner)),
         beside: "is for pictures, and there are seeds only: leave it out",
+    },
+    Rule {
+        command: "interpolate",
+        options: &["on_corrupt"],
+        works: |_| false,
+        beside: "is for sets of pictures, and here each one is needed: leave it out",
     },
     Rule {
         command: "schedule",
@@ -85,35 +121,16 @@ const RULES: &[Rule] = &[
 ///
 /// # Errors
 /// A sentence that names it.
-pub(super) fn check(command: &str, matches: &ArgMatches) -> Result<(), String> {
+pub(super) fn check(command: &str, matches: &ArgMatches) -> Result<(), WrongUsage> {
     let typed = Typed(matches);
     for rule in RULES.iter().filter(|rule| rule.command.is_empty() || rule.command == command) {
         let useless = || rule.options.iter().find(|option| typed.has(option)).filter(|_| !(rule.works)(&typed));
         if let Some(option) = useless() {
-            return Err(NoEffect::new(option, rule.beside).0);
+            return Err(WrongUsage::no_effect(option, rule.beside));
         }
     }
     Ok(())
 }
-
-/// An option that would change nothing, as was seen only after a file was read. Wrong usage all the same.
-#[derive(Debug)]
-pub(crate) struct NoEffect(String);
-
-impl NoEffect {
-    /// The option, with or without its dashes, and where it does something.
-    pub(crate) fn new(option: &str, beside: &str) -> Self {
-        Self(format!("--{} {beside}", option.trim_start_matches('-').replace('_', "-")))
-    }
-}
-
-impl fmt::Display for NoEffect {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for NoEffect {}
 
 /// What was typed, in place of what holds when nothing is.
 struct Typed<'a>(&'a ArgMatches);
@@ -168,9 +185,17 @@ mod tests {
             ("ddim sample --show --json", "--show"),
             ("ddim sample --noise a --corrector-snr 0.2", "--corrector-snr"),
             ("ddim sample --corrector-steps 0 --corrector-snr 0.2", "--corrector-snr"),
+            ("ddim sample --strength 0.5", "--strength"),
+            ("ddim sample --init a --inpaint repaint", "--inpaint"),
+            ("ddim sample --init a --mask b --noise c", "--mask"),
+            ("ddim sample --guidance-rescale 0.5", "--guidance-rescale"),
+            ("ddim sample --guidance 1 --guidance-interval 1,2", "--guidance-interval"),
+            ("ddim sample --init a --mask b --inpaint replace --resample 3", "--resample"),
+            ("ddim schedule --inpaint replace --jump-length 3", "--jump-length"),
             ("ddim sample --no-clip --rederive-eps", "--rederive-eps"),
             ("ddim interpolate --seeds 1,2 --convert", "--convert"),
             ("ddim interpolate --corners 1,2,3,4 --convert", "--convert"),
+            ("ddim interpolate --from a.png --to b.png --on-corrupt skip", "--on-corrupt"),
             ("ddim schedule --model m --scheduler-config s --spacing quad", "--model"),
             ("ddim schedule --model m --scheduler-config s --weights ema --spacing tuned", "--weights"),
             ("ddim schedule --scheduler-config s --weights ema", "--weights"),
@@ -187,6 +212,9 @@ mod tests {
             "ddim sample --out folder --no-grid --force",
             "ddim sample --show --animate a.gif --force",
             "ddim sample --corrector-steps 1 --corrector-snr 0.2",
+            "ddim sample --init a --strength 0.5",
+            "ddim sample --init a --mask b --inpaint repaint --resample 3",
+            "ddim sample --guidance 2 --guidance-rescale 0.5",
             "ddim interpolate --from a.png --to b.png --convert",
             "ddim interpolate --corners 1,2,3,a.png --convert",
             "ddim schedule --model m --scheduler-config s --spacing tuned",

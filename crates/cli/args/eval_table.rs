@@ -108,7 +108,21 @@ impl EvalArgs {
             [] => &[Metric::Frechet, Metric::Kernel, Metric::Pr, Metric::Dc, Metric::Sliced],
             asked => asked,
         };
+        self.check_sets()?;
         self.check_with(metrics)
+    }
+
+    /// Refuses a set without pictures of its own where pictures are read.
+    fn check_sets(&self) -> Result<(), String> {
+        let named = [
+            ("--likelihood", &self.likelihood),
+            ("--bound", &self.bound.bound),
+            ("--divergence", &self.divergence.divergence),
+        ];
+        for (option, set) in named.iter().flat_map(|(option, sets)| sets.iter().map(move |set| (option, set))) {
+            set.path().map_err(|problem| format!("{option} {problem}"))?;
+        }
+        Ok(())
     }
 
     /// The same once it is known what is measured between two sets.

@@ -7,7 +7,7 @@ use ddim_data::{Fit, Resize};
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct PictureRules {
     /// How a picture of another size is brought to the size needed: crop keeps the middle, pad keeps all and fills
-    /// up with the colour of --ground, stretch changes the proportions [default: crop]
+    /// up with the colour of --ground, stretch changes the proportions [default: crop; sets that are compared stay as they are]
     #[arg(long, value_name = "HOW", value_enum)]
     pub(crate) fit: Option<FitChoice>,
 
@@ -81,6 +81,14 @@ impl PictureRules {
     /// The name of the ground colour.
     pub(crate) fn ground(&self) -> &str {
         self.ground.as_ref().map_or("white", |ground| &ground.typed)
+    }
+
+    /// Those of these options that decide what pictures look like, as they were typed.
+    pub(crate) fn words(&self) -> String {
+        let fit = self.fit.and_then(|fit| fit.to_possible_value()).map(|fit| format!(" --fit {}", fit.get_name()));
+        let ground = self.ground.as_ref().map(|ground| format!(" --ground {}", ground.typed));
+        let invert = self.invert.then(|| " --invert".to_owned());
+        [fit, ground, invert].into_iter().flatten().collect()
     }
 
     /// The first of these options that was typed, for commands in which it has nothing to act on.

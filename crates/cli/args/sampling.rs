@@ -141,7 +141,7 @@ pub(crate) struct OutputArgs {
     #[arg(long, requires = "out", conflicts_with_all = ["force", "animate"])]
     pub(crate) resume: bool,
 
-    /// Replace files that exist
+    /// Replace files that exist; of a symbolic link the link, and what it points to stays
     #[arg(long)]
     pub(crate) force: bool,
 

@@ -3,10 +3,11 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use ddim_features::Split;
+use ddim_schedule::nearest_said;
 
 use super::words::{self, FromWord};
 
@@ -62,6 +63,24 @@ impl Part {
     }
 }
 
+impl SetName {
+    /// Where its pictures lie.
+    ///
+    /// # Errors
+    /// A sentence, when they lie nowhere.
+    pub(crate) fn path(&self) -> Result<&Path, String> {
+        match &self.home {
+            SetHome::Path(path) => Ok(path),
+            SetHome::Model(_) => Err(format!(
+                "{self}: there are no pictures of it to read; draw some with `ddim sample --out FOLDER`, or name a file"
+            )),
+            SetHome::Embedded(_) => Err(format!(
+                "{self}: only statistics of these pictures are there; name the file or folder with the pictures"
+            )),
+        }
+    }
+}
+
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}..{}", self.first, self.end.map_or(String::new(), |end| end.to_string()))
@@ -85,9 +104,13 @@ impl FromStr for SetName {
         let home = match name.strip_prefix("model:").or((name == "model").then_some("")) {
             Some("") => SetHome::Model(None),
             Some(model) => SetHome::Model(Some(model.into())),
-            None if name == "embedded:train" => SetHome::Embedded(Split::Train),
-            None if name == "embedded:held-out" => SetHome::Embedded(Split::HeldOut),
+            None if name == EMBEDDED[0] => SetHome::Embedded(Split::Train),
+            None if name == EMBEDDED[1] => SetHome::Embedded(Split::HeldOut),
             None if name.is_empty() => return Err("a set needs a name before its part".to_owned()),
+            None if is_mistyped(name) => {
+                let near = nearest_said(name, EMBEDDED);
+                return Err(format!("there are {} and {}{near}", EMBEDDED[0], EMBEDDED[1]));
+            }
             None => SetHome::Path(name.into()),
         };
         Ok(Self { home, part, typed: text.to_owned() })
@@ -110,6 +133,14 @@ impl FromWord for SetName {
         };
         Ok(Self { home, part, typed: word.to_string_lossy().into_owned() })
     }
+}
+
+/// The embedded sets, by name.
+const EMBEDDED: [&str; 2] = ["embedded:train", "embedded:held-out"];
+
+/// Whether a name was to be one of those: nothing of that name is there.
+fn is_mistyped(name: &str) -> bool {
+    name.starts_with("embedded:") && !Path::new(name).exists()
 }
 
 /// `55000..60000`, with either number left out; `None` for a text that is no part but belongs to the name.
@@ -151,7 +182,7 @@ mod tests {
             assert_eq!(name(typed).home, SetHome::Model(model.map(PathBuf::from)));
             assert_eq!(name(&format!("{typed}:5..9")).part, Part { first: 5, end: Some(9) });
         }
-        for refused in ["x:5..5", "x:9..2", ":1..2", ""] {
+        for refused in ["x:5..5", "x:9..2", ":1..2", "", "embedded:test", "embedded:"] {
             assert!(refused.parse::<SetName>().is_err(), "{refused}");
         }
     }

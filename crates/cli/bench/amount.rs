@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use ddim::timing::{Kind, Shares};
 
 use super::cells::Cell;
 use super::folder::Chosen;
 use super::measure::Runner;
-use crate::args::{BenchArgs, Budget, Counts};
+use crate::args::{BenchArgs, Budget, Counts, WrongUsage, misused};
 use crate::units;
 
 /// Seconds to spend when nothing else was asked for.
@@ -29,7 +29,10 @@ pub(super) fn choose(
     if let Some(counts) = &args.num {
         let chosen = fixed(counts, cells, batch_size)?;
         if let Some(few) = fewest(&chosen, cells).filter(|few| *few < needs) {
-            tracing::warn!("--num: a cell has {few} pictures, and a quality needs {needs} of each: --num {needs}");
+            tracing::warn!(
+                "--num: a cell has {}, and a quality needs {needs} of each: --num {needs}",
+                units::pictures(few)
+            );
         }
         return Ok(chosen);
     }
@@ -37,15 +40,14 @@ pub(super) fn choose(
     let budget = args.budget.unwrap_or(USUAL_BUDGET);
     let chosen = within(budget, cells, batch_size, seconds)?;
     if let Some(few) = fewest(&chosen, cells).filter(|few| *few < needs) {
-        let pictures = |cell: &Cell| if cell.role.is_asked() { needs } else { chosen.batch_size };
-        let all: f64 = cells.iter().map(|cell| (cell.calls() * pictures(cell)) as f64 * seconds).sum();
+        let would_do = match enough(budget, cells, batch_size, seconds, needs) {
+            Some(enough) => format!("--budget {enough} would do, or --num {needs}"),
+            None => format!("--num {needs} would do, and take longer than a year"),
+        };
         tracing::warn!(
-            "--budget: {} leave {few} pictures for some cells, and a quality needs {needs} of each: --budget {} would do, \
-             or --num {needs}, about {}",
+            "--budget: {} leave {} for some cells, and a quality needs {needs} of each: {would_do}",
             units::time(budget.0),
-            enough(budget, cells, batch_size, seconds, needs)
-                .map_or("of days".to_owned(), |enough| enough.to_string()),
-            units::time(all)
+            units::pictures(few),
         );
     }
     Ok(chosen)
@@ -89,17 +91,18 @@ fn fixed(counts: &Counts, cells: &[Cell], batch_size: usize) -> anyhow::Result<C
         let mut there: Vec<usize> = cells.iter().map(|cell| cell.steps).collect();
         there.sort_unstable();
         there.dedup();
-        bail!("--num {steps}:...: no cell has {}; there are {there:?}", units::steps(*steps));
+        misused!("--num {steps}:...: no cell has {}; there are {there:?}", units::steps(*steps));
     }
     let count = |cell: &Cell| match counts.of_steps.iter().find(|(steps, _)| *steps == cell.steps) {
         Some((_, count)) => Ok(Some(*count)),
         // One batch: only its time is needed, or a few pictures to compare with.
         None if !cell.role.is_asked() => Ok(None),
-        None => counts.usual.map(Some).with_context(|| {
-            format!("--num: nothing is said for {}; give a number for all cells as well", units::steps(cell.steps))
+        None => counts.usual.map(Some).ok_or_else(|| {
+            let steps = units::steps(cell.steps);
+            WrongUsage::new(format!("--num: nothing is said for {steps}; give a number for all cells as well"))
         }),
     };
-    let counts = cells.iter().map(count).collect::<anyhow::Result<Vec<_>>>()?;
+    let counts = cells.iter().map(count).collect::<Result<Vec<_>, _>>()?;
     // Times are compared, so that no cell may have smaller batches than the others.
     let batch_size = counts.iter().flatten().fold(batch_size, |size, count| size.min(*count));
     Ok(Chosen { batch_size, pictures: counts.into_iter().map(|count| count.unwrap_or(batch_size)).collect() })
@@ -115,9 +118,9 @@ fn within(budget: Budget, cells: &[Cell], batch_size: usize, seconds: f64) -> an
     let Some(shares) = Shares::new(&kinds, budget.0, batch_size) else {
         let least: f64 = kinds.iter().map(|kind| kind.seconds).sum();
         bail!(
-            "--budget: one picture in each of {} cells takes about {} here, and {} were given: give more, or fewer \
+            "--budget: one picture in each of {} takes about {} here, and {} were given: give more, or fewer \
              --steps and --eta",
-            cells.len(),
+            units::counted(cells.len(), "cell"),
             units::time(least),
             units::time(budget.0)
         );

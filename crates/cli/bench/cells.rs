@@ -131,20 +131,24 @@ pub(super) fn cells(args: &BenchArgs, model: &Model) -> anyhow::Result<Vec<Cell>
             cells.push(Cell { method: name.clone(), steps: n_steps, plan, role, place: cells.len() });
         }
     }
-    match cells.iter().position(Cell::is_reference) {
-        Some(place) => {
-            let reference = cells.remove(place);
-            cells.insert(0, reference);
-        }
+    with_reference(cells, args, model)
+}
+
+/// The cells with the reference first, whether it was asked for or not.
+fn with_reference(mut cells: Vec<Cell>, args: &BenchArgs, model: &Model) -> anyhow::Result<Vec<Cell>> {
+    let train_steps = model.inner.schedule().train_steps();
+    let reference = match cells.iter().position(Cell::is_reference) {
+        Some(place) => cells.remove(place),
         None => {
-            let plan =
-                resolved(args, model, of_eta(EtaChoice::Value(Eta::DDPM)), train_steps).with_context(|| {
-                    format!("DDPM in {}, which the others are compared with", units::steps(train_steps))
-                })?;
+            let plan = resolved(args, model, of_eta(EtaChoice::Value(Eta::DDPM)), train_steps);
+            let plan = plan.with_context(|| {
+                format!("DDPM in {}, which the others are compared with", units::steps(train_steps))
+            })?;
             let (method, place) = (DDPM.to_owned(), cells.len());
-            cells.insert(0, Cell { method, steps: train_steps, plan, role: Role::Reference, place });
+            Cell { method, steps: train_steps, plan, role: Role::Reference, place }
         }
-    }
+    };
+    cells.insert(0, reference);
     Ok(cells)
 }
 
@@ -165,7 +169,7 @@ pub(super) fn with_target(mut cells: Vec<Cell>, args: &BenchArgs, model: &Model)
         None => {
             let plan =
                 resolved(args, model, of_eta(EtaChoice::Value(Eta::DDIM)), train_steps).with_context(|| {
-                    format!("{DDIM} in {train_steps} steps, whose pictures the others are compared with")
+                    format!("{DDIM} in {}, whose pictures the others are compared with", units::steps(train_steps))
                 })?;
             let (method, place) = (DDIM.to_owned(), cells.len());
             Cell { method, steps: train_steps, plan, role: Role::Target, place }
@@ -191,19 +195,27 @@ const DDPM: &str = "eta 1";
 
 /// Every method with its name, and as options of `ddim sample`.
 fn methods(args: &BenchArgs) -> Vec<(String, PlanArgs)> {
-    let etas = args.eta.iter().map(|eta| match eta {
-        EtaChoice::Value(value) => (format!("eta {}", value.value()), of_eta(*eta)),
-        EtaChoice::Hat => (SIGMA_HAT.to_owned(), of_eta(*eta)),
-    });
+    let etas = args.eta.iter().map(|eta| eta_method(*eta));
     let solvers = args.solver.iter().map(|method| {
         let name = match method {
             Method::Solver(solver) => sample::with_options(solver.as_ref()),
-            other => other.name().to_owned(),
+            // The same cells as with --eta, under the same name: they are measured once.
+            Method::Ddim { eta } => return eta_method(EtaChoice::Value(*eta)),
+            Method::SigmaHat => return eta_method(EtaChoice::Hat),
+            other @ Method::Ddpm { .. } => other.name().to_owned(),
         };
         let solver = Some(SolverChoice::Planned(method.clone()));
         (name, PlanArgs { solver, ..PlanArgs::default() })
     });
     etas.chain(solvers).collect()
+}
+
+fn eta_method(eta: EtaChoice) -> (String, PlanArgs) {
+    let name = match eta {
+        EtaChoice::Value(value) => format!("eta {}", value.value()),
+        EtaChoice::Hat => SIGMA_HAT.to_owned(),
+    };
+    (name, of_eta(eta))
 }
 
 fn of_eta(eta: EtaChoice) -> PlanArgs {
@@ -285,6 +297,15 @@ mod tests {
             [("heun", 10, 19), ("heun", 20, 39), ("dpm++:order=3", 10, 10), ("dpm++:order=3", 20, 20)]
         );
         assert_eq!(cells[0].role, Role::Reference);
+    }
+
+    #[test]
+    fn a_cell_with_two_names_is_measured_once() {
+        let list = |options: &str| -> Vec<(String, usize)> {
+            of(options).expect("plans").into_iter().map(|cell| (cell.method, cell.steps)).collect()
+        };
+        assert_eq!(list("--steps 10 --eta 0 --solver ddim --solver ddim"), list("--steps 10 --eta 0"));
+        assert_eq!(list("--steps 10 --eta 0 --solver unipc --solver unipc:order=2").len(), 3);
     }
 
     /// dpm++ under the embedded model's schedule has 996 steps at most.

@@ -40,6 +40,20 @@ impl MachineDrift {
     }
 }
 
+/// Whether times may be quoted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Steadiness {
+    /// The machine stayed about as fast as it was, as far as is known.
+    Steady,
+    /// It did not.
+    Noisy,
+}
+
+/// How steady the machine was in all of these runs.
+pub(super) fn steadiness(drifts: &[MachineDrift]) -> Steadiness {
+    if drifts.iter().any(MachineDrift::is_noisy) { Steadiness::Noisy } else { Steadiness::Steady }
+}
+
 /// The most that the machine has drifted in any of these runs, as a share.
 pub(super) fn most(drifts: &[MachineDrift]) -> f64 {
     drifts.iter().map(|drift| drift.share().abs()).fold(0.0, f64::max)
@@ -71,6 +85,7 @@ mod tests {
             described(&[calm, noisy]),
             "a call of the reference took 100 ms at the start and 90.0 ms at the end, -10.0%: noisy"
         );
+        assert_eq!([steadiness(&[calm, noisy]), steadiness(&[calm])], [Steadiness::Noisy, Steadiness::Steady]);
         assert_eq!((most(&[]), described(&[]).as_str()), (0.0, "not measured: no run came to its end"));
     }
 }

@@ -1,5 +1,6 @@
 //! Everything on one page that needs nothing else: no script, no other file.
 
+use super::drift::Steadiness;
 use super::quality::Verdict;
 use super::quality_plot;
 use super::report::Report;
@@ -7,7 +8,7 @@ use super::row::{Compared, Row};
 use super::strip::Strip;
 use super::svg::escaped;
 use super::{machine, table, time_plot};
-use crate::units::{digits, percent};
+use crate::units::{self, digits, percent};
 
 const STYLE: &str = "\
 :root{color-scheme:light dark}\
@@ -57,11 +58,15 @@ pub(super) fn page(report: &Report, strip: &Strip) -> anyhow::Result<String> {
     ))
 }
 
+/// What stands above the numbers where they cannot be trusted.
+const NOT_STEADY: &str = "<p class=\"lead\"><strong>The machine became faster or slower while this was measured, and so \
+                          much may every time be off: run it again while nothing else computes.</strong></p>\n";
+
 /// What was found: in the headline, and in two sentences.
 fn lead(report: &Report, model: &str) -> String {
     let unfinished = match report.cells - report.rows.len() {
         0 => String::new(),
-        missing => format!("<p>{missing} of {} cells are not finished.</p>\n", report.cells),
+        missing => format!("<p>Not finished: {missing} of {}.</p>\n", units::counted(report.cells, "cell")),
     };
     let few = || report.asked().filter(|compared| !compared.row.is_reference());
     let found = few().find(|compared| compared.row.steps == 20).or_else(|| few().next());
@@ -69,17 +74,22 @@ fn lead(report: &Report, model: &str) -> String {
         return format!("<h1>What do few steps of {} cost?</h1>\n{unfinished}", escaped(model));
     };
     let (row, times) = (&found.row, digits(found.comparison.speed_up));
+    let (method, steps) = (escaped(&row.method), units::steps(row.steps));
+    let (headline, warning) = match report.steadiness {
+        Steadiness::Steady => (format!("{times} times faster than DDPM, with {method} in {steps}"), ""),
+        Steadiness::Noisy => {
+            (format!("{method} in {steps} beside DDPM, on a machine that was not steady"), NOT_STEADY)
+        }
+    };
     format!(
-        "<h1>{model}: {times} times faster than DDPM, with {method} in {steps} steps</h1>\n\
-         <p class=\"lead\">With {method}, {steps} steps a picture takes {time}: {times} times faster{error} than DDPM in \
-         {all} steps.{quality}</p>\n<p class=\"faint\">The machine: {drift}.</p>\n{unfinished}",
+        "<h1>{model}: {headline}</h1>\n{warning}\
+         <p class=\"lead\">With {method}, {steps} a picture takes {time}: {times} times faster{error} than DDPM in \
+         {all}.{quality}</p>\n<p class=\"faint\">The machine: {drift}.</p>\n{unfinished}",
         // Of a folder its name: the whole path stands below.
         model = escaped(model.rsplit(['/', '\\']).find(|part| !part.is_empty()).unwrap_or(model)),
-        method = escaped(&row.method),
-        steps = row.steps,
         time = table::time_per_picture(row),
         error = if found.error > 0.0 { format!(" (±{})", percent(found.error)) } else { String::new() },
-        all = report.reference_steps,
+        all = units::steps(report.reference_steps),
         quality = qualities(report, found),
         drift = escaped(&report.drift),
     )
@@ -129,8 +139,8 @@ fn origin(report: &Report) -> String {
     let settings = &report.settings;
     let machine = &settings["machine"];
     let word = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let processor =
-        format!("{}, {} threads, {}", word(&machine["processor"]), machine["threads"], word(&machine["system"]));
+    let threads = units::counted(machine["threads"].as_u64().unwrap_or(0) as usize, "thread");
+    let processor = format!("{}, {threads}, {}", word(&machine["processor"]), word(&machine["system"]));
     let batches = report.rows.first().map_or(0, |compared| compared.row.batch_size);
     let facts = [
         ("command", report.command.clone()),
@@ -142,7 +152,7 @@ fn origin(report: &Report) -> String {
         ("device", format!("{}, {}", report.device, word(&settings["precision"]))),
         ("machine", processor),
         ("program", machine::program()),
-        ("batches", format!("{batches} pictures at once, seed {}", settings["seed"])),
+        ("batches", format!("{} at once, seed {}", units::pictures(batches), settings["seed"])),
     ];
     let fact = |(name, value): (&str, String)| format!("<dt>{name}</dt><dd>{}</dd>\n", escaped(&value));
     format!("<dl>\n{}</dl>\n", facts.into_iter().map(fact).collect::<String>())
@@ -171,5 +181,13 @@ mod tests {
         assert_eq!(page.matches("<tr class").count(), 9);
         assert!(page.contains("With eta 0, 10 steps a picture takes 12.0 ms ±7%: 83.5 times faster"), "{page}");
         assert!(page.contains(" Quality (smaller is better): 15.0 ±1.50, DDPM's 5.10 ±0.510."), "{page}");
+        assert!(page.contains("<h1>none: 83.5 times faster than DDPM, with eta 0 in 10 steps</h1>"), "{page}");
+        report.steadiness = Steadiness::Noisy;
+        let page = super::page(&report, &strip).expect("a page");
+        assert!(
+            page.contains("<h1>none: eta 0 in 10 steps beside DDPM, on a machine that was not steady</h1>"),
+            "{page}"
+        );
+        assert!(page.contains("run it again while nothing else computes"), "{page}");
     }
 }

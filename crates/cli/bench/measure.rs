@@ -15,9 +15,9 @@ use super::folder::{Folder, NO_RUN, TARGETS};
 use super::quality::{Quality, Verdict};
 use super::row::{BatchTime, Row};
 use super::unfinished::Unfinished;
-use crate::files;
 use crate::model::Model;
 use crate::signals::Interrupt;
+use crate::{files, units};
 
 /// Steps that the first measurement for a budget takes.
 const FIRST_STEPS: usize = 4;
@@ -197,7 +197,10 @@ impl<'a> Runner<'a> {
         let (shown, cell_name) = (&self.bar, cell.to_string());
         let mut judged = 0;
         let mut batches = unfinished.read(batch_size)?.take_while(|_| !self.interrupt.requested()).inspect(|_| {
-            shown.set_message(format!("judging {cell_name}, {judged} of {} pictures", unfinished.pictures()));
+            shown.set_message(format!(
+                "judging {cell_name}, {judged} of {}",
+                units::pictures(unfinished.pictures())
+            ));
             judged += batch_size;
         });
         let verdict = self.quality.judge(cell, &mut batches, &folder.file(TARGETS));

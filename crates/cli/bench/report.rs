@@ -6,6 +6,7 @@ use anyhow::Context;
 use serde_json::{Value, json};
 
 use super::chart::{Curve, Point};
+use super::drift::Steadiness;
 use super::folder::Folder;
 use super::row::Compared;
 use super::strip::Strip;
@@ -26,6 +27,8 @@ pub(super) struct Report {
     pub(super) quality: String,
     /// How steady the machine was, in words.
     pub(super) drift: String,
+    /// Whether it was steady enough for a headline.
+    pub(super) steadiness: Steadiness,
     /// The settings of the run.
     pub(super) settings: Value,
     /// The device, in words.

@@ -3,7 +3,7 @@
 use super::quality::Verdict;
 use super::report::Report;
 use super::row::{Compared, Quartiles, Row, Whole};
-use crate::units::{digits, mebibytes, percent, signed_percent, time};
+use crate::units::{self, digits, mebibytes, percent, signed_percent, time};
 
 /// What stands for a number that is not known.
 pub(super) const NOTHING: &str = "-";
@@ -45,13 +45,15 @@ pub(super) fn legend(report: &Report) -> String {
     let meanings = format!(
         "warm-up: the first step, in which kernels are compiled and tuned; in no other time\n\
          a call, a picture: median over the batches, +- half the distance of the quartiles\n\
-         speed-up: against DDPM (eta 1) in {reference_steps} steps{}\n\
+         speed-up: against DDPM (eta 1) in {}{}\n\
          off n/{reference_steps}: how much longer than its share of DDPM's network calls a picture takes\n\
          outside: time outside of the network; memory: peak of the process\n\
          machine: {drift}\n\
          quality: {quality}\n\
-         for {most_pictures}: time for {most_pictures} pictures; ~ is extrapolated from the pictures drawn\n",
-        speed_up_errors(report)
+         for {most_pictures}: time for {}; ~ is extrapolated from the pictures drawn\n",
+        units::steps(*reference_steps),
+        speed_up_errors(report),
+        units::pictures(*most_pictures),
     );
     let mut reasons: Vec<&str> = Vec::new();
     for compared in &report.rows {

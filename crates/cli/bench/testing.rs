@@ -4,6 +4,7 @@ use ddim::timing::Spread;
 use serde_json::json;
 
 use super::cells::Role;
+use super::drift::Steadiness;
 use super::quality::Verdict;
 use super::report::Report;
 use super::row::{Row, Scale};
@@ -21,6 +22,7 @@ pub(super) fn report() -> Report {
         reference_steps: 1000,
         quality: "a distance <made up>".into(),
         drift: "a call took as long as before".into(),
+        steadiness: Steadiness::Steady,
         settings: json!({ "model": "none", "machine": { "threads": 2 } }),
         device: "a device".into(),
         command: "ddim bench --solver 'dpm++:order=3,variant=exact'".into(),

@@ -10,7 +10,7 @@ use ddim_schedule::Method;
 use serde_json::{Value, json};
 
 use super::pictures::{Batch, Observer, Sets, ended};
-use crate::args::{BoundArgs, DecoderChoice, EvalArgs};
+use crate::args::{BoundArgs, DecoderChoice, EvalArgs, WrongUsage};
 use crate::model::Model;
 use crate::plan::{self, ResolvedPlan};
 use crate::signals::Interrupt;
@@ -41,6 +41,7 @@ pub(super) fn measure<'a>(
     let usual = if of_list { BoundArgs::STEPS } else { plan::usual_steps(BoundArgs::STEPS, &model.training) };
     let options = args.bound.plan(typed, has_learned_variance(&model.training.scheduler)?, usual)?;
     let plan = plan::resolve(&options, &model.training)?;
+    plan::check_effect(&options, &plan)?;
     model.inner.check_plan(&plan.plan)?;
     let decoder = match args.bound.decoder {
         DecoderChoice::Large => DecoderVariance::Large,
@@ -92,7 +93,10 @@ fn explained(error: EvalError) -> anyhow::Error {
         EvalError::Disjoint { .. } => Some("--steps and --spacing"),
         _ => None,
     };
-    option.into_iter().fold(anyhow::Error::new(error), anyhow::Error::context)
+    match option {
+        Some(option) => WrongUsage::new(format!("{option}: {error}")).into(),
+        None => error.into(),
+    }
 }
 
 impl Measured<'_> {
@@ -100,14 +104,14 @@ impl Measured<'_> {
     pub(super) fn to_text(&self) -> String {
         let Some(bits) = BoundBits::of(&self.bound, &self.estimates) else { return String::new() };
         let mut text = format!(
-            "{} bits/dim, bound from above  ({})\nprior {}, {} {}, decoder {}\n{} network calls a picture\n",
+            "{} bits/dim, bound from above  ({})\nprior {}, {} {}, decoder {}\n{} a picture\n",
             shown(bits.total),
-            units::counted(self.pictures()),
+            units::pictures(self.pictures()),
             shown(bits.prior),
             units::steps(bits.steps.len()),
             shown(bits.between),
             shown(bits.decoder),
-            self.calls()
+            units::counted(self.calls(), "network call")
         );
         if self.args.bound.terms {
             text.push_str("    time  bits/dim of the term\n");

@@ -13,7 +13,7 @@ use self::figures::Figures;
 use self::kept::Kept;
 use self::measuring::Asked;
 use self::source::Source;
-use crate::args::{DistanceArgs, EvalArgs, FeatureChoice, Metric, SetName, without_effect};
+use crate::args::{DistanceArgs, EvalArgs, FeatureChoice, Metric, SetName, misused, without_effect};
 use crate::device::Chosen;
 use crate::features::{Saved, extractor};
 use crate::files::{Existing, Staged};
@@ -54,6 +54,7 @@ pub(super) fn measure(args: &EvalArgs, device: &Chosen, interrupt: &Interrupt) -
     let metrics = metrics(args, &sources)?;
     args.check_with(&metrics).unwrap_or_else(|problem| without_effect(problem).exit());
     check_saved(&sources, extractor.as_ref())?;
+    let size = source::size_to_fit(&sources, args)?;
     let mut measured = Measured::new(extractor.identity());
     let mut sides = Vec::new();
     for (name, source) in names.iter().zip(sources) {
@@ -61,7 +62,9 @@ pub(super) fn measure(args: &EvalArgs, device: &Chosen, interrupt: &Interrupt) -
             Source::Saved(saved) => Side::Saved(saved),
             source => {
                 let mut kept = Kept::new(name, &metrics, args);
-                if source.look_at_all(extractor.as_ref(), &mut kept, args, interrupt)? == Ending::Interrupted {
+                if source.look_at_all(extractor.as_ref(), &mut kept, (args, size), interrupt)?
+                    == Ending::Interrupted
+                {
                     measured.ending = Ending::Interrupted;
                     return Ok(measured);
                 }
@@ -89,7 +92,7 @@ fn metrics(args: &EvalArgs, sources: &[Source]) -> anyhow::Result<Vec<Metric>> {
     let needs_pictures =
         |metric: &Metric| matches!(metric, Metric::Kernel | Metric::Pr | Metric::Dc | Metric::Sliced);
     if let ([_], Some(metric)) = (sources, asked.iter().find(|metric| **metric != Metric::Is)) {
-        bail!("--metrics {}: a distance needs a second set; name the reference", metric.name());
+        misused!("--metrics {}: a distance needs a second set; name the reference", metric.name());
     }
     if let (false, Some(metric)) = (all_pictures, asked.iter().find(|metric| needs_pictures(metric))) {
         bail!(
@@ -139,7 +142,8 @@ fn fitting(sides: &[Side], options: &DistanceArgs, mut metrics: Vec<Metric>) -> 
         }
         bail!(
             "{} has pictures of {one}, {} of {other} (height x width x channels): pixels can be compared only between \
-             pictures of one size; bring them to one, or choose other --features and --metrics",
+             pictures of one size; --fit crop (or pad, stretch) brings them to the size of the reference, or choose other \
+             --features and --metrics",
             first.name,
             second.name
         );
@@ -171,7 +175,7 @@ impl Measured {
         };
         let counted = match pictures {
             None => "statistics".to_owned(),
-            Some(pictures) => units::counted(pictures),
+            Some(pictures) => units::pictures(pictures),
         };
         let left_out = if skipped == 0 { String::new() } else { format!(", {skipped} left out") };
         self.lines.push(format!("{role:<9} {name}  ({counted}{left_out})"));
@@ -197,9 +201,9 @@ impl Measured {
     /// How it ended.
     ///
     /// # Errors
-    /// When a figure could not be had.
+    /// When a figure that was asked for could not be had, or none could.
     pub(super) fn ending(&self) -> anyhow::Result<Ending> {
-        match self.figures.refused() {
+        match self.figures.missed() {
             0 => Ok(self.ending),
             1 => bail!("one figure could not be had, as said above"),
             count => bail!("{count} figures could not be had, as said above"),

@@ -71,11 +71,11 @@ impl Measured {
         let error = bits.standard_error.map_or(String::new(), |error| format!(" +- {}", shown(error)));
         let probes =
             bits.probe_error.map_or(String::new(), |error| format!(", {} of the error from probes", shown(error)));
-        let pictures = units::counted(self.pictures());
+        let pictures = units::pictures(self.pictures());
         format!(
-            "{}{error} bits/dim  ({pictures}{probes})\n{} network calls a picture, each with its gradient\n",
+            "{}{error} bits/dim  ({pictures}{probes})\n{} a picture, each with its gradient\n",
             shown(bits.mean),
-            self.calls()
+            units::counted(self.calls(), "network call")
         )
     }
 

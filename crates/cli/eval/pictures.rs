@@ -6,7 +6,7 @@ use anyhow::{Context, anyhow, bail};
 use ddim_data::ImageSet;
 use ddim_sampler::PictureNoise;
 
-use crate::args::{EvalArgs, SetHome, SetName};
+use crate::args::{EvalArgs, SetName};
 use crate::model::Model;
 use crate::signals::Interrupt;
 use crate::{Ending, progress, reading};
@@ -34,21 +34,11 @@ impl Pictures {
         size: Option<[usize; 2]>,
         channels: Option<usize>,
     ) -> anyhow::Result<Self> {
-        let path = match &name.home {
-            SetHome::Path(path) => path,
-            SetHome::Model(_) => bail!(
-                "there are no pictures of {name} to read; draw some with `ddim sample --out FOLDER`, or name a file"
-            ),
-            SetHome::Embedded(_) => {
-                bail!(
-                    "{name}: only statistics of these pictures are there; name the file or folder with the pictures"
-                )
-            }
-        };
+        let path = name.path().map_err(anyhow::Error::msg)?;
         let source = reading::open(path)?;
         let most = args.num.or((!name.part.has_end()).then_some(usual));
         let part = name.part.of(source.len(), most).map_err(|problem| anyhow!("{}: {problem}", path.display()))?;
-        let set = reading::collect(&source, part, size, channels, &args.rules)?;
+        let set = reading::collect(&source, part, size, channels, &args.rules, |_| {})?;
         Ok(Self { name: name.clone(), set })
     }
 

@@ -20,6 +20,9 @@ pub(crate) fn extractor(
     Ok(match features {
         FeatureChoice::Pixels => Box::new(Pixels),
         FeatureChoice::Classifier(Some(folder)) => {
+            // The folder of a training run holds its model in another.
+            let of_run = folder.join("model");
+            let folder = if of_run.is_dir() { &of_run } else { folder };
             Box::new(Classifier::load(folder, device).context("--features classifier")?)
         }
         FeatureChoice::Classifier(None) => match ddim_checkpoint::embedded_names().first() {

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use ddim_data::{Fit, Picture};
-use ddim_schedule::PixelRounding;
+use ddim_schedule::{PixelRounding, quoted};
 use safetensors::SafeTensors;
 
 use crate::args::PictureRules;
-use crate::noise::floats;
+use crate::noise::{INITIAL, floats};
 
 /// The name of the pictures in a .safetensors file, as `ddim sample --out FILE.safetensors` writes them.
 const PICTURES: &str = "final";
@@ -52,6 +52,12 @@ impl Needed {
     pub(crate) fn tensors(&self, file: &Path) -> anyhow::Result<Vec<f32>> {
         let bytes = fs::read(file).context("cannot be read")?;
         let tensors = SafeTensors::deserialize(&bytes).context("not a safetensors file")?;
+        if tensors.tensor(PICTURES).is_err() && tensors.tensor(INITIAL).is_ok() {
+            let file = quoted(&file.display().to_string());
+            bail!(
+                "holds noise ({INITIAL}) and no pictures ({PICTURES}): `ddim decode {file}` draws what it was encoded from"
+            );
+        }
         let (found, values) = floats(&tensors, PICTURES)?;
         let [channels, height, width] = self.shape;
         match *found.as_slice() {

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::bail;
 use clap::ValueEnum;
 use ddim_data::{AnimationFormat, Layout, Picture, Scale, encode_animation, grid};
 
@@ -147,7 +146,9 @@ fn format_of(path: &Path) -> anyhow::Result<AnimationFormat> {
         "gif" => AnimationFormat::Gif,
         "png" | "apng" => AnimationFormat::Apng,
         "webp" => AnimationFormat::WebP,
-        _ => bail!("--animate {}: the file must end in .gif, .apng, .png or .webp", path.display()),
+        _ => {
+            crate::args::misused!("--animate {}: the file must end in .gif, .apng, .png or .webp", path.display())
+        }
     })
 }
 

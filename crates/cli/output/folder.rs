@@ -110,22 +110,20 @@ impl Folder {
         self.write_run(&run_record::with_calls(&self.whole, calls.clone()))
     }
 
-    /// Writes `grid.png` from the first of `count` pictures in the folder, as far as there is room.
+    /// Writes `grid.png` from the first of these pictures in the folder, as far as there is room.
     ///
     /// # Errors
     /// When a picture cannot be read or the grid cannot be written.
-    pub(crate) fn write_grid(&self, count: usize, layout: Layout, scale: Scale) -> anyhow::Result<()> {
-        let pictures = self.read_first(layout.shown(count, MOST_IN_GRID))?;
+    pub(crate) fn write_grid(&self, pictures: &[usize], layout: Layout, scale: Scale) -> anyhow::Result<()> {
+        let shown = &pictures[..layout.shown(pictures.len(), MOST_IN_GRID)];
+        let pictures = self.read(shown)?;
         let bytes = encode_png(&grid(&pictures, layout, scale), &self.text)?;
         files::write_unsynced(&self.path.join(GRID), &bytes)
     }
 
-    /// The first `count` pictures, read back.
-    ///
-    /// # Errors
-    /// When one is missing or broken.
-    pub(crate) fn read_first(&self, count: usize) -> anyhow::Result<Vec<Picture>> {
-        (0..count).map(|index| read_picture(&self.picture_path(index))).collect()
+    /// Pictures, read back.
+    fn read(&self, pictures: &[usize]) -> anyhow::Result<Vec<Picture>> {
+        pictures.iter().map(|index| read_picture(&self.picture_path(*index))).collect()
     }
 
     fn picture_path(&self, index: usize) -> PathBuf {
@@ -357,7 +355,7 @@ mod tests {
         }
         let (folder, _) = Folder::open(root.path(), "{}", 1, OpenMode::Replace).expect("forced");
         folder.write(0, &picture(), None).expect("writable");
-        folder.write_grid(1, Layout::Columns(1), Scale::Viewed).expect("writable");
+        folder.write_grid(&[0], Layout::Columns(1), Scale::Viewed).expect("writable");
         drop(folder);
         Folder::open(root.path(), "{}", 1, OpenMode::Resume).expect("the grid is the run's own");
         fs::write(&path, &foreign).expect("writable");
@@ -383,7 +381,7 @@ mod tests {
         for index in 0..4 {
             folder.write(index, &picture(), None).expect("writable");
         }
-        folder.write_grid(4, Layout::Columns(2), Scale::Viewed).expect("writable");
+        folder.write_grid(&[0, 1, 2, 3], Layout::Columns(2), Scale::Viewed).expect("writable");
         let grid = read_picture(&root.path().join(GRID)).expect("a picture");
         assert_eq!(grid.pixels.iter().filter(|pixel| **pixel == 7).count(), 4 * 96 * 96);
     }

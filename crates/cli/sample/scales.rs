@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
-use anyhow::bail;
 use ddim_data::Scale;
 use serde_json::{Value, json};
 
 use super::sink::frames;
-use crate::args::OutputArgs;
+use crate::args::{OutputArgs, misused};
 use crate::job::Job;
 use crate::output::{self, Destination, FileKind, MOST_IN_GRID, Sheet};
 
@@ -89,12 +88,12 @@ pub(super) fn check(args: &OutputArgs, destination: &Destination, job: &Job<'_>)
         Destination::File(_, FileKind::Grid) => sheets.push(sheet(pictures, 1)),
         Destination::Folder(_) if args.no_grid => sheets.push(sheet(1, 1)),
         Destination::Folder(_) => sheets.push(sheet(layout.shown(pictures, MOST_IN_GRID), 1)),
-        Destination::File(path, _) if args.animate.is_none() => bail!(
+        Destination::File(path, _) if args.animate.is_none() => misused!(
             "--scale {times}: {} holds the model's own pixels as numbers; leave --scale out, or end --out in .png",
             path.display()
         ),
         Destination::Nowhere if args.animate.is_none() => {
-            bail!("--scale {times} enlarges pictures in files, and none is written: add --out FILE.png")
+            misused!("--scale {times} enlarges pictures in files, and none is written: add --out FILE.png")
         }
         Destination::File(..) | Destination::Nowhere => {}
     }

@@ -2,13 +2,12 @@
 
 use std::path::PathBuf;
 
-use anyhow::bail;
 use ddim_data::Picture;
 use ddim_sampler::Effort;
 use ddim_schedule::Direction;
 use serde_json::Value;
 
-use crate::args::OutputArgs;
+use crate::args::{OutputArgs, misused};
 use crate::files::Existing;
 use crate::job::{Job, Series};
 use crate::output::{
@@ -18,6 +17,7 @@ use crate::output::{
 use crate::run_record;
 use crate::sample::scales::{self, Scales};
 use crate::signals::Parting;
+use crate::units;
 
 /// The most pictures shown in the terminal.
 const MOST_SHOWN: usize = 64;
@@ -196,8 +196,8 @@ impl<'a> Sink<'a> {
         let in_memory = !is_folder || self.animation.is_some() || self.preview.is_some();
         if in_memory && self.finished > self.found {
             return Parting::saves(format!(
-                "the step under way is finished, then the {} pictures so far are kept",
-                self.finished
+                "the step under way is finished, then what there is so far is kept, {}",
+                units::pictures(self.finished)
             ));
         }
         let (animation, preview, run) = (None, String::new(), Value::Null);
@@ -233,8 +233,10 @@ impl<'a> Sink<'a> {
                 if let Some(calls) = calls {
                     folder.write_calls(calls)?;
                 }
-                if self.grid == Grid::Wanted && self.finished == pictures && !folder.holds_more() {
-                    folder.write_grid(pictures, job.layout, scales.folder_grid)?;
+                // All that there will be: a picture to begin with may be unusable.
+                let all = job.drawable(&(0..pictures).collect::<Vec<_>>());
+                if self.grid == Grid::Wanted && self.finished >= all.len() && !folder.holds_more() {
+                    folder.write_grid(&all, job.layout, scales.folder_grid)?;
                 }
                 Some(path)
             }
@@ -253,7 +255,7 @@ impl<'a> Sink<'a> {
 impl Written {
     /// What to do after an interruption.
     pub(super) fn how_to_go_on(&self) -> String {
-        let state = format!("interrupted with {} of {} pictures finished", self.finished, self.pictures);
+        let state = format!("interrupted with {} of {} finished", self.finished, units::pictures(self.pictures));
         match &self.out {
             Some(path) if self.finished > 0 => format!("{state}; they are in {}, {}", path.display(), self.advice),
             _ => format!("{state}; {}", self.advice),
@@ -286,21 +288,21 @@ fn to_picture(job: &Job<'_>, values: &[f32]) -> Picture {
 /// Refuses options that do not fit the destination.
 fn check(args: &OutputArgs, destination: &Destination, job: &Job<'_>) -> anyhow::Result<()> {
     if let Some(out) = args.out.as_deref().filter(|out| args.animate.as_deref() == Some(*out)) {
-        bail!("--out and --animate both name {}; give the moving picture another name", out.display());
+        misused!("--out and --animate both name {}; give the moving picture another name", out.display());
     }
     if args.trajectory && !matches!(destination, Destination::File(_, FileKind::Tensors)) {
-        bail!("--trajectory needs --out FILE.safetensors, the only file that holds every state");
+        misused!("--trajectory needs --out FILE.safetensors, the only file that holds every state");
     }
     if job.plan.adaptive.is_some() && (args.trajectory || args.animate.is_some()) {
-        bail!(
+        misused!(
             "--trajectory and --animate need steps that all pictures share; leave them out with --solver adaptive"
         );
     }
     if args.animate_what.is_some() && job.series != Series::Apart {
-        bail!("--animate-what: here --animate shows the finished pictures, one after another; leave it out");
+        misused!("--animate-what: here --animate shows the finished pictures, one after another; leave it out");
     }
     if args.resume && !matches!(destination, Destination::Folder(_)) {
-        bail!("--resume needs --out FOLDER; a single file is written at the end and cannot be resumed");
+        misused!("--resume needs --out FOLDER; a single file is written at the end and cannot be resumed");
     }
     if destination.needs_picture_channels() || args.animate.is_some() || args.show {
         output::check_channels(job.shape[0])?;

@@ -4,10 +4,12 @@ use std::fmt::Write;
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use ddim::ClassTable;
 use ddim_data::{Alpha, ImageSet, Size, Source};
 
 use crate::args::PictureRules;
-use crate::reading::{self, Broken};
+use crate::reading;
+use crate::units;
 
 /// What `--data` names, found and not yet read.
 #[derive(Debug)]
@@ -98,17 +100,10 @@ impl<'a> Found<'a> {
     /// # Errors
     /// One that cannot be used, unless such are left out; none that can.
     pub(super) fn read(&self, wanted: Wanted) -> anyhow::Result<ImageSet> {
-        let (path, count) = (self.source.path().display().to_string(), self.source.len());
         let (channels, rules) = self.colours(wanted)?;
-        let size = wanted.size.or(reading::common_size(&self.source, &rules)?);
-        let mut broken = Broken::new(&rules);
-        let read = self.source.collect(0..count, &rules.fit(size, channels), |error| broken.take(error));
-        broken.say(&path, count);
-        let (set, changes) = read.map_err(|error| broken.advised(error)).context("--data")?;
-        tracing::info!("{}", self.told(&set));
-        let [height, width, _] = set.shape;
-        reading::say_changes(&changes, &rules, [height, width]);
-        Ok(set)
+        let all = 0..self.source.len();
+        let say = |set: &ImageSet| tracing::info!("{}", self.told(set));
+        reading::collect(&self.source, all, wanted.size, channels, &rules, say).context("--data")
     }
 
     /// Channels to read, and the rules with the ground that the recipe names, where nobody typed another.
@@ -135,11 +130,12 @@ impl<'a> Found<'a> {
         if set.labels.is_some() {
             let names = &set.class_names;
             let more = names.len().saturating_sub(NAMED);
-            let listed = names.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+            let listed: Vec<_> = names.iter().take(NAMED).map(|name| ClassTable::quoted(name)).collect();
+            let listed = listed.join(", ");
             let colon = if names.is_empty() { "" } else { ": " };
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
             // A String takes everything.
-            let _ = write!(text, ", {} classes{colon}{listed}{more}", set.classes());
+            let _ = write!(text, ", {}{colon}{listed}{more}", units::counted(set.classes(), "class"));
         }
         text
     }

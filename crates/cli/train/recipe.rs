@@ -86,7 +86,7 @@ pub(super) fn diffusion(
     if let Some(size) = size.filter(|size| recipe.nearest_size(*size) != *size) {
         let [[h, w], [height, width]] = [size, recipe.nearest_size(size)];
         let multiple = recipe.unet.size_multiple();
-        bail!(
+        crate::args::misused!(
             "--resolution {h}x{w}: sides are multiples of {multiple} for this network; the nearest is --resolution \
              {height}x{width}"
         );

@@ -7,7 +7,7 @@ use indicatif::ProgressBar;
 use serde_json::json;
 
 use crate::signals::Parting;
-use crate::{Ending, printing};
+use crate::{Ending, printing, units};
 
 /// What was heard last; a run that was finished before has no step to tell a loss.
 #[derive(Debug, Default)]
@@ -39,13 +39,9 @@ pub(super) fn network(recipe: &Recipe) -> String {
         "network: {size}{}, levels of {} channels; {} of {}{flipped} (--print-recipe shows everything)",
         unet.in_channels,
         channels.join(", "),
-        counted(recipe.steps, "step"),
-        counted(recipe.batch_size as u64, "picture"),
+        units::steps(recipe.steps as usize),
+        units::pictures(recipe.batch_size),
     )
-}
-
-fn counted(count: u64, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Moves the bar; what lasts goes to the log.
@@ -121,6 +117,7 @@ impl Stopped {
         let rate = match decay {
             Decay::Constant => String::new(),
             Decay::Cosine => "; the learning rate has not fallen to its end".to_owned(),
+            Decay::Tail(1) => "; the learning rate falls in the last step".to_owned(),
             Decay::Tail(length) => format!("; the learning rate falls in the last {length} steps"),
         };
         format!(

@@ -127,7 +127,8 @@ impl<'a> ClassTable<'a> {
         }
     }
 
-    /// A name as it stands in a list: one with a comma or a quote in it is quoted, and a quote in there is written twice.
+    /// A name as it stands in a list: one with a comma or a quote in it is quoted, and a quote in there is written
+    /// twice.
     pub fn quoted(name: &str) -> Cow<'_, str> {
         match name.contains([',', '"']) {
             true => Cow::Owned(format!("\"{}\"", name.replace('"', "\"\""))),

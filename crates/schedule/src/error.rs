@@ -238,7 +238,8 @@ pub enum ScheduleError {
 
     /// Jumps that the run has no room for.
     #[error(
-        "jumps of {}, {times} times, in a run of {}: the length must be from 1 to {} and the times from 1 to at most {}",
+        "jumps of {}, {times} times, in a run of {}: the length must be from 1 to {} and the times from 1 to at \
+         most {}",
         steps(*.length), steps(*.n_steps), .n_steps.saturating_sub(1), Resampling::MOST_TIMES
     )]
     Resampling {

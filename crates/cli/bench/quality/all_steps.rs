@@ -10,6 +10,7 @@ use ddim_eval::{Extractor, Features, Pixels, mean_distance};
 use super::{Batches, Needs, Quality, Verdict};
 use crate::bench::cells::{Cell, DDIM};
 use crate::model::Model;
+use crate::units;
 
 /// The mean distance from the pictures that DDIM makes of the same noise in all steps.
 pub(super) struct AllSteps {
@@ -41,9 +42,9 @@ impl AllSteps {
 impl Quality for AllSteps {
     fn identity(&self) -> String {
         format!(
-            "root mean square difference to the picture of {DDIM} in {} steps from the same noise, of values in [0, 1]; \
+            "root mean square difference to the picture of {DDIM} in {} from the same noise, of values in [0, 1]; \
              the mean of as many pictures as there are of both",
-            self.steps
+            units::steps(self.steps)
         )
     }
 

@@ -2,19 +2,20 @@
 
 use std::path::Path;
 
-use anyhow::{Context, bail};
-use ddim_data::{Changes, Fit, Picture, Source};
+use anyhow::Context;
+use ddim_data::{Changes, Picture, Source};
 use ddim_eval::{Directions, Extractor, Features, Frechet, Moments, Pixels, SlicedWasserstein, Statistics};
 use ddim_features::Split;
 
 use super::{Batches, Needs, Quality, Verdict};
-use crate::args::{BenchArgs, FeatureChoice, SetHome, SetName};
+use crate::args::{BenchArgs, FeatureChoice, SetHome, SetName, WrongUsage, misused};
 use crate::bench::cells::Cell;
 use crate::device::Chosen as Device;
 use crate::features::{Saved, extractor};
 use crate::model::Model;
-use crate::progress;
+use crate::reading::{self, Broken};
 use crate::signals::Interrupt;
+use crate::{progress, units};
 
 /// Random directions of a sliced distance.
 const DIRECTIONS: usize = 256;
@@ -47,6 +48,10 @@ pub(super) fn of(
     let width = width(extractor.as_ref(), model)?;
     Ok(match reference {
         Reference::Saved(saved) => {
+            if let Some(option) = judging.rules.typed() {
+                let beside = "is for pictures, and --reference is their statistics";
+                return Err(WrongUsage::no_effect(option, beside).into());
+            }
             saved.check_identity(&extractor.identity())?;
             let (name, count) = (saved.name.clone(), saved.pooled.count());
             Some(Box::new(FrechetDistance { extractor, reference: saved.pooled, name, count }))
@@ -58,7 +63,9 @@ pub(super) fn of(
                 Ok(reference.append(&directions.project(&Pixels.extract(pictures)?.pooled)?)?)
             };
             let whole = look_at_all(args, (name, &source), model, interrupt, look)?;
-            whole.then(|| Box::new(Sliced { directions, reference, name: name.to_string() }) as Box<dyn Quality>)
+            whole.then(|| {
+                Box::new(Sliced { directions, reference, name: described(name, args) }) as Box<dyn Quality>
+            })
         }
         Reference::Pictures(name, source) => {
             let mut moments = Moments::new(width).with_context(|| format!("--reference {name}"))?;
@@ -66,10 +73,7 @@ pub(super) fn of(
             if !look_at_all(args, (name, &source), model, interrupt, look)? {
                 return Ok(None);
             }
-            let reference =
-                moments.statistics(&extractor.identity()).with_context(|| format!("--reference {name}"))?;
-            let (name, count) = (name.to_string(), Some(moments.count()));
-            Some(Box::new(FrechetDistance { extractor, reference, name, count }))
+            Some(Box::new(FrechetDistance::from_moments(extractor, &moments, described(name, args))?))
         }
     })
 }
@@ -81,9 +85,9 @@ fn reference(name: Option<&SetName>) -> anyhow::Result<Reference<'_>> {
         SetHome::Embedded(split) => saved(Saved::embedded(*split)?),
         SetHome::Path(path) => match Saved::read(path).context("--reference")? {
             Some(found) => saved(found),
-            None => Ok(Reference::Pictures(name, Source::open(path).context("--reference")?)),
+            None => Ok(Reference::Pictures(name, reading::open(path).context("--reference")?)),
         },
-        SetHome::Model(_) => bail!(
+        SetHome::Model(_) => misused!(
             "--reference {name}: has to be pictures, embedded:train, embedded:held-out or an .npz with mu and sigma; \
              `ddim sample --model ... --out FOLDER` draws pictures"
         ),
@@ -116,32 +120,36 @@ fn look_at_all(
     let part =
         name.part.of(source.len(), None).map_err(|problem| anyhow::anyhow!("--reference {name}: {problem}"))?;
     let [channels, height, width] = model.inner.shape().with_context(|| model.name.clone())?;
-    let fit = Fit { size: Some([height, width]), channels: Some(channels), ..Fit::default() };
-    let (bar, mut changes) = (progress::bar(part.len() as u64, "reference pictures"), Changes::default());
+    let rules = &args.judging.rules;
+    let fit = rules.fit(Some([height, width]), Some(channels));
+    let (mut broken, mut changes) = (Broken::new(rules), Changes::default());
+    let bar = progress::bar(part.len() as u64, "reference pictures");
     for first in part.clone().step_by(args.computing.batch_size) {
         if interrupt.requested() {
             bar.finish_and_clear();
             return Ok(false);
         }
         let batch = first..part.end.min(first + args.computing.batch_size);
-        let batch = batch.map(|k| source.read_fitted(k, &fit, &mut changes)).collect::<Result<Vec<Picture>, _>>();
-        let batch = batch.with_context(|| format!("--reference {name}"))?;
-        look(&batch).with_context(|| format!("--reference {name}"))?;
         bar.inc(batch.len() as u64);
+        let pictures = batch.filter_map(|k| match source.read_fitted(k, &fit, &mut changes) {
+            Ok(picture) => Some(Ok(picture)),
+            Err(error) => broken.take(error).err().map(Err),
+        });
+        let pictures = pictures.collect::<Result<Vec<Picture>, _>>().map_err(|error| broken.advised(error));
+        let pictures = pictures.with_context(|| format!("--reference {name}"))?;
+        if !pictures.is_empty() {
+            look(&pictures).with_context(|| format!("--reference {name}"))?;
+        }
     }
     bar.finish_and_clear();
-    if source.left_out().is_news() {
-        tracing::warn!("--reference {name}: {}", source.left_out());
-    }
-    if changes.resized > 0 {
-        tracing::info!(
-            "--reference {name}: {} of {} pictures were brought to {width}x{height}, the largest part of that shape \
-             around the middle scaled",
-            changes.resized,
-            part.len()
-        );
-    }
+    broken.say(&format!("--reference {name}"), part.len());
+    reading::say_changes(&changes, rules, [height, width]);
     Ok(true)
+}
+
+/// The name of a set in a run's record: with other rules its pictures are others.
+fn described(name: &SetName, args: &BenchArgs) -> String {
+    format!("{name}{}", args.judging.rules.words())
 }
 
 /// The Frechet distance of features from those of a reference.
@@ -152,9 +160,17 @@ struct FrechetDistance {
     count: Option<usize>,
 }
 
+impl FrechetDistance {
+    fn from_moments(extractor: Box<dyn Extractor>, moments: &Moments, name: String) -> anyhow::Result<Self> {
+        let reference =
+            moments.statistics(&extractor.identity()).with_context(|| format!("--reference {name}"))?;
+        Ok(Self { extractor, reference, name, count: Some(moments.count()) })
+    }
+}
+
 impl Quality for FrechetDistance {
     fn identity(&self) -> String {
-        let count = self.count.map_or(String::new(), |count| format!(", {count} pictures"));
+        let count = self.count.map_or(String::new(), |count| format!(", {}", units::pictures(count)));
         format!("Frechet distance in {} to {}{count}", self.extractor.identity(), self.name)
     }
 
@@ -170,7 +186,7 @@ impl Quality for FrechetDistance {
         let (found, needed) = (features.len(), features.width + 1);
         if found < needed {
             return Ok(Verdict::not_measured(format!(
-                "{found} pictures are too few: a covariance of {} features needs {needed}",
+                "a covariance of {} features needs {needed} pictures or more, and a cell has {found}",
                 features.width
             )));
         }
@@ -192,10 +208,10 @@ struct Sliced {
 impl Quality for Sliced {
     fn identity(&self) -> String {
         format!(
-            "sliced Wasserstein distance (order 2, {DIRECTIONS} directions, pixels in [0, 1]) to {}, {} pictures; its \
+            "sliced Wasserstein distance (order 2, {DIRECTIONS} directions, pixels in [0, 1]) to {}, {}; its \
              error is that of the directions",
             self.name,
-            self.reference.len()
+            units::pictures(self.reference.len())
         )
     }
 

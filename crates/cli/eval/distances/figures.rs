@@ -15,26 +15,39 @@ use crate::{Ending, progress, units};
 #[derive(Debug, Default)]
 pub(super) struct Figures {
     rows: Vec<Row>,
-    refused: usize,
+    /// What could not be had, and why.
+    refused: Vec<(String, String)>,
+    asked: By,
+}
+
+/// Who chose what is measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum By {
+    /// Somebody who typed `--metrics`, and misses every figure that there is none of.
+    Name,
+    /// Nobody: there is what the sets allow.
+    #[default]
+    Default,
 }
 
 impl Figures {
-    /// Measures; what cannot be had is named on stderr, and the others go on. Ctrl-C leaves those that are finished.
+    /// Measures; what cannot be had is named on stderr at the end, and the others go on. Ctrl-C leaves those that are finished.
     ///
     /// # Errors
     /// When the system gives no thread.
     pub(super) fn of(asked: Asked, interrupt: &Interrupt) -> anyhow::Result<(Self, Ending)> {
         let bar = progress::bar(asked.metrics.len() as u64, "figures");
+        let by = if asked.options.metrics.is_empty() { By::Default } else { By::Name };
         let (work, (found, finished)) = (Work::new(asked, bar.clone()), mpsc::channel());
         // Nothing can stop the roots of a large matrix half way: after Ctrl-C the program ends without them.
         let thread = thread::Builder::new().spawn(move || {
             let _nobody_waits = work.measured().map(|result| found.send(result)).find(Result::is_err);
         })?;
-        let (mut figures, mut ending) = (Self::default(), Ending::Done);
+        let (mut figures, mut ending) = (Self { asked: by, ..Self::default() }, Ending::Done);
         loop {
             match finished.recv_timeout(Duration::from_millis(20)) {
                 Ok((metric, rows)) => {
-                    bar.suspend(|| figures.add(metric, rows));
+                    figures.add(metric, rows);
                     bar.inc(1);
                 }
                 Err(RecvTimeoutError::Timeout) if interrupt.requested() => {
@@ -49,6 +62,7 @@ impl Figures {
             }
         }
         bar.finish_and_clear();
+        figures.say_refused();
         Ok((figures, ending))
     }
 
@@ -56,15 +70,26 @@ impl Figures {
         match rows {
             Ok(rows) => self.rows.extend(rows),
             Err(error) => {
-                tracing::error!("{}: {}", metric.name(), crate::chain(&error));
-                self.refused += 1;
+                self.refused.push((metric.name(), crate::chain(&error)));
             }
         }
     }
 
-    /// How many could not be had.
-    pub(super) fn refused(&self) -> usize {
-        self.refused
+    fn say_refused(&self) {
+        for (name, problem) in &self.refused {
+            match self.missed() {
+                0 => tracing::warn!("{name} is left out: {problem}"),
+                _ => tracing::error!("{name}: {problem}"),
+            }
+        }
+    }
+
+    /// How many are missed: of what nobody has named any, if at least one could be had, none.
+    pub(super) fn missed(&self) -> usize {
+        match self.asked {
+            By::Default if !self.rows.is_empty() => 0,
+            By::Default | By::Name => self.refused.len(),
+        }
     }
 
     /// A line for each.

@@ -87,7 +87,19 @@ impl<'a> Source<'a> {
         Ok(Self::Model(Box::new(Drawn { model: loaded, device, args, pictures })))
     }
 
-    /// Looks at every picture, batch by batch.
+    /// Height and width of its pictures: of most of them, where they lie in files.
+    ///
+    /// # Errors
+    /// When no header can be read.
+    fn size(&self) -> anyhow::Result<Option<[usize; 2]>> {
+        Ok(match self {
+            Self::Pictures(source, _) => Some(source.shape()?).map(|[height, width, _]| [height, width]),
+            Self::Model(drawn) => drawn.model.inner.shape().ok().map(|[_, height, width]| [height, width]),
+            Self::Saved(_) => None,
+        })
+    }
+
+    /// Looks at every picture, batch by batch; those in files come to `size`, where one is asked for.
     ///
     /// # Errors
     /// When a picture cannot be read or drawn, or does not suit the features.
@@ -95,14 +107,14 @@ impl<'a> Source<'a> {
         &self,
         extractor: &dyn Extractor,
         kept: &mut Kept,
-        args: &EvalArgs,
+        (args, size): (&EvalArgs, Option<[usize; 2]>),
         interrupt: &Interrupt,
     ) -> anyhow::Result<Ending> {
         let bar = progress::bar(self.pictures() as u64, "pictures");
         let name = kept.name.clone();
         let mut look = Look { kept, extractor, bar: &bar };
         let ending = match self {
-            Self::Pictures(source, part) => look.at_pictures(source, part.clone(), args, interrupt),
+            Self::Pictures(source, part) => look.at_pictures((source, part.clone()), args, size, interrupt),
             Self::Model(drawn) => look.at_drawn(drawn, interrupt),
             Self::Saved(_) => Ok(Ending::Done),
         };
@@ -121,6 +133,21 @@ impl<'a> Source<'a> {
     }
 }
 
+/// The size to which `--fit` brings the pictures in files: that of a set that a model draws, which cannot be another, else
+/// that of the reference. A figure about a set changes when its pictures are resized, so none is where nobody typed it.
+///
+/// # Errors
+/// When no header can be read.
+pub(super) fn size_to_fit(sources: &[Source<'_>], args: &EvalArgs) -> anyhow::Result<Option<[usize; 2]>> {
+    if args.rules.fit.is_none() {
+        return Ok(None);
+    }
+    let is_drawn = |source: &&Source<'_>| matches!(source, Source::Model(_));
+    let (drawn, read): (Vec<&Source<'_>>, Vec<_>) = sources.iter().partition(is_drawn);
+    let sizes = drawn.into_iter().chain(read.into_iter().rev()).map(Source::size);
+    Ok(sizes.collect::<anyhow::Result<Vec<_>>>()?.into_iter().flatten().next())
+}
+
 /// A set under way.
 struct Look<'a> {
     kept: &'a mut Kept,
@@ -129,18 +156,19 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
-    /// Pictures of the size and the channels that most of the set have.
+    /// Pictures of the channels that most of the set have, and of their size where no other is asked for.
     fn at_pictures(
         &mut self,
-        source: &ddim_data::Source,
-        part: Range<usize>,
+        (source, part): (&ddim_data::Source, Range<usize>),
         args: &EvalArgs,
+        size: Option<[usize; 2]>,
         interrupt: &Interrupt,
     ) -> anyhow::Result<Ending> {
-        let fit = args.rules.fit(reading::common_size(source, &args.rules)?, None);
+        let fit = args.rules.fit(size, None);
         let (mut broken, mut changes) = (Broken::new(&args.rules), Changes::default());
-        let shape = source.shape()?;
-        self.kept.size = Some(Size(shape));
+        let [own_height, own_width, channels] = source.shape()?;
+        let [height, width] = size.unwrap_or([own_height, own_width]);
+        self.kept.size = Some(Size([height, width, channels]));
         // A header can announce any count: nothing is kept for each before it is read.
         let (count, batch_size) = (part.len(), args.computing.batch_size);
         let mut next = part.start;
@@ -170,7 +198,7 @@ impl Look<'_> {
         self.kept.skipped = broken.len();
         self.bar.suspend(|| {
             broken.say(&source.path().display().to_string(), count);
-            reading::say_changes(&changes, &args.rules, [shape[0], shape[1]]);
+            reading::say_changes(&changes, &args.rules, [height, width]);
         });
         if self.kept.pictures() == 0 {
             bail!("no picture is left");
