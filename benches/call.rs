@@ -21,8 +21,11 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use ddim::checkpoint::UNet;
+use ddim::engine::{Conditioning, Cost, Engine, Precision, Way};
+use ddim::graph::Labels;
 use ddim::sampler::{Guidance, Outcome, PictureNoise};
-use ddim::unet::{CompiledUNet, Conditioning, Convolution, Cost, Labels, Precision, PreparedUNet, UNet2D};
+use ddim::unet::SampleSize;
 use ddim::{Batch, Model, Options, device};
 use serde_json::json;
 
@@ -138,50 +141,43 @@ fn named(name: &str) -> Device {
 enum Called {
     /// A model that draws whole runs.
     Model(Box<Model>),
-    /// Tensor operations.
-    Plain(Box<UNet2D>),
-    /// A network made ready for a GPU.
-    Prepared(Box<PreparedUNet>),
-    /// A network packed for the processor, and the one it was made from.
-    Compiled(Box<(UNet2D, CompiledUNet)>),
+    /// Its network alone.
+    Network(UNet, Engine),
 }
 
 struct Call {
     called: Called,
+    asked: Labels<'static>,
     conditioning: Conditioning,
 }
 
 impl Call {
     fn new(asked: &Asked, device: &Device) -> Self {
         let precision = asked.precision;
-        let load = || ddim::checkpoint::load(&asked.folder, device).expect("a model folder").unet;
         let called = if asked.steps.is_some() {
             assert!(!(asked.direct || asked.layers), "--steps draws as the library does");
             let model = Model::load(&asked.folder, device).expect("a model folder");
             let model = if asked.plain { model.uncompiled() } else { model };
             Called::Model(Box::new(model.with_precision(precision).expect("a precision of this device")))
-        } else if asked.plain {
-            Called::Plain(Box::new(load().with_precision(precision)))
-        } else if !device::is_cpu(device) {
-            Called::Prepared(Box::new(load().prepare(precision)))
         } else {
-            let convolution = if asked.direct { Convolution::Direct } else { Convolution::default() };
-            let unet = load();
-            let compiled = unet.compile(convolution, precision).expect("a network and a precision of processors");
-            Called::Compiled(Box::new((unet, compiled)))
+            let unet = ddim::checkpoint::load(&asked.folder).expect("a model folder").unet;
+            let way = match (asked.plain, asked.direct) {
+                (true, _) => Way::Plain,
+                (false, true) => Way::Direct,
+                (false, false) => Way::Fast,
+            };
+            let size = unet.config().sample_size.map(SampleSize::height_width);
+            let engine = Engine::new(unet.graph().clone(), unet.shared(), device, precision, way, size);
+            Called::Network(unet, engine)
         };
-        let unet = called.unet();
-        let labels = if unet.config().num_class_embeds.is_some() { Labels::Index(&[0]) } else { Labels::None };
-        let conditioning = unet.condition(&[500.0], &labels, device);
-        Self { conditioning, called }
+        let classes = called.unet().config().num_class_embeds.is_some();
+        let labels = if classes { Labels::Index(&[0]) } else { Labels::None };
+        let conditioning = called.engine().condition(&[500.0], &labels);
+        Self { conditioning, asked: labels, called }
     }
 
     fn once(&self, x: Tensor<4>) -> Tensor<4> {
-        match &self.called {
-            Called::Compiled(networks) => networks.1.forward(x, &self.conditioning),
-            Called::Prepared(prepared) => prepared.forward(x, &self.conditioning),
-            called => called.unet().forward(x, &self.conditioning),
-        }
+        self.called.engine().forward(x, &self.conditioning)
     }
 
     /// A whole run of eta 0.
@@ -205,12 +201,17 @@ impl Call {
 }
 
 impl Called {
-    fn unet(&self) -> &UNet2D {
+    fn unet(&self) -> &UNet {
         match self {
             Self::Model(model) => &model.checkpoint().unet,
-            Self::Plain(unet) => unet,
-            Self::Prepared(prepared) => prepared.unet(),
-            Self::Compiled(networks) => &networks.0,
+            Self::Network(unet, _) => unet,
+        }
+    }
+
+    fn engine(&self) -> &Engine {
+        match self {
+            Self::Model(model) => model.engine(),
+            Self::Network(_, engine) => engine,
         }
     }
 }
@@ -244,30 +245,24 @@ fn difference(folder: &Path, out: Tensor<4>) -> Option<f32> {
 
 /// Billions of additions and multiplications for one picture, convolutions done directly.
 fn gflop(call: &Call) -> f64 {
-    let compiled =
-        call.called.unet().compile(Convolution::Direct, Precision::F32).expect("a network of processors");
-    profile(&compiled, call, 1, 0).iter().map(|(_, cost)| cost.flops).sum::<f64>() / 1e9
-}
-
-/// What the layers take for some pictures on one thread.
-fn profile<'a>(compiled: &'a CompiledUNet, call: &Call, pictures: usize, repeats: usize) -> Vec<(&'a str, Cost)> {
-    compiled.profile(call.shape(pictures), &call.conditioning, repeats)
+    let [_, _, height, width] = call.shape(1);
+    let multiplications = call.called.unet().graph().multiplications([height, width]);
+    2.0 * multiplications.expect("a size of the network") as f64 / 1e9
 }
 
 /// The time of each kind of layer at each resolution, and of each block, for four pictures on one thread.
 fn layers(call: &Call) {
-    let Called::Compiled(networks) = &call.called else {
-        panic!("--layers is for a network that is compiled for the CPU");
-    };
-    let costs = profile(&networks.1, call, 4, 10);
-    let total: f64 = costs.iter().map(|(_, cost)| cost.seconds).sum();
+    let network = call.called.engine().processor();
+    let network = network.expect("--layers is for a network on the processor's own engine");
+    let conditioning = network.condition(&[500.0], &call.asked);
+    let costs = network.profile(call.shape(4), &conditioning.modulations(), 10);
+    let total: f64 = costs.iter().map(|cost| cost.seconds).sum();
     let kind = |cost: &Cost| format!("{} at {}", cost.kind, cost.shape[0]);
-    for names in [
-        costs.iter().map(|(_, cost)| kind(cost)).collect::<Vec<_>>(),
-        costs.iter().map(|(block, _)| (*block).to_owned()).collect(),
-    ] {
+    for names in
+        [costs.iter().map(kind).collect::<Vec<_>>(), costs.iter().map(|cost| cost.block.clone()).collect()]
+    {
         let mut sums: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
-        for (name, (_, cost)) in names.iter().zip(&costs) {
+        for (name, cost) in names.iter().zip(&costs) {
             let (seconds, flops) = sums.entry(name).or_default();
             (*seconds, *flops) = (*seconds + cost.seconds, *flops + cost.flops);
         }

@@ -124,11 +124,11 @@ pub(crate) enum Precision {
 impl Precision {
     /// The name typed.
     pub(crate) fn name(self) -> &'static str {
-        ddim::unet::Precision::from(self).name()
+        ddim::engine::Precision::from(self).name()
     }
 }
 
-impl From<Precision> for ddim::unet::Precision {
+impl From<Precision> for ddim::engine::Precision {
     fn from(precision: Precision) -> Self {
         match precision {
             Precision::F32 => Self::F32,

@@ -41,7 +41,7 @@ impl Model {
         let request = args.scheduler_config.as_deref().map(read_scheduler).transpose()?;
         let (name, home, weights) = (name(args)?.display().to_string(), source.home(args), source.fingerprint()?);
         source.check_memory()?;
-        let checkpoint = source.load(request.as_ref(), device)?;
+        let checkpoint = source.load(request.as_ref())?;
         say(&checkpoint.warnings);
         let training = training(request, checkpoint.scheduler.clone(), checkpoint.card.convention, home);
         let training = Training { weights: Some(weights.clone()), ..training };
@@ -128,11 +128,11 @@ impl Source {
 
     /// A scheduler that was asked for takes the place of one that may be missing or broken; the model's own stays
     /// where it can, for the sake of its betas.
-    fn load(self, request: Option<&SchedulerConfig>, device: &Device) -> anyhow::Result<Checkpoint> {
+    fn load(self, request: Option<&SchedulerConfig>) -> anyhow::Result<Checkpoint> {
         Ok(match (self, request) {
-            (Self::Embedded(name), _) => ddim_checkpoint::embedded(&name, device)?,
-            (Self::Files(files), Some(scheduler)) => files.load_with_scheduler(scheduler.clone(), device)?,
-            (Self::Files(files), None) => files.load(device)?,
+            (Self::Embedded(name), _) => ddim_checkpoint::embedded(&name)?,
+            (Self::Files(files), Some(scheduler)) => files.load_with_scheduler(scheduler.clone())?,
+            (Self::Files(files), None) => files.load()?,
         })
     }
 
@@ -148,9 +148,9 @@ impl Source {
 ///
 /// # Errors
 /// When there is no such model, or a file of it is broken.
-pub(crate) fn checkpoint(name: &Path, device: &Device) -> anyhow::Result<Checkpoint> {
+pub(crate) fn checkpoint(name: &Path) -> anyhow::Result<Checkpoint> {
     let args = ModelArgs { model: Some(name.into()), ..ModelArgs::default() };
-    let checkpoint = Source::find(&args)?.load(None, device)?;
+    let checkpoint = Source::find(&args)?.load(None)?;
     say(&checkpoint.warnings);
     Ok(checkpoint)
 }

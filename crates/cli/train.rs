@@ -11,7 +11,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
-use burn::tensor::Device;
 use ddim_train::{
     Beginning, ClassifierRecipe, Decay, OtherPictures, Recipe, RunFolder, TrainError, TrainEvent, Trained,
 };
@@ -46,7 +45,7 @@ fn diffusion(args: &TrainArgs, interrupt: &Interrupt) -> anyhow::Result<Ending> 
     tracing::info!("device: {}", device.description);
     let set = found.read(recipe::wanted(&recipe)?)?;
     tracing::info!("{}", telling::network(&recipe));
-    let beginning = beginning(args.init.as_deref(), &device.device)?;
+    let beginning = beginning(args.init.as_deref())?;
     supervise(args, (recipe.steps, recipe.decay), interrupt, |folder, observe| {
         ddim_train::train(&recipe, &set, &beginning, folder, &device.device, observe)
     })
@@ -70,8 +69,8 @@ fn classifier(args: &TrainArgs, interrupt: &Interrupt) -> anyhow::Result<Ending>
 }
 
 /// What `--init` names.
-fn beginning(init: Option<&Path>, device: &Device) -> anyhow::Result<Beginning> {
-    let load = |name| model::checkpoint(name, &device.clone().autodiff()).context("--init");
+fn beginning(init: Option<&Path>) -> anyhow::Result<Beginning> {
+    let load = |name| model::checkpoint(name).context("--init");
     Ok(init.map(load).transpose()?.map_or(Beginning::Random, Beginning::Model))
 }
 

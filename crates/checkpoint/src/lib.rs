@@ -24,8 +24,7 @@
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! use burn::tensor::Device;
-//! use ddim_checkpoint::{Card, Checkpoint, SchedulerConfig, load, save};
+//! use ddim_checkpoint::{Card, Checkpoint, SchedulerConfig, UNet, load, save};
 //! use ddim_unet::UNet2DConfig;
 //!
 //! let config = UNet2DConfig::from_json(
@@ -33,15 +32,16 @@
 //!          "down_block_types": ["DownBlock2D", "DownBlock2D"], "add_attention": false,
 //!          "up_block_types": ["UpBlock2D", "UpBlock2D"], "layers_per_block": 1 }"#,
 //! )?;
+//! let weights = config.graph()?.parameters().iter().map(|parameter| vec![0.5; parameter.len()]).collect();
 //! let model = Checkpoint {
-//!     unet: config.init(&Device::flex())?,
+//!     unet: UNet::new(config, weights)?,
 //!     scheduler: SchedulerConfig::default(),
 //!     card: Card { name: "untrained".into(), ..Card::default() },
 //!     warnings: Vec::new(),
 //! };
 //! let folder = tempfile::tempdir()?;
 //! save(&model, &folder.path().join("model"))?;
-//! let again = load(&folder.path().join("model"), &Device::flex())?;
+//! let again = load(&folder.path().join("model"))?;
 //! assert_eq!(again.card.name, "untrained");
 //! # Ok(())
 //! # }
@@ -59,6 +59,7 @@ mod json;
 mod layout;
 mod legacy;
 mod listed;
+mod module;
 mod names;
 mod pickle;
 mod places;
@@ -74,27 +75,28 @@ mod scheduler_solver;
 mod sets;
 mod shards;
 mod tuned;
+mod unet;
 mod warning;
 mod weights;
 mod write;
-
-use ddim_unet::UNet2D;
 
 pub use abandoned::remove_abandoned;
 pub use card::Card;
 pub use embedded::{embedded, embedded_names, embedded_tuned, embedded_weights, inspect_embedded};
 pub use error::{CheckpointError, SchedulerConfigError};
 pub use fingerprint::fingerprint;
-pub use fit::{Slot, fill};
+pub use fit::Slot;
 pub use folder::{read_text, write_folder, write_text};
 pub use inspect::{Block, Inspection, inspect};
 pub use json::plain_json;
+pub use module::fill;
 pub use places::WeightChoice;
 pub use read::{ModelFiles, load, load_with_scheduler, read_scheduler};
 pub use report::{Misshapen, Report};
 pub use scheduler::SchedulerConfig;
 pub use scheduler_names::{BetaScheduleName, PredictionType, SchedulerClass, TimestepSpacing, VarianceType};
 pub use tuned::{TunedEntry, TunedSteps, tuned};
+pub use unet::UNet;
 pub use warning::Warning;
 pub use weights::Weights;
 pub use write::{save, weights_fingerprint, write_weights};
@@ -103,7 +105,7 @@ pub use write::{save, weights_fingerprint, write_weights};
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
     /// The network, weights included.
-    pub unet: UNet2D,
+    pub unet: UNet,
     /// The schedule it was trained with, and how diffusers would sample from it.
     pub scheduler: SchedulerConfig,
     /// Its name and classes.

@@ -2,8 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::Device;
-use ddim_unet::{UNet2D, UNet2DConfig};
+use ddim_unet::UNet2DConfig;
 use serde_json::{Map, Value};
 
 use crate::error::CheckpointError;
@@ -14,20 +13,19 @@ use crate::places::{Places, WeightChoice};
 use crate::report::Report;
 use crate::warning::Warning;
 use crate::weights::Weights;
-use crate::{Card, Checkpoint, SchedulerConfig};
+use crate::{Card, Checkpoint, SchedulerConfig, UNet};
 
 /// The files of a model, found and checked; of the weights the headers only. Nothing large is in memory yet.
 ///
 /// ```no_run
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use burn::tensor::Device;
-/// use ddim_checkpoint::{ModelFiles, WeightChoice};
+/// /// use ddim_checkpoint::{ModelFiles, WeightChoice};
 ///
 /// let files = ModelFiles::open("out/checkpoint-500".as_ref(), &WeightChoice::Usual)?;
 /// for warning in files.warnings() {
 ///     println!("{warning}");
 /// }
-/// let model = files.load(&Device::flex())?;
+/// let model = files.load()?;
 /// # Ok(())
 /// # }
 /// ```
@@ -98,13 +96,13 @@ impl ModelFiles {
         self.weights.fingerprint()
     }
 
-    /// Reads the weights onto a device. Those of type F16, BF16 and F64 become F32.
+    /// Reads the weights. Those of type F16, BF16 and F64 become F32.
     ///
     /// # Errors
     /// See [`CheckpointError`]; each names the file. A tensor that is missing or misshapen is an error.
-    pub fn load(self, device: &Device) -> Result<Checkpoint, CheckpointError> {
+    pub fn load(self) -> Result<Checkpoint, CheckpointError> {
         let (scheduler, of_scheduler) = self.scheduler?;
-        let unet = network(&self.config, &self.config_path, &self.weights, device)?;
+        let unet = network(self.config, &self.config_path, &self.weights)?;
         let warnings = [self.warnings, of_scheduler].concat();
         Ok(Checkpoint { unet, scheduler, card: self.card, warnings })
     }
@@ -114,12 +112,8 @@ impl ModelFiles {
     ///
     /// # Errors
     /// As [`load`](Self::load).
-    pub fn load_with_scheduler(
-        self,
-        scheduler: SchedulerConfig,
-        device: &Device,
-    ) -> Result<Checkpoint, CheckpointError> {
-        let unet = network(&self.config, &self.config_path, &self.weights, device)?;
+    pub fn load_with_scheduler(self, scheduler: SchedulerConfig) -> Result<Checkpoint, CheckpointError> {
+        let unet = network(self.config, &self.config_path, &self.weights)?;
         Ok(Checkpoint { unet, scheduler, card: self.card, warnings: self.warnings })
     }
 
@@ -133,27 +127,23 @@ impl ModelFiles {
     }
 }
 
-/// Reads the model that a path means onto a device; see [`ModelFiles::open`] for paths.
+/// Reads the model that a path means; see [`ModelFiles::open`] for paths.
 ///
 /// Weights of type F16, BF16 and F64 become F32. A tensor that is missing or misshapen is an error; what is passed
 /// over is in [`Checkpoint::warnings`].
 ///
 /// # Errors
 /// See [`CheckpointError`]; each names the file.
-pub fn load(path: &Path, device: &Device) -> Result<Checkpoint, CheckpointError> {
-    ModelFiles::open(path, &WeightChoice::Usual)?.load(device)
+pub fn load(path: &Path) -> Result<Checkpoint, CheckpointError> {
+    ModelFiles::open(path, &WeightChoice::Usual)?.load()
 }
 
 /// Like [`load`], with another scheduler in place of the folder's own, which need not be there or be known.
 ///
 /// # Errors
 /// See [`CheckpointError`]; each names the file.
-pub fn load_with_scheduler(
-    path: &Path,
-    scheduler: SchedulerConfig,
-    device: &Device,
-) -> Result<Checkpoint, CheckpointError> {
-    ModelFiles::open(path, &WeightChoice::Usual)?.load_with_scheduler(scheduler, device)
+pub fn load_with_scheduler(path: &Path, scheduler: SchedulerConfig) -> Result<Checkpoint, CheckpointError> {
+    ModelFiles::open(path, &WeightChoice::Usual)?.load_with_scheduler(scheduler)
 }
 
 /// Reads a `scheduler_config.json`, given by itself or by the folder that it belongs to, and says what it passed
@@ -166,21 +156,15 @@ pub fn read_scheduler(path: &Path) -> Result<(SchedulerConfig, Vec<Warning>), Ch
 }
 
 /// Makes the network and puts the weights in.
-pub(crate) fn network(
-    config: &UNet2DConfig,
-    path: &Path,
-    weights: &Weights,
-    device: &Device,
-) -> Result<UNet2D, CheckpointError> {
-    let unet = config.init(device);
-    fit::fill(unet.map_err(|source| CheckpointError::UNetConfig { path: path.into(), source })?, weights)
+pub(crate) fn network(config: UNet2DConfig, path: &Path, weights: &Weights) -> Result<UNet, CheckpointError> {
+    let values = fit::read(&slots(&config, path)?, weights)?;
+    UNet::new(config, values).map_err(|source| CheckpointError::UNetConfig { path: path.into(), source })
 }
 
-/// The parameters of the network. They are lazy, so nothing is allocated.
+/// The parameters of the network. Nothing is allocated for them.
 pub(crate) fn slots(config: &UNet2DConfig, path: &Path) -> Result<Vec<Slot>, CheckpointError> {
-    let network = config.init(&Device::flex());
-    let network = network.map_err(|source| CheckpointError::UNetConfig { path: path.into(), source })?;
-    Ok(fit::slots(&network))
+    let graph = config.graph().map_err(|source| CheckpointError::UNetConfig { path: path.into(), source })?;
+    Ok(fit::slots(&graph))
 }
 
 /// The largest side of a picture that a configuration may name.

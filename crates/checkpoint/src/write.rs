@@ -10,11 +10,11 @@ use serde_json::json;
 
 use crate::error::CheckpointError;
 use crate::fingerprint::fingerprint;
-use crate::fit::{self, Filled};
 use crate::folder::{io_error, sync_folder, write_folder, write_text};
 use crate::layout::{CARD, MODEL_INDEX, SCHEDULER_CONFIG, TUNED, UNET_CONFIG, WEIGHTS};
+use crate::module::{self, Filled};
 use crate::scheduler_names::SchedulerClass;
-use crate::{Checkpoint, DIFFUSERS_VERSION};
+use crate::{Checkpoint, DIFFUSERS_VERSION, UNet};
 
 /// Writes a model as a folder that [`load`](crate::load) and diffusers read, replacing an earlier save there.
 ///
@@ -45,7 +45,7 @@ fn write_all(checkpoint: &Checkpoint, folder: &Path) -> Result<(), CheckpointErr
     for (name, text) in texts {
         write_text(&folder.join(name), &text)?;
     }
-    write_weights(&checkpoint.unet, &folder.join(WEIGHTS))?;
+    write_unet(&checkpoint.unet, &folder.join(WEIGHTS))?;
     [folder.join("unet"), folder.join("scheduler")].iter().try_for_each(|path| sync_folder(path))
 }
 
@@ -63,12 +63,21 @@ fn model_index(scheduler: SchedulerClass) -> String {
     format!("{index:#}\n")
 }
 
-/// Writes the parameters of a network as a safetensors file, under the names that [`fill`](crate::fill) looks for.
+fn write_unet(unet: &UNet, path: &Path) -> Result<(), CheckpointError> {
+    let pairs = unet.graph().parameters().iter().zip(unet.weights());
+    write_tensors(pairs.map(|(info, values)| (info.name.clone(), Little::new(info.shape.clone(), values))), path)
+}
+
+/// Writes the parameters of a burn module as a safetensors file, under the names that [`fill`](crate::fill) looks
+/// for.
 ///
 /// # Errors
 /// Whatever the file system refuses.
 pub fn write_weights(network: &impl Module, path: &Path) -> Result<(), CheckpointError> {
-    let tensors = fit::values(network).into_iter().map(Little::new);
+    write_tensors(module::values(network).into_iter().map(Little::of), path)
+}
+
+fn write_tensors(tensors: impl Iterator<Item = (String, Little)>, path: &Path) -> Result<(), CheckpointError> {
     // diffusers asks for the remark that the layout of the tensors is PyTorch's.
     let remark = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     let written = safetensors::serialize_to_file(tensors, Some(remark), path);
@@ -82,7 +91,7 @@ pub fn write_weights(network: &impl Module, path: &Path) -> Result<(), Checkpoin
 /// The [`fingerprint`](crate::fingerprint) of all parameters of a network and of their names, whatever file they
 /// came from.
 pub fn weights_fingerprint(network: &impl Module) -> String {
-    let parameters = fit::values(network).into_iter().map(Little::new);
+    let parameters = module::values(network).into_iter().map(Little::of);
     let bytes: Vec<u8> =
         parameters.flat_map(|(name, little)| [name.into_bytes(), little.bytes].concat()).collect();
     fingerprint(&bytes)
@@ -95,9 +104,12 @@ struct Little {
 }
 
 impl Little {
-    fn new(filled: Filled) -> (String, Self) {
-        let bytes = filled.values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        (filled.slot.name, Self { shape: filled.slot.shape, bytes })
+    fn new(shape: Vec<usize>, values: &[f32]) -> Self {
+        Self { shape, bytes: values.iter().flat_map(|value| value.to_le_bytes()).collect() }
+    }
+
+    fn of(filled: Filled) -> (String, Self) {
+        (filled.slot.name, Self::new(filled.slot.shape, &filled.values))
     }
 }
 

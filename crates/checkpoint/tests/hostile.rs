@@ -5,7 +5,6 @@ mod support;
 use std::fs;
 use std::path::Path;
 
-use burn::tensor::Device;
 use ddim_checkpoint::{CheckpointError, embedded, embedded_names, inspect, load};
 use proptest::prelude::*;
 use safetensors::Dtype;
@@ -83,9 +82,7 @@ fn every_tensor_that_does_not_fit_is_listed() {
         "safetensors does not fit the configuration",
     ];
     assert_says(&refusal(&model), &parts);
-    let Err(CheckpointError::Mismatch { report, .. }) = load(&model, &Device::flex()) else {
-        panic!("a mismatch")
-    };
+    let Err(CheckpointError::Mismatch { report, .. }) = load(&model) else { panic!("a mismatch") };
     assert_eq!(report.missing, ["conv_out.bias"]);
 }
 
@@ -272,11 +269,11 @@ fn tensors_of_an_archive_cannot_be_larger_than_the_archive() {
 
 #[test]
 fn unknown_embedded_models_are_refused_with_the_known_ones() {
-    let error = embedded("no-such-model", &Device::flex()).expect_err("a refusal").to_string();
+    let error = embedded("no-such-model").expect_err("a refusal").to_string();
     assert_says(&error, &["no-such-model"]);
     for name in embedded_names() {
         assert_says(&error, &[name]);
-        embedded(name, &Device::flex()).expect("an embedded model");
+        embedded(name).expect("an embedded model");
     }
 }
 
@@ -305,7 +302,7 @@ proptest! {
         damage(&mut bytes, cut, &flips, in_header);
         fs::write(&path, bytes).expect("a file");
         let _ = inspect(&model);
-        let _ = load(&model, &Device::flex());
+        let _ = load(&model);
     }
 
     #[test]
@@ -319,7 +316,7 @@ proptest! {
         damage(&mut bytes, cut, &flips, in_header);
         replace_by_bin(&model, &bytes);
         let _ = inspect(&model);
-        let _ = load(&model, &Device::flex());
+        let _ = load(&model);
     }
 }
 

@@ -5,10 +5,9 @@ mod support;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use burn::tensor::Device;
 use ddim_checkpoint::{CheckpointError, ModelFiles, Warning, WeightChoice, load, read_scheduler, tuned};
 use support::{
-    Attributes, Hand, WEIGHTS, archive, edit_weights, output, pickle_of_list, pickle_of_modules, pickle_of_sets,
+    Attributes, Hand, WEIGHTS, archive, contents, edit_weights, pickle_of_list, pickle_of_modules, pickle_of_sets,
     refusal, replace_by_bin, saved, tensors,
 };
 
@@ -17,12 +16,12 @@ fn open(path: &Path, weights: &str) -> Result<ModelFiles, CheckpointError> {
     ModelFiles::open(path, if weights.is_empty() { &WeightChoice::Usual } else { &named })
 }
 
-/// What the network at a path draws, and what is said about it.
+/// What the network at a path holds, and what is said about it.
 #[track_caller]
 fn drawn(path: &Path, weights: &str) -> (Vec<f32>, Vec<Warning>) {
-    let model = open(path, weights).and_then(|files| files.load(&Device::flex()));
+    let model = open(path, weights).and_then(|files| files.load());
     let model = model.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    (output(&model), model.warnings)
+    (contents(&model), model.warnings)
 }
 
 /// The same, silently.
@@ -506,7 +505,7 @@ fn json_is_read_as_python_and_editors_write_it() {
 fn what_has_no_end_is_not_read_to_its_end() {
     let error = read_scheduler(Path::new("/dev/zero")).expect_err("too large").to_string();
     assert!(error.contains("/dev/zero has 8388609 bytes or more"), "{error}");
-    let error = load(Path::new("/dev/zero"), &Device::flex()).expect_err("no model").to_string();
+    let error = load(Path::new("/dev/zero")).expect_err("no model").to_string();
     assert!(error.contains("/dev/zero is not a folder"), "{error}");
 }
 

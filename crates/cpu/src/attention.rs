@@ -16,8 +16,8 @@ pub(crate) struct Room<C> {
     cells: Vec<C>,
 }
 
-/// softmax(q k^T / sqrt(width)) v for each head of `width` channels: `qkv` is \[pixels, 3 * heads * width\], with all
-/// heads of q first; `out` is \[pixels, heads * width\].
+/// softmax(q k^T / sqrt(width)) v for each head of `width` channels: `qkv` is \[pixels, 3 * heads * width\], with
+/// all heads of q first; `out` is \[pixels, heads * width\].
 pub(crate) fn attend<C: Cell>(
     isa: Isa,
     split: Split,

@@ -1,15 +1,15 @@
 //! What lies at one place of a matrix: a float, or two numbers of 16 bits that are multiplied at once.
 //!
-//! bf16 is the upper half of an f32: the same exponents, 8 binary digits. The product of two is exact in f32, so that
-//! every processor can say what one with the instruction for it (`vdpbf16ps`) would: with [`Pair`], the products of
-//! the same numbers are the same bit for bit with and without it. Values below 2^-126 count as 0, as they do for the
-//! instruction.
+//! bf16 is the upper half of an f32: the same exponents, 8 binary digits. The product of two is exact in f32, so
+//! that every processor can say what one with the instruction for it (`vdpbf16ps`) would: with [`Pair`], the
+//! products of the same numbers are the same bit for bit with and without it. Values below 2^-126 count as 0, as
+//! they do for the instruction.
 //!
-//! What it gains with the instruction (Zen 4, the fastest of some runs, in turn with f32): 3x3 convolutions of 128 to
-//! 512 channels take 1.65 to 2 times less time, products at each pixel 1.8, attention 1.4; what lies between is left
-//! as it is. The DDPM network for CIFAR-10 on two threads: 28 ms in place of 40 for one picture, 73 in place of 128
-//! for four, 300 in place of 495 for 16; its packed weights 180 MB in place of 350. Without the instruction it takes
-//! twice the time of f32.
+//! What it gains with the instruction (Zen 4, the fastest of some runs, in turn with f32): 3x3 convolutions of 128
+//! to 512 channels take 1.65 to 2 times less time, products at each pixel 1.8, attention 1.4; what lies between is
+//! left as it is. The DDPM network for CIFAR-10 on two threads: 28 ms in place of 40 for one picture, 73 in place
+//! of 128 for four, 300 in place of 495 for 16; its packed weights 180 MB in place of 350. Without the instruction
+//! it takes twice the time of f32.
 
 use crate::isa::Isa;
 use crate::lanes::{Lanes, with_isa};
@@ -35,7 +35,8 @@ pub(crate) trait Cell: Copy + Default + Send + Sync {
     /// `sum` plus the products of all terms.
     fn add_product<L: Lanes>(sum: L, a: Self::Vector<L>, b: Self::Vector<L>) -> L;
 
-    /// The first `len` floats of each of `rows` rows that begin `pitch` apart, as cells; how far apart those begin.
+    /// The first `len` floats of each of `rows` rows that begin `pitch` apart, as cells; how far apart those
+    /// begin.
     fn rows<'a>(
         isa: Isa,
         values: &'a [f32],

@@ -47,7 +47,8 @@ impl Isa {
         }
     }
 
-    /// Whether products in bf16 are faster than those in f32: elsewhere they are as exact, and take twice the time.
+    /// Whether products in bf16 are faster than those in f32: elsewhere they are as exact, and take twice the
+    /// time.
     pub fn multiplies_bf16(self) -> bool {
         self == Self::Avx512Bf16
     }

@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 
+use ddim_graph::Conv;
+
 use crate::block::{self, Finish, Left, Runs};
 use crate::cell::{Cell, Pair};
 use crate::isa::Isa;
 use crate::layout::Layout;
 use crate::product::{Packed, Product, Split, product};
-use crate::tape::{Conv, Part};
 use crate::winograd::{self, Transformed};
 
 /// The weights of a convolution.
@@ -53,7 +54,7 @@ impl<C: Cell> Weights<C> {
             Weights::Direct(packed) => {
                 // A pixel is a whole number of cells.
                 let from = conv.from.next_multiple_of(C::TERMS);
-                let places = conv.kernel * conv.kernel * from;
+                let places = conv.kernel[0] * conv.kernel[1] * from;
                 packed.fill(isa, [places, conv.to()], |place, out| match place % from {
                     input if input < conv.from => weights.at(out, input, place / from),
                     _ => 0.0,
@@ -88,7 +89,8 @@ impl<C: Cell> Weights<C> {
     }
 }
 
-/// A picture as the left matrix of a convolution: a run is a row of the kernel. Channels of the layout count cells.
+/// A picture as the left matrix of a convolution: a run is a row of the kernel. Channels of the layout count
+/// cells.
 pub(crate) fn left<'a, C>(x: &'a [C], from: &Layout, conv: &Conv, [height, width]: [usize; 2]) -> Left<'a, C> {
     let pitch = from.pitch();
     Left {
@@ -100,30 +102,30 @@ pub(crate) fn left<'a, C>(x: &'a [C], from: &Layout, conv: &Conv, [height, width
             line: conv.stride * pitch,
             pixel: conv.stride * from.channels,
         },
-        runs: Runs { count: conv.kernel, pitch, len: conv.kernel * from.channels },
+        runs: Runs { count: conv.kernel[0], pitch, len: conv.kernel[1] * from.channels },
         step: 1,
     }
 }
 
 /// The weights of a convolution, of whatever parts.
 struct Columns<'a> {
-    conv: &'a Conv,
-    /// For each output channel its part's weights, the part and the channel in it.
-    columns: Vec<(&'a [f32], &'a Part, usize)>,
+    /// \[in, height, width\] for each output channel.
+    columns: Vec<&'a [f32]>,
+    /// Height times width.
+    taps: usize,
 }
 
 impl<'a> Columns<'a> {
     fn new(conv: &'a Conv, parts: &'a [Cow<[f32]>]) -> Self {
         let mut columns = Vec::with_capacity(conv.to());
         for (part, weight) in conv.parts.iter().zip(parts) {
-            assert_eq!(weight.len(), part.to * conv.places(), "weights of a convolution");
-            columns.extend((0..part.to).map(|column| (weight.as_ref(), part, column)));
+            assert_eq!(weight.len(), part.to * conv.inputs(), "weights of a convolution");
+            columns.extend(weight.chunks_exact(conv.inputs()));
         }
-        Columns { conv, columns }
+        Columns { columns, taps: conv.kernel[0] * conv.kernel[1] }
     }
 
     fn at(&self, out: usize, input: usize, tap: usize) -> f32 {
-        let (weight, part, column) = self.columns[out];
-        weight[part.at(column, input, tap, self.conv.from, self.conv.kernel * self.conv.kernel)]
+        self.columns[out][input * self.taps + tap]
     }
 }

@@ -16,8 +16,9 @@ use crate::cell::Pair;
 
 /// A vector register and what the layers need of it.
 ///
-/// Methods are compiled into functions that have the instructions enabled ([`with_isa!`]), and must not be called from
-/// others: only bodies that `with_isa!` names are generic over it. A network is made only for an `Isa` that is there.
+/// Methods are compiled into functions that have the instructions enabled ([`with_isa!`]), and must not be called
+/// from others: only bodies that `with_isa!` names are generic over it. A network is made only for an `Isa` that
+/// is there.
 pub(crate) trait Lanes: Copy {
     /// As many pairs in bf16.
     type Pairs: Copy;
@@ -26,8 +27,8 @@ pub(crate) trait Lanes: Copy {
     const WIDTH: usize;
     /// Vectors of output channels side by side in a tile of the matrix product.
     const ACROSS: usize;
-    /// Pixels below each other in a tile, at most: `ACROSS * DOWN` accumulators, `ACROSS` weights and one more have
-    /// to fit into the registers.
+    /// Pixels below each other in a tile, at most: `ACROSS * DOWN` accumulators, `ACROSS` weights and one more
+    /// have to fit into the registers.
     const DOWN: usize;
 
     fn splat(x: f32) -> Self;

@@ -1,21 +1,25 @@
-//! A tape with weights, ready to run.
+//! A graph with weights, ready to run.
 
 use std::borrow::Cow;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, OnceLock};
 
+use ddim_graph::{Graph, Parameter};
 use rayon::prelude::*;
 
+use crate::conditioning::RowWeights;
+use crate::gradient::Back;
 use crate::isa::Isa;
 use crate::kernel::{Kernel, Weights};
-use crate::layout::Halo;
 use crate::plan::{Keep, Plan, layouts};
 use crate::product::{Packed, Split};
 use crate::run::{Memory, Run};
-use crate::tape::{Layer, Parameter, Tape, Value, Work};
+use crate::tape::{Layer, Tape, Value, Work, suits_winograd};
+use crate::unsupported::{Unsupported, check};
 use crate::winograd::Transformed;
 
 /// A network on this processor.
 pub struct Network {
+    pub(crate) graph: Arc<Graph>,
     pub(crate) tape: Tape,
     pub(crate) isa: Isa,
     pub(crate) convolution: Convolution,
@@ -24,10 +28,15 @@ pub struct Network {
     pub(crate) vectors: Vec<Vec<f32>>,
     /// For each layer that is a convolution.
     pub(crate) kernels: Vec<Option<Kernel>>,
+    /// For each row of the conditioning.
+    pub(crate) rows: Vec<RowWeights>,
+    /// What the way back needs of the weights, from its first time on.
+    pub(crate) back: OnceLock<Back>,
     rooms: Mutex<Vec<Memory>>,
 }
 
-/// Numbers from times and labels, one row for all pictures or one for each.
+/// Numbers from times and labels, one row for all pictures or one for each: what layers take as one of
+/// [`Graph::modulations`].
 #[derive(Clone, Copy, Debug)]
 pub struct Rows<'a> {
     /// Row after row.
@@ -39,8 +48,8 @@ pub struct Rows<'a> {
 /// How 3x3 convolutions that keep the size are done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Convolution {
-    /// By Winograd's algorithm where there is enough work for it: a quarter of the multiplications, with 1.6 times the
-    /// rounding error.
+    /// By Winograd's algorithm where there is enough work for it: a quarter of the multiplications, with 1.6 times
+    /// the rounding error.
     #[default]
     Winograd,
     /// Every product is added up.
@@ -54,46 +63,68 @@ pub enum Precision {
     /// Numbers of 32 bits.
     #[default]
     F32,
-    /// Both factors are rounded to bf16, numbers of 16 bits off by 2^-8 of themselves at most, and products are added
-    /// up in f32: a result is off by about 1 %, or half of that with [`Convolution::Direct`] (MATH.md section 34).
-    /// Weights take half the memory.
+    /// Both factors are rounded to bf16, numbers of 16 bits off by 2^-8 of themselves at most, and products are
+    /// added up in f32: a result is off by about 1 %, or half of that with [`Convolution::Direct`] (MATH.md
+    /// section 34). Weights take half the memory.
     ///
-    /// A processor that has the instruction ([`Isa::multiplies_bf16`]) draws 1.6 times as fast. Every other can do it
-    /// too, one product after the other: as exactly, in twice the time of f32. For drawing only: there is no way back.
+    /// A processor that has the instruction ([`Isa::multiplies_bf16`]) draws 1.6 times as fast. Every other can do
+    /// it too, one product after the other: as exactly, in twice the time of f32. For drawing only: there is no
+    /// way back.
     Bf16,
 }
 
-/// Pictures that one thread takes through the network together: weights of the deep layers are read once for all. Eight
-/// gain nothing more (DDPM's network for CIFAR-10, 16 pictures on two threads), and each takes 5 MB.
+/// Pictures that one thread takes through the network together: weights of the deep layers are read once for all.
+/// Eight gain nothing more (DDPM's network for CIFAR-10, 16 pictures on two threads), and each takes 5 MB.
 const TOGETHER: usize = 4;
 
 impl Network {
-    /// Packs the weights of a tape: `parameter` gives each in turn, some of them more than once. `size`, height and
-    /// width, is that of most pictures: what suits them is chosen; others can be had all the same.
+    /// Packs the weights of a graph: `parameter` gives each in turn, some of them more than once. `size`, height
+    /// and width, is that of most pictures: what suits them is chosen; others can be had all the same.
+    ///
+    /// # Errors
+    /// A graph with a layer that this engine cannot run.
     ///
     /// # Panics
-    /// Parameters of other sizes than the tape says; instructions that the processor has not.
+    /// Parameters of other sizes than the graph says; instructions that the processor has not.
     pub fn new<'a>(
-        tape: Tape,
+        graph: impl Into<Arc<Graph>>,
         parameter: impl Fn(Parameter) -> Cow<'a, [f32]>,
         isa: Isa,
         convolution: Convolution,
         precision: Precision,
         size: [usize; 2],
-    ) -> Self {
+    ) -> Result<Self, Unsupported> {
         assert!(Isa::available().contains(&isa), "{isa:?}: this processor has {:?}", Isa::available());
-        let kernels = kernels(&tape, convolution, precision, size);
-        let (vectors, rooms) = (Vec::new(), Mutex::default());
-        let mut network = Network { tape, isa, convolution, precision, vectors, kernels, rooms };
+        let graph = graph.into();
+        check(&graph)?;
+        let tape = Tape::new(&graph);
+        let kernels = kernels(&graph, &tape, convolution, precision, size);
+        let (vectors, rows) = (Vec::new(), Vec::new());
+        let (back, rooms) = (OnceLock::new(), Mutex::default());
+        let mut network =
+            Network { graph, tape, isa, convolution, precision, vectors, kernels, rows, back, rooms };
         network.load(parameter);
-        network
+        Ok(network)
     }
 
-    /// Other weights for the same tape.
+    /// Other weights for the same graph.
     ///
     /// # Panics
-    /// Parameters of other sizes than the tape says.
+    /// Parameters of other sizes than the graph says.
     pub fn load<'a>(&mut self, parameter: impl Fn(Parameter) -> Cow<'a, [f32]>) {
+        let parameter = |place: Parameter| {
+            let (values, info) = (parameter(place), self.graph.parameter(place));
+            assert_eq!(
+                values.len(),
+                info.len(),
+                "numbers of the parameter {} of shape {:?}",
+                info.name,
+                info.shape
+            );
+            values
+        };
+        self.back.take();
+        self.rows = self.graph.rows().iter().map(|row| RowWeights::new(self.isa, row, &parameter)).collect();
         self.vectors = self.tape.layers.iter().map(|layer| vectors(&layer.work, &parameter)).collect();
         for (kernel, layer) in self.kernels.iter_mut().zip(&self.tape.layers) {
             let (Some(kernel), Work::Conv { conv, .. }) = (kernel, &layer.work) else { continue };
@@ -107,25 +138,24 @@ impl Network {
 
     /// Takes `x`, \[n, c, h, w\], through the network.
     ///
-    /// Pictures do not touch each other: one with a value that is not finite comes out as NaN where that value reaches,
-    /// which is nearly everywhere behind the first normalisation, and all others as they would without it.
+    /// Pictures do not touch each other: one with a value that is not finite comes out as NaN where that value
+    /// reaches, which is nearly everywhere behind the first normalisation, and all others as they would without
+    /// it.
     ///
     /// # Panics
-    /// Values that are not of the shape; modulations of other widths than the tape says; pictures with sides that
-    /// cannot be halved as often as the network does, so that nothing is left or its two ways meet with different
-    /// sizes.
+    /// Values that are not of the shape; modulations of other widths or another number than the graph says;
+    /// pictures that [`Graph::sizes`] refuses.
     pub fn forward(&self, x: &[f32], [n, c, h, w]: [usize; 4], modulations: &[Rows]) -> Vec<f32> {
         self.check(x, [n, c, h, w], modulations);
         if n == 0 {
             return Vec::new();
         }
-        let last = self.tape.values.len() - 1;
         let threads = rayon::current_num_threads();
         let (chunks, each) = chunks(n, threads);
         let split = if n < threads { Split::Threads } else { Split::Never };
-        let plan = |pictures| Plan::new(&self.tape, pictures, [h, w], Keep::WhileRead);
+        let plan = |pictures| self.plan(pictures, [h, w], Keep::WhileRead);
         let full = plan(each.min(n.max(1)));
-        let layout = full.layouts[last];
+        let layout = full.layouts[self.tape.result.0];
         let out_len = layout.channels * layout.pixels();
         let mut out = vec![0.0; n * out_len];
         let work = |(k, (x, out)): (usize, (&[f32], &mut [f32]))| {
@@ -155,41 +185,44 @@ impl Network {
 }
 
 impl Network {
-    /// Bytes that [`forward`](Self::forward) takes at once for `n` pictures of this height and width, besides its weights
-    /// and the pictures themselves: what comes out, and the values of the pictures on their way. None for pictures that
-    /// it cannot take.
+    /// Bytes that [`forward`](Self::forward) takes at once for `n` pictures of this height and width, besides its
+    /// weights and the pictures themselves: what comes out, and the values of the pictures on their way. None for
+    /// pictures that it cannot take.
     pub fn memory(&self, [n, h, w]: [usize; 3]) -> Option<u64> {
-        let layouts = layouts(&self.tape, [h, w]).ok()?;
-        let out = layouts.last().map_or(0, |layout| layout.channels * layout.pixels());
+        let layouts = layouts(&self.graph, &self.tape, [h, w]).ok()?;
+        let out = layouts[self.tape.result.0];
+        let out = out.channels * out.pixels();
         let threads = rayon::current_num_threads();
         let (_, each) = chunks(n, threads);
-        let on_their_way = Plan::new(&self.tape, each, [h, w], Keep::WhileRead).len;
+        let on_their_way = self.plan(each, [h, w], Keep::WhileRead).len;
         let at_once = threads.min(n.div_ceil(each));
         let values = (out as u64).saturating_mul(n as u64).saturating_add((on_their_way as u64) * at_once as u64);
         Some(values.saturating_mul(size_of::<f32>() as u64))
     }
 
-    /// Panics unless these are pictures and modulations that the tape can take.
+    /// The graph that it runs.
+    pub fn graph(&self) -> &Arc<Graph> {
+        &self.graph
+    }
+
+    /// # Panics
+    /// Pictures that do not go through the layers.
+    pub(crate) fn plan(&self, pictures: usize, size: [usize; 2], keep: Keep) -> Plan {
+        Plan::new(&self.graph, &self.tape, pictures, size, keep)
+    }
+
+    /// Panics unless these are pictures and modulations that the graph can take.
     pub(crate) fn check(&self, x: &[f32], [n, c, h, w]: [usize; 4], modulations: &[Rows]) {
         let values = [n, c, h, w].into_iter().try_fold(1usize, usize::checked_mul);
         assert_eq!(values, Some(x.len()), "values of {n} pictures of {c}x{h}x{w}");
         assert!(c > 0 && h > 0 && w > 0, "pictures of {c}x{h}x{w}: no side may be 0");
-        for layer in &self.tape.layers {
-            let channels = self.tape.channels(layer.output);
-            let modulation = match &layer.work {
-                Work::Input { .. } => {
-                    assert_eq!(c, channels, "channels of the pictures and of the network");
-                    None
-                }
-                Work::Conv { shift, .. } => shift.map(|place| (place, channels)),
-                Work::Norm { norm, .. } => norm.modulation.map(|place| (place, 2 * channels)),
-                Work::Spread { .. } | Work::Join { .. } | Work::Attend { .. } => None,
-            };
-            if let Some((place, width)) = modulation {
-                let Rows { values, rows } = modulations[place.0];
-                assert!(rows == 1 || rows == n, "{rows} rows of modulation {} for {n} pictures", place.0);
-                assert_eq!(Some(values.len()), width.checked_mul(rows), "numbers of modulation {}", place.0);
-            }
+        assert_eq!(c, self.graph.input_channels(), "channels of the pictures and of the network");
+        let taken = self.graph.modulations();
+        assert_eq!(modulations.len(), taken.len(), "modulations of the network");
+        for (k, (Rows { values, rows }, row)) in modulations.iter().zip(taken).enumerate() {
+            assert!(*rows == 1 || *rows == n, "{rows} rows of modulation {k} for {n} pictures");
+            let width = self.graph.row_width(*row);
+            assert_eq!(Some(values.len()), width.checked_mul(*rows), "numbers of modulation {k}");
         }
     }
 }
@@ -200,16 +233,21 @@ fn chunks(n: usize, threads: usize) -> (usize, usize) {
     (chunks, n.div_ceil(chunks).max(1))
 }
 
-/// For each convolution weights that are not filled yet: for Winograd's algorithm where there are more pixels than a
-/// few. With fewer there is little to compute, and four times the weights to read.
-fn kernels(tape: &Tape, convolution: Convolution, precision: Precision, size: [usize; 2]) -> Vec<Option<Kernel>> {
+/// For each convolution weights that are not filled yet: for Winograd's algorithm where there are more pixels than
+/// a few. With fewer there is little to compute, and four times the weights to read.
+fn kernels(
+    graph: &Graph,
+    tape: &Tape,
+    convolution: Convolution,
+    precision: Precision,
+    size: [usize; 2],
+) -> Vec<Option<Kernel>> {
     const MANY: usize = 36;
-    let layouts = layouts(tape, size);
+    let layouts = layouts(graph, tape, size);
     let many = |value: Value| layouts.as_ref().is_ok_and(|layouts| layouts[value.0].pixels() >= MANY);
     let kernel = |layer: &Layer| {
-        let Work::Conv { x, conv, .. } = &layer.work else { return None };
-        let bordered = tape.values[x.0].1 == Halo::ONE;
-        let suited = conv.is_plain() && bordered && many(layer.output);
+        let Work::Conv { conv, .. } = &layer.work else { return None };
+        let suited = suits_winograd(conv) && many(layer.output);
         let by_winograd = convolution == Convolution::Winograd && suited;
         Some(match (precision, by_winograd) {
             (Precision::F32, true) => Kernel::Floats(Weights::Winograd(Transformed::default())),
@@ -221,14 +259,10 @@ fn kernels(tape: &Tape, convolution: Convolution, precision: Precision, size: [u
     tape.layers.iter().map(kernel).collect()
 }
 
-/// The vectors of a layer: bias, padded for whole vectors, or gamma and beta.
+/// The vectors of a layer: bias, padded for whole vectors, or weight and bias of a normalisation.
 fn vectors<'a>(work: &Work, parameter: &impl Fn(Parameter) -> Cow<'a, [f32]>) -> Vec<f32> {
     match work {
-        Work::Norm { norm, .. } => {
-            let (gamma, beta) = (parameter(norm.gamma), parameter(norm.beta));
-            assert_eq!(gamma.len(), beta.len(), "weights and biases of a normalisation");
-            [gamma, beta].concat()
-        }
+        Work::Norm { norm, .. } => [parameter(norm.weight), parameter(norm.bias)].concat(),
         Work::Conv { conv, .. } => {
             let mut bias = Vec::with_capacity(conv.to().next_multiple_of(16));
             for part in &conv.parts {
@@ -237,10 +271,9 @@ fn vectors<'a>(work: &Work, parameter: &impl Fn(Parameter) -> Cow<'a, [f32]>) ->
                     None => bias.resize(bias.len() + part.to, 0.0),
                 }
             }
-            assert_eq!(bias.len(), conv.to(), "biases of a convolution");
             bias.resize(bias.len().next_multiple_of(16), 0.0);
             bias
         }
-        Work::Input { .. } | Work::Spread { .. } | Work::Join { .. } | Work::Attend { .. } => Vec::new(),
+        _ => Vec::new(),
     }
 }

@@ -1,22 +1,14 @@
-//! Group normalisation and the nonlinearity behind it, in one pass over the picture once mean and variance are known.
+//! Group normalisation and the nonlinearity behind it, in one pass over the picture once mean and variance are
+//! known.
 
+use ddim_graph::Activation;
 use rayon::prelude::*;
 
+use crate::activation::activate;
 use crate::isa::Isa;
 use crate::lanes::{Lanes, with_isa};
 use crate::layout::Layout;
 use crate::product::Split;
-
-/// What follows a normalisation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Activation {
-    /// x.
-    Identity,
-    /// x / (1 + e^-x).
-    Silu,
-    /// max(x, 0).
-    Relu,
-}
 
 /// Mean and 1 / sqrt(variance + eps) of each group of each picture.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,8 +19,8 @@ pub(crate) struct Moments {
 
 /// Mean and variance (Wu and He 2018, arXiv:1803.08494, Eq. 2) of each group of one picture \[h, w, c\].
 ///
-/// A line of the picture is added up in f32, lines in f64: the result does not depend on threads, and rounding does not
-/// grow with the height.
+/// A line of the picture is added up in f32, lines in f64: the result does not depend on threads, and rounding
+/// does not grow with the height.
 pub(crate) fn moments(isa: Isa, x: &[f32], layout: &Layout, groups: usize, eps: f64) -> Vec<Moments> {
     let (channels, lines) = (layout.channels, layout.height);
     let each = channels / groups;
@@ -69,7 +61,8 @@ pub(crate) enum Power {
 
 with_isa! {
     /// The sum over a line \[w, c\] of (x - shift)^power, for each channel.
-    pub(crate) fn sum_line(line: &[f32], channels: usize, shift: &[f32], power: Power, sums: &mut [f32]) = sum_line_body
+    pub(crate) fn sum_line(line: &[f32], channels: usize, shift: &[f32], power: Power, sums: &mut [f32])
+        = sum_line_body
 }
 
 #[inline(always)]
@@ -105,8 +98,8 @@ pub(crate) struct Affine<'a> {
     pub(crate) modulation: Option<(&'a [f32], &'a [f32])>,
 }
 
-/// y = activation(scale x + shift) for one picture, into the inside of `out`, with scale and shift of each channel from
-/// moments and affine part.
+/// y = activation(scale x + shift) for one picture, into the inside of `out`, with scale and shift of each channel
+/// from moments and affine part.
 pub(crate) fn normalize(
     isa: Isa,
     split: Split,
@@ -117,10 +110,9 @@ pub(crate) fn normalize(
     (out, to): (&mut [f32], &Layout),
 ) {
     let (scale, shift) = scale_and_shift(moments, affine, from.channels);
-    to.clear_halo(out);
+    to.clear_border(out);
     let lines = to.lines_mut(out).zip(x.chunks_exact(from.line()));
-    let one =
-        |(out, x): (&mut [f32], &[f32])| activate_line(isa, x, from.channels, &scale, &shift, activation, out);
+    let one = |(out, x): (&mut [f32], &[f32])| activate(isa, x, from.channels, &scale, &shift, activation, out);
     match split {
         Split::Threads if x.len() > 1 << 16 => lines.collect::<Vec<_>>().into_par_iter().for_each(one),
         _ => lines.for_each(one),
@@ -140,76 +132,4 @@ pub(crate) fn scale_and_shift(moments: &[Moments], affine: Affine, channels: usi
         shift[channel] = outer * (affine.beta[channel] - factor * mean) + add;
     }
     (scale, shift)
-}
-
-with_isa! {
-    /// activation(scale x + shift) of a line \[w, c\].
-    fn activate_line(x: &[f32], channels: usize, scale: &[f32], shift: &[f32], f: Activation, out: &mut [f32])
-        = activate_line_body
-}
-
-#[inline(always)]
-fn activate_line_body<L: Lanes>(
-    x: &[f32],
-    channels: usize,
-    scale: &[f32],
-    shift: &[f32],
-    activation: Activation,
-    out: &mut [f32],
-) {
-    match activation {
-        Activation::Identity => map_line::<L, Identity>(x, channels, scale, shift, out),
-        Activation::Silu => map_line::<L, Silu>(x, channels, scale, shift, out),
-        Activation::Relu => map_line::<L, Relu>(x, channels, scale, shift, out),
-    }
-}
-
-/// A function of one vector. Not a closure: only what is inlined for certain is compiled for the vector's instructions.
-trait Apply {
-    fn apply<L: Lanes>(x: L) -> L;
-}
-
-struct Identity;
-struct Silu;
-struct Relu;
-
-impl Apply for Identity {
-    #[inline(always)]
-    fn apply<L: Lanes>(x: L) -> L {
-        x
-    }
-}
-
-impl Apply for Silu {
-    #[inline(always)]
-    fn apply<L: Lanes>(x: L) -> L {
-        x.div(L::splat(1.0).add(L::zero().sub(x).exp()))
-    }
-}
-
-impl Apply for Relu {
-    #[inline(always)]
-    fn apply<L: Lanes>(x: L) -> L {
-        L::zero().max(x)
-    }
-}
-
-#[inline(always)]
-fn map_line<L: Lanes, F: Apply>(x: &[f32], channels: usize, scale: &[f32], shift: &[f32], out: &mut [f32]) {
-    assert!(scale.len() >= channels.next_multiple_of(16) && shift.len() >= channels.next_multiple_of(16));
-    for first in (0..channels).step_by(L::WIDTH) {
-        let count = channels - first;
-        // SAFETY: a pixel has `channels` values, of which `count` are behind `first`; scale and shift are padded.
-        unsafe {
-            let (scale, shift) = (L::load(scale.as_ptr().add(first)), L::load(shift.as_ptr().add(first)));
-            for (x, out) in x.chunks_exact(channels).zip(out.chunks_exact_mut(channels)) {
-                let (from, to) = (x.as_ptr().add(first), out.as_mut_ptr().add(first));
-                if count >= L::WIDTH {
-                    F::apply(shift.add_product(scale, L::load(from))).store(to);
-                } else {
-                    F::apply(shift.add_product(scale, L::load_some(from, count))).store_some(to, count);
-                }
-            }
-        }
-    }
 }

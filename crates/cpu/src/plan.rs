@@ -2,8 +2,10 @@
 
 use std::cmp::Reverse;
 
-use crate::layout::{Halo, Layout};
-use crate::tape::{Tape, Value, Work};
+use ddim_graph::{Border, Graph, SizeError};
+
+use crate::layout::Layout;
+use crate::tape::{Form, Tape};
 
 /// Layouts and places of all values, for `pictures` pictures at once.
 #[derive(Clone, Debug)]
@@ -31,8 +33,8 @@ const SLACK: usize = 64;
 impl Plan {
     /// # Panics
     /// Pictures that do not go through the layers.
-    pub(crate) fn new(tape: &Tape, pictures: usize, size: [usize; 2], keep: Keep) -> Self {
-        let layouts = layouts(tape, size).unwrap_or_else(|misfit| panic!("{misfit}"));
+    pub(crate) fn new(graph: &Graph, tape: &Tape, pictures: usize, size: [usize; 2], keep: Keep) -> Self {
+        let layouts = layouts(graph, tape, size).unwrap_or_else(|misfit| panic!("{misfit}"));
         let sizes: Vec<usize> = layouts.iter().map(|layout| Self::room(layout, pictures)).collect();
         let (starts, len) = match keep {
             Keep::WhileRead => share(&sizes, &last_reads(tape)),
@@ -41,9 +43,9 @@ impl Plan {
         Plan { pictures, layouts, starts, len }
     }
 
-    /// The same values without their halos, one behind the other.
-    pub(crate) fn without_halos(&self) -> Self {
-        let bare = |layout: &Layout| Layout { halo: Halo::NONE, ..*layout };
+    /// The same values without their borders, one behind the other.
+    pub(crate) fn without_borders(&self) -> Self {
+        let bare = |layout: &Layout| Layout { border: Border::NONE, ..*layout };
         let layouts: Vec<Layout> = self.layouts.iter().map(bare).collect();
         let sizes: Vec<usize> = layouts.iter().map(|layout| Self::room(layout, self.pictures)).collect();
         let (starts, len) = one_behind_the_other(&sizes);
@@ -62,41 +64,16 @@ impl Plan {
 }
 
 /// The layout of every value, for pictures of this size; an error where they do not go through the layers.
-pub(crate) fn layouts(tape: &Tape, size: [usize; 2]) -> Result<Vec<Layout>, String> {
-    let mut layouts: Vec<Layout> = Vec::with_capacity(tape.values.len());
-    for layer in &tape.layers {
-        let of = |value: &Value| [layouts[value.0].height, layouts[value.0].width];
-        let [height, width] = match &layer.work {
-            Work::Input { .. } => size,
-            Work::Spread { x, resample } => resample.size(of(x)),
-            Work::Join { a: x, .. } | Work::Norm { x, .. } | Work::Attend { qkv: x, .. } => of(x),
-            Work::Conv { x, conv, .. } => {
-                let Layout { halo, .. } = layouts[x.0];
-                let steps = |side: usize| (side + halo.before + halo.after).checked_sub(conv.kernel);
-                of(x).map(|side| steps(side).map_or(0, |steps| steps / conv.stride + 1))
-            }
-        };
-        let [h, w] = size;
-        if height == 0 || width == 0 {
-            return Err(format!("pictures of {h}x{w} are too small for the network: halved to nothing"));
-        }
-        let other = match &layer.work {
-            Work::Join { b, .. } => of(b),
-            Work::Conv { residual: Some(residual), .. } => of(residual),
-            _ => [height, width],
-        };
-        if other != [height, width] {
-            let [other, across] = other;
-            let what = format!("{height}x{width} pixels meet {other}x{across}");
-            return Err(format!("pictures of {h}x{w} cannot be halved as often as the network does: {what}"));
-        }
-        let (channels, halo) = tape.values[layer.output.0];
-        layouts.push(Layout { channels, height, width, halo });
-    }
-    Ok(layouts)
+pub(crate) fn layouts(graph: &Graph, tape: &Tape, size: [usize; 2]) -> Result<Vec<Layout>, SizeError> {
+    let sizes = graph.sizes(size)?;
+    let layout = |form: &Form| {
+        let [height, width] = sizes[form.of.index()];
+        Layout { channels: form.channels, height, width, border: form.border }
+    };
+    Ok(tape.values.iter().map(layout).collect())
 }
 
-/// The last layer that reads each value; the last value is never given away.
+/// The last layer that reads each value; the result, and what nobody reads, is never given away.
 fn last_reads(tape: &Tape) -> Vec<usize> {
     let mut last = vec![usize::MAX; tape.values.len()];
     for (k, layer) in tape.layers.iter().enumerate() {
@@ -104,6 +81,7 @@ fn last_reads(tape: &Tape) -> Vec<usize> {
             last[value.0] = k;
         }
     }
+    last[tape.result.0] = usize::MAX;
     last
 }
 
@@ -117,9 +95,9 @@ fn one_behind_the_other(sizes: &[usize]) -> (Vec<usize>, usize) {
     (starts.collect(), len)
 }
 
-/// The same where value k lives from layer k to layer `last[k]`. Those that live longest are placed first, each as far
-/// in front as no other is at any time of its life; short lives fit above them. For the DDPM network for CIFAR-10 that
-/// takes no more than what lives at one time.
+/// The same where value k lives from layer k to layer `last[k]`. Those that live longest are placed first, each as
+/// far in front as no other is at any time of its life; short lives fit above them. For the DDPM network for
+/// CIFAR-10 that takes no more than what lives at one time.
 fn share(sizes: &[usize], last: &[usize]) -> (Vec<usize>, usize) {
     let mut order: Vec<usize> = (0..sizes.len()).collect();
     order.sort_by_key(|value| Reverse((last[*value].min(sizes.len()) - value, sizes[*value])));

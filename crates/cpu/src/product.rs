@@ -17,8 +17,9 @@ pub(crate) enum Split {
     Threads,
 }
 
-/// A right matrix, \[places, columns\], in panels of as many columns as a tile has: what a tile reads lies together.
-/// Where a cell holds several terms, each column has as many of them as fill its places; those behind the last are 0.
+/// A right matrix, \[places, columns\], in panels of as many columns as a tile has: what a tile reads lies
+/// together. Where a cell holds several terms, each column has as many of them as fill its places; those behind
+/// the last are 0.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Packed<C = f32> {
     pub(crate) places: usize,
@@ -39,8 +40,8 @@ pub(crate) struct Product<'a, C = f32> {
 /// Rows of a block, where the left matrix is the larger: some 100 kB of it stay in the cache for all panels.
 const BLOCK: usize = 112;
 
-/// Products of cells with their additions below which threads are not worth waking, which takes some 50 microseconds: a
-/// seventh of a millisecond of one thread.
+/// Products of cells with their additions below which threads are not worth waking, which takes some 50
+/// microseconds: a seventh of a millisecond of one thread.
 pub(crate) const SMALL: usize = 1 << 23;
 
 impl<C: Cell> Packed<C> {

@@ -1,5 +1,7 @@
 //! Some pictures on their way through the layers.
 
+use ddim_graph::{Conv, Modulation, Norm};
+
 use crate::attention::{self, attend};
 use crate::block::{Finish, Start};
 use crate::cell::Pair;
@@ -9,8 +11,8 @@ use crate::network::{Network, Precision, Rows};
 use crate::norm::{Affine, moments, normalize};
 use crate::plan::Plan;
 use crate::product::Split;
-use crate::spread::{channels_first, channels_last, join, spread};
-use crate::tape::{Conv, Layer, Modulation, Norm, Value, Work};
+use crate::spread::{channels_first, channels_last, join, multiply, spread};
+use crate::tape::{Layer, Value, Work};
 
 /// What one thread works in.
 #[derive(Default)]
@@ -44,14 +46,26 @@ pub(crate) struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// # Panics
+    /// Pictures and results of other sizes than the plan says.
     pub(crate) fn forward(&self, x: &[f32], memory: &mut Memory, out: &mut [f32]) {
         memory.values.resize(self.plan.len.max(memory.values.len()), 0.0);
         for (k, layer) in self.network.tape.layers.iter().enumerate() {
             self.layer(k, layer, x, memory);
         }
-        let last = self.plan.layouts.len() - 1;
-        let layout = &self.plan.layouts[last];
-        let values = &memory.values[self.plan.range(last)];
+        self.result(memory, out);
+    }
+
+    /// Memory for one way through.
+    pub(crate) fn memory(&self) -> Memory {
+        Memory { values: vec![0.0; self.plan.len], ..Memory::default() }
+    }
+
+    /// What has come out, \[n, c, h, w\].
+    pub(crate) fn result(&self, memory: &Memory, out: &mut [f32]) {
+        let result = self.network.tape.result.0;
+        let layout = &self.plan.layouts[result];
+        let values = &memory.values[self.plan.range(result)];
         let len = layout.channels * layout.pixels();
         for (out, values) in out.chunks_exact_mut(len).zip(values.chunks(layout.len())) {
             channels_first(&values[..len], layout.channels, 1.0, out);
@@ -81,14 +95,19 @@ impl Run<'_> {
                 join((a, from_a.channels), (b, from_b.channels), &mut out[..all * to.channels]);
             }
             Work::Norm { x, norm } => self.norm(k, norm, of(x), (out, to)),
-            Work::Conv { x, conv, shift, residual, scale } => {
+            Work::Conv { x, conv, residual } => {
                 let (x, from) = of(x);
                 let residual = residual.map(|value| rest.get(value));
-                let finish = Finish { start: self.starts(k, to.channels, *shift, start), residual, scale: *scale };
+                let start = self.starts(k, to.channels, conv.shift, start);
+                let finish = Finish { start, residual, scale: conv.scale as f32 };
                 let pictures = Pictures { count: self.plan.pictures, x, from, to };
                 self.conv(k, (conv, pictures), finish, rooms, out);
             }
             Work::Attend { qkv, heads, width } => self.attend([*heads, *width], of(qkv), rooms, (out, to)),
+            Work::Multiply { x, by } => {
+                let (x, len) = (of(x).0, to.len());
+                self.each(out, to).for_each(|(n, out)| multiply(&x[n * len..][..len], self.row(*by, n)[0], out));
+            }
         }
     }
 
@@ -97,11 +116,17 @@ impl Run<'_> {
         out.chunks_mut(to.len()).take(self.plan.pictures).enumerate()
     }
 
-    fn norm(&self, k: usize, norm: &Norm, (x, from): (&[f32], &Layout), (out, to): (&mut [f32], &Layout)) {
+    pub(crate) fn norm(
+        &self,
+        k: usize,
+        norm: &Norm,
+        (x, from): (&[f32], &Layout),
+        (out, to): (&mut [f32], &Layout),
+    ) {
         let isa = self.network.isa;
         for (n, out) in self.each(out, to) {
             let x = &x[n * from.len()..][..from.len()];
-            let moments = moments(isa, x, from, norm.groups, norm.eps);
+            let moments = moments(isa, x, from, norm.groups, norm.epsilon);
             let affine = self.affine(k, norm, n, from.channels);
             normalize(isa, self.split, (x, from), &moments, affine, norm.activation, (out, to));
         }
@@ -160,8 +185,8 @@ impl Run<'_> {
     }
 
     /// The modulation of picture `n` of the chunk.
-    fn row(&self, modulation: Modulation, n: usize) -> &[f32] {
-        let Rows { values, rows } = self.modulations[modulation.0];
+    pub(crate) fn row(&self, modulation: Modulation, n: usize) -> &[f32] {
+        let Rows { values, rows } = self.modulations[modulation.index()];
         let width = values.len() / rows;
         let row = if rows == 1 { 0 } else { self.first + n };
         &values[row * width..][..width]

@@ -1,34 +1,35 @@
 //! Copies of pictures with a border, at another resolution, or side by side.
 
+use ddim_graph::Resample as Asked;
+
 use crate::layout::Layout;
 
 /// What a copy does to the resolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resample {
+pub(crate) enum Resample {
     /// Nothing.
     Keep,
     /// Each pixel becomes four.
     Double,
     /// Four pixels become their mean.
     Halve,
-    /// Each pixel keeps its value at even places, with zeros between: what the gradient of a stride of 2 needs.
-    Dilate,
+    /// So many pixels from one of the picture's to the next, with zeros between: what the gradient of a stride
+    /// needs.
+    Dilate(usize),
 }
 
-impl Resample {
-    /// The size that comes out.
-    pub(crate) fn size(self, [height, width]: [usize; 2]) -> [usize; 2] {
-        match self {
-            Resample::Keep => [height, width],
-            Resample::Double | Resample::Dilate => [2 * height, 2 * width],
-            Resample::Halve => [height / 2, width / 2],
+impl From<Asked> for Resample {
+    fn from(asked: Asked) -> Self {
+        match asked {
+            Asked::Double => Resample::Double,
+            Asked::Halve => Resample::Halve,
         }
     }
 }
 
 /// Copies one picture.
 pub(crate) fn spread(resample: Resample, (x, from): (&[f32], &Layout), (out, to): (&mut [f32], &Layout)) {
-    to.clear_halo(out);
+    to.clear_border(out);
     let channels = from.channels;
     let (mut lines, outs) = (from.lines(x), to.lines_mut(out));
     match resample {
@@ -43,12 +44,12 @@ pub(crate) fn spread(resample: Resample, (x, from): (&[f32], &Layout), (out, to)
                 halve([upper, lower], channels, out);
             }
         }
-        Resample::Dilate => {
+        Resample::Dilate(stride) => {
             for (y, out) in outs.enumerate() {
                 out.fill(0.0);
-                if y % 2 == 0 {
+                if y % stride == 0 {
                     let Some(line) = lines.next() else { return };
-                    dilate(line, channels, out);
+                    dilate(line, channels, stride, out);
                 }
             }
         }
@@ -74,14 +75,15 @@ fn halve([upper, lower]: [&[f32]; 2], channels: usize, out: &mut [f32]) {
     }
 }
 
-/// The pixels of a line at even places.
-fn dilate(line: &[f32], channels: usize, out: &mut [f32]) {
-    for (two, pixel) in out.chunks_exact_mut(2 * channels).zip(line.chunks_exact(channels)) {
-        two[..channels].copy_from_slice(pixel);
+/// The pixels of a line at every `stride`-th place.
+fn dilate(line: &[f32], channels: usize, stride: usize, out: &mut [f32]) {
+    for (some, pixel) in out.chunks_mut(stride * channels).zip(line.chunks_exact(channels)) {
+        some[..channels].copy_from_slice(pixel);
     }
 }
 
-/// The gradient of [`spread`]: adds to that of `x`, `to`, what that of the copy, `from`, says; neither has a halo.
+/// The gradient of [`spread`]: adds to that of `x`, `to`, what that of the copy, `from`, says; neither has a
+/// border.
 pub(crate) fn gather(resample: Resample, (d, from): (&[f32], &Layout), (d_x, to): (&mut [f32], &Layout)) {
     let channels = to.channels;
     let add =
@@ -108,7 +110,7 @@ pub(crate) fn gather(resample: Resample, (d, from): (&[f32], &Layout), (d_x, to)
                 }
             }
         }
-        Resample::Dilate => unreachable!("only the way back spreads pixels apart"),
+        Resample::Dilate(_) => unreachable!("only the way back spreads pixels apart"),
     }
 }
 
@@ -119,6 +121,11 @@ pub(crate) fn join(a: (&[f32], usize), b: (&[f32], usize), out: &mut [f32]) {
         out[..a.1].copy_from_slice(from_a);
         out[a.1..].copy_from_slice(from_b);
     }
+}
+
+/// Each value times one number.
+pub(crate) fn multiply(x: &[f32], by: f32, out: &mut [f32]) {
+    out.iter_mut().zip(x).for_each(|(out, x)| *out = by * x);
 }
 
 /// \[c, h, w\] to \[h, w, c\], each value times `scale` plus `shift`.

@@ -1,27 +1,31 @@
-//! A network as a list of layers, each naming the values that it reads and the one that it writes.
+//! A network as this engine runs it: its layers, and for each value the border that lies around it in memory.
 
-use crate::layout::Halo;
-use crate::norm::Activation;
+use ddim_graph::{Border, Conv, Modulation, Norm};
+
 use crate::spread::Resample;
 
-/// What a layer reads or writes: a picture at some resolution, with some channels.
+/// What a layer reads or writes: a picture at some resolution, with some channels and a border of zeros.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Value(pub(crate) usize);
+pub(crate) struct Value(pub(crate) usize);
 
-/// A parameter of the network: its place in the list that the weights are given in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Parameter(pub usize);
-
-/// Numbers from the time and label of a picture: their place in the list given with the pictures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Modulation(pub usize);
-
-/// A network's layers in the order in which they run.
-#[derive(Clone, Debug, Default)]
-pub struct Tape {
+/// Layers in the order in which they run.
+#[derive(Clone, Debug)]
+pub(crate) struct Tape {
     pub(crate) layers: Vec<Layer>,
-    /// Channels and halo of each value.
-    pub(crate) values: Vec<(usize, Halo)>,
+    pub(crate) values: Vec<Form>,
+    /// What comes out.
+    pub(crate) result: Value,
+    /// Where each value of the graph is, without a border or with that of all its readers.
+    pub(crate) places: Vec<Value>,
+}
+
+/// What a value is in memory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Form {
+    pub(crate) channels: usize,
+    pub(crate) border: Border,
+    /// The value of the graph that it is: that has a size.
+    pub(crate) of: ddim_graph::Value,
 }
 
 /// One step of the tape.
@@ -29,8 +33,12 @@ pub struct Tape {
 pub(crate) struct Layer {
     pub(crate) work: Work,
     pub(crate) output: Value,
+    /// The layer of the graph that it is a part of.
+    pub(crate) part_of: usize,
 }
 
+/// What a layer does. Where the graph's own operations are named, the values are those beside them, not those in
+/// them.
 #[derive(Clone, Debug)]
 pub(crate) enum Work {
     /// The picture, each value times `scale` plus `shift`.
@@ -38,6 +46,7 @@ pub(crate) enum Work {
         scale: f32,
         shift: f32,
     },
+    /// A copy at another resolution, or with a border.
     Spread {
         x: Value,
         resample: Resample,
@@ -53,203 +62,30 @@ pub(crate) enum Work {
     Conv {
         x: Value,
         conv: Conv,
-        shift: Option<Modulation>,
         residual: Option<Value>,
-        scale: f32,
     },
     Attend {
         qkv: Value,
         heads: usize,
         width: usize,
     },
+    /// Each picture times a number of its own.
+    Multiply {
+        x: Value,
+        by: Modulation,
+    },
 }
 
-/// A group normalisation with what follows it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Norm {
-    /// Groups of channels.
-    pub groups: usize,
-    /// Added to the variance.
-    pub eps: f64,
-    /// A weight a channel.
-    pub gamma: Parameter,
-    /// A bias a channel.
-    pub beta: Parameter,
-    /// Scale and shift of what comes out, the scale first: `2 * channels` numbers a picture.
-    pub modulation: Option<Modulation>,
-    /// What follows.
-    pub activation: Activation,
-}
-
-/// A convolution; one with a kernel of 1 is a matrix product at each pixel.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Conv {
-    /// Height and width of the kernel.
-    pub kernel: usize,
-    /// Pixels from one output to the next.
-    pub stride: usize,
-    /// Input channels.
-    pub from: usize,
-    /// Output channels come from these weights, one after the other.
-    pub parts: Vec<Part>,
-}
-
-/// Weights of some output channels.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Part {
-    /// How many channels.
-    pub to: usize,
-    /// The weights.
-    pub weight: Parameter,
-    /// How they lie.
-    pub order: Order,
-    /// A number a channel.
-    pub bias: Option<Parameter>,
-}
-
-/// How weights lie in a parameter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
-    /// \[out, in, height, width\].
-    OutIn,
-    /// \[in, out\], for a kernel of 1.
-    InOut,
-}
-
-impl Conv {
-    /// Output channels.
-    pub fn to(&self) -> usize {
-        self.parts.iter().map(|part| part.to).sum()
-    }
-
-    /// Whether Winograd's algorithm can do it, and has channels enough to be worth its while.
-    pub(crate) fn is_plain(&self) -> bool {
-        self.kernel == 3 && self.stride == 1 && self.from >= 8 && self.to() >= 8
-    }
-
-    /// Kernel, place by place, times input channels.
-    pub(crate) fn places(&self) -> usize {
-        self.kernel * self.kernel * self.from
-    }
-}
-
-impl Part {
-    /// Where the weight of input `channel` at `tap` for output `column` of this part lies.
-    pub(crate) fn at(&self, column: usize, channel: usize, tap: usize, from: usize, taps: usize) -> usize {
-        match self.order {
-            Order::OutIn => (column * from + channel) * taps + tap,
-            Order::InOut => channel * self.to + column,
-        }
-    }
+/// Whether Winograd's algorithm can do a convolution, and has channels enough to be worth its while.
+pub(crate) fn suits_winograd(conv: &Conv) -> bool {
+    let plain = conv.kernel == [3, 3] && conv.stride == 1 && conv.border == Border::even(1);
+    plain && conv.from >= 8 && conv.to() >= 8
 }
 
 impl Tape {
-    /// How many layers it has.
-    pub fn len(&self) -> usize {
-        self.layers.len()
-    }
-
-    /// Whether it has none.
-    pub fn is_empty(&self) -> bool {
-        self.layers.is_empty()
-    }
-
-    /// The picture that the network is given, `scale x + shift`.
-    pub fn input(&mut self, channels: usize, scale: f32, shift: f32) -> Value {
-        self.push(Work::Input { scale, shift }, channels, Halo::NONE)
-    }
-
-    /// A copy with a border, at another resolution.
-    pub fn spread(&mut self, x: Value, resample: Resample, halo: Halo) -> Value {
-        self.push(Work::Spread { x, resample }, self.channels(x), halo)
-    }
-
-    /// The channels of `a`, then those of `b`.
-    ///
-    /// # Panics
-    /// Values with a border.
-    pub fn join(&mut self, a: Value, b: Value) -> Value {
-        self.check_bare(&[a, b]);
-        self.push(Work::Join { a, b }, self.channels(a) + self.channels(b), Halo::NONE)
-    }
-
-    /// A group normalisation, with a border for what follows.
-    ///
-    /// # Panics
-    /// A value with a border; groups that do not divide its channels.
-    pub fn norm(&mut self, x: Value, norm: Norm, halo: Halo) -> Value {
-        self.check_bare(&[x]);
-        let channels = self.channels(x);
-        let divides = norm.groups > 0 && channels.is_multiple_of(norm.groups);
-        assert!(divides, "{} groups of {channels} channels", norm.groups);
-        self.push(Work::Norm { x, norm }, self.channels(x), halo)
-    }
-
-    /// `(convolution + bias + shift + residual) * scale`; `x` has the border that the kernel reaches into.
-    ///
-    /// # Panics
-    /// A value with other channels than the convolution takes; a residual with a border or other channels than it
-    /// gives; a stride other than 1 and 2.
-    pub fn conv(
-        &mut self,
-        x: Value,
-        conv: Conv,
-        shift: Option<Modulation>,
-        residual: Option<Value>,
-        scale: f32,
-    ) -> Value {
-        let to = conv.to();
-        assert_eq!(self.channels(x), conv.from, "channels of a value and of its convolution");
-        assert!(
-            conv.kernel > 0 && matches!(conv.stride, 1 | 2),
-            "a kernel of {}, a stride of {}",
-            conv.kernel,
-            conv.stride
-        );
-        if let Some(residual) = residual {
-            self.check_bare(&[residual]);
-            assert_eq!(self.channels(residual), to, "channels of a residual and of its sum");
-        }
-        self.push(Work::Conv { x, conv, shift, residual, scale }, to, Halo::NONE)
-    }
-
-    /// Attention over all pixels; `qkv` has three times `heads * width` channels.
-    ///
-    /// # Panics
-    /// A value with a border or another number of channels.
-    pub fn attend(&mut self, qkv: Value, heads: usize, width: usize) -> Value {
-        self.check_bare(&[qkv]);
-        assert_eq!(self.channels(qkv), 3 * heads * width, "channels of queries, keys and values");
-        self.push(Work::Attend { qkv, heads, width }, heads * width, Halo::NONE)
-    }
-
     /// Channels of a value.
-    pub fn channels(&self, value: Value) -> usize {
-        self.values[value.0].0
-    }
-
-    /// How many parameters there are: one more than the largest number.
-    pub fn parameters(&self) -> usize {
-        let largest = |layer: &Layer| match &layer.work {
-            Work::Norm { norm, .. } => norm.gamma.max(norm.beta).0 + 1,
-            Work::Conv { conv, .. } => {
-                let of = |part: &Part| part.bias.map_or(part.weight, |bias| bias.max(part.weight)).0 + 1;
-                conv.parts.iter().map(of).max().unwrap_or(0)
-            }
-            _ => 0,
-        };
-        self.layers.iter().map(largest).max().unwrap_or(0)
-    }
-
-    fn check_bare(&self, values: &[Value]) {
-        assert!(values.iter().all(|value| self.values[value.0].1 == Halo::NONE), "a value without a border");
-    }
-
-    fn push(&mut self, work: Work, channels: usize, halo: Halo) -> Value {
-        let output = Value(self.values.len());
-        self.values.push((channels, halo));
-        self.layers.push(Layer { work, output });
-        output
+    pub(crate) fn channels(&self, value: Value) -> usize {
+        self.values[value.0].channels
     }
 }
 
@@ -258,7 +94,7 @@ impl Work {
     pub(crate) fn reads(&self) -> impl Iterator<Item = Value> {
         let (first, second) = match self {
             Work::Input { .. } => (None, None),
-            Work::Spread { x, .. } | Work::Norm { x, .. } => (Some(*x), None),
+            Work::Spread { x, .. } | Work::Norm { x, .. } | Work::Multiply { x, .. } => (Some(*x), None),
             Work::Join { a, b } => (Some(*a), Some(*b)),
             Work::Conv { x, residual, .. } => (Some(*x), *residual),
             Work::Attend { qkv, .. } => (Some(*qkv), None),

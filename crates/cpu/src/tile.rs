@@ -1,9 +1,9 @@
 //! The one inner loop: a tile of a matrix product, kept in registers from its first to its last term.
 //!
 //! A convolution of a picture with channels innermost is a matrix product whose left matrix need not be made: the
-//! values that a row of the kernel meets lie side by side in the picture, so a pixel's row of the matrix is a few runs
-//! of the picture, one a row of the kernel. What matters is that `DOWN` pixels times `ACROSS` vectors of channels are
-//! added up in registers: each weight that is loaded serves all pixels, each value all channels.
+//! values that a row of the kernel meets lie side by side in the picture, so a pixel's row of the matrix is a few
+//! runs of the picture, one a row of the kernel. What matters is that `DOWN` pixels times `ACROSS` vectors of
+//! channels are added up in registers: each weight that is loaded serves all pixels, each value all channels.
 
 use crate::block::{Block, Start};
 use crate::cell::Cell;

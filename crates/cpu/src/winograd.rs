@@ -1,13 +1,13 @@
 //! 3x3 convolutions with a quarter of the multiplications (Winograd 1980; Lavin and Gray 2016, arXiv:1509.09308).
 //!
-//! 4x4 outputs depend on 6x6 inputs. Both sides of the product are polynomials' values at six points: an input tile d
-//! and a kernel g become B^T d B and G g G^T, their products are added up over channels at each of the 36 places, and
-//! A^T m A leads back: 36 multiplications in place of 144, all of them matrix products.
+//! 4x4 outputs depend on 6x6 inputs. Both sides of the product are polynomials' values at six points: an input
+//! tile d and a kernel g become B^T d B and G g G^T, their products are added up over channels at each of the 36
+//! places, and A^T m A leads back: 36 multiplications in place of 144, all of them matrix products.
 //!
 //! The points are 0, +-5/8, +-3/2 and infinity. They decide the rounding: with the usual 0, +-1, +-2 the error is
-//! three and a half times that of adding up directly, with these 1.6 times (root mean square over 64 channels, f32),
-//! and their coefficients are exact in f32 as well. In bf16 the transformed tiles are what is rounded, once and where
-//! they are written, and amplified 4.5 times on the way back (MATH.md section 34).
+//! three and a half times that of adding up directly, with these 1.6 times (root mean square over 64 channels,
+//! f32), and their coefficients are exact in f32 as well. In bf16 the transformed tiles are what is rounded, once
+//! and where they are written, and amplified 4.5 times on the way back (MATH.md section 34).
 
 mod tile;
 
@@ -58,8 +58,8 @@ impl<C: Cell> Transformed<C> {
     ) {
         self.places.resize_with(PLACES, Packed::default);
         self.places.iter_mut().for_each(|packed| packed.begin(isa, [from, to]));
-        // [in, place, out] for a panel of outputs, so that the network is not there twice: an input's kernels at all
-        // places lie together, and inputs are transformed at the same time.
+        // [in, place, out] for a panel of outputs, so that the network is not there twice: an input's kernels at
+        // all places lie together, and inputs are transformed at the same time.
         let panel = isa.panel();
         let mut some = vec![0.0f32; from * PLACES * panel];
         for first in (0..to).step_by(panel) {

@@ -2,10 +2,9 @@
 
 mod common;
 
-use std::borrow::Cow;
-
-use common::{Case, each_isa, network, numbers, odd, run};
-use ddim_cpu::{Convolution, Halo, Isa, Network, Parameter, Precision, Resample};
+use common::{Case, conv3, each_isa, odd};
+use ddim_cpu::{Convolution, Isa, Precision, Wanted};
+use ddim_graph::Builder;
 
 /// How far the nearest number in bf16, of 8 binary digits, may be from a number, relative to it.
 const UNIT: f64 = 1.0 / 256.0;
@@ -39,17 +38,15 @@ fn convolved(x: &[f32], weight: &[f32], [n, from, to, h, w]: [usize; 5]) -> Vec<
 #[test]
 fn a_convolution_against_its_definition() {
     for [n, from, to, h, w] in [[1, 1, 1, 1, 1], [17, 9, 7, 3, 5], [2, 35, 33, 9, 11], [1, 64, 48, 24, 20]] {
-        let mut case = Case::default();
-        let input = case.tape.input(from, 1.0, 0.0);
-        let x = case.tape.spread(input, Resample::Keep, Halo::ONE);
-        case.plain(x, to, 3, 1, 1.0);
-        let (x, weight, bias) = (numbers(n * from * h * w, 1), numbers(9 * from * to, 2), vec![0.0; to]);
-        let expected = convolved(&x, &weight, [n, from, to, h, w]);
+        let mut graph = Builder::new();
+        let x = graph.input(from);
+        let x = graph.convolve(x, conv3("conv", to));
+        let mut case = Case::new(graph.finish(x), 1.0, n, [h, w]);
+        case.parameters[1].fill(0.0);
+        let expected = convolved(&case.x, &case.parameters[0], [n, from, to, h, w]);
         let usual = size(expected.iter().map(|(sum, _)| *sum));
         for (isa, convolution) in each_isa([Convolution::Direct, Convolution::Winograd]) {
-            let weights = |k: Parameter| Cow::from([&weight, &bias][k.0]);
-            let network = Network::new(case.tape.clone(), weights, isa, convolution, Precision::Bf16, [h, w]);
-            let out = network.forward(&x, [n, from, h, w], &[]);
+            let out = case.forward(&case.network(isa, convolution, Precision::Bf16));
             let errors: Vec<f64> =
                 out.iter().zip(&expected).map(|(out, (sum, _))| f64::from(*out) - sum).collect();
             let error = size(errors.iter().copied());
@@ -70,15 +67,15 @@ fn a_convolution_against_its_definition() {
 
 #[test]
 fn near_what_f32_says() {
-    let case = odd();
     for (isa, shape) in each_isa([[1, 1], [5, 3], [9, 7]]) {
+        let case = Case::new(odd(), 0.3, 17, shape);
         for convolution in [Convolution::Direct, Convolution::Winograd] {
             let [f32, bf16] = [Precision::F32, Precision::Bf16]
-                .map(|precision| run(&case, &network(&case, isa, convolution, precision, shape), 0, 17, shape));
+                .map(|precision| case.forward(&case.network(isa, convolution, precision)));
             let error = size(f32.iter().zip(&bf16).map(|(a, b)| f64::from(a - b)));
             let ratio = error / size(f32.iter().map(|x| f64::from(*x)));
-            // Seven layers, attention counted as two, each with an error of sqrt(2/3) UNIT = 0.0032, three of them 4.5
-            // times that with Winograd's algorithm: 0.0084 and 0.026 where they add up as chance does.
+            // Seven layers, attention counted as two, each with an error of sqrt(2/3) UNIT = 0.0032, three of them
+            // 4.5 times that with Winograd's algorithm: 0.0084 and 0.026 where they add up as chance does.
             let most = if convolution == Convolution::Direct { 0.0084 } else { 0.026 };
             assert!(ratio < most && ratio > 1e-4, "{isa:?} {convolution:?} at {shape:?}: {ratio}");
         }
@@ -90,11 +87,11 @@ fn the_instruction_does_what_its_twin_does() {
     if !Isa::available().contains(&Isa::Avx512Bf16) {
         return;
     }
-    let case = odd();
     for (n, shape) in [(1, [1, 1]), (17, [5, 3]), (3, [9, 7])] {
+        let case = Case::new(odd(), 0.3, n, shape);
         for convolution in [Convolution::Direct, Convolution::Winograd] {
             let [one, other] = [Isa::Avx512Bf16, Isa::Avx512]
-                .map(|isa| run(&case, &network(&case, isa, convolution, Precision::Bf16, shape), 0, n, shape));
+                .map(|isa| case.forward(&case.network(isa, convolution, Precision::Bf16)));
             assert!(one == other, "{convolution:?} at {shape:?}: bit for bit");
         }
     }
@@ -103,7 +100,8 @@ fn the_instruction_does_what_its_twin_does() {
 #[test]
 #[should_panic(expected = "the way back needs the weights as they are")]
 fn there_is_no_way_back() {
-    let case = odd();
-    let network = network(&case, Isa::detect(), Convolution::Direct, Precision::Bf16, [4, 4]);
-    network.gradients(&[0.0; 48], [1, 3, 4, 4], &[], |_, _, _| ());
+    let case = Case::new(odd(), 0.3, 1, [4, 4]);
+    let network = case.network(Isa::detect(), Convolution::Direct, Precision::Bf16);
+    assert!(!network.trains());
+    network.gradients(&case.x, case.shape, &case.rows(), Wanted::Weights, |_, _, _| ());
 }

@@ -1,106 +1,195 @@
-//! The way back against differences of the way forth, layer by layer and for a small UNet.
+//! The way back against differences of the definition.
 
 mod common;
 
-use std::borrow::Cow;
+use common::plain::{Pictures, Plain};
+use common::{Case, conv3, everything, numbers, wide};
+use ddim_cpu::{Convolution, Gradients, Isa, Network, Precision, Wanted};
+use ddim_graph::{Activation, Border, Builder, Convolution as Layer, Graph};
 
-use common::{Case, numbers};
-use ddim_cpu::{Activation, Conv, Convolution, Halo, Isa, Network, Order, Part, Precision, Resample, Rows};
-
-/// Every kind of layer once, with skips.
-fn everything() -> Case {
-    let mut case = Case::default();
-    let input = case.tape.input(3, 2.0, -1.0);
-    let x = case.tape.spread(input, Resample::Keep, Halo::ONE);
-    let first = case.plain(x, 6, 3, 1, 1.0);
-    let x = case.norm(first, 2, Activation::Silu, false, Halo::ONE);
-    let conv = case.conv(x, 6, 3, 1);
-    let shift = case.modulation(6);
-    let x = case.tape.conv(x, conv, Some(shift), Some(first), 0.7);
-    let down = case.tape.spread(x, Resample::Keep, Halo { before: 0, after: 1 });
-    let down = case.plain(down, 8, 3, 2, 1.0);
-    let other = case.tape.spread(x, Resample::Keep, Halo::ONE);
-    let other = case.plain(other, 8, 3, 2, 1.0);
-    let joined = case.tape.join(down, other);
-    let y = case.norm(joined, 4, Activation::Identity, true, Halo::NONE);
-    let weights = [(); 3].map(|()| (case.parameter(16 * 8), Some(case.parameter(8))));
-    let parts = weights.map(|(weight, bias)| Part { to: 8, weight, order: Order::InOut, bias }).to_vec();
-    let qkv = case.tape.conv(y, Conv { kernel: 1, stride: 1, from: 16, parts }, None, None, 1.0);
-    let y = case.tape.attend(qkv, 2, 4);
-    let y = case.plain(y, 16, 1, 1, 1.0);
-    let half = case.tape.spread(y, Resample::Halve, Halo::NONE);
-    let y = case.tape.spread(half, Resample::Double, Halo::ONE);
-    let y = case.plain(y, 5, 3, 1, 1.0);
-    let y = case.tape.spread(y, Resample::Double, Halo::NONE);
-    let y = case.tape.join(y, x);
-    let y = case.norm(y, 1, Activation::Relu, false, Halo::ONE);
-    case.plain(y, 17, 3, 1, 1.0);
-    case
+/// All that a result depends on, in f64.
+#[derive(Clone)]
+struct Point {
+    parameters: Vec<Vec<f64>>,
+    modulations: Vec<Vec<f64>>,
+    x: Vec<f64>,
 }
 
-/// sum(out * weights), in f64.
-fn value(network: &Network, x: &[f32], shape: [usize; 4], modulations: &[Vec<f32>], weights: &[f32]) -> f64 {
-    let rows: Vec<Rows> = modulations.iter().map(|values| Rows { values, rows: shape[0] }).collect();
-    let out = network.forward(x, shape, &rows);
-    out.iter().zip(weights).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+impl Point {
+    fn of(case: &Case) -> Self {
+        let all = |all: &[Vec<f32>]| all.iter().map(|values| wide(values)).collect();
+        Point { parameters: all(&case.parameters), modulations: all(&case.modulations), x: wide(&case.x) }
+    }
+
+    /// sum(out * weights).
+    fn value(&self, case: &Case, weights: &[f32]) -> f64 {
+        let Point { parameters, modulations, x } = self;
+        let plain = Plain { graph: &case.graph, parameters, modulations };
+        let out = plain.result(&Pictures { shape: case.shape, values: x.clone() });
+        out.iter().zip(weights).map(|(a, b)| a * f64::from(*b)).sum()
+    }
+
+    /// The numbers of what is asked for.
+    fn numbers(&mut self, of: Of) -> &mut Vec<f64> {
+        match of {
+            Of::Parameter(k) => &mut self.parameters[k],
+            Of::Modulation(k) => &mut self.modulations[k],
+            Of::Input => &mut self.x,
+        }
+    }
+}
+
+/// What a gradient is by.
+#[derive(Clone, Copy, Debug)]
+enum Of {
+    Parameter(usize),
+    Modulation(usize),
+    Input,
+}
+
+/// (f(a + h u) - f(a - h u)) / 2h along a direction u for each thing that the result depends on: f64 leaves 1e-16
+/// / h of rounding and h^2 of a cube, 1e-10 of both.
+fn differences(case: &Case, weights: &[f32]) -> Vec<(Of, Vec<f32>, f64)> {
+    let point = Point::of(case);
+    let parameters = (0..case.parameters.len()).map(Of::Parameter);
+    let all = parameters.chain((0..case.modulations.len()).map(Of::Modulation)).chain([Of::Input]);
+    let of = |(seed, of): (u64, Of)| {
+        let along = numbers(point.clone().numbers(of).len(), seed);
+        let at = |h: f64| {
+            let mut moved = point.clone();
+            moved.numbers(of).iter_mut().zip(&along).for_each(|(x, u)| *x += h * f64::from(*u));
+            moved.value(case, weights)
+        };
+        let h = 1e-5;
+        let slope = (at(h) - at(-h)) / (2.0 * h);
+        (of, along, slope)
+    };
+    (1000..).zip(all).map(of).collect()
+}
+
+fn result_len(case: &Case) -> usize {
+    let [h, w] = *case.graph.sizes(case.size()).expect("a size").last().expect("a layer");
+    case.shape[0] * case.graph.output_channels() * h * w
+}
+
+fn gradients(case: &Case, network: &Network, wanted: Wanted, weights: &[f32]) -> Gradients {
+    let each = weights.len() / case.shape[0];
+    network.gradients(&case.x, case.shape, &case.rows(), wanted, |first, out, slope| {
+        slope.copy_from_slice(&weights[first * each..][..out.len()]);
+    })
+}
+
+fn check(graph: Graph, n: usize, size: [usize; 2]) {
+    let case = Case::new(graph, 0.5, n, size);
+    let weights = numbers(result_len(&case), 2);
+    let differences = differences(&case, &weights);
+    for isa in Isa::available() {
+        let network = case.network(isa, Convolution::Direct, Precision::F32);
+        assert!(network.trains());
+        let gradients = gradients(&case, &network, Wanted::All, &weights);
+        for (of, along, difference) in &differences {
+            let gradient = match *of {
+                Of::Parameter(k) => &gradients.parameters[k],
+                Of::Modulation(k) => &gradients.modulations[k],
+                Of::Input => &gradients.input,
+            };
+            assert_eq!(gradient.len(), along.len(), "{of:?}");
+            let slope: f64 = wide(gradient).iter().zip(wide(along)).map(|(g, u)| g * u).sum();
+            let size = wide(gradient).iter().map(|g| g * g).sum::<f64>().sqrt();
+            let off = (slope - difference).abs();
+            // Ten layers of sums in f32, each with some 1e-6 of its size.
+            assert!(off < 3e-5 * size.max(1.0), "{isa:?} {of:?}: {slope} and {difference}, of {size}");
+        }
+    }
 }
 
 #[test]
 fn gradients_are_slopes() {
-    let shape = [3, 3, 8, 4];
-    let case = everything();
-    let parameters: Vec<Vec<f32>> = (0..).zip(&case.sizes).map(|(k, n)| numbers(*n, 10 + k)).collect();
-    let modulations: Vec<Vec<f32>> = (0..).zip(&case.widths).map(|(k, n)| numbers(3 * n, 90 + k)).collect();
-    let x = numbers(shape.iter().product(), 1);
-    let weights = numbers(3 * 17 * 8 * 4, 2);
+    check(everything(), 3, [8, 4]);
+}
+
+#[test]
+fn convolutions_of_all_sorts() {
+    let uneven = Border { top: 0, left: 2, bottom: 1, right: 0 };
+    for (size, kernel, stride, border) in [
+        ([5, 4], [1, 1], 2, Border::NONE),
+        ([6, 5], [3, 3], 2, Border::even(1)),
+        ([6, 7], [3, 3], 2, Border::behind(1)),
+        ([5, 9], [1, 7], 1, Border { left: 3, right: 3, ..Border::NONE }),
+        ([9, 5], [7, 1], 1, Border { top: 3, bottom: 3, ..Border::NONE }),
+        ([9, 11], [2, 3], 3, uneven),
+        ([9, 8], [3, 3], 1, Border::NONE),
+    ] {
+        let mut builder = Builder::new();
+        let x = builder.scaled_input(3, 0.5, 1.0);
+        let x = builder.convolve(x, conv3("in", 4));
+        let conv = Layer::new("conv", 5).rectangle(kernel).stride(stride).border(border);
+        let x = builder.convolve(x, conv);
+        check(builder.finish(x), 3, size);
+    }
+}
+
+#[test]
+fn every_activation() {
+    for activation in
+        [Activation::Identity, Activation::Silu, Activation::Mish, Activation::Gelu, Activation::Relu]
+    {
+        let mut builder = Builder::new();
+        let x = builder.input(5);
+        // Spread wide by the weights, to where functions are flat.
+        let x = builder.convolve(x, conv3("in", 18));
+        let x = builder.normalize(x, "norm", 3, 1e-5, None, activation);
+        let x = builder.convolve(x, conv3("out", 2));
+        check(builder.finish(x), 2, [5, 6]);
+    }
+}
+
+#[test]
+fn what_is_wanted_alone_is_the_same() {
+    let case = Case::new(everything(), 0.5, 5, [8, 4]);
+    let weights = numbers(result_len(&case), 2);
     for isa in Isa::available() {
-        let of = |parameters: &[Vec<f32>]| {
-            Network::new(
-                case.tape.clone(),
-                |k| Cow::from(&parameters[k.0]),
-                isa,
-                Convolution::Direct,
-                Precision::F32,
-                [8, 4],
-            )
-        };
-        let network = of(&parameters);
-        let rows: Vec<Rows> = modulations.iter().map(|values| Rows { values, rows: 3 }).collect();
-        let gradients = network.gradients(&x, shape, &rows, |first, out, slope| {
-            slope.copy_from_slice(&weights[first * 17 * 32..][..out.len()]);
-        });
-        // Along each direction (f(a + h u) - f(a - h u)) / 2h. What h = 1/256 neglects are its square and the kinks of
-        // the rectifier that lie between, each by a share h of a value; rounding of 1,632 outputs near 1 adds some
-        // 1e-7 * 40 / 2h = 5e-4. A tenth of h shows the same slopes with less of the one and more of the other.
-        let h = 1.0 / 256.0;
-        let moved = |from: &[f32], along: &[f32], h: f32| -> Vec<f32> {
-            from.iter().zip(along).map(|(a, u)| a + h * u).collect()
-        };
-        let check = |what: String, gradient: &[f32], along: &[f32], difference: f64| {
-            let slope: f64 = gradient.iter().zip(along).map(|(g, u)| f64::from(*g) * f64::from(*u)).sum();
-            let size = gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
-            let off = (slope - difference).abs();
-            assert!(off < 0.005 * size.max(1.0), "{isa:?} {what}: {slope} and {difference}, of {size}");
-        };
-        for k in 0..parameters.len() {
-            let along = numbers(parameters[k].len(), 1000 + k as u64);
-            let at = |h: f32| {
-                let mut changed = parameters.clone();
-                changed[k] = moved(&parameters[k], &along, h);
-                value(&of(&changed), &x, shape, &modulations, &weights)
-            };
-            let difference = (at(h) - at(-h)) / f64::from(2.0 * h);
-            check(format!("parameter {k}"), &gradients.parameters[k], &along, difference);
-        }
-        for k in 0..modulations.len() {
-            let along = numbers(modulations[k].len(), 2000 + k as u64);
-            let at = |h: f32| {
-                let mut changed = modulations.clone();
-                changed[k] = moved(&modulations[k], &along, h);
-                value(&network, &x, shape, &changed, &weights)
-            };
-            let difference = (at(h) - at(-h)) / f64::from(2.0 * h);
-            check(format!("modulation {k}"), &gradients.modulations[k], &along, difference);
+        let network = case.network(isa, Convolution::Direct, Precision::F32);
+        let all = gradients(&case, &network, Wanted::All, &weights);
+        let by_weights = gradients(&case, &network, Wanted::Weights, &weights);
+        assert_eq!(by_weights, Gradients { input: Vec::new(), ..all.clone() });
+        let by_input = gradients(&case, &network, Wanted::Input, &weights);
+        assert_eq!(by_input, Gradients { input: all.input, parameters: Vec::new(), modulations: Vec::new() });
+        for threads in [1, 3] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+            let back = pool.install(|| network.pull_back(&case.x, case.shape, &case.rows(), &weights));
+            assert_eq!(back.input, by_input.input);
+            assert_eq!(back.output, case.forward(&network));
         }
     }
+}
+
+/// A network with dropout.
+fn dropping() -> Case {
+    let mut builder = Builder::new();
+    let x = builder.input(3);
+    let x = builder.normalize(x, "norm", 1, 1e-5, None, Activation::Silu);
+    let x = builder.dropout(x, 0.1);
+    let x = builder.convolve(x, conv3("conv", 3));
+    Case::new(builder.finish(x), 1.0, 2, [4, 4])
+}
+
+#[test]
+#[should_panic(expected = "the way back for training does not know dropout")]
+fn dropout_does_not_train() {
+    let case = dropping();
+    let network = case.network(Isa::detect(), Convolution::Direct, Precision::F32);
+    assert!(!network.trains());
+    gradients(&case, &network, Wanted::Weights, &[1.0; 96]);
+}
+
+#[test]
+fn dropout_does_not_matter_to_a_likelihood() {
+    let case = dropping();
+    let network = case.network(Isa::detect(), Convolution::Direct, Precision::F32);
+    let weights = numbers(96, 2);
+    let back = network.pull_back(&case.x, case.shape, &case.rows(), &weights);
+    let (_, along, difference) = differences(&case, &weights).pop().expect("the input");
+    let slope: f64 = wide(&back.input).iter().zip(wide(&along)).map(|(g, u)| g * u).sum();
+    assert!((slope - difference).abs() < 1e-4, "{slope} and {difference}");
 }

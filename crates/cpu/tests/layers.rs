@@ -1,154 +1,208 @@
-//! Every layer against its definition, written down as plainly as it goes, for every instruction set at hand.
+//! Every layer against its definition, with every instruction set at hand.
 
 mod common;
 
-use std::borrow::Cow;
+use common::plain::activated;
+use common::{Case, attention, conv3, everything, farthest, given, numbers, odd};
+use ddim_cpu::{Convolution, Isa, Precision};
+use ddim_graph::{Activation, Border, Builder, Convolution as Layer, Graph, Resample, Value};
 
-use common::numbers;
-use ddim_cpu::{
-    Activation, Conv, Convolution, Halo, Isa, Modulation, Network, Norm, Order, Parameter, Part, Precision,
-    Resample, Rows, Tape,
-};
-
-fn farthest(a: &[f32], b: &[f64]) -> f64 {
-    assert_eq!(a.len(), b.len());
-    a.iter().zip(b).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max)
-}
-
-struct Case {
-    n: usize,
-    size: [usize; 2],
-    from: usize,
-    to: usize,
-    kernel: usize,
-    stride: usize,
-    halo: Halo,
-}
-
-/// (sum + bias + shift + residual) * scale, straight from the definition.
-fn convolved(case: &Case, x: &[f32], weight: &[f32], bias: &[f32], shift: &[f32]) -> Vec<f64> {
-    let Case { n, size: [h, w], from, to, kernel, stride, halo } = *case;
-    let side = |s: usize| (s + halo.before + halo.after - kernel) / stride + 1;
-    let (oh, ow) = (side(h), side(w));
-    let mut out = Vec::new();
-    for k in 0..n {
-        for o in 0..to {
-            for (y, z) in (0..oh).flat_map(|y| (0..ow).map(move |z| (y, z))) {
-                let mut sum = f64::from(bias[o]) + f64::from(shift[k * to + o]);
-                for (i, ky, kx) in
-                    (0..from).flat_map(|i| (0..kernel * kernel).map(move |t| (i, t / kernel, t % kernel)))
-                {
-                    let (iy, ix) = (y * stride + ky, z * stride + kx);
-                    let inside = (halo.before..halo.before + h).contains(&iy)
-                        && (halo.before..halo.before + w).contains(&ix);
-                    if inside {
-                        let at = ((k * from + i) * h + iy - halo.before) * w + ix - halo.before;
-                        sum += f64::from(x[at]) * f64::from(weight[((o * from + i) * kernel + ky) * kernel + kx]);
-                    }
-                }
-                out.push(sum * 0.5);
-            }
+/// How far each instruction set is from the definition at most, with both ways to do convolutions.
+fn check(case: &Case, tolerance: f64, what: &str) {
+    let expected = case.expected();
+    for isa in Isa::available() {
+        for convolution in [Convolution::Winograd, Convolution::Direct] {
+            let out = case.forward(&case.network(isa, convolution, Precision::F32));
+            let off = farthest(&out, &expected);
+            assert!(off < tolerance, "{what} {isa:?} {convolution:?}: {off} over {tolerance}");
         }
     }
-    out
+}
+
+/// A graph of a few layers on an input of so many channels.
+fn graph(channels: usize, layers: impl FnOnce(&mut Builder, Value) -> Value) -> Graph {
+    let mut builder = Builder::new();
+    let x = builder.input(channels);
+    let result = layers(&mut builder, x);
+    builder.finish(result)
 }
 
 #[test]
 fn convolutions_on_odd_sizes() {
-    let one = Halo::ONE;
-    let case = |n, size, from, to, kernel, stride, halo| Case { n, size, from, to, kernel, stride, halo };
-    let cases = [
-        case(1, [1, 1], 1, 1, 3, 1, one),
-        case(3, [5, 7], 3, 5, 3, 1, one),
-        case(17, [4, 4], 8, 33, 3, 1, one),
-        case(2, [8, 6], 7, 17, 3, 2, one),
-        case(2, [8, 6], 7, 70, 3, 2, Halo { before: 0, after: 1 }),
-        case(5, [3, 5], 19, 50, 1, 1, Halo::NONE),
-        case(1, [28, 28], 16, 16, 3, 1, one),
-        case(1, [32, 32], 20, 48, 3, 1, one),
-        case(3, [7, 7], 70, 50, 3, 1, one),
-        case(2, [6, 13], 8, 9, 3, 1, one),
-    ];
-    for isa in Isa::available() {
-        for case in &cases {
-            let (kernel, places) = (case.kernel, case.kernel * case.kernel * case.from);
-            let x = numbers(case.n * case.from * case.size[0] * case.size[1], 1);
-            let (weight, bias) = (numbers(places * case.to, 2), numbers(case.to, 3));
-            let shift = numbers(case.n * case.to, 4);
-            let mut tape = Tape::default();
-            let input = tape.input(case.from, 1.0, 0.0);
-            let spread = tape.spread(input, Resample::Keep, case.halo);
-            let part = Part { to: case.to, weight: Parameter(0), order: Order::OutIn, bias: Some(Parameter(1)) };
-            let conv = Conv { kernel, stride: case.stride, from: case.from, parts: vec![part] };
-            tape.conv(spread, conv, Some(Modulation(0)), None, 0.5);
-            let network = Network::new(
-                tape,
-                |k| Cow::from([&weight, &bias][k.0]),
-                isa,
-                Convolution::Winograd,
-                Precision::F32,
-                case.size,
-            );
-            let shape = [case.n, case.from, case.size[0], case.size[1]];
-            let out = network.forward(&x, shape, &[Rows { values: &shift, rows: case.n }]);
-            let expected = convolved(case, &x, &weight, &bias, &shift);
-            // A sum of k products of numbers below 1 in f32 is off by less than k^(1/2) 2^-24 times its size k^(1/2),
-            // twice that where products are rounded before they are added or Winograd's algorithm adds them.
-            let tolerance = places.max(8) as f64 * 12e-8;
-            let off = farthest(&out, &expected);
-            assert!(off < tolerance, "{isa:?} {:?} {}->{}: {off} over {tolerance}", case.size, case.from, case.to);
+    let one = Border::even(1);
+    let uneven = Border { top: 0, left: 2, bottom: 1, right: 0 };
+    for (n, size, from, to, kernel, stride, border) in [
+        (1, [1, 1], 1, 1, [3, 3], 1, one),
+        (3, [5, 7], 3, 5, [3, 3], 1, one),
+        (17, [4, 4], 8, 33, [3, 3], 1, one),
+        (2, [8, 6], 7, 17, [3, 3], 2, one),
+        (2, [8, 6], 7, 70, [3, 3], 2, Border::behind(1)),
+        (5, [3, 5], 19, 50, [1, 1], 1, Border::NONE),
+        (2, [5, 4], 9, 11, [1, 1], 2, Border::NONE),
+        (1, [28, 28], 16, 16, [3, 3], 1, one),
+        (1, [32, 32], 20, 48, [3, 3], 1, one),
+        (3, [7, 7], 70, 50, [3, 3], 1, one),
+        (2, [6, 13], 8, 9, [3, 3], 1, one),
+        (2, [9, 8], 8, 9, [3, 3], 1, Border::NONE),
+        (2, [9, 8], 8, 9, [3, 3], 1, Border { bottom: 0, ..one }),
+        (2, [9, 10], 5, 9, [1, 7], 1, Border { left: 3, right: 3, ..Border::NONE }),
+        (2, [9, 10], 5, 9, [7, 1], 1, Border { top: 3, bottom: 3, ..Border::NONE }),
+        (2, [9, 11], 5, 9, [2, 3], 3, uneven),
+        (1, [11, 9], 3, 6, [5, 5], 4, Border::even(2)),
+    ] {
+        let graph = graph(from, |builder, x| {
+            let shift = given(builder, to);
+            let conv = Layer::new("conv", to).rectangle(kernel).stride(stride).border(border);
+            builder.convolve(x, conv.shift(Some(shift)).scale(0.5))
+        });
+        // A sum of k products of numbers below 1 in f32 is off by less than k^(1/2) 2^-24 times its size k^(1/2),
+        // twice that where products are rounded before they are added or Winograd's algorithm adds them.
+        let tolerance = (kernel[0] * kernel[1] * from).max(8) as f64 * 12e-8;
+        let what = format!("{size:?} {from}->{to}, {kernel:?}, stride {stride}, {border:?}");
+        check(&Case::new(graph, 1.0, n, size), tolerance, &what);
+    }
+}
+
+#[test]
+fn normalisation_of_large_values() {
+    for (n, channels, groups, size) in
+        [(2, 6, 3, [5, 7]), (1, 64, 8, [7, 7]), (3, 33, 11, [1, 1]), (2, 16, 8, [28, 28])]
+    {
+        let graph = graph(channels, |builder, x| {
+            let modulation = given(builder, 2 * channels);
+            builder.normalize(x, "norm", groups, 1e-5, Some(modulation), Activation::Silu)
+        });
+        let mut case = Case::new(graph, 1.0, n, size);
+        case.x.iter_mut().for_each(|x| *x = 3.0 * *x + 10.0);
+        // A value of 13 has an error of 1e-6 in f32, divided by a deviation of 1.7; a 1x1 picture with one channel
+        // more than once in its group has the same.
+        check(&case, 1e-5, &format!("{channels} in {groups}, {size:?}"));
+    }
+}
+
+#[test]
+fn activations_everywhere() {
+    for activation in
+        [Activation::Identity, Activation::Silu, Activation::Mish, Activation::Gelu, Activation::Relu]
+    {
+        for channels in [5, 16, 37] {
+            let graph = graph(channels, |builder, x| builder.normalize(x, "norm", 1, 1e-5, None, activation));
+            let mut case = Case::new(graph, 1.0, 1, [8, 8]);
+            // From far below 0 to far above: what comes in is spread by the weights.
+            case.parameters[0] = (0..channels).map(|channel| 2.0f32.powi(channel as i32 % 7 - 1)).collect();
+            let (values, before) = case.plain();
+            let before = before[1].as_ref().expect("a normalisation");
+            let reach = before.values.iter().fold(0.0f64, |a, b| a.max(b.abs()));
+            assert!(reach > 20.0 || channels < 7, "values to {reach}");
+            assert_eq!(values[1].values[3], activated(activation, before.values[3]));
+            // 2^-24 of a value, a few times: of what is multiplied, of the exponential, of the result.
+            check(&case, reach * 6e-7, &format!("{activation:?} of {channels}"));
         }
     }
 }
 
 #[test]
-fn normalisation() {
-    for isa in Isa::available() {
-        for (n, channels, groups, h, w) in
-            [(2, 6, 3, 5, 7), (1, 64, 8, 7, 7), (3, 33, 11, 1, 1), (2, 16, 8, 28, 28)]
-        {
-            let x: Vec<f32> = numbers(n * channels * h * w, 5).iter().map(|x| 3.0 * x + 10.0).collect();
-            let (gamma, beta) = (numbers(channels, 6), numbers(channels, 7));
-            let modulation = numbers(n * 2 * channels, 8);
-            let mut tape = Tape::default();
-            let input = tape.input(channels, 1.0, 0.0);
-            let norm = Norm {
-                groups,
-                eps: 1e-5,
-                gamma: Parameter(0),
-                beta: Parameter(1),
-                modulation: Some(Modulation(0)),
-                activation: Activation::Silu,
-            };
-            tape.norm(input, norm, Halo::NONE);
-            let network = Network::new(
-                tape,
-                |k| Cow::from([&gamma, &beta][k.0]),
-                isa,
-                Convolution::Direct,
-                Precision::F32,
-                [8, 4],
-            );
-            let out = network.forward(&x, [n, channels, h, w], &[Rows { values: &modulation, rows: n }]);
-
-            let (each, mut expected) = (channels / groups, Vec::new());
-            for (g, group) in x.chunks_exact(each * h * w).enumerate() {
-                let values: Vec<f64> = group.iter().map(|x| f64::from(*x)).collect();
-                let mean = values.iter().sum::<f64>() / values.len() as f64;
-                let variance = values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / values.len() as f64;
-                for (k, x) in values.iter().enumerate() {
-                    let (picture, channel) = (g / groups, g % groups * each + k / (h * w));
-                    let m =
-                        |part: usize| f64::from(modulation[picture * 2 * channels + part * channels + channel]);
-                    let y = (x - mean) / (variance + 1e-5).sqrt();
-                    let y = m(0) * (y * f64::from(gamma[channel]) + f64::from(beta[channel])) + m(1);
-                    expected.push(y / (1.0 + (-y).exp()));
-                }
-            }
-            // A value of 13 has an error of 1e-6 in f32, divided by a deviation of 1.7; a 1x1 picture with one channel
-            // more than once in its group has the same.
-            let off = farthest(&out, &expected);
-            assert!(off < 1e-5, "{isa:?} {channels} in {groups}, {h}x{w}: {off}");
-        }
+fn resolutions_joins_and_multiplications() {
+    for (by, size) in [
+        (Resample::Double, [1, 1]),
+        (Resample::Double, [3, 5]),
+        (Resample::Halve, [2, 2]),
+        (Resample::Halve, [5, 7]),
+        (Resample::Halve, [8, 6]),
+    ] {
+        // Alone, and where a convolution wants a border.
+        check(&Case::new(graph(3, |b, x| b.resample(x, by)), 1.0, 3, size), 1e-6, &format!("{by:?} {size:?}"));
+        let bordered = graph(3, |builder, x| {
+            let x = builder.resample(x, by);
+            builder.convolve(x, conv3("conv", 5))
+        });
+        check(&Case::new(bordered, 1.0, 3, size), 5e-6, &format!("{by:?} {size:?} in a border"));
     }
+    let joined = graph(3, |builder, x| {
+        let y = builder.convolve(x, Layer::new("conv", 7));
+        let z = builder.join(x, y);
+        builder.join(z, z)
+    });
+    check(&Case::new(joined, 1.0, 3, [4, 5]), 2e-6, "join");
+    let multiplied = graph(3, |builder, x| {
+        let by = given(builder, 1);
+        let x = builder.multiply(x, by);
+        let x = builder.convolve(x, conv3("conv", 7));
+        let by = given(builder, 1);
+        builder.multiply(x, by)
+    });
+    check(&Case::new(multiplied, 1.0, 3, [4, 5]), 5e-6, "multiply");
+}
+
+#[test]
+fn attention_over_pixels() {
+    for (size, heads, width) in [([1, 1], 1, 3), ([3, 5], 3, 5), ([8, 8], 2, 16), ([9, 7], 1, 33)] {
+        let graph = graph(6, |builder, x| attention(builder, x, [heads, width]));
+        // Scores near sqrt(width) times 6, of which e^score is off by as many 2^-24.
+        check(&Case::new(graph, 0.5, 2, size), 1e-5, &format!("{heads} heads of {width} at {size:?}"));
+    }
+}
+
+#[test]
+fn the_result_may_come_from_any_layer() {
+    let scaled = || {
+        let mut builder = Builder::new();
+        let x = builder.scaled_input(3, 2.0, -1.0);
+        builder.finish(x)
+    };
+    check(&Case::new(scaled(), 1.0, 3, [4, 5]), 1e-6, "the input");
+    let dropped = graph(3, |builder, x| {
+        let y = builder.normalize(x, "norm", 1, 1e-5, None, Activation::Silu);
+        builder.convolve(y, conv3("unread", 4));
+        builder.dropout(y, 0.1)
+    });
+    check(&Case::new(dropped, 1.0, 3, [4, 5]), 1e-6, "a value read before, under another name");
+    let given_away = graph(3, |builder, x| {
+        let y = builder.convolve(x, conv3("early", 4));
+        let z = builder.convolve(y, conv3("later", 4));
+        builder.convolve(z, conv3("latest", 9));
+        builder.dropout(y, 0.1)
+    });
+    check(&Case::new(given_away, 1.0, 3, [4, 5]), 3e-6, "a value that would have been given away");
+}
+
+#[test]
+fn whole_networks() {
+    // Values near 1 through some ten layers of sums.
+    check(&Case::new(odd(), 0.3, 17, [5, 3]), 2e-5, "odd");
+    check(&Case::new(odd(), 0.3, 2, [9, 11]), 2e-5, "odd");
+    check(&Case::new(everything(), 0.5, 3, [8, 12]), 5e-5, "everything");
+}
+
+#[test]
+fn dropout_is_nothing() {
+    let of = |rate: f64| {
+        graph(8, |builder, x| {
+            let x = builder.normalize(x, "norm", 2, 1e-5, None, Activation::Silu);
+            let x = builder.dropout(x, rate);
+            builder.convolve(x, conv3("conv", 8))
+        })
+    };
+    let [with, without] = [of(0.3), of(0.0)].map(|graph| {
+        let case = Case::new(graph, 1.0, 2, [8, 8]);
+        case.forward(&case.network(Isa::detect(), Convolution::Winograd, Precision::F32))
+    });
+    assert_eq!(with, without);
+}
+
+#[test]
+fn a_wide_border_is_refused_by_name() {
+    let graph = graph(3, |builder, x| builder.convolve(x, Layer::new("conv_in", 4).border(Border::even(1))));
+    let refused = ddim_cpu::Network::new(
+        graph,
+        |_| numbers(0, 0).into(),
+        Isa::detect(),
+        Convolution::Direct,
+        Precision::F32,
+        [4, 4],
+    );
+    let said = refused.err().map(|unsupported| unsupported.to_string());
+    let expected =
+        "the processor cannot compute conv_in.weight: its border of 1 pixels is as wide as its kernel of 1x1";
+    assert_eq!(said.as_deref(), Some(expected));
 }

@@ -3,11 +3,13 @@
 use std::ops::ControlFlow;
 
 use burn::tensor::Tensor;
+use ddim_engine::Conditioning;
+use ddim_graph::Labels;
 use ddim_sampler::{
     AdaptiveObservation, AdaptiveOutcome, Effort, GuidanceInterval, Noise, PictureCall, PictureNoise,
 };
 use ddim_schedule::{EmbeddedPair, Flow, Tolerance};
-use ddim_unet::{Conditioning, Labels, TimeEmbeddingType};
+use ddim_unet::TimeEmbeddingType;
 
 use crate::draw::padded;
 use crate::{Batch, Error, Model, Options, Pictures, settings};
@@ -117,7 +119,7 @@ impl Model {
         self.check_flow(flow)?;
         self.check_batch(&batch)?;
         self.check_room(&batch)?;
-        let unet = &self.checkpoint().unet;
+        let engine = self.engine();
         if batch.guidance.interval != GuidanceInterval::Always {
             return Err(Error::SteadyGuidance);
         }
@@ -127,8 +129,8 @@ impl Model {
             let n = asked.len();
             let rows = n.max(batch.padded_to);
             let condition = |label: Option<&usize>, time: f64| match label {
-                Some(&label) => unet.condition(&[time], &Labels::Index(&[label]), self.device()),
-                None => unet.condition(&[time], &Labels::None, self.device()),
+                Some(&label) => engine.condition(&[time], &Labels::Index(&[label])),
+                None => engine.condition(&[time], &Labels::None),
             };
             // Each alone, so that a picture gets the same bits whatever else is in its batch.
             let alone = asked.iter().map(|call| condition(batch.labels.get(call.picture), call.time));
@@ -140,9 +142,9 @@ impl Model {
             }
             let (x, conditioning) = (padded(x, rows), Conditioning::cat(&conditions));
             let out = match null {
-                None => self.predict(x, &conditioning),
+                None => engine.forward(x, &conditioning),
                 Some(_) => {
-                    let halves = self.predict(Tensor::cat(vec![x.clone(), x], 0), &conditioning);
+                    let halves = engine.forward(Tensor::cat(vec![x.clone(), x], 0), &conditioning);
                     batch.guidance.guided(halves, channels)
                 }
             };

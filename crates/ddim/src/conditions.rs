@@ -1,8 +1,8 @@
 //! Times and labels, taken through the network's embeddings once for many steps.
 
-use burn::tensor::Device;
+use ddim_engine::{Conditioning, Engine};
+use ddim_graph::Labels;
 use ddim_schedule::Plan;
-use ddim_unet::{Conditioning, Labels, UNet2D};
 
 /// Steps whose conditioning is held at once, so that memory does not grow with the plan.
 const WINDOW: usize = 64;
@@ -12,8 +12,7 @@ const WINDOW: usize = 64;
 /// Every label is embedded apart from the others and always with the same steps, so that a picture gets the
 /// same bits whatever else is in its batch.
 pub(crate) struct Conditions<'a> {
-    unet: &'a UNet2D,
-    device: &'a Device,
+    engine: &'a Engine,
     times: Vec<f64>,
     /// The distinct labels; empty for a network without classes.
     labels: Vec<usize>,
@@ -24,14 +23,13 @@ pub(crate) struct Conditions<'a> {
 
 impl<'a> Conditions<'a> {
     /// `labels` holds one label a picture, or none for a network without classes.
-    pub(crate) fn new(unet: &'a UNet2D, device: &'a Device, plan: &Plan, labels: &[usize]) -> Self {
+    pub(crate) fn new(engine: &'a Engine, plan: &Plan, labels: &[usize]) -> Self {
         let mut distinct = labels.to_vec();
         distinct.sort_unstable();
         distinct.dedup();
         let place = |label| distinct.binary_search(label).expect("it is one of them");
         Self {
-            unet,
-            device,
+            engine,
             times: plan.steps().iter().map(|step| step.time).collect(),
             places: labels.iter().map(place).collect(),
             labels: distinct,
@@ -66,7 +64,7 @@ impl<'a> Conditions<'a> {
     /// Rows label by label, and within a label step by step.
     fn embed(&self, first: usize) -> Conditioning {
         let times = &self.times[first..first + self.steps_from(first)];
-        let embed = |labels: &Labels| self.unet.condition(times, labels, self.device);
+        let embed = |labels: &Labels| self.engine.condition(times, labels);
         if self.labels.is_empty() {
             return embed(&Labels::None);
         }

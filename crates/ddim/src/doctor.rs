@@ -8,9 +8,9 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use ddim_graph::Labels;
 use ddim_sampler::{Guidance, Noise, PictureNoise, fill_uniforms};
 use ddim_schedule::Plan;
-use ddim_unet::Labels;
 
 use crate::timing::Clock;
 use crate::{Batch, Error, Model, device};
@@ -134,10 +134,9 @@ impl Model {
     pub fn compare_parts(&self, reference: &Model, pictures: usize, seed: u64) -> Result<Vec<Difference>, Error> {
         let parts = |model: &Model| -> Result<Vec<(String, Vec<f32>)>, Error> {
             let (x, times, labels) = model.question(pictures, seed)?;
-            let conditioning = model.checkpoint().unet.condition(&times, &of_index(&labels), model.device());
             let mut parts = Vec::new();
-            model
-                .predict_traced(x, &conditioning, &mut |name, x| parts.push((name.to_owned(), values(x.clone()))));
+            let mut trace = |name: &str, x: &Tensor<4>| parts.push((name.to_owned(), values(x.clone())));
+            model.engine().traced(x, &times, &of_index(&labels), &mut trace);
             Ok(parts)
         };
         let (found, expected) = (parts(self)?, parts(reference)?);
@@ -159,8 +158,8 @@ impl Model {
     pub fn compare_networks(&self, reference: &Model, pictures: usize, seed: u64) -> Result<Difference, Error> {
         let output = |model: &Model| -> Result<Vec<f32>, Error> {
             let (x, times, labels) = model.question(pictures, seed)?;
-            let conditioning = model.checkpoint().unet.condition(&times, &of_index(&labels), model.device());
-            Ok(values(model.predict(x, &conditioning)))
+            let engine = model.engine();
+            Ok(values(engine.forward(x, &engine.condition(&times, &of_index(&labels)))))
         };
         Ok(Difference::between("the whole network", &output(self)?, &output(reference)?))
     }
@@ -238,6 +237,7 @@ fn values<const D: usize>(x: Tensor<D>) -> Vec<f32> {
 mod tests {
     use super::*;
     use crate::Options;
+    use ddim_checkpoint::UNet;
 
     const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/goldens/models/classes_scale_shift");
 
@@ -262,8 +262,10 @@ mod tests {
         assert!(same.iter().all(|part| part.largest == 0.0), "{same:?}");
         let names: Vec<&str> = same.iter().map(|part| part.name.as_str()).collect();
         assert!(names.contains(&"time_embedding") && names.contains(&"down_blocks.0.resnets.0"), "{names:?}");
-        let mut checkpoint = ddim_checkpoint::load(FOLDER.as_ref(), &device::cpu()).expect("it is there");
-        checkpoint.unet = checkpoint.unet.config().init(&device::cpu()).expect("the same configuration");
+        let mut checkpoint = ddim_checkpoint::load(FOLDER.as_ref()).expect("it is there");
+        let mut weights = checkpoint.unet.weights().to_vec();
+        weights[0].iter_mut().for_each(|weight| *weight = 0.5 - *weight);
+        checkpoint.unet = UNet::new(checkpoint.unet.config().clone(), weights).expect("the same configuration");
         let other = Model::from_checkpoint(checkpoint, &device::cpu()).expect("the same shapes");
         let parts = other.compare_parts(&model(), 2, 0).expect("it has a size");
         let first = parts.iter().find(|part| part.name == "conv_in").expect("there is one");

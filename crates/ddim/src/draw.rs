@@ -109,16 +109,16 @@ impl Model {
         let [n, channels, ..] = batch.x.dims();
         let rows = n.max(batch.padded_to);
         let labels = self.network_labels(&batch, rows);
-        let unet = &self.checkpoint().unet;
-        let mut conditions = Conditions::new(unet, self.device(), plan, &labels);
+        let engine = self.engine();
+        let mut conditions = Conditions::new(engine, plan, &labels);
         let mut network = |x: Tensor<4>, call: Call| {
             let x = padded(x, rows);
             let out = if batch.guidance.acts_at(&plan.steps()[call.index]) {
-                let halves =
-                    self.predict(Tensor::cat(vec![x.clone(), x], 0), &conditions.step(call.index, 2 * rows));
+                let both = Tensor::cat(vec![x.clone(), x], 0);
+                let halves = engine.forward(both, &conditions.step(call.index, 2 * rows));
                 batch.guidance.guided(halves, channels)
             } else {
-                self.predict(x, &conditions.step(call.index, rows))
+                engine.forward(x, &conditions.step(call.index, rows))
             };
             if rows == n { out } else { out.slice([0..n]) }
         };
@@ -216,7 +216,8 @@ impl Model {
         [height, width]: [usize; 2],
     ) -> Result<(), Error> {
         let Some(largest) = device::largest_tensor(self.device()) else { return Ok(()) };
-        let values = copies * self.checkpoint().unet.config().largest_tensor_values(height, width);
+        let largest_value = self.checkpoint().unet.graph().largest_value([height, width]);
+        let values = copies * largest_value.expect("a size that was looked at before");
         // Normalisations and attention make f32 of shorter floats.
         let each = (values * size_of::<f32>()) as u64;
         match usize::try_from(largest / each).unwrap_or(usize::MAX) {

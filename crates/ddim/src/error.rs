@@ -2,9 +2,10 @@
 
 use crate::checkpoint::{CheckpointError, SchedulerConfigError};
 use crate::data::DataError;
+use crate::engine::Precision;
 use crate::sampler::SampleError;
 use crate::schedule::ScheduleError;
-use crate::unet::{ClassEmbedType, ConfigError, Precision};
+use crate::unet::{ClassEmbedType, ConfigError};
 use crate::{ClassError, Pictures};
 
 /// A request that gave no pictures.

@@ -60,7 +60,8 @@
 //! gives tensors on a GPU no memory that the kernels here could take: results stay right, burn's own kernels take
 //! their place, and drawing is slower.
 //!
-//! The crates behind this one are re-exported as [`schedule`], [`sampler`], [`unet`], [`checkpoint`] and [`data`];
+//! The crates behind this one are re-exported as [`schedule`], [`sampler`], [`graph`], [`unet`], [`engine`],
+//! [`checkpoint`] and [`data`];
 //! what [`Options`] and plans are made of is here, too.
 
 mod adaptive;
@@ -92,6 +93,8 @@ pub use image;
 
 pub use ddim_checkpoint as checkpoint;
 pub use ddim_data as data;
+pub use ddim_engine as engine;
+pub use ddim_graph as graph;
 pub use ddim_sampler as sampler;
 pub use ddim_schedule as schedule;
 pub use ddim_unet as unet;

@@ -2,7 +2,6 @@
 
 use ddim_sampler::Guidance;
 
-use crate::model::Ready;
 use crate::{Error, Model, device};
 
 /// Tensors of a batch besides what the network takes: its state, the output, x0 and the next state.
@@ -17,11 +16,11 @@ impl Model {
         }
         let [channels, height, width] = self.shape().ok()?;
         let bytes = |values: usize| (values as u64).saturating_mul(size_of::<f32>() as u64);
-        let network = match self.ready() {
-            Some(Ready::Compiled(compiled)) => compiled.memory(pictures, [height, width])?,
-            Some(Ready::Prepared(_)) | None => {
-                let each = bytes(self.checkpoint().unet.config().largest_tensor_values(height, width));
-                each.saturating_mul(pictures as u64)
+        let network = match self.engine().processor() {
+            Some(network) => network.memory([pictures, height, width])?,
+            None => {
+                let each = self.checkpoint().unet.graph().largest_value([height, width]).ok()?;
+                bytes(each).saturating_mul(pictures as u64)
             }
         };
         let batch = bytes(channels * height * width).saturating_mul(pictures as u64);

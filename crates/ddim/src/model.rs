@@ -2,12 +2,11 @@
 
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use ddim_checkpoint::Checkpoint;
+use ddim_engine::{Engine, Precision, Way};
 use ddim_schedule::{Convention, NoiseSchedule, Plan, Settings};
-use ddim_unet::{CompiledUNet, Conditioning, Convolution, Precision, PreparedUNet, UNet2D};
 
 use crate::{Error, Options, Start, device, settings};
 
@@ -31,35 +30,11 @@ pub struct Model {
     checkpoint: Checkpoint,
     schedule: NoiseSchedule,
     device: Device,
-    /// The network once more, made ready for where it runs, if it can be.
-    ready: Option<Ready>,
+    /// The network, made ready for where it runs.
+    engine: Engine,
+    way: Way,
     /// What the network computes in.
     precision: Precision,
-}
-
-/// A network made ready for its device.
-#[derive(Clone, Debug)]
-pub(crate) enum Ready {
-    /// For the processor, automatic differentiation apart.
-    Compiled(Arc<CompiledUNet>),
-    /// For a GPU.
-    Prepared(Arc<PreparedUNet>),
-}
-
-impl Ready {
-    /// The network, and what was made of it: on a GPU both share their weights. Nothing for automatic
-    /// differentiation, which would not find them.
-    fn new(unet: UNet2D, device: &Device, precision: Precision) -> (UNet2D, Option<Self>) {
-        if device::is_cpu(device) {
-            let compiled = unet.compile(Convolution::default(), precision);
-            (unet, compiled.map(|compiled| Self::Compiled(Arc::new(compiled))))
-        } else if device.is_autodiff() {
-            (unet, None)
-        } else {
-            let prepared = unet.prepare(precision);
-            (prepared.unet().clone(), Some(Self::Prepared(Arc::new(prepared))))
-        }
-    }
 }
 
 impl Model {
@@ -69,7 +44,7 @@ impl Model {
     ///
     /// [`Error::Checkpoint`] for a name that is not embedded.
     pub fn embedded(name: &str, device: &Device) -> Result<Self, Error> {
-        Self::from_checkpoint(ddim_checkpoint::embedded(name, device)?, device)
+        Self::from_checkpoint(ddim_checkpoint::embedded(name)?, device)
     }
 
     /// The model that a path means: its folder, in the diffusers layout, a part of it, its weight file, or the
@@ -80,10 +55,10 @@ impl Model {
     ///
     /// [`Error::Checkpoint`] if a file is missing or broken, naming it.
     pub fn load(path: impl AsRef<Path>, device: &Device) -> Result<Self, Error> {
-        Self::from_checkpoint(ddim_checkpoint::load(path.as_ref(), device)?, device)
+        Self::from_checkpoint(ddim_checkpoint::load(path.as_ref())?, device)
     }
 
-    /// A model made or changed by the caller, whose weights live on `device`.
+    /// A model made or changed by the caller.
     ///
     /// # Errors
     ///
@@ -104,24 +79,20 @@ impl Model {
             config.check_size(height, width)?;
         }
         let schedule = checkpoint.scheduler.noise_schedule()?;
-        let precision = Precision::F32;
-        let (unet, ready) = Ready::new(checkpoint.unet, device, precision);
-        let checkpoint = Checkpoint { unet, ..checkpoint };
-        Ok(Self { checkpoint, schedule, device: device.clone(), ready, precision })
+        let (precision, way) = (Precision::F32, Way::Fast);
+        let engine = engine(&checkpoint, device, precision, way);
+        Ok(Self { checkpoint, schedule, device: device.clone(), engine, way, precision })
     }
 
-    /// The same model without what was made ready for its device: slower, the same up to rounding. On the CPU that
-    /// leaves tensor operations alone. On a GPU weights stay laid out, and normalisations, softmax and the
-    /// sampler's step single kernels.
+    /// The same model without what makes it fast on its device: tensor operations one by one, the same up to
+    /// rounding. On a GPU normalisations, softmax and the sampler's step stay single kernels.
     pub fn uncompiled(mut self) -> Self {
-        if self.ready.take().is_some() {
-            self.checkpoint.unet = self.checkpoint.unet.with_precision(self.precision);
-        }
+        self.way = Way::Plain;
+        self.engine = engine(&self.checkpoint, &self.device, self.precision, self.way);
         self
     }
 
-    /// The same model with a network that computes in this precision; the sampler around it stays f32. For a model
-    /// that is as it was loaded: what is rounded does not come back.
+    /// The same model with a network that computes in this precision; the sampler around it stays f32.
     ///
     /// # Errors
     ///
@@ -136,12 +107,7 @@ impl Model {
             return Err(Error::Precision { precision, others });
         }
         self.precision = precision;
-        // The old one goes first: two packed copies would take twice the memory.
-        if self.ready.take().is_some() {
-            (self.checkpoint.unet, self.ready) = Ready::new(self.checkpoint.unet, &self.device, precision);
-        } else {
-            self.checkpoint.unet = self.checkpoint.unet.with_precision(precision);
-        }
+        self.engine = engine(&self.checkpoint, &self.device, precision, self.way);
         Ok(self)
     }
 
@@ -154,31 +120,9 @@ impl Model {
         }
     }
 
-    /// What the network says; automatic differentiation can follow it.
-    pub(crate) fn predict(&self, x: Tensor<4>, conditioning: &Conditioning) -> Tensor<4> {
-        match &self.ready {
-            Some(Ready::Compiled(compiled)) if !x.is_autodiff() => compiled.forward(x, conditioning),
-            Some(Ready::Prepared(prepared)) => prepared.forward(x, conditioning),
-            _ => self.checkpoint.unet.forward(x, conditioning),
-        }
-    }
-
-    /// The same part by part, which a compiled network does not have.
-    pub(crate) fn predict_traced(
-        &self,
-        x: Tensor<4>,
-        conditioning: &Conditioning,
-        trace: &mut dyn FnMut(&str, &Tensor<4>),
-    ) -> Tensor<4> {
-        match &self.ready {
-            Some(Ready::Prepared(prepared)) => prepared.forward_traced(x, conditioning, trace),
-            _ => self.checkpoint.unet.forward_traced(x, conditioning, trace),
-        }
-    }
-
-    /// What was made of the network for its device.
-    pub(crate) fn ready(&self) -> Option<&Ready> {
-        self.ready.as_ref()
+    /// The network, ready for where it runs.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
     }
 
     /// The network, its scheduler configuration and its card.
@@ -268,4 +212,10 @@ impl Model {
             classes => pictures.map(|k| classes[k % classes.len()]).collect(),
         }
     }
+}
+
+fn engine(checkpoint: &Checkpoint, device: &Device, precision: Precision, way: Way) -> Engine {
+    let unet = &checkpoint.unet;
+    let size = unet.config().sample_size.map(ddim_unet::SampleSize::height_width);
+    Engine::new(unet.graph().clone(), unet.shared(), device, precision, way, size)
 }

@@ -1,7 +1,7 @@
 //! The network as a function, for whoever does something else with it than draw.
 
 use burn::tensor::Tensor;
-use ddim_unet::Labels;
+use ddim_graph::Labels;
 
 use crate::{Error, Model};
 
@@ -37,8 +37,10 @@ impl Model {
         self.check_labels(labels, shape[0])?;
         Ok(move |x: Tensor<4>, times: &[f64]| {
             let labels = if labels.is_empty() { Labels::None } else { Labels::Index(labels) };
-            let unet = &self.checkpoint().unet;
-            self.predict(x, &unet.condition(times, &labels, self.device()))
+            match x.is_autodiff() {
+                true => self.engine().followed(x, times, &labels),
+                false => self.engine().forward(x, &self.engine().condition(times, &labels)),
+            }
         })
     }
 }

@@ -2,84 +2,93 @@
 
 use crate::Objective;
 use crate::batch::Batch;
+use crate::flat::Places;
 use crate::objective::Loss;
-use crate::weights::{self, Places};
 use burn::tensor::Device;
-use ddim_unet::{CompiledUNet, Convolution, Labels, Precision, UNet2D};
+use ddim_checkpoint::UNet;
+use ddim_cpu::{Convolution, Isa, Precision, Wanted};
+use ddim_gpu::{Form, Network};
+use ddim_graph::Labels;
+use std::borrow::Cow;
+use std::sync::Arc;
 
 /// The network of a run with its loss.
 pub(crate) struct Backward {
     /// Whose weights are replaced.
-    unet: UNet2D,
-    /// The same for the processor, and where its parameters lie among the weights: where one trains there, and the
-    /// loss asks for the network's output alone.
-    compiled: Option<(CompiledUNet, Places)>,
+    unet: UNet,
+    places: Places,
+    /// The processor's own engine, where one trains there, and the loss asks for the network's output alone.
+    processor: Option<ddim_cpu::Network>,
     loss: Loss,
     /// With autodiff.
     device: Device,
 }
 
 impl Backward {
-    pub(crate) fn new(unet: UNet2D, loss: Loss, device: &Device) -> Self {
+    pub(crate) fn new(unet: UNet, loss: Loss, device: &Device) -> Self {
         let on_processor = ddim_sampler::is_host(device) && loss.objective == Objective::Denoising;
-        let compiled = if on_processor { unet.compile(Convolution::Direct, Precision::F32) } else { None };
-        let compiled = compiled.map(|compiled| (compiled, Places::new(&unet)));
-        Backward { unet, compiled, loss, device: device.clone().autodiff() }
+        let processor = if on_processor { processor(&unet) } else { None };
+        let places = Places::new(unet.graph());
+        Backward { unet, places, processor, loss, device: device.clone().autodiff() }
     }
 
     /// Makes ready for [`gradient`](Self::gradient) at these weights.
     pub(crate) fn load(&mut self, weights: &[f32]) {
-        if let Some((compiled, places)) = &mut self.compiled {
-            compiled.load(|id| places.of(id, weights));
+        if let Some(network) = &mut self.processor {
+            network.load(|parameter| Cow::Borrowed(self.places.of(parameter, &self.unet, weights)));
         }
     }
 
     /// The loss over a batch and its gradient at the weights that were loaded.
     pub(crate) fn gradient(&self, batch: &Batch, weights: &[f32]) -> (f64, Vec<f32>) {
-        let unet = weights::replaced(self.unet.clone(), weights, &self.device);
-        match &self.compiled {
-            Some(compiled) => compiled_gradient(&unet, compiled, batch, &self.device),
-            None => gradient(&unet, self.loss, batch, &self.device),
+        match &self.processor {
+            Some(network) => self.on_processor(network, batch),
+            None => self.on_tensors(batch, weights),
         }
+    }
+
+    fn on_tensors(&self, batch: &Batch, weights: &[f32]) -> (f64, Vec<f32>) {
+        let graph = Arc::clone(self.unet.graph());
+        let values = |parameter| Cow::Borrowed(self.places.of(parameter, &self.unet, weights));
+        let network = Network::new(graph, values, &self.device, Form::Trained);
+        let conditioning = network.condition(&batch.times, &labels(batch));
+        let (x_t, target) = batch.tensors(&self.device);
+        let loss = self.loss.of(|x| network.forward(x, &conditioning), x_t, target, &batch.alpha_bars);
+        let gradients = loss.backward();
+        (f64::from(loss.into_scalar::<f32>()), network.gradient(gradients))
+    }
+
+    /// The same for the denoising objective, without tensors.
+    fn on_processor(&self, network: &ddim_cpu::Network, batch: &Batch) -> (f64, Vec<f32>) {
+        let conditioning = network.condition(&batch.times, &labels(batch));
+        let size = batch.target.len() / batch.times.len();
+        let (mut squares, scale) = (0.0, 2.0 / batch.target.len() as f32);
+        let slope = |first: usize, out: &[f32], slope: &mut [f32]| {
+            for ((out, target), slope) in out.iter().zip(&batch.target[first * size..]).zip(slope) {
+                let difference = out - target;
+                squares += f64::from(difference * difference);
+                *slope = scale * difference;
+            }
+        };
+        let rows = conditioning.modulations();
+        let mut gradients = network.gradients(&batch.x_t, batch.shape(), &rows, Wanted::Weights, slope);
+        network.condition_gradients(&batch.times, &labels(batch), &mut gradients);
+        (squares / batch.target.len() as f64, self.places.of_trained(gradients.parameters))
     }
 }
 
-/// The loss over a batch and its gradient.
-fn gradient(unet: &UNet2D, loss: Loss, batch: &Batch, device: &Device) -> (f64, Vec<f32>) {
-    let labels = if batch.labels.is_empty() { Labels::None } else { Labels::Index(&batch.labels) };
-    let conditioning = unet.condition(&batch.times, &labels, device);
-    let (x_t, target) = batch.tensors(device);
-    let loss = loss.of(|x| unet.forward(x, &conditioning), x_t, target, &batch.alpha_bars);
-    let gradients = loss.backward();
-    (f64::from(loss.into_scalar::<f32>()), weights::gradient(unet, gradients))
+fn labels(batch: &Batch) -> Labels<'_> {
+    if batch.labels.is_empty() { Labels::None } else { Labels::Index(&batch.labels) }
 }
 
-/// The same for the denoising objective, with the network compiled: only the embeddings of times and labels, which
-/// the compiled network is given, are tensor operations.
-fn compiled_gradient(
-    unet: &UNet2D,
-    (compiled, places): &(CompiledUNet, Places),
-    batch: &Batch,
-    device: &Device,
-) -> (f64, Vec<f32>) {
-    let labels = if batch.labels.is_empty() { Labels::None } else { Labels::Index(&batch.labels) };
-    let conditioning = unet.condition(&batch.times, &labels, device);
-    let size = batch.target.len() / batch.times.len();
-    let (mut squares, scale) = (0.0, 2.0 / batch.target.len() as f32);
-    let gradients = compiled.gradients(&batch.x_t, batch.shape(), &conditioning, |first, out, slope| {
-        for ((out, target), slope) in out.iter().zip(&batch.target[first * size..]).zip(slope) {
-            let difference = out - target;
-            squares += f64::from(difference * difference);
-            *slope = scale * difference;
-        }
-    });
-    let mut gradient = weights::gradient(unet, gradients.conditioning.backward());
-    for (id, part) in gradients.weights {
-        gradient[places.range(id)].copy_from_slice(&part);
-    }
-    (squares / batch.target.len() as f64, gradient)
+/// None for a network that it cannot train.
+fn processor(unet: &UNet) -> Option<ddim_cpu::Network> {
+    let weight = |parameter| Cow::Borrowed(unet.weight(parameter));
+    let size = unet.config().sample_size.map_or([32; 2], ddim_unet::SampleSize::height_width);
+    let graph = Arc::clone(unet.graph());
+    let network = ddim_cpu::Network::new(graph, weight, Isa::detect(), Convolution::Direct, Precision::F32, size);
+    network.ok().filter(ddim_cpu::Network::trains)
 }
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,20 +100,20 @@ mod tests {
 
     /// Two programs for one gradient, each within f32 rounding of it: 1e-5 of the norm.
     #[test]
-    fn the_compiled_gradient_is_that_of_the_tensor_operations() {
+    fn the_processors_gradient_is_that_of_the_tensor_operations() {
         let (recipe, set, device) = (recipe(&json!({})), pictures(6), Device::flex());
         let scheduler = recipe.scheduler().expect("fine");
         let schedule = scheduler.noise_schedule().expect("fine");
         let batches =
             Batches::new(&recipe, &set, schedule, scheduler.prediction()).expect("pictures that are there");
-        let (unet, weights) = initialised(&recipe, &device).expect("fine");
+        let (unet, weights) = initialised(&recipe).expect("fine");
         let loss = Loss { objective: recipe.objective, prediction: scheduler.prediction() };
         let mut backward = Backward::new(unet, loss, &device);
-        assert!(backward.compiled.is_some());
+        assert!(backward.processor.is_some());
         backward.load(&weights);
         let batch = batches.rows(3, 0..recipe.batch_size);
         let (loss, gradient) = backward.gradient(&batch, &weights);
-        let (plain_loss, plain) = Backward { compiled: None, ..backward }.gradient(&batch, &weights);
+        let (plain_loss, plain) = Backward { processor: None, ..backward }.gradient(&batch, &weights);
         let difference: Vec<f32> = gradient.iter().zip(&plain).map(|(a, b)| a - b).collect();
         assert!((loss - plain_loss).abs() < 1e-6 * loss, "{loss} and {plain_loss}");
         assert!(norm(&difference) < 1e-5 * norm(&plain), "{} of {}", norm(&difference), norm(&plain));

@@ -6,12 +6,12 @@ use crate::objective::Loss;
 use crate::run::{self, RunFolder, Task, Trained};
 use crate::seen::Seen;
 use crate::shards::Shards;
-use crate::{Recipe, RecipeError, Shown, TrainError, TrainEvent, preview, weights};
+use crate::{Recipe, RecipeError, Shown, TrainError, TrainEvent, flat, preview};
 use burn::tensor::Device;
-use ddim_checkpoint::{Card, Checkpoint, SchedulerConfig};
+use ddim_checkpoint::{Card, Checkpoint, SchedulerConfig, UNet};
 use ddim_data::{Alpha, ImageSet, Size, encode_png, write_whole};
 use ddim_schedule::Convention;
-use ddim_unet::{SampleSize, UNet2D, UNet2DConfig};
+use ddim_unet::{SampleSize, UNet2DConfig};
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 use std::ops::ControlFlow;
@@ -22,7 +22,7 @@ use std::path::Path;
 pub enum Beginning {
     /// From the recipe's seed.
     Random,
-    /// From a model with the recipe's network, loaded on the device with autodiff.
+    /// From a model with the recipe's network.
     Model(Checkpoint),
 }
 
@@ -48,9 +48,6 @@ pub enum Beginning {
 /// somebody else that a run would write over, a checkpoint of another recipe, of other pictures or of another
 /// beginning, a model to begin with whose network or prediction is another, a loss that is no number, and whatever
 /// the file system refuses.
-///
-/// # Panics
-/// If the model to begin with was not loaded on the device with autodiff.
 pub fn train<'a>(
     recipe: &Recipe,
     set: &ImageSet,
@@ -63,7 +60,7 @@ pub fn train<'a>(
     let set = without_alpha(recipe.alpha, set);
     check_fit(recipe, &set)?;
     let (unet, first) = match beginning {
-        Beginning::Random => initialised(recipe, device)?,
+        Beginning::Random => initialised(recipe)?,
         Beginning::Model(model) => taken_over(model, recipe)?,
     };
     run::run(&mut Diffusion::new(recipe, &set, beginning, device, unet)?, recipe, first, out.into(), observe)
@@ -77,7 +74,7 @@ pub(crate) struct Diffusion<'a> {
     /// Without autodiff.
     device: &'a Device,
     /// Whose weights are replaced.
-    unet: UNet2D,
+    unet: UNet,
     scheduler: SchedulerConfig,
     batches: Batches<'a>,
     backward: Backward,
@@ -90,7 +87,7 @@ impl<'a> Diffusion<'a> {
         set: &'a ImageSet,
         beginning: &'a Beginning,
         device: &'a Device,
-        unet: UNet2D,
+        unet: UNet,
     ) -> Result<Self, TrainError> {
         let scheduler = recipe.scheduler()?;
         let schedule = scheduler.noise_schedule().map_err(RecipeError::from)?;
@@ -149,12 +146,11 @@ impl Task for Diffusion<'_> {
 
     fn publish(&self, out: &Path, step: u64, weights: &[f32]) -> Result<Shown, TrainError> {
         let plain = self.device.clone().without_autodiff();
-        let unet = weights::replaced(self.unet.clone(), weights, &plain);
+        let unet = flat::replaced(&self.unet, weights);
         let [height, width, _] = self.set.shape;
         let sheet = preview::draw(&unet, &self.scheduler, self.recipe.class_count(), [height, width], &plain)?;
         let samples = out.join("samples.png");
         write_whole(&samples, &encode_png(&sheet, &self.recipe.to_json())?)?;
-        // Not before: what a network computes on a processor depends on it in the last bit.
         let unet = unet.with_sample_size(SampleSize::of([height, width]));
         let (scheduler, card) = (self.scheduler.clone(), self.card(step));
         let checkpoint = Checkpoint { unet, scheduler, card, warnings: Vec::new() };
@@ -163,18 +159,18 @@ impl Task for Diffusion<'_> {
     }
 }
 
-/// The network with its first weights, which the seed decides, on the device with autodiff.
-pub(crate) fn initialised(recipe: &Recipe, device: &Device) -> Result<(UNet2D, Vec<f32>), TrainError> {
-    let first = run::seeded(recipe.seed, device, |device| recipe.unet.init(device)).map_err(RecipeError::from)?;
-    Ok(first)
+/// The network with its first weights, which the seed decides.
+pub(crate) fn initialised(recipe: &Recipe) -> Result<(UNet, Vec<f32>), TrainError> {
+    let graph = recipe.unet.graph().map_err(RecipeError::from)?;
+    let unet = UNet::new(recipe.unet.clone(), flat::initial(&graph, recipe.seed)).map_err(RecipeError::from)?;
+    let first = flat::read(&unet);
+    Ok((unet, first))
 }
 
 /// The network of a model, and its weights.
-fn taken_over(model: &Checkpoint, recipe: &Recipe) -> Result<(UNet2D, Vec<f32>), TrainError> {
+fn taken_over(model: &Checkpoint, recipe: &Recipe) -> Result<(UNet, Vec<f32>), TrainError> {
     check_same(model, recipe)?;
-    let (unet, first) = (model.unet.clone(), weights::read(&model.unet));
-    assert!(!first.is_empty(), "a model to begin with is loaded on the device with autodiff");
-    Ok((unet, first))
+    Ok((model.unet.clone(), flat::read(&model.unet)))
 }
 
 /// Whether a model is what the recipe trains: the same network, but for keys that shape no weights, and the same

@@ -245,6 +245,15 @@ pub enum TrainError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A checkpoint whose weights stand in another order than this version's.
+    #[error(
+        "{path}: the run was left by an earlier version, whose lists of weights have another order; begin a new \
+         run with its model, the folder model beside it"
+    )]
+    EarlierVersion {
+        /// The checkpoint.
+        path: PathBuf,
+    },
     /// The file system said no, or is full.
     #[error("{path}: {source}")]
     Io {

@@ -12,6 +12,7 @@ mod diffusion;
 mod draw;
 mod error;
 mod event;
+mod flat;
 mod folder;
 mod images;
 mod log;

@@ -2,11 +2,12 @@
 
 use crate::{RecipeError, TrainError};
 use burn::tensor::{Device, Tensor};
-use ddim_checkpoint::SchedulerConfig;
+use ddim_checkpoint::{SchedulerConfig, UNet};
 use ddim_data::{Layout, Picture, Scale, grid};
+use ddim_engine::{Engine, Precision, Way};
+use ddim_graph::Labels;
 use ddim_sampler::{Noise, Outcome, PictureNoise, sample};
 use ddim_schedule::{Convention, Eta, Method, PixelRounding, Plan, Settings};
-use ddim_unet::{Convolution, Labels, Precision, UNet2D};
 use std::ops::ControlFlow;
 
 /// Steps of DDIM: enough to judge by.
@@ -31,7 +32,7 @@ pub(crate) fn plan(scheduler: &SchedulerConfig) -> Result<Plan, RecipeError> {
 /// A grid of pictures drawn from noise that is the same every time: for a model with classes two rows with a
 /// picture of each, for another eight times eight pictures.
 pub(crate) fn draw(
-    unet: &UNet2D,
+    unet: &UNet,
     scheduler: &SchedulerConfig,
     classes: Option<usize>,
     size: [usize; 2],
@@ -42,14 +43,10 @@ pub(crate) fn draw(
     let shape = [count, unet.config().in_channels, size[0], size[1]];
     let labels: Vec<usize> = (0..count).map(|index| index % columns).collect();
     let labels = if classes.is_some() { Labels::Index(&labels) } else { Labels::None };
-    let compiled =
-        if ddim_sampler::is_host(device) { unet.compile(Convolution::default(), Precision::F32) } else { None };
+    let graph = unet.graph().clone();
+    let engine = Engine::new(graph, unet.shared(), device, Precision::F32, Way::Fast, Some(size));
     let network = |x: Tensor<4>, call: ddim_sampler::Call| {
-        let conditioning = unet.condition(&vec![call.time; count], &labels, device);
-        match &compiled {
-            Some(compiled) => compiled.forward(x, &conditioning),
-            None => unet.forward(x, &conditioning),
-        }
+        engine.forward(x, &engine.condition(&vec![call.time; count], &labels))
     };
     let mut noise = PictureNoise::new(0, 0..count as u64);
     let x = noise.initial(shape, device);

@@ -68,7 +68,7 @@ mod tests {
     fn first_step(shards: usize, at: Option<&[f32]>) -> (f64, Vec<f32>, Vec<f32>) {
         let changes = json!({ "shards": shards });
         let (recipe, set, device) = (recipe(&changes), pictures(6), Device::flex());
-        let (unet, first) = initialised(&recipe, &device).expect("fine");
+        let (unet, first) = initialised(&recipe).expect("fine");
         let weights = at.map_or(first, <[f32]>::to_vec);
         let mut task = Diffusion::new(&recipe, &set, &Beginning::Random, &device, unet).expect("threads");
         let (loss, gradient) = task.gradient(1, &weights);

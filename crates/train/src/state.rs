@@ -35,6 +35,7 @@ impl State {
             "smoothed_loss": self.smoothed_loss.map_or("null".to_owned(), |loss| loss.to_string()),
             "recipe": recipe.to_json(),
             "began_with": self.origin,
+            "order": order_of(recipe),
         });
         if let Some(seen) = &self.seen {
             remarks["pictures"] = json!(seen).to_string().into();
@@ -51,6 +52,9 @@ impl State {
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(not_ours)?;
         let metadata = header.metadata().clone().unwrap_or_default();
         let text = |key: &str| metadata.get(key).ok_or_else(|| broken(path, format!("has no {key}")));
+        if metadata.get("order").map_or(OF_MODULES, String::as_str) != order_of(recipe) {
+            return Err(TrainError::EarlierVersion { path: path.to_owned() });
+        }
         let step =
             text("step")?.parse().map_err(|error| broken(path, format!("its step is no number: {error}")))?;
         same_recipe(path, text("recipe")?, recipe, step)?;
@@ -79,6 +83,13 @@ impl State {
         let seen = seen.map_err(|error| broken(path, format!("its pictures: {error}")))?;
         Ok(Some(State { optimizer, smoothed_loss, origin, seen }))
     }
+}
+
+/// The order of weights before there was a name for one.
+pub(crate) const OF_MODULES: &str = "modules";
+
+fn order_of<R: Settings>(_: &R) -> &'static str {
+    R::ORDER
 }
 
 /// The bytes of a file that has no more than so many, `None` if there is no such file.
@@ -204,6 +215,7 @@ mod tests {
             ("smoothed_loss", "0.30000000000000004".to_owned()),
             ("recipe", recipe.to_json()),
             ("began_with", state.origin.clone()),
+            ("order", "graph".to_owned()),
         ];
         let remarks = remarks.map(|(key, text)| (key.to_owned(), text)).into();
         let tensors = lists.iter().map(|(name, bytes)| (*name, view(bytes)));
@@ -243,6 +255,19 @@ mod tests {
         std::fs::write(&path, vec![0; 2 << 20]).expect("writable");
         let error = State::load(&path, &recipe, 4).expect_err("too large").to_string();
         assert!(error.contains("has more than the 1048640 bytes that it can need"), "{error}");
+    }
+
+    #[test]
+    fn a_file_of_another_order_is_refused_with_what_can_be_done() {
+        let (_folder, path, _, recipe) = saved();
+        let bytes = std::fs::read(&path).expect("there");
+        let at = bytes.windows(7).position(|word| word == b"\"graph\"").expect("the order");
+        std::fs::write(&path, [&bytes[..at], b"\"other\"", &bytes[at + 7..]].concat()).expect("writable");
+        let error = State::load(&path, &recipe, 4).expect_err("another order").to_string();
+        assert!(
+            error.contains("an earlier version") && error.contains("begin a new run with its model"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -1,9 +1,8 @@
-//! The trainable weights of a network as one list of numbers, in the order in which its parts are visited.
+//! The trainable weights of a burn module, a classifier, as one list of numbers, in the order in which its parts
+//! are visited.
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
-use std::collections::HashMap;
-use std::ops::Range;
 
 /// All trainable weights.
 pub(crate) fn read(network: &impl Module) -> Vec<f32> {
@@ -18,37 +17,6 @@ pub(crate) fn read(network: &impl Module) -> Vec<f32> {
     let mut values = Values(Vec::new());
     network.visit(&mut values);
     values.0
-}
-
-/// Where each trainable parameter lies among all weights.
-pub(crate) struct Places(HashMap<ParamId, Range<usize>>);
-
-impl Places {
-    pub(crate) fn new(network: &impl Module) -> Self {
-        struct Collect(HashMap<ParamId, Range<usize>>, usize);
-        impl ModuleVisitor for Collect {
-            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-                if param.is_require_grad() {
-                    let end = self.1 + param.val().shape().num_elements();
-                    self.0.insert(param.id, self.1..end);
-                    self.1 = end;
-                }
-            }
-        }
-        let mut collect = Collect(HashMap::new(), 0);
-        network.visit(&mut collect);
-        Places(collect.0)
-    }
-
-    /// Where the values of a parameter lie.
-    pub(crate) fn range(&self, id: ParamId) -> Range<usize> {
-        self.0[&id].clone()
-    }
-
-    /// The values of a parameter.
-    pub(crate) fn of<'a>(&self, id: ParamId, weights: &'a [f32]) -> &'a [f32] {
-        &weights[self.range(id)]
-    }
 }
 
 /// The network with other weights, each a leaf of its own on `device`: networks made by different calls share no

@@ -1,17 +1,16 @@
 //! The configuration: the options of a diffusers `unet/config.json`, by the same names and with the same defaults.
 
+use crate::ConfigError;
 use crate::options::{
     Activation, ClassEmbedType, DownBlockType, MidBlockType, ResampleType, SampleSize, TimeEmbeddingType,
     TimeScaleShift, UpBlockType,
 };
-use crate::{ConfigError, UNet2D};
-use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 mod check;
 
-/// Everything that shapes a [`UNet2D`]. Fields, defaults and JSON are those of diffusers' `UNet2DModel`.
+/// Everything that shapes a network. Fields, defaults and JSON are those of diffusers' `UNet2DModel`.
 ///
 /// ```
 /// use ddim_unet::UNet2DConfig;
@@ -140,7 +139,7 @@ impl UNet2DConfig {
     ///
     /// # Errors
     /// Text that is not a JSON object, an unknown key, an unknown block or other name, a value of the wrong kind.
-    /// Whether the values go together is checked by [`validate`](Self::validate) and [`init`](Self::init).
+    /// Whether the values go together is checked by [`validate`](Self::validate) and [`graph`](Self::graph).
     pub fn from_json(text: &str) -> Result<Self, ConfigError> {
         let mut options: Map<String, Value> =
             serde_json::from_str(text).map_err(|error| ConfigError::NotJson { reason: error.to_string() })?;
@@ -160,18 +159,6 @@ impl UNet2DConfig {
         format!("{:#}\n", Value::Object(options))
     }
 
-    /// Makes the network, with PyTorch's default random weights, on `device`.
-    ///
-    /// The weights are drawn when they are first used, from the stream that [`Device::seed`] sets; weights that
-    /// are loaded before that are never drawn.
-    ///
-    /// # Errors
-    /// Those of [`validate`](Self::validate).
-    pub fn init(&self, device: &Device) -> Result<UNet2D, ConfigError> {
-        self.validate()?;
-        Ok(UNet2D::new(self, device))
-    }
-
     /// Width of the time embedding.
     pub fn time_embed_dim(&self) -> usize {
         self.time_embedding_dim.unwrap_or_else(|| 4 * self.block_out_channels.first().unwrap_or(&0))
@@ -182,35 +169,11 @@ impl UNet2DConfig {
         1 << self.block_out_channels.len().saturating_sub(1)
     }
 
-    /// How many values the largest tensor of the network has for one picture of this size: what a block on the way up
-    /// takes in, or q, k and v of an attention in one, or its scores. The configuration must be a valid one.
-    ///
-    /// ```
-    /// use ddim_unet::UNet2DConfig;
-    /// // diffusers' defaults: the scores of 448 / 8 heads over 32 x 32 pixels.
-    /// assert_eq!(UNet2DConfig::default().largest_tensor_values(64, 64), 448 / 8 * (32 * 32) * (32 * 32));
-    /// ```
-    pub fn largest_tensor_values(&self, height: usize, width: usize) -> usize {
-        let channels = &self.block_out_channels;
-        let last = channels.len() - 1;
-        let largest = |level: usize| {
-            let pixels = (height >> level) * (width >> level);
-            let here = channels[level];
-            let joined = here.max(channels[(level + 1).min(last)]).max(channels[level.saturating_sub(1)]);
-            let attends = self.down_block_types[level] == DownBlockType::Attention
-                || self.up_block_types[last - level] == UpBlockType::Attention
-                || (level == last && self.add_attention && self.mid_block_type.is_some());
-            let heads = if attends { here / self.attention_head_dim.unwrap_or(here) } else { 0 };
-            let projected = if attends { 3 * here } else { 0 };
-            ((here + joined).max(projected) * pixels).max(heads * pixels * pixels)
-        };
-        (0..=last).map(largest).max().unwrap_or(0)
-    }
-
     /// Whether the network takes pictures of this size.
     ///
     /// # Errors
-    /// [`ConfigError::PictureSize`] where a side is zero or not a multiple of [`size_multiple`](Self::size_multiple).
+    /// [`ConfigError::PictureSize`] where a side is zero or not a multiple of
+    /// [`size_multiple`](Self::size_multiple).
     pub fn check_size(&self, height: usize, width: usize) -> Result<(), ConfigError> {
         let multiple = self.size_multiple();
         let fits = |side: usize| side > 0 && side.is_multiple_of(multiple);

@@ -1,6 +1,5 @@
 //! The options of a configuration that are a choice between named things.
 
-use burn::tensor::{Tensor, activation};
 use serde::{Deserialize, Serialize};
 
 /// A block on the way down, one for each resolution.
@@ -97,14 +96,13 @@ pub enum Activation {
     Relu,
 }
 
-impl Activation {
-    /// Applies the function to each number of `x`.
-    pub(crate) fn apply<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
-        match self {
-            Activation::Silu => activation::silu(x),
-            Activation::Mish => activation::mish(x),
-            Activation::Gelu => activation::gelu(x),
-            Activation::Relu => activation::relu(x),
+impl From<Activation> for ddim_graph::Activation {
+    fn from(activation: Activation) -> Self {
+        match activation {
+            Activation::Silu => Self::Silu,
+            Activation::Mish => Self::Mish,
+            Activation::Gelu => Self::Gelu,
+            Activation::Relu => Self::Relu,
         }
     }
 }

@@ -129,6 +129,7 @@ fn the_largest_tensor_may_be_that_of_an_attention() {
     let json = r#"{ "block_out_channels": [64], "norm_num_groups": 4, "attention_head_dim": null,
         "down_block_types": ["AttnDownBlock2D"], "up_block_types": ["AttnUpBlock2D"], "layers_per_block": 1 }"#;
     let config = UNet2DConfig::from_json(json).expect("it is understood");
-    assert_eq!(config.largest_tensor_values(8, 8), 3 * 64 * 64);
-    assert_eq!(config.largest_tensor_values(32, 32), 1024 * 1024);
+    let graph = config.graph().expect("a network");
+    assert_eq!(graph.largest_value([8, 8]), Ok(3 * 64 * 64));
+    assert_eq!(graph.largest_value([32, 32]), Ok(1024 * 1024));
 }

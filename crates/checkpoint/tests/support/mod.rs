@@ -5,9 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use burn::tensor::{Device, Tensor};
-use ddim_checkpoint::{Card, Checkpoint, SchedulerConfig, load, save};
-use ddim_unet::{Labels, UNet2DConfig};
+use ddim_checkpoint::{Card, Checkpoint, SchedulerConfig, UNet, load, save};
+use ddim_unet::UNet2DConfig;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use tempfile::TempDir;
 
@@ -21,10 +20,15 @@ pub(crate) const CONFIG: &str = r#"{
 pub(crate) const WEIGHTS: &str = "unet/diffusion_pytorch_model.safetensors";
 
 pub(crate) fn small() -> Checkpoint {
+    let config = UNet2DConfig::from_json(CONFIG).expect("it is understood");
+    let graph = config.graph().expect("a valid configuration");
+    // Numbers without a pattern.
+    let numbers = |(k, info): (usize, &ddim_graph::ParameterInfo)| {
+        (0..info.len()).map(|i| 0.3 * ((1 + k) as f32 * 12.9898 + i as f32 * 78.233).sin()).collect()
+    };
+    let weights = graph.parameters().iter().enumerate().map(numbers).collect();
     Checkpoint {
-        unet: UNet2DConfig::from_json(CONFIG)
-            .and_then(|config| config.init(&Device::flex()))
-            .expect("a valid configuration"),
+        unet: UNet::new(config, weights).expect("a valid configuration"),
         scheduler: SchedulerConfig::default(),
         card: Card { name: "small".into(), classes: vec!["a".into(), "b".into()], ..Card::default() },
         warnings: Vec::new(),
@@ -52,13 +56,9 @@ pub(crate) fn saved() -> (TempDir, PathBuf) {
     (folder, model)
 }
 
-/// The picture that the network makes of one fixed input.
-pub(crate) fn output(model: &Checkpoint) -> Vec<f32> {
-    let device = Device::flex();
-    let x = Tensor::<1>::from_data(std::array::from_fn::<f32, 64, _>(|i| i as f32 / 32.0 - 1.0), &device);
-    let conditioning = model.unet.condition(&[500.0], &Labels::Index(&[1]), &device);
-    let out = model.unet.forward(x.reshape([1, 1, 8, 8]), &conditioning);
-    out.into_data().try_into_vec().expect("f32 values")
+/// All weights, one after the other.
+pub(crate) fn contents(model: &Checkpoint) -> Vec<f32> {
+    model.unet.weights().concat()
 }
 
 /// A tensor by hand.
@@ -105,7 +105,7 @@ pub(crate) fn edit_weights(model: &Path, edit: impl FnOnce(&mut Vec<Hand>)) {
 
 /// The message of the error that loading must end in.
 pub(crate) fn refusal(model: &Path) -> String {
-    load(model, &Device::flex()).expect_err("a refusal").to_string()
+    load(model).expect_err("a refusal").to_string()
 }
 
 /// A pickled state dict of f32 tensors as torch.save writes it, with storages in one file each.

@@ -1,26 +1,20 @@
 //! A convolution on the way back: what a batch says about its bias, its weights and its input.
 
+use ddim_graph::{Border, Conv};
+
 use super::Sums;
 use super::way::{BackRoom, Way, accumulate};
 use crate::block::{self, Finish, Left, Runs, Start};
 use crate::kernel::left;
-use crate::layout::{Halo, Layout};
+use crate::layout::Layout;
 use crate::norm;
 use crate::product::{Product, Split, product, product_of_rows};
 use crate::run::Memory;
 use crate::spread::{self, Resample};
-use crate::tape::{Conv, Modulation, Value, Work};
+use crate::tape::{Value, Work};
 
 impl Way<'_> {
-    pub(super) fn bias(
-        &self,
-        k: usize,
-        conv: &Conv,
-        shift: Option<Modulation>,
-        output: Value,
-        room: &BackRoom,
-        sums: &mut Sums,
-    ) {
+    pub(super) fn bias(&self, k: usize, conv: &Conv, output: Value, room: &BackRoom, sums: &mut Sums) {
         let to = conv.to();
         let d_out = &room.slopes[self.slopes.range(output.0)];
         let pixels = self.slopes.layouts[output.0].pixels();
@@ -28,9 +22,9 @@ impl Way<'_> {
         let mut total = zeros.clone();
         for (n, picture) in d_out.chunks_exact(pixels * to).take(self.pictures()).enumerate() {
             norm::sum_line(self.run.network.isa, picture, to, &zeros, norm::Power::One, &mut total);
-            accumulate(&total[..to], &mut sums.layers[k][conv.places() * to..]);
-            if let Some(Modulation(place)) = shift {
-                accumulate(&total[..to], &mut sums.modulations[place][(self.run.first + n) * to..][..to]);
+            accumulate(&total[..to], &mut sums.layers[k][conv.inputs() * to..]);
+            if let Some(shift) = conv.shift {
+                accumulate(&total[..to], &mut sums.modulations[shift.index()][(self.run.first + n) * to..][..to]);
             }
         }
     }
@@ -47,14 +41,14 @@ impl Way<'_> {
         let (from, to) = (&self.run.plan.layouts[x.0], &self.slopes.layouts[output.0]);
         let x = &memory.values[self.run.plan.range(x.0)];
         let d_out = &room.slopes[self.slopes.range(output.0)];
-        let row = conv.kernel * conv.from;
+        let [lines, row] = [conv.kernel[0], conv.kernel[1] * conv.from];
         for n in 0..self.pictures() {
             let left = Left {
                 values: &x[n * from.len()..],
                 rows: block::Rows {
-                    height: conv.kernel,
+                    height: lines,
                     width: row,
-                    picture: conv.kernel * from.pitch(),
+                    picture: lines * from.pitch(),
                     line: from.pitch(),
                     pixel: 1,
                 },
@@ -63,23 +57,23 @@ impl Way<'_> {
             };
             let finish = Finish { start: Start::Result, ..Finish::plain() };
             let right = (&d_out[n * to.len()..], to.channels, to.channels);
-            product_of_rows(self.run.network.isa, left, right, finish, conv.places(), &mut sums.layers[k]);
+            product_of_rows(self.run.network.isa, left, right, finish, conv.inputs(), &mut sums.layers[k]);
         }
     }
 
     /// The gradient of the input: a convolution of the gradient of the output.
     pub(super) fn inputs(&self, k: usize, x: Value, conv: &Conv, output: Value, room: &mut BackRoom) {
-        if x.0 == 0 || self.reads_input_only(x) {
+        if !self.wanted.input() && self.is_input_only(x) {
             return;
         }
         let isa = self.run.network.isa;
         let pictures = self.pictures();
         let (from, to) = (self.slopes.layouts[output.0], self.slopes.layouts[x.0]);
-        let wide = widened(conv, &from, &to, self.run.plan.layouts[x.0].halo);
+        let wide = widened(conv, &from, &to);
         let mut spread_out = std::mem::take(&mut room.spread);
         if wide != from {
             spread_out.resize((pictures * wide.len() + 64).max(spread_out.len()), 0.0);
-            let resample = if conv.stride == 2 { Resample::Dilate } else { Resample::Keep };
+            let resample = if conv.stride > 1 { Resample::Dilate(conv.stride) } else { Resample::Keep };
             let d_out = &room.slopes[self.slopes.range(output.0)];
             for (d_out, out) in d_out.chunks(from.len()).zip(spread_out.chunks_mut(wide.len())).take(pictures) {
                 spread::spread(resample, (d_out, &from), (out, &wide));
@@ -99,19 +93,23 @@ impl Way<'_> {
         room.spread = spread_out;
     }
 
-    /// Whether a value is only the input picture in another form: nobody asks for its gradient.
-    fn reads_input_only(&self, x: Value) -> bool {
-        let work = |value: Value| &self.run.network.tape.layers[value.0].work;
-        matches!(work(x), Work::Spread { x, .. } if matches!(work(*x), Work::Input { .. }))
+    /// Whether a value is the input picture, perhaps in another form.
+    fn is_input_only(&self, x: Value) -> bool {
+        match &self.run.network.tape.layers[x.0].work {
+            Work::Input { .. } => true,
+            Work::Spread { x, .. } => self.is_input_only(*x),
+            _ => false,
+        }
     }
 }
 
-/// How the gradient of a convolution's output has to lie so that the turned convolution gives that of the input.
-fn widened(conv: &Conv, from: &Layout, to: &Layout, halo: Halo) -> Layout {
-    let [height, width] =
-        if conv.stride == 2 { [2 * from.height, 2 * from.width] } else { [from.height, from.width] };
-    let before = conv.kernel - 1 - halo.before;
-    let after = to.height + conv.kernel - 1 - before - height;
-    assert_eq!(to.width + conv.kernel - 1, before + after + width, "a border of one width on all sides");
-    Layout { channels: from.channels, height, width, halo: Halo { before, after } }
+/// How the gradient of a convolution's output has to lie so that the turned convolution gives that of the input:
+/// its pixels as far apart as the outputs were, in a border in which every input finds the outputs that saw it.
+fn widened(conv: &Conv, from: &Layout, to: &Layout) -> Layout {
+    let Conv { kernel: [down, across], stride, border, .. } = *conv;
+    let apart = |side: usize| (side - 1) * stride + 1;
+    let (height, width) = (apart(from.height), apart(from.width));
+    let (top, left) = (down - 1 - border.top, across - 1 - border.left);
+    let (bottom, right) = (to.height + down - 1 - top - height, to.width + across - 1 - left - width);
+    Layout { channels: from.channels, height, width, border: Border { top, left, bottom, right } }
 }

@@ -1,9 +1,10 @@
 //! The gradient of a normalisation and of the nonlinearity behind it.
 
+use ddim_graph::Norm;
+
 use crate::lanes::{Lanes, with_isa};
 use crate::layout::Layout;
-use crate::norm::{Activation, Affine, Moments};
-use crate::tape::{Modulation, Norm};
+use crate::norm::{Affine, Moments};
 
 /// 1 / deviation and - mean / deviation of each channel: x times the one plus the other is standardised.
 pub(super) fn standardising(moments: &[Moments], channels: usize) -> [Vec<f32>; 2] {
@@ -35,8 +36,8 @@ pub(super) fn share(
         d_gamma[channel] += outer * by_scale[channel];
         d_beta[channel] += outer * by_shift[channel];
     }
-    if let Some(Modulation(place)) = norm.modulation {
-        let row = &mut modulations[place][picture * 2 * channels..][..2 * channels];
+    if let Some(modulation) = norm.modulation {
+        let row = &mut modulations[modulation.index()][picture * 2 * channels..][..2 * channels];
         for channel in 0..channels {
             row[channel] += affine.gamma[channel] * by_scale[channel] + affine.beta[channel] * by_shift[channel];
             row[channels + channel] += by_shift[channel];
@@ -44,8 +45,8 @@ pub(super) fn share(
     }
 }
 
-/// dx = a dz + b x + c for each channel: the gradient of a normalisation (Ioffe and Szegedy 2015, arXiv:1502.03167,
-/// section 3, over a group instead of a batch).
+/// dx = a dz + b x + c for each channel: the gradient of a normalisation (Ioffe and Szegedy 2015,
+/// arXiv:1502.03167, section 3, over a group instead of a batch).
 pub(super) fn coefficients(
     moments: &[Moments],
     affine: Affine,
@@ -73,84 +74,9 @@ pub(super) fn coefficients(
 }
 
 with_isa! {
-    /// Turns dy into dz = dy activation'(z), z = scale x + shift, and adds up dz and dz y of each channel, y being the
-    /// standardised x.
-    pub(super) fn activation_slope(
-        x: &[f32],
-        d: &mut [f32],
-        channels: usize,
-        activation: Activation,
-        to_z: [&[f32]; 2],
-        to_y: &[Vec<f32>; 2],
-        totals: &mut [Vec<f32>; 2],
-    ) = activation_slope_body
-}
-
-#[inline(always)]
-#[allow(clippy::too_many_arguments, reason = "a kernel's operands")]
-fn activation_slope_body<L: Lanes>(
-    x: &[f32],
-    d: &mut [f32],
-    channels: usize,
-    activation: Activation,
-    to_z: [&[f32]; 2],
-    to_y: &[Vec<f32>; 2],
-    totals: &mut [Vec<f32>; 2],
-) {
-    let padded = |len: usize| len >= channels.next_multiple_of(16);
-    assert!(to_z.iter().all(|v| padded(v.len())) && to_y.iter().chain(&*totals).all(|v| padded(v.len())));
-    for first in (0..channels).step_by(L::WIDTH) {
-        let count = (channels - first).min(L::WIDTH);
-        // SAFETY: a pixel has `channels` values, of which `count` are behind `first`; the vectors are padded.
-        unsafe {
-            let at = |values: &[f32]| L::load(values.as_ptr().add(first));
-            let (scale, shift, inverse, offset) = (at(to_z[0]), at(to_z[1]), at(&to_y[0]), at(&to_y[1]));
-            let (mut by_shift, mut by_scale) = (L::zero(), L::zero());
-            for (x, d) in x.chunks_exact(channels).zip(d.chunks_exact_mut(channels)) {
-                let (from, to) = (x.as_ptr().add(first), d.as_mut_ptr().add(first));
-                let (x, dy) = if count == L::WIDTH {
-                    (L::load(from), L::load(to))
-                } else {
-                    (L::load_some(from, count), L::load_some(to, count))
-                };
-                let z = shift.add_product(scale, x);
-                let dz = through(activation, z, dy);
-                if count == L::WIDTH {
-                    dz.store(to)
-                } else {
-                    dz.store_some(to, count)
-                }
-                by_shift = by_shift.add(dz);
-                by_scale = by_scale.add_product(dz, offset.add_product(inverse, x));
-            }
-            by_shift.store(totals[0].as_mut_ptr().add(first));
-            by_scale.store(totals[1].as_mut_ptr().add(first));
-        }
-    }
-}
-
-/// dy activation'(z).
-#[inline(always)]
-fn through<L: Lanes>(activation: Activation, z: L, dy: L) -> L {
-    match activation {
-        Activation::Identity => dy,
-        Activation::Silu => {
-            let one = L::splat(1.0);
-            let s = one.div(one.add(L::zero().sub(z).exp()));
-            // s (1 + z (1 - s))
-            dy.mul(s.mul(one.add_product(z, one.sub(s))))
-        }
-        // 1 where z is above 0: its sign, between 0 and 1.
-        Activation::Relu => {
-            let huge = L::splat(f32::MAX);
-            dy.mul(L::splat(1.0).min(L::zero().max(z).mul(huge).mul(huge)))
-        }
-    }
-}
-
-with_isa! {
     /// out = a d + b x + c for each channel, added to what is there where `add` says so.
-    pub(super) fn mix(inputs: [&[f32]; 2], by: &[Vec<f32>; 3], channels: usize, add: bool, out: &mut [f32]) = mix_body
+    pub(super) fn mix(inputs: [&[f32]; 2], by: &[Vec<f32>; 3], channels: usize, add: bool, out: &mut [f32])
+        = mix_body
 }
 
 #[inline(always)]

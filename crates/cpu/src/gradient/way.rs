@@ -1,20 +1,24 @@
 //! Some pictures on their way back, layer by layer.
 
-use super::norm::{activation_slope, coefficients, mix, share, standardising};
-use super::{Back, Sums};
+use ddim_graph::{Modulation, Norm};
+
+use super::norm::{coefficients, mix, share, standardising};
+use super::{Back, Sums, Wanted};
+use crate::activation::activation_slope;
 use crate::attention;
 use crate::norm;
 use crate::plan::Plan;
 use crate::product::Packed;
 use crate::run::{Memory, Run};
-use crate::spread::{self, Resample, channels_last};
-use crate::tape::{Layer, Norm, Value, Work};
+use crate::spread::{self, Resample, channels_first, channels_last};
+use crate::tape::{Layer, Value, Work};
 
 /// Some pictures on their way back.
 pub(super) struct Way<'a> {
     pub(super) back: &'a Back,
     pub(super) run: &'a Run<'a>,
     pub(super) slopes: &'a Plan,
+    pub(super) wanted: Wanted,
 }
 
 /// What the way back works in.
@@ -28,21 +32,47 @@ pub(super) struct BackRoom {
 }
 
 impl Way<'_> {
-    pub(super) fn back(&self, d_out: &[f32], memory: &mut Memory, room: &mut BackRoom, sums: &mut Sums) {
+    /// From the gradient of what came out to that of what went in, if that is wanted.
+    pub(super) fn back(
+        &self,
+        (d_out, d_in): (&[f32], &mut [f32]),
+        memory: &mut Memory,
+        room: &mut BackRoom,
+        sums: &mut Sums,
+    ) {
         let tape = &self.run.network.tape;
         room.slopes.resize(self.slopes.len.max(room.slopes.len()), 0.0);
         room.written.clear();
         room.written.resize(tape.values.len(), false);
-        let last = tape.values.len() - 1;
-        let layout = &self.slopes.layouts[last];
+        let result = tape.result.0;
+        let layout = &self.slopes.layouts[result];
         let len = layout.channels * layout.pixels();
-        let slopes = &mut room.slopes[self.slopes.range(last)];
+        let slopes = &mut room.slopes[self.slopes.range(result)];
         for (d_out, out) in d_out.chunks_exact(len).zip(slopes.chunks_mut(len)) {
             channels_last(d_out, layout.channels, (1.0, 0.0), out);
         }
-        room.written[last] = true;
+        room.written[result] = true;
         for (k, layer) in tape.layers.iter().enumerate().rev() {
             self.layer(k, layer, memory, room, sums);
+        }
+        if self.wanted.input() {
+            self.pictures_in(d_in, room);
+        }
+    }
+
+    /// The gradient of the pictures that the network was given.
+    fn pictures_in(&self, d_in: &mut [f32], room: &BackRoom) {
+        let Work::Input { scale, .. } = &self.run.network.tape.layers[0].work else {
+            unreachable!("the input is the first layer")
+        };
+        let layout = &self.slopes.layouts[0];
+        if !room.written[0] {
+            d_in.fill(0.0);
+            return;
+        }
+        let slopes = room.slopes[self.slopes.range(0)].chunks_exact(layout.len());
+        for (d_in, slopes) in d_in.chunks_exact_mut(layout.len()).zip(slopes) {
+            channels_first(slopes, layout.channels, *scale, d_in);
         }
     }
 
@@ -55,16 +85,19 @@ impl Way<'_> {
             Work::Spread { x, resample } => self.spread(*x, *resample, layer.output, room),
             Work::Join { a, b } => self.join(*a, *b, layer.output, room),
             Work::Norm { x, norm } => self.norm(k, *x, norm, layer.output, (memory, room, sums)),
-            Work::Conv { x, conv, shift, residual, scale } => {
-                self.scale(layer.output, *scale, room);
+            Work::Conv { x, conv, residual } => {
+                self.scale(layer.output, conv.scale as f32, room);
                 if let Some(residual) = residual {
                     self.pass(layer.output, *residual, room);
                 }
-                self.bias(k, conv, *shift, layer.output, room, sums);
-                self.weights(k, *x, conv, layer.output, (memory, room, sums));
+                if self.wanted.weights() {
+                    self.bias(k, conv, layer.output, room, sums);
+                    self.weights(k, *x, conv, layer.output, (memory, room, sums));
+                }
                 self.inputs(k, *x, conv, layer.output, room);
             }
             Work::Attend { qkv, heads, width } => self.attend(*qkv, [*heads, *width], layer.output, memory, room),
+            Work::Multiply { x, by } => self.multiply(*x, *by, layer.output, (memory, room, sums)),
         }
     }
 
@@ -72,7 +105,8 @@ impl Way<'_> {
         self.run.plan.pictures
     }
 
-    /// The gradient of a layer's output, that of one of its inputs, and whether the latter holds something already.
+    /// The gradient of a layer's output, that of one of its inputs, and whether the latter holds something
+    /// already.
     pub(super) fn two<'b>(
         &self,
         output: Value,
@@ -124,6 +158,33 @@ impl Way<'_> {
         }
     }
 
+    /// Of a number that multiplies a picture: the sum of slopes times values.
+    fn multiply(
+        &self,
+        x: Value,
+        by: Modulation,
+        output: Value,
+        (memory, room, sums): (&Memory, &mut BackRoom, &mut Sums),
+    ) {
+        let (layout, values) = (self.slopes.layouts[x.0], &memory.values[self.run.plan.range(x.0)]);
+        let pictures = self.pictures();
+        let (d_out, d_x, written) = self.two(output, x, room);
+        let lens = d_out.chunks_exact(layout.len()).zip(d_x.chunks_exact_mut(layout.len())).take(pictures);
+        for (n, (d_out, d_x)) in lens.enumerate() {
+            let values = &values[n * layout.len()..];
+            if self.wanted.weights() {
+                let sum: f64 = d_out.iter().zip(values).map(|(d, x)| f64::from(d * x)).sum();
+                sums.modulations[by.index()][self.run.first + n] += sum as f32;
+            }
+            let times = self.run.row(by, n)[0];
+            let pairs = d_x.iter_mut().zip(d_out);
+            match written {
+                true => pairs.for_each(|(d_x, d)| *d_x += times * d),
+                false => pairs.for_each(|(d_x, d)| *d_x = times * d),
+            }
+        }
+    }
+
     fn norm(
         &self,
         k: usize,
@@ -138,7 +199,7 @@ impl Way<'_> {
         let written = std::mem::replace(&mut room.written[x.0], true);
         for n in 0..self.pictures() {
             let x_n = &values[n * layout.len()..][..layout.len()];
-            let moments = norm::moments(isa, x_n, &layout, norm.groups, norm.eps);
+            let moments = norm::moments(isa, x_n, &layout, norm.groups, norm.epsilon);
             let affine = self.run.affine(k, norm, n, layout.channels);
             let (scale, shift) = norm::scale_and_shift(&moments, affine, layout.channels);
             let standard = standardising(&moments, layout.channels);
@@ -148,8 +209,10 @@ impl Way<'_> {
             let to_z = [&scale[..], &shift[..]];
             activation_slope(isa, x_n, d_out, layout.channels, norm.activation, to_z, &standard, &mut totals);
             let [by_shift, by_scale] = &totals;
-            let picture = self.run.first + n;
-            share(norm, affine, by_shift, by_scale, &mut sums.layers[k], &mut sums.modulations, picture);
+            if self.wanted.weights() {
+                let picture = self.run.first + n;
+                share(norm, affine, by_shift, by_scale, &mut sums.layers[k], &mut sums.modulations, picture);
+            }
             let back = coefficients(&moments, affine, by_shift, by_scale, &layout);
             let (before, behind) = room.slopes.split_at_mut(self.slopes.range(output.0).start);
             let d_x = &mut before[self.slopes.range(x.0)][n * layout.len()..][..layout.len()];

@@ -38,7 +38,8 @@ impl<C> Spread<C> {
 
 with_isa! {
     /// B^T d B of one tile, at its place in each of the 36 matrices.
-    pub(super) fn input_tile<C: Cell>(x: &[f32], from: &Layout, at: Place, to: Spread<C>, tile: usize) = input_tile_body
+    pub(super) fn input_tile<C: Cell>(x: &[f32], from: &Layout, at: Place, to: Spread<C>, tile: usize)
+        = input_tile_body
 }
 
 #[inline(always)]
@@ -53,8 +54,8 @@ fn input_tile_body<L: Lanes, C: Cell>(x: &[f32], from: &Layout, at: Place, to: S
     for first in (0..channels).step_by(L::WIDTH) {
         let count = (channels - first).min(L::WIDTH);
         let mut lines = [[L::zero(); POINTS]; POINTS];
-        // SAFETY: rows and columns up to `rows` and `width` are inside, as are `count` channels; so is the tile's row
-        // of each place.
+        // SAFETY: rows and columns up to `rows` and `width` are inside, as are `count` channels; so is the tile's
+        // row of each place.
         unsafe {
             for column in 0..width {
                 let mut d = [L::zero(); POINTS];

@@ -2,12 +2,14 @@
 
 #![allow(dead_code, reason = "no test uses all of it")]
 
-use std::borrow::Cow;
+pub(crate) mod plain;
 
-use ddim_cpu::{
-    Activation, Conv, Convolution, Halo, Isa, Modulation, Network, Norm, Order, Parameter, Part, Precision,
-    Resample, Rows, Tape, Value,
-};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use ddim_cpu::{Convolution, Graph, Isa, Network, Parameter, Precision, Rows};
+use ddim_graph::{Activation, Border, Builder, Convolution as Layer, Modulation, Resample, Value};
+use plain::{Pictures, Plain};
 
 /// Numbers in (-1, 1) that look random and are the same on every machine.
 pub(crate) fn numbers(count: usize, seed: u64) -> Vec<f32> {
@@ -19,99 +21,152 @@ pub(crate) fn numbers(count: usize, seed: u64) -> Vec<f32> {
     std::iter::repeat_with(next).take(count).collect()
 }
 
-/// A tape with the sizes of its parameters and the widths of its modulations.
-#[derive(Default)]
-pub(crate) struct Case {
-    pub(crate) tape: Tape,
-    pub(crate) sizes: Vec<usize>,
-    pub(crate) widths: Vec<usize>,
-}
-
-impl Case {
-    pub(crate) fn parameter(&mut self, size: usize) -> Parameter {
-        self.sizes.push(size);
-        Parameter(self.sizes.len() - 1)
-    }
-
-    pub(crate) fn modulation(&mut self, width: usize) -> Modulation {
-        self.widths.push(width);
-        Modulation(self.widths.len() - 1)
-    }
-
-    pub(crate) fn conv(&mut self, x: Value, to: usize, kernel: usize, stride: usize) -> Conv {
-        let from = self.tape.channels(x);
-        let weight = self.parameter(to * from * kernel * kernel);
-        let bias = Some(self.parameter(to));
-        Conv { kernel, stride, from, parts: vec![Part { to, weight, order: Order::OutIn, bias }] }
-    }
-
-    pub(crate) fn norm(
-        &mut self,
-        x: Value,
-        groups: usize,
-        activation: Activation,
-        modulated: bool,
-        halo: Halo,
-    ) -> Value {
-        let channels = self.tape.channels(x);
-        let modulation = modulated.then(|| self.modulation(2 * channels));
-        let (gamma, beta) = (self.parameter(channels), self.parameter(channels));
-        self.tape.norm(x, Norm { groups, eps: 1e-5, gamma, beta, modulation, activation }, halo)
-    }
-
-    pub(crate) fn plain(&mut self, x: Value, to: usize, kernel: usize, stride: usize, scale: f32) -> Value {
-        let conv = self.conv(x, to, kernel, stride);
-        self.tape.conv(x, conv, None, None, scale)
-    }
-}
-
 /// Each instruction set with each of some.
 pub(crate) fn each_isa<T: Copy, const N: usize>(some: [T; N]) -> impl Iterator<Item = (Isa, T)> {
     Isa::available().into_iter().flat_map(move |isa| some.map(|one| (isa, one)))
 }
 
+/// The same numbers in f64.
+pub(crate) fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|x| f64::from(*x)).collect()
+}
+
+/// How far two results are apart at most; infinitely where one is not a number.
+pub(crate) fn farthest(a: &[f32], b: &[f64]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    let off = |(a, b): (&f32, &f64)| (f64::from(*a) - b).abs();
+    a.iter().zip(b).map(off).fold(0.0, |most, off| if off.is_nan() { f64::INFINITY } else { most.max(off) })
+}
+
+/// A graph with weights and some pictures to take through it, each with rows of its own.
+#[derive(Clone)]
+pub(crate) struct Case {
+    pub(crate) graph: Arc<Graph>,
+    pub(crate) parameters: Vec<Vec<f32>>,
+    pub(crate) modulations: Vec<Vec<f32>>,
+    pub(crate) x: Vec<f32>,
+    pub(crate) shape: [usize; 4],
+}
+
+/// A row that layers take, of numbers that the test chooses.
+pub(crate) fn given(builder: &mut Builder, width: usize) -> Modulation {
+    let row = builder.given(width);
+    builder.modulation(row)
+}
+
+/// A 3x3 convolution that keeps the size.
+pub(crate) fn conv3(name: &str, to: usize) -> Layer {
+    Layer::new(name, to).kernel(3).border(Border::even(1))
+}
+
+impl Case {
+    /// With weights of this size, and `n` pictures of `[h, w]`.
+    pub(crate) fn new(graph: Graph, weights: f32, n: usize, [h, w]: [usize; 2]) -> Self {
+        let sizes = (10..).zip(graph.parameters());
+        let parameters =
+            sizes.map(|(seed, info)| numbers(info.len(), seed).iter().map(|x| weights * x).collect()).collect();
+        let widths = (90..).zip(graph.modulations());
+        let modulations = widths.map(|(seed, row)| numbers(n * graph.row_width(*row), seed)).collect();
+        let shape = [n, graph.input_channels(), h, w];
+        let x = numbers(shape.iter().product(), 1);
+        Case { graph: Arc::new(graph), parameters, modulations, x, shape }
+    }
+
+    pub(crate) fn size(&self) -> [usize; 2] {
+        [self.shape[2], self.shape[3]]
+    }
+
+    pub(crate) fn network(&self, isa: Isa, convolution: Convolution, precision: Precision) -> Network {
+        let weight = |k: Parameter| Cow::from(&self.parameters[k.0]);
+        Network::new(self.graph.clone(), weight, isa, convolution, precision, self.size()).expect("supported")
+    }
+
+    pub(crate) fn rows(&self) -> Vec<Rows<'_>> {
+        self.modulations.iter().map(|values| Rows { values, rows: self.shape[0] }).collect()
+    }
+
+    pub(crate) fn forward(&self, network: &Network) -> Vec<f32> {
+        network.forward(&self.x, self.shape, &self.rows())
+    }
+
+    /// The same with the pictures of a range alone.
+    pub(crate) fn some(&self, range: std::ops::Range<usize>) -> Self {
+        let [n, c, h, w] = self.shape;
+        let cut = |values: &Vec<f32>| {
+            let each = values.len() / n;
+            values[range.start * each..range.end * each].to_vec()
+        };
+        let modulations = self.modulations.iter().map(cut).collect();
+        Case { x: cut(&self.x), modulations, shape: [range.len(), c, h, w], ..self.clone() }
+    }
+
+    /// The definition's values, and what is before each activation.
+    pub(crate) fn plain(&self) -> (Vec<Pictures>, Vec<Option<Pictures>>) {
+        let wide_all = |all: &[Vec<f32>]| all.iter().map(|values| wide(values)).collect::<Vec<_>>();
+        let (parameters, modulations) = (wide_all(&self.parameters), wide_all(&self.modulations));
+        let plain = Plain { graph: &self.graph, parameters: &parameters, modulations: &modulations };
+        plain.run(&Pictures { shape: self.shape, values: wide(&self.x) })
+    }
+
+    /// The definition's result.
+    pub(crate) fn expected(&self) -> Vec<f64> {
+        self.plain().0.pop().expect("a layer").values
+    }
+}
+
 /// Convolutions, a normalisation and attention, with channels that nothing divides; fit for a single pixel.
-pub(crate) fn odd() -> Case {
-    let mut case = Case::default();
-    let input = case.tape.input(3, 2.0, -1.0);
-    let x = case.tape.spread(input, Resample::Keep, Halo::ONE);
-    let first = case.plain(x, 13, 3, 1, 1.0);
-    let x = case.norm(first, 13, Activation::Silu, true, Halo::ONE);
-    let conv = case.conv(x, 13, 3, 1);
-    let shift = case.modulation(13);
-    let x = case.tape.conv(x, conv, Some(shift), Some(first), 0.7);
-    let y = case.norm(x, 1, Activation::Identity, false, Halo::NONE);
-    let weights = [(); 3].map(|()| (case.parameter(13 * 15), Some(case.parameter(15))));
-    let parts = weights.map(|(weight, bias)| Part { to: 15, weight, order: Order::InOut, bias }).to_vec();
-    let qkv = case.tape.conv(y, Conv { kernel: 1, stride: 1, from: 13, parts }, None, None, 1.0);
-    let y = case.tape.attend(qkv, 3, 5);
-    let y = case.plain(y, 37, 1, 1, 1.0);
-    let y = case.tape.spread(y, Resample::Keep, Halo::ONE);
-    let y = case.plain(y, 11, 3, 1, 1.0);
-    let y = case.tape.spread(y, Resample::Keep, Halo::ONE);
-    case.plain(y, 3, 3, 2, 1.0);
-    case
+pub(crate) fn odd() -> Graph {
+    let mut graph = Builder::new();
+    let x = graph.scaled_input(3, 2.0, -1.0);
+    let first = graph.convolve(x, conv3("first", 13));
+    let modulation = given(&mut graph, 26);
+    let x = graph.normalize(first, "norm", 13, 1e-5, Some(modulation), Activation::Silu);
+    let shift = given(&mut graph, 13);
+    let x = graph.convolve(x, conv3("second", 13).shift(Some(shift)).residual(first).scale(0.7));
+    let y = graph.normalize(x, "attention_norm", 1, 1e-5, None, Activation::Identity);
+    let y = attention(&mut graph, y, [3, 5]);
+    let y = graph.convolve(y, Layer::linear([("wide".to_string(), 37)]));
+    let y = graph.convolve(y, conv3("third", 11));
+    let y = graph.convolve(y, conv3("last", 3).stride(2));
+    graph.finish(y)
 }
 
-/// The network with small numbers for weights: what layers give is near 1.
-pub(crate) fn network(
-    case: &Case,
-    isa: Isa,
-    convolution: Convolution,
-    precision: Precision,
-    size: [usize; 2],
-) -> Network {
-    let weight = |k: Parameter| -> Cow<[f32]> {
-        numbers(case.sizes[k.0], 10 + k.0 as u64).iter().map(|x| 0.3 * x).collect()
-    };
-    Network::new(case.tape.clone(), weight, isa, convolution, precision, size)
+/// Attention of `heads` heads of `width` channels.
+pub(crate) fn attention(graph: &mut Builder, x: Value, [heads, width]: [usize; 2]) -> Value {
+    let parts = ["q", "k", "v"].map(|name| (name.to_string(), heads * width));
+    let qkv = graph.convolve(x, Layer::linear(parts));
+    graph.attend(qkv, heads, width)
 }
 
-/// What it says about `n` pictures, picture `first + k` with the modulation of its number.
-pub(crate) fn run(case: &Case, network: &Network, first: usize, n: usize, [h, w]: [usize; 2]) -> Vec<f32> {
-    let x = numbers((first + n) * 3 * h * w, 1);
-    let values = |(k, width): (u64, &usize)| numbers((first + n) * width, 90 + k)[first * width..].to_vec();
-    let modulations: Vec<Vec<f32>> = (0..).zip(&case.widths).map(values).collect();
-    let rows: Vec<Rows> = modulations.iter().map(|values| Rows { values, rows: n }).collect();
-    network.forward(&x[first * 3 * h * w..], [n, 3, h, w], &rows)
+/// Every kind of layer, with skips and values that are read in several ways.
+pub(crate) fn everything() -> Graph {
+    let mut graph = Builder::new();
+    let input = graph.scaled_input(3, 2.0, -1.0);
+    let first = graph.convolve(input, conv3("first", 6));
+    let x = graph.normalize(first, "norm1", 2, 1e-5, None, Activation::Mish);
+    let shift = given(&mut graph, 6);
+    let x = graph.convolve(x, conv3("conv1", 6).shift(Some(shift)).residual(first).scale(0.7));
+    let down = graph.convolve(x, Layer::new("down", 8).kernel(3).stride(2).border(Border::behind(1)));
+    let other = graph.convolve(x, conv3("other", 8).stride(2));
+    let joined = graph.join(down, other);
+    let modulation = given(&mut graph, 32);
+    let y = graph.normalize(joined, "norm2", 4, 1e-5, Some(modulation), Activation::Gelu);
+    let y = attention(&mut graph, y, [2, 4]);
+    let y = graph.convolve(y, Layer::linear([("out".to_string(), 16)]));
+    let by = given(&mut graph, 1);
+    let y = graph.multiply(y, by);
+    let half = graph.resample(y, Resample::Halve);
+    let y = graph.resample(half, Resample::Double);
+    let y = graph.convolve(y, conv3("up", 5));
+    let y = graph.resample(y, Resample::Double);
+    let y = graph.join(y, x);
+    let y = graph.join(y, input);
+    let y = graph.normalize(y, "norm3", 1, 1e-5, None, Activation::Relu);
+    let sides = Border { top: 0, left: 2, bottom: 0, right: 1 };
+    let flat = graph.convolve(y, Layer::new("flat", 4).rectangle([1, 4]).border(sides));
+    let y = graph.convolve(y, conv3("last", 4).residual(flat));
+    let y = graph.normalize(y, "norm4", 2, 1e-5, None, Activation::Silu);
+    let by = given(&mut graph, 1);
+    let y = graph.multiply(y, by);
+    graph.finish(y)
 }

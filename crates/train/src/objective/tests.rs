@@ -79,7 +79,7 @@ fn a_network_has_the_same_two_losses_and_gradients() {
     let (set, device) = (pictures(6), Device::flex());
     let mean_of = |objective: &str, scale: f32| {
         let recipe = recipe(&json!({ "objective": objective, "batch_size": 32, "shards": 1 }));
-        let (unet, weights) = initialised(&recipe, &device).expect("fine");
+        let (unet, weights) = initialised(&recipe).expect("fine");
         let weights: Vec<f32> = weights.iter().map(|weight| weight * scale).collect();
         let mut task = Diffusion::new(&recipe, &set, &Beginning::Random, &device, unet).expect("a thread");
         let results: Vec<_> = (1..=100).map(|step| task.gradient(step, &weights)).collect();

@@ -1,7 +1,7 @@
 use super::*;
 use crate::diffusion::{self, Beginning, initialised};
 use crate::testing::{pictures, recipe};
-use crate::{Recipe, weights};
+use crate::{Recipe, flat};
 use ddim_data::ImageSet;
 use serde_json::{Value, json};
 use std::fs;
@@ -198,11 +198,11 @@ fn the_observer_hears_of_everything_in_order() {
 fn the_model_loads_with_the_averaged_weights_and_its_card() {
     let (recipe, out) = (recipe(&json!({ "card": { "license": "CC0" } })), folder());
     run(&recipe, out.path()).expect("trains");
-    let loaded = ddim_checkpoint::load(&out.path().join("model"), &Device::flex().autodiff()).expect("loads");
-    let (_, first) = initialised(&recipe, &Device::flex()).expect("fine");
+    let loaded = ddim_checkpoint::load(&out.path().join("model")).expect("loads");
+    let (_, first) = initialised(&recipe).expect("fine");
     let state =
         State::load(&out.path().join("train.safetensors"), &recipe, first.len()).expect("reads").expect("there");
-    assert!(weights::read(&loaded.unet) == state.optimizer.average, "other weights in the model");
+    assert!(flat::read(&loaded.unet) == state.optimizer.average, "other weights in the model");
     assert!(state.optimizer.average != state.optimizer.weights, "no average");
     assert_eq!((loaded.card.name.as_str(), loaded.card.null_class), ("tiny", Some(2)));
     assert_eq!(loaded.card.classes, ["left", "top"]);
@@ -298,7 +298,7 @@ fn unlabelled_pictures_train_a_network_without_classes() {
     let (out, set) = (folder(), ImageSet { labels: None, class_names: Vec::new(), ..pictures(6) });
     let changes = json!({ "unet.num_class_embeds": null, "steps": 2, "warmup_steps": 0 });
     train(&recipe(&changes), &set, out.path(), |_| ControlFlow::Continue(())).expect("trains");
-    let loaded = ddim_checkpoint::load(&out.path().join("model"), &Device::flex()).expect("loads");
+    let loaded = ddim_checkpoint::load(&out.path().join("model")).expect("loads");
     assert_eq!((loaded.card.null_class, loaded.card.classes.len()), (None, 0));
 }
 
@@ -322,7 +322,7 @@ fn a_loss_that_is_no_number_ends_the_run_and_keeps_the_checkpoint() {
     let (recipe, out) = (recipe(&json!({})), folder());
     run_until(6, &recipe, out.path());
     let path = out.path().join("train.safetensors");
-    let (_, first) = initialised(&recipe, &Device::flex()).expect("fine");
+    let (_, first) = initialised(&recipe).expect("fine");
     let mut state = State::load(&path, &recipe, first.len()).expect("reads").expect("there");
     state.optimizer.weights[0] = f32::NAN;
     state.save(&path, &recipe).expect("writable");
@@ -336,9 +336,9 @@ fn a_loss_that_is_no_number_ends_the_run_and_keeps_the_checkpoint() {
 fn a_run_may_begin_with_a_model_and_says_so() {
     let (recipe, out, second) = (recipe(&json!({})), folder(), folder());
     run(&recipe, out.path()).expect("trains");
-    let load = |folder: &Path| ddim_checkpoint::load(&folder.join("model"), &Device::flex().autodiff());
+    let load = |folder: &Path| ddim_checkpoint::load(&folder.join("model"));
     let first = load(out.path()).expect("loads");
-    let weights = weights::read(&first.unet);
+    let weights = flat::read(&first.unet);
     // A step that moves nothing shows where it stands.
     let still = crate::testing::recipe(&json!({ "steps": 1, "warmup_steps": 0, "learning_rate": 1e-30 }));
     let begun = |recipe: &Recipe, out: &Path| {
@@ -347,7 +347,7 @@ fn a_run_may_begin_with_a_model_and_says_so() {
     };
     begun(&still, second.path()).expect("trains");
     let after = load(second.path()).expect("loads");
-    assert_eq!(weights::read(&after.unet), weights);
+    assert_eq!(flat::read(&after.unet), weights);
     let images = json!({ "name": "tiny", "trained_steps": 12, "trained_images": 48 });
     assert_eq!(after.card.extra["began_with"], images);
     let other = crate::testing::recipe(&json!({ "unet.block_out_channels": [4] }));
@@ -407,7 +407,7 @@ fn a_checkpoint_that_remembers_no_pictures_goes_on() {
     let (out, recipe) = (folder(), recipe(&json!({})));
     run_until(6, &recipe, out.path());
     let path = out.path().join("train.safetensors");
-    let (_, first) = initialised(&recipe, &Device::flex()).expect("fine");
+    let (_, first) = initialised(&recipe).expect("fine");
     let state = State::load(&path, &recipe, first.len()).expect("reads").expect("there");
     State { seen: None, ..state }.save(&path, &recipe).expect("writable");
     assert_eq!(on(&pictures(6), out.path(), OtherPictures::Refuse).expect("goes on"), Recognised::Unknown);
@@ -429,7 +429,7 @@ fn the_size_of_the_pictures_is_the_models() {
         let out = folder();
         let short = json!({ "unet.sample_size": size, "steps": 1, "warmup_steps": 0 });
         train(&recipe(&short), &wide, out.path(), observe).expect("trains");
-        let loaded = ddim_checkpoint::load(&out.path().join("model"), &Device::flex()).expect("loads");
+        let loaded = ddim_checkpoint::load(&out.path().join("model")).expect("loads");
         assert_eq!(loaded.unet.config().sample_size.map(ddim_unet::SampleSize::height_width), Some([2, 8]));
     }
 }
@@ -441,7 +441,7 @@ fn classes_named_by_numbers_keep_their_names() {
     let (set, out) = (ImageSet { class_names: numbers.clone(), ..pictures(6) }, folder());
     let short = recipe(&json!({ "steps": 1, "warmup_steps": 0 }));
     train(&short, &set, out.path(), |_| ControlFlow::Continue(())).expect("trains");
-    let loaded = ddim_checkpoint::load(&out.path().join("model"), &Device::flex()).expect("loads");
+    let loaded = ddim_checkpoint::load(&out.path().join("model")).expect("loads");
     assert_eq!(loaded.card.classes, numbers);
 }
 

@@ -1,0 +1,63 @@
+//! What can be observed on the way.
+
+mod common;
+
+use common::{Case, conv3, each_isa, farthest, given};
+use ddim_cpu::{Convolution, Precision};
+use ddim_graph::{Activation, Builder, Graph, Resample, Watched};
+
+/// Points at values with and without a border, at a value under two names, before an activation, at a row, and out
+/// of order.
+fn observed() -> Graph {
+    let mut builder = Builder::new();
+    let x = builder.scaled_input(3, 2.0, -1.0);
+    builder.observe("input", x);
+    let first = builder.convolve(x, conv3("first", 9));
+    let row = builder.given(18);
+    builder.observe_row("row", row);
+    let modulation = builder.modulation(row);
+    let normed = builder.normalize(first, "norm", 3, 1e-5, Some(modulation), Activation::Silu);
+    builder.observe_before_activation("before", normed);
+    builder.observe("behind", normed);
+    let dropped = builder.dropout(normed, 0.5);
+    builder.observe("dropped", dropped);
+    let second = builder.convolve(dropped, conv3("second", 10).stride(2));
+    let by = given(&mut builder, 1);
+    let times = builder.multiply(second, by);
+    builder.observe("times", times);
+    builder.observe("first", first);
+    let double = builder.resample(times, Resample::Double);
+    builder.observe("double", double);
+    let last = builder.convolve(double, conv3("last", 3));
+    builder.observe("last", last);
+    builder.finish(last)
+}
+
+#[test]
+fn what_is_observed_is_what_the_definition_says() {
+    let case = Case::new(observed(), 0.4, 3, [8, 6]);
+    let (values, before) = case.plain();
+    for (isa, convolution) in each_isa([Convolution::Winograd, Convolution::Direct]) {
+        let network = case.network(isa, convolution, Precision::F32);
+        let mut seen = Vec::new();
+        let out = network.forward_traced(&case.x, case.shape, &case.rows(), &mut |name, values, shape| {
+            seen.push((name.to_string(), values.to_vec(), shape));
+        });
+        assert_eq!(out, case.forward(&network), "{isa:?}");
+        let points = case.graph.points().iter().filter_map(|point| match point.watched {
+            Watched::Row(_) => None,
+            Watched::Value(value) => Some((&point.name, &values[value.index()])),
+            Watched::BeforeActivation(value) => Some((&point.name, before[value.index()].as_ref()?)),
+        });
+        let points: Vec<_> = points.collect();
+        let names: Vec<&str> = seen.iter().map(|(name, ..)| name.as_str()).collect();
+        assert_eq!(names, ["input", "before", "behind", "dropped", "times", "first", "double", "last"]);
+        for ((name, got, shape), (named, expected)) in seen.iter().zip(&points) {
+            assert_eq!((name, shape), (*named, &expected.shape));
+            let off = farthest(got, &expected.values);
+            assert!(off < 1e-5, "{isa:?} {name}: {off}");
+        }
+        assert_eq!(seen.len(), points.len());
+        assert_eq!(seen.last().map(|(_, values, _)| values), Some(&out));
+    }
+}

@@ -1,0 +1,199 @@
+//! The door.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use burn::tensor::{Device, Tensor, TensorData};
+use ddim_cpu::{Convolution, Isa};
+use ddim_gpu::{Form, Precision};
+use ddim_graph::{Graph, Labels, Parameter};
+
+use crate::conditioning::{Conditioning, Kind};
+
+/// Weights in host memory, in the order of the graph's parameters. Engines on one model share them.
+pub type Shared = Arc<Vec<Vec<f32>>>;
+
+/// A network made ready for a device. Copies share it.
+#[derive(Clone)]
+pub struct Engine(Arc<Ready>);
+
+struct Ready {
+    graph: Arc<Graph>,
+    weights: Shared,
+    device: Device,
+    runs: Runs,
+    /// On tensors, for what the processor's engine does not do; made when it is first asked for.
+    plain: OnceLock<ddim_gpu::Network>,
+}
+
+enum Runs {
+    Processor(ddim_cpu::Network),
+    Tensors(ddim_gpu::Network),
+}
+
+/// How a network runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Way {
+    /// As fast as the device can.
+    #[default]
+    Fast,
+    /// The same with every product of a convolution added up on the processor, in place of Winograd's algorithm.
+    Direct,
+    /// Tensor operation by tensor operation, to be compared with.
+    Plain,
+}
+
+/// The side of pictures for which an engine is made where nobody says.
+const USUAL_SIZE: usize = 32;
+
+impl Engine {
+    /// Makes a network ready. `size`, height and width, is that of most pictures: what suits them is chosen;
+    /// others can be had all the same.
+    ///
+    /// # Panics
+    /// Weights of other sizes than the graph says.
+    pub fn new(
+        graph: Arc<Graph>,
+        weights: Shared,
+        device: &Device,
+        precision: Precision,
+        way: Way,
+        size: Option<[usize; 2]>,
+    ) -> Self {
+        let size = size.unwrap_or([USUAL_SIZE; 2]);
+        let is_host = *device == Device::flex();
+        let processor = match way {
+            Way::Fast if is_host => processor(&graph, &weights, Convolution::Winograd, precision, size),
+            Way::Direct if is_host => processor(&graph, &weights, Convolution::Direct, precision, size),
+            _ => None,
+        };
+        let runs = processor.unwrap_or_else(|| {
+            let form = match way {
+                // Automatic differentiation would not find weights that were laid out.
+                Way::Fast if !device.is_autodiff() && !is_host => Form::Prepared(precision),
+                _ => Form::Plain(precision),
+            };
+            Runs::Tensors(tensors(&graph, &weights, device, form))
+        });
+        Engine(Arc::new(Ready { graph, weights, device: device.clone(), runs, plain: OnceLock::new() }))
+    }
+
+    /// What it runs.
+    pub fn graph(&self) -> &Arc<Graph> {
+        &self.0.graph
+    }
+
+    /// Its weights.
+    pub fn weights(&self) -> &Shared {
+        &self.0.weights
+    }
+
+    /// The processor's own engine, where that runs the network.
+    pub fn processor(&self) -> Option<&ddim_cpu::Network> {
+        match &self.0.runs {
+            Runs::Processor(network) => Some(network),
+            Runs::Tensors(_) => None,
+        }
+    }
+
+    /// Takes times and labels as far as they go without a picture: one row for each. `times` and `labels` are
+    /// equally many, or one of them is a single one that holds for all.
+    ///
+    /// # Panics
+    /// No times; labels of another kind or number than the network takes, or outside its table of classes; a time
+    /// that is not above 0 where its logarithm is taken, or not in a table of times.
+    pub fn condition(&self, times: &[f64], labels: &Labels) -> Conditioning {
+        Conditioning(match &self.0.runs {
+            Runs::Processor(network) => Kind::Processor(network.condition(times, labels)),
+            Runs::Tensors(network) => Kind::Tensors(network.condition(times, labels)),
+        })
+    }
+
+    /// What the network says about the pictures `x`, \[n, channels, h, w\]; the result is where `x` is.
+    ///
+    /// # Panics
+    /// A picture with other channels than the network has, or of a size that [`Graph::sizes`] refuses; a
+    /// conditioning of another network or engine, or with rows other than 1 or n; a graph of automatic
+    /// differentiation ([`followed`](Self::followed) is for it).
+    pub fn forward(&self, x: Tensor<4>, conditioning: &Conditioning) -> Tensor<4> {
+        match (&self.0.runs, &conditioning.0) {
+            (Runs::Processor(network), Kind::Processor(rows)) => {
+                assert!(!x.is_autodiff(), "the processor's engine leaves no trace for automatic differentiation");
+                let (shape, device) = (x.dims(), x.device());
+                let x = x.into_data().convert::<f32>().try_into_vec().expect("converted to f32");
+                let out = network.forward(&x, shape, &rows.modulations());
+                let [n, _, h, w] = shape;
+                Tensor::from_data(TensorData::new(out, [n, self.0.graph.output_channels(), h, w]), &device)
+            }
+            (Runs::Tensors(network), Kind::Tensors(rows)) => network.forward(x, rows),
+            _ => panic!("a conditioning of another engine"),
+        }
+    }
+
+    /// The same by operations that automatic differentiation can follow from `x` on.
+    ///
+    /// # Panics
+    /// As [`forward`](Self::forward) and [`condition`](Self::condition).
+    pub fn followed(&self, x: Tensor<4>, times: &[f64], labels: &Labels) -> Tensor<4> {
+        let network = self.tensors();
+        network.forward(x, &network.condition(times, labels))
+    }
+
+    /// [`followed`](Self::followed), and tells `trace` what is seen at each of [`Graph::points`].
+    ///
+    /// # Panics
+    /// As [`followed`](Self::followed).
+    pub fn traced(
+        &self,
+        x: Tensor<4>,
+        times: &[f64],
+        labels: &Labels,
+        trace: &mut dyn FnMut(&str, &Tensor<4>),
+    ) -> Tensor<4> {
+        let network = self.tensors();
+        network.forward_traced(x, &network.condition(times, labels), trace)
+    }
+
+    /// The network on tensors.
+    pub fn tensors(&self) -> &ddim_gpu::Network {
+        let Ready { graph, weights, device, runs, plain } = &*self.0;
+        match runs {
+            Runs::Tensors(network) => network,
+            Runs::Processor(_) => plain.get_or_init(|| tensors(graph, weights, device, Form::default())),
+        }
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let runs = match &self.0.runs {
+            Runs::Processor(_) => "the processor's own engine".to_owned(),
+            Runs::Tensors(network) => format!("tensors, {:?}", network.form()),
+        };
+        f.debug_struct("Engine").field("runs", &runs).finish_non_exhaustive()
+    }
+}
+
+/// None where the graph has what only tensor operations can do, and for f16, in which processors do not multiply.
+fn processor(
+    graph: &Arc<Graph>,
+    weights: &Shared,
+    convolution: Convolution,
+    precision: Precision,
+    size: [usize; 2],
+) -> Option<Runs> {
+    let products = match precision {
+        Precision::F32 => ddim_cpu::Precision::F32,
+        Precision::Bf16 => ddim_cpu::Precision::Bf16,
+        Precision::F16 => return None,
+    };
+    let weight = |Parameter(k)| Cow::Borrowed(weights[k].as_slice());
+    let network = ddim_cpu::Network::new(Arc::clone(graph), weight, Isa::detect(), convolution, products, size);
+    network.ok().map(Runs::Processor)
+}
+
+fn tensors(graph: &Arc<Graph>, weights: &Shared, device: &Device, form: Form) -> ddim_gpu::Network {
+    let weight = |Parameter(k)| Cow::Borrowed(weights[k].as_slice());
+    ddim_gpu::Network::new(Arc::clone(graph), weight, device, form)
+}

@@ -1,0 +1,137 @@
+//! The processor's engine against tensor operations, on shapes that divide by nothing.
+
+use std::sync::Arc;
+
+use burn::tensor::{Device, Distribution, Tensor};
+use ddim_engine::{Engine, Precision, Way};
+use ddim_graph::{Initial, Labels, ParameterInfo};
+use ddim_unet::{
+    Activation, DownBlockType, ResampleType, TimeEmbeddingType, TimeScaleShift, UNet2DConfig, UpBlockType,
+};
+
+/// A small network with odd numbers of channels.
+fn odd() -> UNet2DConfig {
+    UNet2DConfig {
+        in_channels: 3,
+        out_channels: 5,
+        block_out_channels: vec![6, 15, 33],
+        down_block_types: vec![DownBlockType::Plain, DownBlockType::Attention, DownBlockType::Attention],
+        up_block_types: vec![UpBlockType::Attention, UpBlockType::Attention, UpBlockType::Plain],
+        layers_per_block: 1,
+        norm_num_groups: 3,
+        attention_head_dim: Some(4),
+        num_class_embeds: Some(4),
+        ..UNet2DConfig::default()
+    }
+}
+
+/// The network with numbers without a pattern for weights, as large as those that training begins with.
+fn engine(config: &UNet2DConfig, way: Way) -> Engine {
+    let graph = Arc::new(config.graph().expect("a network"));
+    let numbers = |(k, info): (usize, &ParameterInfo)| -> Vec<f32> {
+        let scale = match info.initial {
+            Initial::Ones => return vec![1.0; info.len()],
+            Initial::Zeros => 0.0,
+            Initial::Uniform { bound } => bound,
+            Initial::Normal { deviation } => deviation,
+        };
+        let number = |i: usize| scale * ((1 + k) as f64 * 12.9898 + i as f64 * 78.233).sin();
+        (0..info.len()).map(|i| number(i) as f32).collect()
+    };
+    let weights = Arc::new(graph.parameters().iter().enumerate().map(numbers).collect());
+    let engine = Engine::new(graph, weights, &Device::flex(), Precision::F32, way, None);
+    assert_eq!(engine.processor().is_some(), way != Way::Plain, "{config:?}");
+    engine
+}
+
+fn random(shape: [usize; 4]) -> Tensor<4> {
+    let device = Device::flex();
+    device.seed(7);
+    Tensor::random(shape, Distribution::Normal(0.0, 1.0), &device)
+}
+
+/// The largest difference of the two over the largest value.
+fn difference(config: &UNet2DConfig, way: Way, [n, h, w]: [usize; 3]) -> f32 {
+    let labels: Vec<usize> = (0..n).map(|k| k % 4).collect();
+    let labels = if config.num_class_embeds.is_some() { Labels::Index(&labels) } else { Labels::None };
+    let times: Vec<f64> = (0..n).map(|k| 17.0 + 50.0 * k as f64).collect();
+    let x = random([n, config.in_channels, h, w]);
+    let out = |way| {
+        let engine = engine(config, way);
+        engine.forward(x.clone(), &engine.condition(&times, &labels))
+    };
+    let (plain, fast) = (out(Way::Plain), out(way));
+    assert_eq!(plain.dims(), fast.dims());
+    let size: f32 = plain.clone().abs().max().into_scalar();
+    let off: f32 = (plain - fast).abs().max().into_scalar();
+    off / size
+}
+
+/// Two orders of adding up some hundred products a layer, over some twenty layers: 2^-24 times a few dozen.
+const TOLERANCE: f32 = 1e-5;
+
+#[test]
+fn every_batch_and_size() {
+    for shape in [[1, 4, 4], [17, 8, 12], [2, 28, 20], [3, 16, 16]] {
+        for way in [Way::Fast, Way::Direct] {
+            let off = difference(&odd(), way, shape);
+            assert!(off < TOLERANCE, "{shape:?} {way:?}: {off}");
+        }
+    }
+}
+
+#[test]
+fn every_kind_of_block() {
+    let plain = UNet2DConfig {
+        down_block_types: vec![DownBlockType::Plain; 3],
+        up_block_types: vec![UpBlockType::Plain; 3],
+        downsample_padding: 0,
+        add_attention: false,
+        num_class_embeds: None,
+        ..odd()
+    };
+    let resnet = UNet2DConfig {
+        down_block_types: vec![DownBlockType::Resnet; 3],
+        up_block_types: vec![UpBlockType::Resnet; 3],
+        resnet_time_scale_shift: TimeScaleShift::ScaleShift,
+        ..odd()
+    };
+    let attention = UNet2DConfig {
+        downsample_type: ResampleType::Resnet,
+        upsample_type: ResampleType::Resnet,
+        mid_block_scale_factor: 1.5,
+        center_input_sample: true,
+        attention_head_dim: None,
+        layers_per_block: 2,
+        ..odd()
+    };
+    let bare = UNet2DConfig { mid_block_type: None, act_fn: Activation::Relu, ..odd() };
+    let mish = UNet2DConfig { act_fn: Activation::Mish, dropout: 0.1, ..odd() };
+    let gelu = UNet2DConfig { act_fn: Activation::Gelu, ..odd() };
+    let fourier = UNet2DConfig { time_embedding_type: TimeEmbeddingType::Fourier, ..odd() };
+    for (name, config) in [
+        ("plain", plain),
+        ("resnet", resnet),
+        ("attention", attention),
+        ("bare", bare),
+        ("mish", mish),
+        ("gelu", gelu),
+        ("fourier", fourier),
+    ] {
+        let off = difference(&config, Way::Fast, [2, 8, 12]);
+        assert!(off < TOLERANCE, "{name}: {off}");
+    }
+}
+
+/// Threads, chunks and neighbours change nothing, to the last bit.
+#[test]
+fn a_picture_is_the_same_in_every_batch() {
+    let engine = engine(&odd(), Way::Fast);
+    let x = random([35, 3, 8, 8]);
+    let conditioning = engine.condition(&[250.0], &Labels::Index(&[1]));
+    let whole = engine.forward(x.clone(), &conditioning).into_data();
+    for size in [1, 2, 3, 17] {
+        let parts = x.clone().split(size, 0).into_iter().map(|part| engine.forward(part, &conditioning));
+        assert_eq!(Tensor::cat(parts.collect(), 0).into_data(), whole, "in batches of {size}");
+    }
+}

@@ -1,0 +1,226 @@
+//! One forward pass.
+
+use burn::tensor::module::{avg_pool2d, conv2d, interpolate, linear};
+use burn::tensor::ops::{AvgPoolOptions, InterpolateMode, InterpolateOptions};
+use burn::tensor::{DType, Distribution, Tensor};
+use ddim_graph::{Activation, Conv, Modulation, Norm, Operation, Resample, Value, Watched};
+use ddim_shaders::{GroupNorm, Size, convolve, group_norm, softmax};
+
+use crate::conditioning::{self, Conditioning};
+use crate::layer::Ready;
+use crate::network::{Form, Network};
+use crate::precision::cast;
+use crate::rows::activate;
+
+/// Is told the name of a part and what came out of it.
+pub(crate) type Trace<'a> = &'a mut dyn FnMut(&str, &Tensor<4>);
+
+/// Pictures on their way through the layers.
+pub(crate) struct Pass<'a> {
+    network: &'a Network,
+    conditioning: &'a Conditioning,
+    trace: Option<Trace<'a>>,
+    /// What will still be read.
+    values: Vec<Option<Tensor<4>>>,
+}
+
+impl<'a> Pass<'a> {
+    pub(crate) fn new(network: &'a Network, conditioning: &'a Conditioning, trace: Option<Trace<'a>>) -> Self {
+        Pass { network, conditioning, trace, values: vec![None; network.graph().values()] }
+    }
+
+    pub(crate) fn run(mut self, x: Tensor<4>) -> Tensor<4> {
+        let graph = self.network.graph().clone();
+        let mut input = Some(x);
+        for (k, layer) in graph.layers().iter().enumerate() {
+            if self.network.fused.layers[k].is_absorbed {
+                continue;
+            }
+            let out = match &layer.operation {
+                Operation::Input { scale, shift } => {
+                    let x = input.take().expect("a graph has one input");
+                    cast(scaled(x, *scale, *shift), self.dtype())
+                }
+                operation => self.layer(k, operation),
+            };
+            if self.trace.is_some() {
+                self.report(k, &layer.operation, layer.output, &out);
+            }
+            self.forget(k, &layer.operation);
+            self.values[layer.output.index()] = Some(out);
+        }
+        let out = self.values.pop().flatten().expect("the last layer writes the result");
+        cast(out, DType::F32)
+    }
+
+    fn layer(&self, k: usize, operation: &Operation) -> Tensor<4> {
+        match operation {
+            Operation::Input { .. } => unreachable!("it is the first layer"),
+            Operation::Resample { x, by: Resample::Double } => double(self.value(*x)),
+            Operation::Resample { x, by: Resample::Halve } => {
+                avg_pool2d(self.value(*x), AvgPoolOptions::new([2, 2]))
+            }
+            Operation::Join { a, b } => self.join(self.value(*a), self.value(*b)),
+            Operation::Normalize(norm) => self.normalize(k, norm, norm.activation),
+            Operation::Convolve(conv) => self.convolve(k, conv),
+            Operation::Attend { qkv, heads, width } => self.attend(k, self.value(*qkv), *heads, *width),
+            Operation::Dropout { x, rate } => self.dropout(self.value(*x), *rate),
+            Operation::Multiply { x, by } => cast(self.value(*x), DType::F32) * self.row(*by),
+        }
+    }
+
+    fn normalize(&self, k: usize, norm: &Norm, activation: Activation) -> Tensor<4> {
+        let Ready::Norm { weight, bias } = &self.network.ready[k] else {
+            unreachable!("a normalisation has weights")
+        };
+        // SiLU is part of the kernel.
+        let (inside, behind) = match activation {
+            Activation::Silu => (ddim_shaders::Activation::Silu, Activation::Identity),
+            other => (ddim_shaders::Activation::Identity, other),
+        };
+        let shape = GroupNorm { groups: norm.groups, epsilon: norm.epsilon, activation: inside };
+        let added = self.network.fused.layers[k].added.map(|added| self.row(added));
+        let x = self.value(norm.x);
+        let y = match norm.modulation.map(|modulation| &self.conditioning.modulations[modulation.index()]) {
+            None => group_norm(&shape, x, added.as_ref(), weight, bias),
+            // They join weight and bias before they meet the picture: s (w y + b) + t = (s w) y + (s b + t).
+            Some(conditioning::Modulation::ScaleShift { scale, shift }) => {
+                let weight = scale.clone() * weight.clone();
+                let bias = scale.clone() * bias.clone() + shift.clone();
+                group_norm(&shape, x, added.as_ref(), &weight, &bias)
+            }
+            Some(conditioning::Modulation::Row(_)) => {
+                unreachable!("what a normalisation takes is scale and shift")
+            }
+        };
+        activate(behind, y)
+    }
+
+    fn convolve(&self, k: usize, conv: &Conv) -> Tensor<4> {
+        let taken = &self.network.fused.layers[k];
+        let residual = conv.residual.map(|residual| self.value(residual));
+        let (size, x) = match taken.doubled {
+            Some(x) => (Size::Doubled, self.value(x)),
+            None => (Size::Same, self.value(conv.x)),
+        };
+        let out = match &self.network.ready[k] {
+            Ready::Same(kernels) => convolve(x, kernels, size, residual),
+            Ready::Conv { weight, bias, options } => {
+                let out = conv2d(x, weight.clone(), bias.clone(), options.clone());
+                sum(out, residual)
+            }
+            Ready::Linear { weight, bias } => {
+                let [batch, channels, height, width] = x.dims();
+                // On a GPU the channels of a pixel lie side by side, and this changes nothing there.
+                let pixels = x.permute([0, 2, 3, 1]).reshape([batch, height * width, channels]);
+                let out = linear(pixels, weight.clone(), bias.clone());
+                let to = out.dims()[2];
+                sum(out.reshape([batch, height, width, to]).permute([0, 3, 1, 2]), residual)
+            }
+            _ => unreachable!("a convolution has weights"),
+        };
+        let out = match conv.shift.filter(|_| !taken.leaves_shift) {
+            Some(shift) => {
+                let dtype = out.dtype();
+                out + cast(self.row(shift), dtype)
+            }
+            None => out,
+        };
+        if conv.scale == 1.0 { out } else { out * conv.scale }
+    }
+
+    fn attend(&self, k: usize, qkv: Tensor<4>, heads: usize, width: usize) -> Tensor<4> {
+        let Ready::Attend { root } = self.network.ready[k] else { unreachable!("attention knows its scale") };
+        let [batch, channels, rows, columns] = qkv.dims();
+        let pixels = rows * columns;
+        let all = qkv.permute([0, 2, 3, 1]).reshape([batch, pixels, channels]);
+        let all = all.reshape([batch, pixels, 3 * heads, width]).swap_dims(1, 2);
+        let [q, k, v] = [0, 1, 2].map(|part| all.clone().slice_dim(1, part * heads..(part + 1) * heads));
+        let q = if root == 1.0 { q } else { q / root };
+        let attended = softmax(q.matmul(k.transpose())).matmul(v);
+        let attended = attended.swap_dims(1, 2).reshape([batch, rows, columns, heads * width]);
+        attended.permute([0, 3, 1, 2])
+    }
+
+    fn join(&self, a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
+        match self.network.form {
+            // Channels innermost, as convolutions on a GPU leave and take them.
+            Form::Prepared(_) => {
+                let [a, b] = [a, b].map(|features| features.permute([0, 2, 3, 1]));
+                Tensor::cat(vec![a, b], 3).permute([0, 3, 1, 2])
+            }
+            Form::Plain(_) | Form::Trained => Tensor::cat(vec![a, b], 1),
+        }
+    }
+
+    fn dropout(&self, x: Tensor<4>, rate: f64) -> Tensor<4> {
+        match self.network.form {
+            Form::Trained => {
+                let kept = x.random_like(Distribution::Bernoulli(1.0 - rate));
+                x * kept * (1.0 / (1.0 - rate))
+            }
+            Form::Plain(_) | Form::Prepared(_) => x,
+        }
+    }
+
+    fn value(&self, value: Value) -> Tensor<4> {
+        self.values[value.index()].clone().expect("a value is written before it is read")
+    }
+
+    /// The numbers of a modulation, \[rows, channels, 1, 1\].
+    fn row(&self, modulation: Modulation) -> Tensor<4> {
+        match &self.conditioning.modulations[modulation.index()] {
+            conditioning::Modulation::Row(row) => row.clone(),
+            conditioning::Modulation::ScaleShift { scale, shift } => {
+                Tensor::cat(vec![scale.clone(), shift.clone()], 1)
+            }
+        }
+    }
+
+    fn dtype(&self) -> DType {
+        self.network.form.precision().dtype().into()
+    }
+
+    /// Tells what was seen of a layer.
+    fn report(&mut self, k: usize, operation: &Operation, output: Value, out: &Tensor<4>) {
+        for point in self.network.graph().points() {
+            let seen = match (point.watched, operation) {
+                (Watched::Value(value), _) if value == output => out.clone(),
+                (Watched::BeforeActivation(value), Operation::Normalize(norm)) if value == output => {
+                    self.normalize(k, norm, Activation::Identity)
+                }
+                _ => continue,
+            };
+            if let Some(trace) = &mut self.trace {
+                trace(&point.name, &cast(seen, DType::F32));
+            }
+        }
+    }
+
+    /// Lets go of what nobody reads any more.
+    fn forget(&mut self, k: usize, operation: &Operation) {
+        let network = self.network;
+        let reads = operation.reads().chain(network.fused.layers[k].doubled);
+        for value in reads.filter(|value| network.last_reads[value.index()].is_none_or(|last| last <= k)) {
+            self.values[value.index()] = None;
+        }
+    }
+}
+
+fn sum(x: Tensor<4>, residual: Option<Tensor<4>>) -> Tensor<4> {
+    match residual {
+        Some(residual) => x + residual,
+        None => x,
+    }
+}
+
+fn scaled(x: Tensor<4>, scale: f64, shift: f64) -> Tensor<4> {
+    let x = if scale == 1.0 { x } else { x * scale };
+    if shift == 0.0 { x } else { x + shift }
+}
+
+/// Each pixel four times: \[n, c, h, w\] to \[n, c, 2h, 2w\].
+fn double(x: Tensor<4>) -> Tensor<4> {
+    let [_, _, h, w] = x.dims();
+    interpolate(x, InterpolateOptions::new(InterpolateMode::Nearest).with_output_size([2 * h, 2 * w]))
+}
