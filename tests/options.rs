@@ -168,7 +168,7 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
 const VALUES: &[(&str, &str)] = &[
     ("animate", "g.gif"),
     ("batch-size", "1"),
-    ("class", "1"),
+    ("class", "2"),
     ("bound", "idx/train-images-idx3-ubyte --num 2"),
     ("convention", "diffusers"),
     ("corners", "5,6,7,8"),

@@ -1,6 +1,6 @@
 //! Weights in PyTorch's archives (`.bin`, `.pt`, `.pth`, `.ckpt`), read without running what is in them.
 //!
-//! The pickle is interpreted by `pytorch-reader` (part of burn-store), which rebuilds tensors and nothing else.
+//! The pickle is interpreted by `pytorch-reader`, which rebuilds tensors and nothing else.
 //! What it does not bound is checked here first, and in `legacy` for files from before PyTorch 1.6: it keeps about
 //! a hundred bytes for each byte of the pickle, and a compressed pickle can be a thousand times larger than the
 //! file. `torch.save` never compresses, so compression is refused, and the pickle of a UNet is small, so a large
@@ -11,7 +11,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use burn::store::pytorch_reader::{DType, PytorchReader, Tensor};
+use pytorch_reader::{DType, PytorchReader, Tensor};
 
 use crate::error::CheckpointError;
 use crate::legacy;

@@ -7,7 +7,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use burn::tensor::{bf16, f16};
+use half::{bf16, f16};
 
 use crate::error::CheckpointError;
 use crate::fingerprint::{fingerprint, fingerprint_of};
@@ -57,7 +57,7 @@ pub(crate) enum Place {
     /// In this range of the source.
     Range(Range<u64>),
     /// In a PyTorch archive, which finds them itself.
-    Archive(burn::store::pytorch_reader::Tensor),
+    Archive(pytorch_reader::Tensor),
 }
 
 enum Source {

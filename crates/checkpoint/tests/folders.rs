@@ -5,9 +5,9 @@ mod support;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use burn::tensor::{bf16, f16};
 use ddim_checkpoint::{Card, CheckpointError, SchedulerConfig, inspect, load, load_with_scheduler, save};
 use ddim_schedule::Convention;
+use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::{Map, Value};
 use support::{FILES, Hand, WEIGHTS, archive, contents, edit_weights, replace_by_bin, saved, small, tensors};
