@@ -139,7 +139,7 @@ const WORKS: &[(&str, &str, &[&str])] = &[
     ),
     ("bench", "--model c --num 2 --steps 1 --eta 0 --clock fake --out folder --reference a", &["features"]),
     ("bench", "--model c --num 2 --steps 1 --eta 0 --clock fake --out folder", &["reference"]),
-    ("bench", "--model c --steps 1 --eta 0 --clock fake --out folder", &["budget"]),
+    ("bench", "--model c --steps 1 --eta 0 --clock fake --budget 2s --out folder", &["budget"]),
     ("bench", "--model c --num 2 --steps 1 --eta 0 --clock fake --out own_bench --seed 5", &["force"]),
     ("eval", "--likelihood idx/train-images-idx3-ubyte --num 2 --model several --steps 3", &["weights"]),
     ("eval", "wide set.npz --metrics sliced", &["fit"]),
