@@ -28,9 +28,18 @@ impl UNet {
     /// Weights of other sizes than the graph says.
     pub fn new(config: UNet2DConfig, weights: Vec<Vec<f32>>) -> Result<Self, ConfigError> {
         let graph = Arc::new(config.graph()?);
-        let sizes = graph.parameters().iter().map(ddim_graph::ParameterInfo::len);
+        Ok(UNet { config, graph, weights: Arc::default() }.with_weights(weights))
+    }
+
+    /// The same network with other weights, in the order of [`Graph::parameters`].
+    ///
+    /// # Panics
+    /// Weights of other sizes than the graph says.
+    #[must_use]
+    pub fn with_weights(&self, weights: Vec<Vec<f32>>) -> Self {
+        let sizes = self.graph.parameters().iter().map(ddim_graph::ParameterInfo::len);
         assert!(sizes.eq(weights.iter().map(Vec::len)), "weights of the sizes that the graph says");
-        Ok(UNet { config, graph, weights: Arc::new(weights) })
+        UNet { weights: Arc::new(weights), ..self.clone() }
     }
 
     /// The configuration that it was made from.

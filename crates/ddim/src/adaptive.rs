@@ -119,7 +119,7 @@ impl Model {
         self.check_flow(flow)?;
         self.check_batch(&batch)?;
         self.check_room(&batch)?;
-        let engine = self.engine();
+        let engine = self.engine_for(&batch.x);
         if batch.guidance.interval != GuidanceInterval::Always {
             return Err(Error::SteadyGuidance);
         }

@@ -117,11 +117,11 @@ impl ProductCheck {
 }
 
 impl Model {
-    /// Compares each part of the network, prepared for a GPU if it is on one, with that of `reference`, the same
-    /// model on another device: a network compiled for the CPU has no parts, and
-    /// [`compare_networks`](Self::compare_networks) is for it. It is what comes out of a part for some pictures of
-    /// noise at times from the whole schedule, each part fed by those before it on its own device. Reading a part
-    /// makes the device wait; [`compare_networks`](Self::compare_networks) does without.
+    /// Compares each part of the network with that of `reference`, the same model on another device: on a GPU as it
+    /// runs there, on the processor tensor operation by tensor operation ([`compare_networks`](Self::compare_networks)
+    /// is for its own engine). It is what comes out of a part for some pictures of noise at times from the whole
+    /// schedule, each part fed by those before it on its own device. Reading a part makes the device wait;
+    /// [`compare_networks`](Self::compare_networks) does without.
     ///
     /// # Errors
     ///
@@ -136,7 +136,8 @@ impl Model {
             let (x, times, labels) = model.question(pictures, seed)?;
             let mut parts = Vec::new();
             let mut trace = |name: &str, x: &Tensor<4>| parts.push((name.to_owned(), values(x.clone())));
-            model.engine().traced(x, &times, &of_index(&labels), &mut trace);
+            let engine = model.engine().differentiable();
+            engine.forward_traced(x, &engine.condition(&times, &of_index(&labels)), &mut trace);
             Ok(parts)
         };
         let (found, expected) = (parts(self)?, parts(reference)?);
@@ -146,7 +147,7 @@ impl Model {
         Ok(pairs.map(|((name, found), (_, expected))| Difference::between(name, &found, &expected)).collect())
     }
 
-    /// Compares the network as it runs when pictures are drawn, compiled or prepared, with that of `reference`.
+    /// Compares the network as it runs when pictures are drawn with that of `reference`.
     ///
     /// # Errors
     ///
@@ -201,7 +202,8 @@ impl Model {
         self.check_room_for(pictures, 1, [h, w])?;
         let x = PictureNoise::new(seed, 0..pictures as u64).initial([pictures, c, h, w], self.device());
         let each = self.schedule().train_steps() / pictures.max(1);
-        let times = (0..pictures).map(|k| (k * each + each / 2) as f64).collect();
+        let times: Vec<f64> = (0..pictures).map(|k| (k * each + each / 2) as f64).collect();
+        times.iter().try_for_each(|time| self.check_time(*time))?;
         Ok((x, times, self.labels_in_turn(pictures)))
     }
 
@@ -246,12 +248,12 @@ mod tests {
     }
 
     #[test]
-    fn the_compiled_network_is_the_plain_one() {
-        let (compiled, plain) = (model(), model().uncompiled());
-        let network = compiled.compare_networks(&plain, 3, 1).expect("it has a size");
+    fn the_fast_network_is_the_plain_one() {
+        let (fast, plain) = (model(), model().uncompiled());
+        let network = fast.compare_networks(&plain, 3, 1).expect("it has a size");
         assert!(network.largest > 0.0 && network.is_within(1e-4), "{network:?}");
         let plan = plain.plan(&Options { steps: 3, ..Options::default() }).expect("a plan");
-        let run = compiled.compare_runs(&plain, &plan, 2, 1).expect("it has a size");
+        let run = fast.compare_runs(&plain, &plan, 2, 1).expect("it has a size");
         assert!(run.repeats && run.steps.len() == 3, "{run:?}");
         assert!(run.steps.iter().all(|step| step.is_within(1e-3)), "{run:?}");
     }

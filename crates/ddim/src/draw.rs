@@ -109,7 +109,7 @@ impl Model {
         let [n, channels, ..] = batch.x.dims();
         let rows = n.max(batch.padded_to);
         let labels = self.network_labels(&batch, rows);
-        let engine = self.engine();
+        let engine = self.engine_for(&batch.x);
         let mut conditions = Conditions::new(engine, plan, &labels);
         let mut network = |x: Tensor<4>, call: Call| {
             let x = padded(x, rows);
@@ -217,11 +217,13 @@ impl Model {
     ) -> Result<(), Error> {
         let Some(largest) = device::largest_tensor(self.device()) else { return Ok(()) };
         let largest_value = self.checkpoint().unet.graph().largest_value([height, width]);
-        let values = copies * largest_value.expect("a size that was looked at before");
+        let values = largest_value.expect("a size that was looked at before") as u64;
         // Normalisations and attention make f32 of shorter floats.
-        let each = (values * size_of::<f32>()) as u64;
+        let each = values.saturating_mul(copies as u64).saturating_mul(size_of::<f32>() as u64);
         match usize::try_from(largest / each).unwrap_or(usize::MAX) {
-            fit if fit < pictures => Err(Error::Room { pictures, needed: pictures as u64 * each, largest, fit }),
+            fit if fit < pictures => {
+                Err(Error::Room { pictures, needed: each.saturating_mul(pictures as u64), largest, fit })
+            }
             _ => Ok(()),
         }
     }

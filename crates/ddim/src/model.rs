@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 use std::path::Path;
+use std::sync::OnceLock;
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use ddim_checkpoint::Checkpoint;
 use ddim_engine::{Engine, Precision, Way};
 use ddim_schedule::{Convention, NoiseSchedule, Plan, Settings};
@@ -30,8 +31,8 @@ pub struct Model {
     checkpoint: Checkpoint,
     schedule: NoiseSchedule,
     device: Device,
-    /// The network, made ready for where it runs.
-    engine: Engine,
+    /// The network, made ready for where it runs when that is first asked for: in what precision is known then.
+    engine: OnceLock<Engine>,
     way: Way,
     /// What the network computes in.
     precision: Precision,
@@ -79,16 +80,14 @@ impl Model {
             config.check_size(height, width)?;
         }
         let schedule = checkpoint.scheduler.noise_schedule()?;
-        let (precision, way) = (Precision::F32, Way::Fast);
-        let engine = engine(&checkpoint, device, precision, way);
+        let (precision, way, engine) = (Precision::F32, Way::Fast, OnceLock::new());
         Ok(Self { checkpoint, schedule, device: device.clone(), engine, way, precision })
     }
 
     /// The same model without what makes it fast on its device: tensor operations one by one, the same up to
     /// rounding. On a GPU normalisations, softmax and the sampler's step stay single kernels.
     pub fn uncompiled(mut self) -> Self {
-        self.way = Way::Plain;
-        self.engine = engine(&self.checkpoint, &self.device, self.precision, self.way);
+        (self.way, self.engine) = (Way::Plain, OnceLock::new());
         self
     }
 
@@ -106,8 +105,7 @@ impl Model {
             let others = others.filter(|other| self.computes_in(*other)).map(Precision::name).collect();
             return Err(Error::Precision { precision, others });
         }
-        self.precision = precision;
-        self.engine = engine(&self.checkpoint, &self.device, precision, self.way);
+        (self.precision, self.engine) = (precision, OnceLock::new());
         Ok(self)
     }
 
@@ -120,9 +118,14 @@ impl Model {
         }
     }
 
-    /// The network, ready for where it runs.
+    /// The network, ready for where it runs. The first call makes it so: it takes a moment, and on a GPU longer.
     pub fn engine(&self) -> &Engine {
-        &self.engine
+        self.engine.get_or_init(|| engine(&self.checkpoint, &self.device, self.precision, self.way))
+    }
+
+    /// The engine for pictures like these: one that automatic differentiation can follow, where that is wanted.
+    pub(crate) fn engine_for(&self, x: &Tensor<4>) -> &Engine {
+        if x.is_autodiff() { self.engine().differentiable() } else { self.engine() }
     }
 
     /// The network, its scheduler configuration and its card.

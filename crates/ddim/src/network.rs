@@ -37,10 +37,8 @@ impl Model {
         self.check_labels(labels, shape[0])?;
         Ok(move |x: Tensor<4>, times: &[f64]| {
             let labels = if labels.is_empty() { Labels::None } else { Labels::Index(labels) };
-            match x.is_autodiff() {
-                true => self.engine().followed(x, times, &labels),
-                false => self.engine().forward(x, &self.engine().condition(times, &labels)),
-            }
+            let engine = self.engine_for(&x);
+            engine.forward(x, &engine.condition(times, &labels))
         })
     }
 }

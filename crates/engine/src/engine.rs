@@ -24,7 +24,7 @@ struct Ready {
     device: Device,
     runs: Runs,
     /// On tensors, for what the processor's engine does not do; made when it is first asked for.
-    plain: OnceLock<ddim_gpu::Network>,
+    plain: OnceLock<Engine>,
 }
 
 enum Runs {
@@ -38,7 +38,8 @@ pub enum Way {
     /// As fast as the device can.
     #[default]
     Fast,
-    /// The same with every product of a convolution added up on the processor, in place of Winograd's algorithm.
+    /// The same with every product of a convolution added up on the processor, in place of Winograd's algorithm; as
+    /// [`Plain`](Self::Plain) elsewhere.
     Direct,
     /// Tensor operation by tensor operation, to be compared with.
     Plain,
@@ -131,36 +132,32 @@ impl Engine {
         }
     }
 
-    /// The same by operations that automatic differentiation can follow from `x` on.
+    /// [`forward`](Self::forward), and tells `trace` what is seen at each of [`Graph::points`], for an engine that runs on
+    /// tensors: [`differentiable`](Self::differentiable) gives one.
     ///
     /// # Panics
-    /// As [`forward`](Self::forward) and [`condition`](Self::condition).
-    pub fn followed(&self, x: Tensor<4>, times: &[f64], labels: &Labels) -> Tensor<4> {
-        let network = self.tensors();
-        network.forward(x, &network.condition(times, labels))
-    }
-
-    /// [`followed`](Self::followed), and tells `trace` what is seen at each of [`Graph::points`].
-    ///
-    /// # Panics
-    /// As [`followed`](Self::followed).
-    pub fn traced(
+    /// As [`forward`](Self::forward); the processor's own engine.
+    pub fn forward_traced(
         &self,
         x: Tensor<4>,
-        times: &[f64],
-        labels: &Labels,
+        conditioning: &Conditioning,
         trace: &mut dyn FnMut(&str, &Tensor<4>),
     ) -> Tensor<4> {
-        let network = self.tensors();
-        network.forward_traced(x, &network.condition(times, labels), trace)
+        match (&self.0.runs, &conditioning.0) {
+            (Runs::Tensors(network), Kind::Tensors(rows)) => network.forward_traced(x, rows, trace),
+            _ => panic!("parts are told by an engine that runs on tensors"),
+        }
     }
 
-    /// The network on tensors.
-    pub fn tensors(&self) -> &ddim_gpu::Network {
+    /// The engine whose operations automatic differentiation can follow: this one, where it runs on tensors, else one
+    /// that is made when it is first asked for and then kept.
+    pub fn differentiable(&self) -> &Engine {
         let Ready { graph, weights, device, runs, plain } = &*self.0;
         match runs {
-            Runs::Tensors(network) => network,
-            Runs::Processor(_) => plain.get_or_init(|| tensors(graph, weights, device, Form::default())),
+            Runs::Tensors(_) => self,
+            Runs::Processor(_) => plain.get_or_init(|| {
+                Engine::new(graph.clone(), weights.clone(), device, Precision::F32, Way::Plain, None)
+            }),
         }
     }
 }

@@ -71,3 +71,93 @@ impl Fused {
 pub(crate) fn keeps_the_size(conv: &Conv) -> bool {
     conv.kernel == [3, 3] && conv.stride == 1 && conv.border == Border::even(1) && conv.parts.len() == 1
 }
+
+#[cfg(test)]
+mod tests {
+    use ddim_graph::{Activation, Asked, Builder, Convolution, Initial};
+
+    use super::*;
+
+    /// A convolution of what was doubled, its residual if any, and what else is done with the doubled picture.
+    fn doubled(convolution: Convolution, also: impl FnOnce(&mut Builder, Value, Value)) -> (Graph, usize) {
+        let mut builder = Builder::new();
+        let x = builder.input(4);
+        let large = builder.resample(x, Resample::Double);
+        also(&mut builder, x, large);
+        let out = builder.convolve(large, convolution);
+        (builder.finish(out), out.index())
+    }
+
+    fn same() -> Convolution {
+        Convolution::new("conv", 4).kernel(3).border(Border::even(1))
+    }
+
+    #[test]
+    fn a_doubling_joins_the_convolution_that_alone_reads_it() {
+        let (graph, conv) = doubled(same(), |_, _, _| {});
+        let fused = Fused::new(&graph);
+        assert!(fused.layers[1].is_absorbed && fused.layers[conv].doubled.is_some());
+        // The small picture is read where the doubling is done.
+        assert_eq!(fused.last_reads(&graph)[0], Some(conv));
+    }
+
+    #[test]
+    fn a_doubling_that_others_see_or_that_does_not_fit_stays() {
+        let read_twice = |builder: &mut Builder, _: Value, large: Value| {
+            builder.convolve(large, Convolution::new("other", 1));
+        };
+        let seen = |builder: &mut Builder, _: Value, large: Value| builder.observe("seen", large);
+        let cases = [
+            doubled(same(), read_twice),
+            doubled(same(), seen),
+            doubled(Convolution::new("conv", 4).kernel(5).border(Border::even(2)), |_, _, _| {}),
+            doubled(Convolution::new("conv", 4).kernel(3).border(Border::even(1)).stride(2), |_, _, _| {}),
+            doubled(Convolution::new("conv", 4), |_, _, _| {}),
+        ];
+        for (case, (graph, conv)) in cases.iter().enumerate() {
+            let fused = Fused::new(graph);
+            assert!(!fused.layers[1].is_absorbed && fused.layers[*conv].doubled.is_none(), "case {case}");
+        }
+    }
+
+    #[test]
+    fn what_is_doubled_may_be_read_once_more_behind_it() {
+        let mut builder = Builder::new();
+        let x = builder.input(4);
+        let large = builder.resample(x, Resample::Double);
+        let large = builder.convolve(large, same());
+        let small = builder.resample(large, Resample::Halve);
+        let out = builder.join(small, x);
+        let graph = builder.finish(out);
+        assert_eq!(Fused::new(&graph).last_reads(&graph)[0], Some(out.index()));
+    }
+
+    /// A shift in front of a normalisation, with these changes.
+    fn shifted(change: impl FnOnce(Convolution, Value) -> Convolution, observe: bool) -> Fused {
+        let mut builder = Builder::new();
+        let x = builder.input(4);
+        let table = builder.parameter("table", &[2, 4], Initial::Zeros);
+        let row = builder.lookup(Asked::Class, table);
+        let shift = builder.modulation(row);
+        let h = builder.convolve(x, change(same().shift(Some(shift)), x));
+        if observe {
+            builder.observe("seen", h);
+        }
+        let out = builder.normalize(h, "norm", 2, 1e-5, None, Activation::Silu);
+        Fused::new(&builder.finish(out))
+    }
+
+    #[test]
+    fn a_shift_is_left_to_the_normalisation_that_alone_reads_the_sum() {
+        let fused = shifted(|convolution, _| convolution, false);
+        assert!(fused.layers[1].leaves_shift && fused.layers[2].added.is_some());
+        let kept = [
+            shifted(|convolution, _| convolution, true),
+            shifted(|convolution, _| convolution.scale(0.5), false),
+            shifted(|convolution, x| convolution.residual(x), false),
+        ];
+        for (case, fused) in kept.iter().enumerate() {
+            assert!(!fused.layers[1].leaves_shift && fused.layers[2].added.is_none(), "case {case}");
+        }
+    }
+}

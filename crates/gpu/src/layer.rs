@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 use burn::tensor::ops::ConvOptions;
-use ddim_graph::{Conv, Graph, Layer, Norm, Operation, Part, Value};
+use ddim_graph::{Conv, Graph, Layer, Norm, Operation, Part, Value, Watched};
 use ddim_shaders::Kernels;
 
 use crate::fused::keeps_the_size;
@@ -115,7 +115,8 @@ impl Making<'_> {
 /// else 1.
 pub(crate) fn root_of_scores(graph: &Graph, conv: &Conv, output: Value) -> f64 {
     let mut readers = graph.layers().iter().filter(|layer| layer.operation.reads().any(|value| value == output));
-    let is_plain = conv.shift.is_none() && conv.residual.is_none() && conv.scale == 1.0;
+    let is_seen = graph.points().iter().any(|point| point.watched == Watched::Value(output));
+    let is_plain = conv.shift.is_none() && conv.residual.is_none() && conv.scale == 1.0 && !is_seen;
     match (readers.next().map(|layer| &layer.operation), readers.next()) {
         (Some(Operation::Attend { heads, width, .. }), None)
             if is_plain && conv.parts.len() == 3 && conv.parts[0].to == heads * width =>

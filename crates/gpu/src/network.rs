@@ -18,8 +18,9 @@ use crate::weights::Weights;
 #[derive(Clone, Debug)]
 pub struct Network {
     graph: Arc<Graph>,
+    /// What is needed besides the weights of layers.
     weights: Weights,
-    /// Of each layer.
+    /// The weights of each layer, as it takes them.
     pub(crate) ready: Vec<Ready>,
     pub(crate) fused: Fused,
     /// The last layer that reads each value.
@@ -31,7 +32,7 @@ pub struct Network {
 /// What a network is made for, and so how its weights lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// To be compared with: every convolution is plain, and weights lie as in files.
+    /// To be compared with: every convolution is plain, and no weight is laid out for a GPU.
     Plain(Precision),
     /// To draw with on a GPU: weights are laid out, joined and transformed as its kernels read them; in f32 some
     /// of them take five times the memory. The same numbers up to rounding.
@@ -75,6 +76,9 @@ impl Network {
         }
         let making = Making { graph: &graph, weights: &weights, form };
         let ready = graph.layers().iter().map(|layer| making.layer(layer)).collect();
+        if form != Form::Trained {
+            weights = weights.of_rows(&graph);
+        }
         let fused = Fused::new(&graph);
         let last_reads = fused.last_reads(&graph);
         Network { ready, fused, last_reads, weights, graph, form, device: device.clone() }

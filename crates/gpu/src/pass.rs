@@ -53,23 +53,40 @@ impl<'a> Pass<'a> {
         cast(out, DType::F32)
     }
 
-    fn layer(&self, k: usize, operation: &Operation) -> Tensor<4> {
+    fn layer(&mut self, k: usize, operation: &Operation) -> Tensor<4> {
         match operation {
             Operation::Input { .. } => unreachable!("it is the first layer"),
-            Operation::Resample { x, by: Resample::Double } => double(self.value(*x)),
+            Operation::Resample { x, by: Resample::Double } => double(self.take(k, *x)),
             Operation::Resample { x, by: Resample::Halve } => {
-                avg_pool2d(self.value(*x), AvgPoolOptions::new([2, 2]))
+                avg_pool2d(self.take(k, *x), AvgPoolOptions::new([2, 2]))
             }
-            Operation::Join { a, b } => self.join(self.value(*a), self.value(*b)),
-            Operation::Normalize(norm) => self.normalize(k, norm, norm.activation),
+            Operation::Join { a, b } => {
+                let first = if a == b { self.value(*a) } else { self.take(k, *a) };
+                let second = self.take(k, *b);
+                self.join(first, second)
+            }
+            Operation::Normalize(norm) => {
+                let x = self.take(k, norm.x);
+                self.normalize(k, norm, x, norm.activation)
+            }
             Operation::Convolve(conv) => self.convolve(k, conv),
-            Operation::Attend { qkv, heads, width } => self.attend(k, self.value(*qkv), *heads, *width),
-            Operation::Dropout { x, rate } => self.dropout(self.value(*x), *rate),
-            Operation::Multiply { x, by } => cast(self.value(*x), DType::F32) * self.row(*by),
+            Operation::Attend { qkv, heads, width } => {
+                let qkv = self.take(k, *qkv);
+                self.attend(k, qkv, *heads, *width)
+            }
+            Operation::Dropout { x, rate } => {
+                let x = self.take(k, *x);
+                self.dropout(x, *rate)
+            }
+            Operation::Multiply { x, by } => {
+                let out = cast(self.take(k, *x), DType::F32) * self.row(*by);
+                let is_result = self.network.last_reads[k].is_none();
+                if is_result { out } else { cast(out, self.dtype()) }
+            }
         }
     }
 
-    fn normalize(&self, k: usize, norm: &Norm, activation: Activation) -> Tensor<4> {
+    fn normalize(&self, k: usize, norm: &Norm, x: Tensor<4>, activation: Activation) -> Tensor<4> {
         let Ready::Norm { weight, bias } = &self.network.ready[k] else {
             unreachable!("a normalisation has weights")
         };
@@ -80,7 +97,6 @@ impl<'a> Pass<'a> {
         };
         let shape = GroupNorm { groups: norm.groups, epsilon: norm.epsilon, activation: inside };
         let added = self.network.fused.layers[k].added.map(|added| self.row(added));
-        let x = self.value(norm.x);
         let y = match norm.modulation.map(|modulation| &self.conditioning.modulations[modulation.index()]) {
             None => group_norm(&shape, x, added.as_ref(), weight, bias),
             // They join weight and bias before they meet the picture: s (w y + b) + t = (s w) y + (s b + t).
@@ -96,13 +112,14 @@ impl<'a> Pass<'a> {
         activate(behind, y)
     }
 
-    fn convolve(&self, k: usize, conv: &Conv) -> Tensor<4> {
+    fn convolve(&mut self, k: usize, conv: &Conv) -> Tensor<4> {
         let taken = &self.network.fused.layers[k];
-        let residual = conv.residual.map(|residual| self.value(residual));
-        let (size, x) = match taken.doubled {
-            Some(x) => (Size::Doubled, self.value(x)),
-            None => (Size::Same, self.value(conv.x)),
-        };
+        let from = taken.doubled.unwrap_or(conv.x);
+        let residual = conv
+            .residual
+            .map(|residual| if residual == from { self.value(residual) } else { self.take(k, residual) });
+        let size = if taken.doubled.is_some() { Size::Doubled } else { Size::Same };
+        let x = self.take(k, from);
         let out = match &self.network.ready[k] {
             Ready::Same(kernels) => convolve(x, kernels, size, residual),
             Ready::Conv { weight, bias, options } => {
@@ -163,6 +180,15 @@ impl<'a> Pass<'a> {
         }
     }
 
+    /// A value for layer `k`, which lets go of it if no other reads it: what has one owner is computed on in place.
+    fn take(&mut self, k: usize, value: Value) -> Tensor<4> {
+        // Whoever observes may want to see it once more.
+        if self.trace.is_some() || self.network.last_reads[value.index()] != Some(k) {
+            return self.value(value);
+        }
+        self.values[value.index()].take().expect("a value is written before it is read")
+    }
+
     fn value(&self, value: Value) -> Tensor<4> {
         self.values[value.index()].clone().expect("a value is written before it is read")
     }
@@ -187,7 +213,7 @@ impl<'a> Pass<'a> {
             let seen = match (point.watched, operation) {
                 (Watched::Value(value), _) if value == output => out.clone(),
                 (Watched::BeforeActivation(value), Operation::Normalize(norm)) if value == output => {
-                    self.normalize(k, norm, Activation::Identity)
+                    self.normalize(k, norm, self.value(norm.x), Activation::Identity)
                 }
                 _ => continue,
             };

@@ -16,9 +16,9 @@ pub(crate) enum Weight {
     Kernel(Tensor<4>),
 }
 
-/// The parameters of a graph on a device, in its order.
+/// The parameters of a graph on a device, in its order; none for what is no longer needed in this form.
 #[derive(Clone, Debug)]
-pub(crate) struct Weights(Vec<Weight>);
+pub(crate) struct Weights(Vec<Option<Weight>>);
 
 impl Weights {
     pub(crate) fn new<'a>(graph: &Graph, values: impl Fn(Parameter) -> Cow<'a, [f32]>, device: &Device) -> Self {
@@ -38,36 +38,52 @@ impl Weights {
                 _ => panic!("{}: parameters of {:?} have no meaning here", info.name, info.shape),
             }
         };
-        Weights(graph.parameters().iter().enumerate().map(weight).collect())
+        Weights(graph.parameters().iter().enumerate().map(weight).map(Some).collect())
+    }
+
+    /// Those alone that rows of times and labels are made of: layers have theirs as they take them.
+    pub(crate) fn of_rows(self, graph: &Graph) -> Self {
+        let mut kept = BTreeSet::new();
+        for row in graph.rows() {
+            match row {
+                RowOperation::LogarithmicWaves { weights, .. } => kept.extend([*weights]),
+                RowOperation::Lookup { table, .. } => kept.extend([*table]),
+                RowOperation::Linear { weight, bias, .. } => kept.extend([*weight, *bias]),
+                _ => {}
+            }
+        }
+        let is_kept = |(k, weight): (usize, Option<Weight>)| weight.filter(|_| kept.contains(&Parameter(k)));
+        Weights(self.0.into_iter().enumerate().map(is_kept).collect())
     }
 
     /// The same as leaves of automatic differentiation, where training changes them.
     pub(crate) fn leaves(self, graph: &Graph) -> Self {
-        let leaf = |(weight, info): (Weight, &ddim_graph::ParameterInfo)| match weight {
+        let leaf = |(weight, info): (Option<Weight>, &ddim_graph::ParameterInfo)| match weight {
             weight if !info.trained => weight,
-            Weight::Line(line) => Weight::Line(line.require_grad()),
-            Weight::Matrix(matrix) => Weight::Matrix(matrix.require_grad()),
-            Weight::Kernel(kernel) => Weight::Kernel(kernel.require_grad()),
+            Some(Weight::Line(line)) => Some(Weight::Line(line.require_grad())),
+            Some(Weight::Matrix(matrix)) => Some(Weight::Matrix(matrix.require_grad())),
+            Some(Weight::Kernel(kernel)) => Some(Weight::Kernel(kernel.require_grad())),
+            None => None,
         };
         Weights(self.0.into_iter().zip(graph.parameters()).map(leaf).collect())
     }
 
     pub(crate) fn line(&self, parameter: Parameter) -> Tensor<1> {
-        match &self.0[parameter.0] {
-            Weight::Line(line) => line.clone(),
+        match self.any(parameter) {
+            Weight::Line(line) => line,
             other => panic!("parameter {} is no line: {other:?}", parameter.0),
         }
     }
 
     pub(crate) fn matrix(&self, parameter: Parameter) -> Tensor<2> {
-        match &self.0[parameter.0] {
-            Weight::Matrix(matrix) => matrix.clone(),
+        match self.any(parameter) {
+            Weight::Matrix(matrix) => matrix,
             other => panic!("parameter {} is no matrix: {other:?}", parameter.0),
         }
     }
 
     pub(crate) fn any(&self, parameter: Parameter) -> Weight {
-        self.0[parameter.0].clone()
+        self.0[parameter.0].clone().expect("a parameter is asked for in the form that was kept")
     }
 
     /// The gradient of each trained parameter, one after the other as files hold them; 0 where the loss does not
@@ -80,10 +96,11 @@ impl Weights {
                 continue;
             }
             parts.push(match weight {
-                Weight::Line(line) => slope(line, &mut gradients),
-                Weight::Matrix(matrix) if tables.contains(&k) => slope(matrix, &mut gradients).reshape([-1]),
-                Weight::Matrix(matrix) => slope(matrix, &mut gradients).transpose().reshape([-1]),
-                Weight::Kernel(kernel) => slope(kernel, &mut gradients).reshape([-1]),
+                None => panic!("the gradient of a network that is not trained"),
+                Some(Weight::Line(line)) => slope(line, &mut gradients),
+                Some(Weight::Matrix(matrix)) if tables.contains(&k) => slope(matrix, &mut gradients).reshape([-1]),
+                Some(Weight::Matrix(matrix)) => slope(matrix, &mut gradients).transpose().reshape([-1]),
+                Some(Weight::Kernel(kernel)) => slope(kernel, &mut gradients).reshape([-1]),
             });
         }
         numbers(Tensor::cat(parts, 0))

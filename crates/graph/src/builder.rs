@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    Activation, Asked, Conv, Convolution, Graph, Initial, Layer, Modulation, Norm, Operation, Parameter,
+    Activation, Asked, Border, Conv, Convolution, Graph, Initial, Layer, Modulation, Norm, Operation, Parameter,
     ParameterInfo, Part, Point, Resample, Row, RowOperation, Value, Watched,
 };
 
@@ -142,7 +142,9 @@ impl Builder {
     pub fn convolve(&mut self, x: Value, convolution: Convolution) -> Value {
         let Convolution { parts, kernel, linear, stride, border, shift, residual, scale } = convolution;
         let from = self.channels(x);
-        let name = parts[0].0.clone();
+        let name = parts.first().map(|(name, _)| name.clone()).expect("a convolution has weights");
+        let is_one_pixel = kernel == [1, 1] && stride == 1 && border == Border::NONE;
+        assert!(!linear || is_one_pixel, "{name}: a linear layer has no kernel, no stride and no border");
         assert!(
             kernel[0] > 0 && kernel[1] > 0 && stride > 0,
             "{name}: a kernel of {kernel:?}, a stride of {stride}"

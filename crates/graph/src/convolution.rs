@@ -3,7 +3,7 @@
 use crate::{Border, Modulation, Value};
 
 /// A convolution that [`Builder::convolve`](crate::Builder::convolve) makes a layer of: a kernel of one pixel, a
-/// stride of 1, no border, with a bias, unless told otherwise.
+/// stride of 1, no border, and with a bias; the former three unless told otherwise.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Convolution {
     pub(crate) parts: Vec<(String, usize)>,

@@ -107,7 +107,7 @@ impl Graph {
         begun.map_or("", |(name, _)| name)
     }
 
-    /// What the network is asked with: the time, and the kind of its labels where it takes any.
+    /// The kind of labels that the network takes beside the time, if any.
     pub fn label(&self) -> Option<Asked> {
         let asked = |row: &RowOperation| match row {
             RowOperation::Waves { of, .. }

@@ -50,6 +50,13 @@ impl Graph {
             (None, _) => panic!("this network has no classes: pass Labels::None, not {labels:?}"),
             (Some(asked), _) => panic!("this network takes {}; got {labels:?}", asked.as_labels()),
         }
+        if let Labels::Embedding { values, width } = labels {
+            assert!(
+                *width > 0 && values.len().is_multiple_of(*width),
+                "{} numbers in rows of {width}",
+                values.len()
+            );
+        }
         let count = labels.count().unwrap_or(times.len());
         let agree = count == times.len() || count == 1 || (times.len() == 1 && count > 0);
         assert!(agree, "{} times and {count} labels: give equally many, or one of either", times.len());

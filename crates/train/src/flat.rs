@@ -15,8 +15,7 @@ pub(crate) fn read(unet: &UNet) -> Vec<f32> {
 pub(crate) fn replaced(unet: &UNet, flat: &[f32]) -> UNet {
     let places = Places::new(unet.graph());
     let values = |k: usize| places.of(Parameter(k), unet, flat).to_vec();
-    let weights = (0..unet.weights().len()).map(values).collect();
-    UNet::new(unet.config().clone(), weights).expect("a configuration that made a network before")
+    unet.with_weights((0..unet.weights().len()).map(values).collect())
 }
 
 /// Where each trained parameter lies in the list.
@@ -72,7 +71,7 @@ pub(crate) fn initial(graph: &Graph, seed: u64) -> Vec<Vec<f32>> {
     graph.parameters().iter().enumerate().map(numbers).collect()
 }
 
-/// Apart from the streams of the noise that pictures are given.
+/// One that training's noise does not take: that takes 0 and 1.
 const STREAM: u32 = 77;
 
 #[cfg(test)]

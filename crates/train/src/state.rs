@@ -52,12 +52,12 @@ impl State {
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(not_ours)?;
         let metadata = header.metadata().clone().unwrap_or_default();
         let text = |key: &str| metadata.get(key).ok_or_else(|| broken(path, format!("has no {key}")));
-        if metadata.get("order").map_or(OF_MODULES, String::as_str) != order_of(recipe) {
-            return Err(TrainError::EarlierVersion { path: path.to_owned() });
-        }
         let step =
             text("step")?.parse().map_err(|error| broken(path, format!("its step is no number: {error}")))?;
         same_recipe(path, text("recipe")?, recipe, step)?;
+        if metadata.get("order").map_or(OF_MODULES, String::as_str) != order_of(recipe) {
+            return Err(TrainError::EarlierVersion { path: path.to_owned() });
+        }
         let steps = recipe.training().steps;
         if step > steps {
             return Err(broken(path, format!("is of step {step}, the recipe ends at {steps}")));
