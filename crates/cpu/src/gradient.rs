@@ -48,7 +48,7 @@ pub struct PulledBack {
     pub input: Vec<f32>,
 }
 
-/// Pictures that go forth and back together: few, so that what the way back needs is still in the cache.
+/// Pictures that go forth and back together at most: few, so that what the way back needs is still in the cache.
 const TOGETHER: usize = 2;
 
 impl Network {
@@ -113,11 +113,13 @@ impl Network {
         let result = last.channels * last.pixels();
         assert_eq!(slope.len(), n * result, "slopes of {n} results of {result} values");
         let (mut output, mut input) = (vec![0.0; n * result], vec![0.0; x.len()]);
-        let (each, each_out) = (TOGETHER * c * h * w, TOGETHER * result);
+        // No thread is idle while another has two.
+        let together = n.div_ceil(rayon::current_num_threads()).min(TOGETHER);
+        let (each, each_out) = (together * c * h * w, together * result);
         let there = x.par_chunks(each).zip(output.par_chunks_mut(each_out));
         let back = slope.par_chunks(each_out).zip(input.par_chunks_mut(each));
         there.zip(back).enumerate().for_each_init(TripRoom::default, |room, (k, ((x, out), (slope, d_x)))| {
-            trip.go(k * TOGETHER, x, d_x, (room, &mut Sums::none()), |results, d_out| {
+            trip.go(k * together, x, d_x, (room, &mut Sums::none()), |results, d_out| {
                 out.copy_from_slice(results);
                 d_out.copy_from_slice(slope);
             });
@@ -125,7 +127,8 @@ impl Network {
         PulledBack { output, input }
     }
 
-    fn goes_back(&self) -> bool {
+    /// Whether there is a way back: for a network in f32 without Winograd's algorithm.
+    pub fn goes_back(&self) -> bool {
         (self.convolution, self.precision) == (Convolution::Direct, Precision::F32)
     }
 

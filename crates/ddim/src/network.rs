@@ -33,13 +33,47 @@ impl Model {
         shape: [usize; 4],
         labels: &'a [usize],
     ) -> Result<impl Fn(Tensor<4>, &[f64]) -> Tensor<4> + 'a, Error> {
-        self.check_start(shape)?;
-        self.check_labels(labels, shape[0])?;
+        let labels = self.checked(shape, labels)?;
         Ok(move |x: Tensor<4>, times: &[f64]| {
-            let labels = if labels.is_empty() { Labels::None } else { Labels::Index(labels) };
             let engine = self.engine_for(&x);
             engine.forward(x, &engine.condition(times, &labels))
         })
+    }
+
+    /// [`network`](Self::network) and its way back: the function takes a slope besides its input and the time, and
+    /// gives the output, and the transpose of the Jacobian times the slope. That is what automatic differentiation of
+    /// [`network`](Self::network) finds, up to rounding and more than twice as fast on the CPU: see
+    /// [`Engine::pull_back`](crate::engine::Engine::pull_back). A slope of fewer channels than the output has is that
+    /// of its first, and the others do not count.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`network`](Self::network).
+    pub fn network_both_ways<'a>(
+        &'a self,
+        shape: [usize; 4],
+        labels: &'a [usize],
+    ) -> Result<impl Fn(Tensor<4>, f64, Tensor<4>) -> (Tensor<4>, Tensor<4>) + 'a, Error> {
+        let labels = self.checked(shape, labels)?;
+        let channels = self.checkpoint().unet.graph().output_channels();
+        Ok(move |x: Tensor<4>, time: f64, slope: Tensor<4>| {
+            let [n, counted, h, w] = slope.dims();
+            let slope = match channels - counted {
+                0 => slope,
+                others => {
+                    let zeros = Tensor::zeros([n, others, h, w], &slope.device());
+                    Tensor::cat(vec![slope, zeros], 1)
+                }
+            };
+            self.engine().pull_back(x, &self.engine().condition(&[time], &labels), slope)
+        })
+    }
+
+    /// Labels as the network takes them, for so many pictures that it can take.
+    fn checked<'a>(&self, shape: [usize; 4], labels: &'a [usize]) -> Result<Labels<'a>, Error> {
+        self.check_start(shape)?;
+        self.check_labels(labels, shape[0])?;
+        Ok(if labels.is_empty() { Labels::None } else { Labels::Index(labels) })
     }
 }
 

@@ -1,5 +1,6 @@
 //! The front door, on the small random-weight models of the test suite.
 
+mod both_ways;
 mod editing;
 
 use std::ops::ControlFlow;

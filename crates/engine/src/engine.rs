@@ -25,6 +25,8 @@ struct Ready {
     runs: Runs,
     /// On tensors, for what the processor's engine does not do; made when it is first asked for.
     plain: OnceLock<Engine>,
+    /// On the processor with weights as the way back needs them, where `runs` holds others; made likewise.
+    back: OnceLock<ddim_cpu::Network>,
 }
 
 enum Runs {
@@ -38,8 +40,8 @@ pub enum Way {
     /// As fast as the device can.
     #[default]
     Fast,
-    /// The same with every product of a convolution added up on the processor, in place of Winograd's algorithm; as
-    /// [`Plain`](Self::Plain) elsewhere.
+    /// The same with every product of a convolution added up on the processor, in place of Winograd's algorithm;
+    /// as [`Plain`](Self::Plain) elsewhere.
     Direct,
     /// Tensor operation by tensor operation, to be compared with.
     Plain,
@@ -69,7 +71,7 @@ impl Engine {
             Way::Direct if is_host => processor(&graph, &weights, Convolution::Direct, precision, size),
             _ => None,
         };
-        let runs = processor.unwrap_or_else(|| {
+        let runs = processor.map(Runs::Processor).unwrap_or_else(|| {
             let form = match way {
                 // Automatic differentiation would not find weights that were laid out.
                 Way::Fast if !device.is_autodiff() && !is_host => Form::Prepared(precision),
@@ -77,7 +79,8 @@ impl Engine {
             };
             Runs::Tensors(tensors(&graph, &weights, device, form))
         });
-        Engine(Arc::new(Ready { graph, weights, device: device.clone(), runs, plain: OnceLock::new() }))
+        let (plain, back) = (OnceLock::new(), OnceLock::new());
+        Engine(Arc::new(Ready { graph, weights, device: device.clone(), runs, plain, back }))
     }
 
     /// What it runs.
@@ -116,14 +119,14 @@ impl Engine {
     /// # Panics
     /// A picture with other channels than the network has, or of a size that [`Graph::sizes`] refuses; a
     /// conditioning of another network or engine, or with rows other than 1 or n; a graph of automatic
-    /// differentiation ([`followed`](Self::followed) is for it).
+    /// differentiation ([`differentiable`](Self::differentiable) is for it, and
+    /// [`pull_back`](Self::pull_back) faster).
     pub fn forward(&self, x: Tensor<4>, conditioning: &Conditioning) -> Tensor<4> {
         match (&self.0.runs, &conditioning.0) {
             (Runs::Processor(network), Kind::Processor(rows)) => {
                 assert!(!x.is_autodiff(), "the processor's engine leaves no trace for automatic differentiation");
                 let (shape, device) = (x.dims(), x.device());
-                let x = x.into_data().convert::<f32>().try_into_vec().expect("converted to f32");
-                let out = network.forward(&x, shape, &rows.modulations());
+                let out = network.forward(&numbers(x), shape, &rows.modulations());
                 let [n, _, h, w] = shape;
                 Tensor::from_data(TensorData::new(out, [n, self.0.graph.output_channels(), h, w]), &device)
             }
@@ -132,8 +135,54 @@ impl Engine {
         }
     }
 
-    /// [`forward`](Self::forward), and tells `trace` what is seen at each of [`Graph::points`], for an engine that runs on
-    /// tensors: [`differentiable`](Self::differentiable) gives one.
+    /// What the network says about `x`, and the transpose of its Jacobian there times `slope`, which is as large
+    /// as the output: the gradient of the sum of outputs times `slope`, as `x` lies. Both are where `x` is.
+    ///
+    /// In f32 without Winograd's algorithm where the processor's engine runs: a network that was made otherwise is
+    /// packed once more the first time. By automatic differentiation everywhere else.
+    ///
+    /// # Panics
+    /// As [`forward`](Self::forward); a slope of another size than the output.
+    pub fn pull_back(
+        &self,
+        x: Tensor<4>,
+        conditioning: &Conditioning,
+        slope: Tensor<4>,
+    ) -> (Tensor<4>, Tensor<4>) {
+        assert!(!x.is_autodiff() && !slope.is_autodiff(), "the way back leaves no trace for another");
+        match (&self.0.runs, &conditioning.0) {
+            (Runs::Processor(network), Kind::Processor(rows)) => {
+                let network = if network.goes_back() { network } else { self.way_back() };
+                let (shape, device) = (x.dims(), x.device());
+                let [n, _, h, w] = shape;
+                let out_shape = [n, self.0.graph.output_channels(), h, w];
+                assert_eq!(out_shape, slope.dims(), "an output and its slope");
+                let back = network.pull_back(&numbers(x), shape, &rows.modulations(), &numbers(slope));
+                let tensor = |values, shape| Tensor::from_data(TensorData::new(values, shape), &device);
+                (tensor(back.output, out_shape), tensor(back.input, shape))
+            }
+            (Runs::Tensors(network), Kind::Tensors(rows)) => {
+                let x = x.autodiff().require_grad();
+                let output = network.forward(x.clone(), rows);
+                assert_eq!(output.dims(), slope.dims(), "an output and its slope");
+                let mut gradients = (output.clone() * slope).sum().backward();
+                (output.inner(), x.grad_remove(&mut gradients).expect("an output depends on its picture"))
+            }
+            _ => panic!("a conditioning of another engine"),
+        }
+    }
+
+    /// The processor's engine with weights as the way back needs them.
+    fn way_back(&self) -> &ddim_cpu::Network {
+        let Ready { graph, weights, back, .. } = &*self.0;
+        back.get_or_init(|| {
+            let network = processor(graph, weights, Convolution::Direct, Precision::F32, [USUAL_SIZE; 2]);
+            network.expect("the processor runs the graph otherwise, too")
+        })
+    }
+
+    /// [`forward`](Self::forward), and tells `trace` what is seen at each of [`Graph::points`], for an engine that
+    /// runs on tensors: [`differentiable`](Self::differentiable) gives one.
     ///
     /// # Panics
     /// As [`forward`](Self::forward); the processor's own engine.
@@ -149,10 +198,10 @@ impl Engine {
         }
     }
 
-    /// The engine whose operations automatic differentiation can follow: this one, where it runs on tensors, else one
-    /// that is made when it is first asked for and then kept.
+    /// The engine whose operations automatic differentiation can follow: this one, where it runs on tensors, else
+    /// one that is made when it is first asked for and then kept.
     pub fn differentiable(&self) -> &Engine {
-        let Ready { graph, weights, device, runs, plain } = &*self.0;
+        let Ready { graph, weights, device, runs, plain, .. } = &*self.0;
         match runs {
             Runs::Tensors(_) => self,
             Runs::Processor(_) => plain.get_or_init(|| {
@@ -179,15 +228,19 @@ fn processor(
     convolution: Convolution,
     precision: Precision,
     size: [usize; 2],
-) -> Option<Runs> {
+) -> Option<ddim_cpu::Network> {
     let products = match precision {
         Precision::F32 => ddim_cpu::Precision::F32,
         Precision::Bf16 => ddim_cpu::Precision::Bf16,
         Precision::F16 => return None,
     };
     let weight = |Parameter(k)| Cow::Borrowed(weights[k].as_slice());
-    let network = ddim_cpu::Network::new(Arc::clone(graph), weight, Isa::detect(), convolution, products, size);
-    network.ok().map(Runs::Processor)
+    ddim_cpu::Network::new(Arc::clone(graph), weight, Isa::detect(), convolution, products, size).ok()
+}
+
+/// As they lie.
+fn numbers(x: Tensor<4>) -> Vec<f32> {
+    x.into_data().convert::<f32>().try_into_vec().expect("converted to f32")
 }
 
 fn tensors(graph: &Arc<Graph>, weights: &Shared, device: &Device, form: Form) -> ddim_gpu::Network {

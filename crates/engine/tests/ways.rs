@@ -25,8 +25,12 @@ fn odd() -> UNet2DConfig {
     }
 }
 
-/// The network with numbers without a pattern for weights, as large as those that training begins with.
 fn engine(config: &UNet2DConfig, way: Way) -> Engine {
+    engine_in(config, way, Precision::F32)
+}
+
+/// The network with numbers without a pattern for weights, as large as those that training begins with.
+fn engine_in(config: &UNet2DConfig, way: Way, precision: Precision) -> Engine {
     let graph = Arc::new(config.graph().expect("a network"));
     let numbers = |(k, info): (usize, &ParameterInfo)| -> Vec<f32> {
         let scale = match info.initial {
@@ -39,7 +43,7 @@ fn engine(config: &UNet2DConfig, way: Way) -> Engine {
         (0..info.len()).map(|i| number(i) as f32).collect()
     };
     let weights = Arc::new(graph.parameters().iter().enumerate().map(numbers).collect());
-    let engine = Engine::new(graph, weights, &Device::flex(), Precision::F32, way, None);
+    let engine = Engine::new(graph, weights, &Device::flex(), precision, way, None);
     assert_eq!(engine.processor().is_some(), way != Way::Plain, "{config:?}");
     engine
 }
@@ -60,7 +64,11 @@ fn difference(config: &UNet2DConfig, way: Way, [n, h, w]: [usize; 3]) -> f32 {
         let engine = engine(config, way);
         engine.forward(x.clone(), &engine.condition(&times, &labels))
     };
-    let (plain, fast) = (out(Way::Plain), out(way));
+    off(out(way), out(Way::Plain))
+}
+
+/// The largest difference over the largest value.
+fn off(fast: Tensor<4>, plain: Tensor<4>) -> f32 {
     assert_eq!(plain.dims(), fast.dims());
     let size: f32 = plain.clone().abs().max().into_scalar();
     let off: f32 = (plain - fast).abs().max().into_scalar();
@@ -134,4 +142,53 @@ fn a_picture_is_the_same_in_every_batch() {
         let parts = x.clone().split(size, 0).into_iter().map(|part| engine.forward(part, &conditioning));
         assert_eq!(Tensor::cat(parts.collect(), 0).into_data(), whole, "in batches of {size}");
     }
+}
+
+/// Forth and back: [`Way::Plain`] is automatic differentiation. A network for Winograd's algorithm or in bf16 goes
+/// back with weights in f32 that it packs for that.
+#[test]
+fn every_way_leads_back() {
+    for (way, precision) in
+        [(Way::Direct, Precision::F32), (Way::Fast, Precision::F32), (Way::Fast, Precision::Bf16)]
+    {
+        for [n, h, w] in [[1, 8, 12], [5, 8, 8], [3, 28, 20]] {
+            let (x, slope) = (random([n, 3, h, w]), random([n, 5, h, w]).cos());
+            let back = |engine: Engine| {
+                let conditioning = engine.condition(&[250.0], &Labels::Index(&vec![1; n]));
+                engine.pull_back(x.clone(), &conditioning, slope.clone())
+            };
+            let (ours, theirs) = (back(engine_in(&odd(), way, precision)), back(engine(&odd(), Way::Plain)));
+            let offs = [off(ours.0, theirs.0), off(ours.1, theirs.1)];
+            assert!(
+                offs[0] < TOLERANCE && offs[1] < 3.0 * TOLERANCE,
+                "{way:?}, {precision}, {n} of {h}x{w}: {offs:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_slope_is_the_same_in_every_batch() {
+    let engine = engine(&odd(), Way::Fast);
+    let (x, slope) = (random([7, 3, 8, 8]), random([7, 5, 8, 8]).sin());
+    let conditioning = engine.condition(&[250.0], &Labels::Index(&[1]));
+    let back = |range: std::ops::Range<usize>| {
+        let part = |all: &Tensor<4>| all.clone().slice_dim(0, range.clone());
+        engine.pull_back(part(&x), &conditioning, part(&slope))
+    };
+    let whole = back(0..7);
+    for size in [1, 2, 3] {
+        let parts: Vec<_> = (0..7).step_by(size).map(|first| back(first..(first + size).min(7))).collect();
+        let (outputs, rows): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+        assert_eq!(Tensor::cat(outputs, 0).into_data(), whole.0.to_data(), "in batches of {size}");
+        assert_eq!(Tensor::cat(rows, 0).into_data(), whole.1.to_data(), "in batches of {size}");
+    }
+}
+
+#[test]
+#[should_panic(expected = "an output and its slope")]
+fn a_slope_is_as_large_as_the_output() {
+    let engine = engine(&odd(), Way::Fast);
+    let conditioning = engine.condition(&[250.0], &Labels::Index(&[1]));
+    engine.pull_back(random([1, 3, 8, 8]), &conditioning, random([1, 3, 8, 8]));
 }

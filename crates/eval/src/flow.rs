@@ -3,36 +3,48 @@
 use burn::tensor::Tensor;
 use ddim_schedule::{Coordinates, Level, NoiseSchedule, Prediction};
 
-use crate::{EvalError, Trace};
+use crate::{EvalError, PullBack, Trace};
 
 /// A network as the velocity `v = sqrt(alpha_bar) eps - sqrt(1 - alpha_bar) x0`, of a state
 /// `x = sqrt(alpha_bar) x0 + sqrt(1 - alpha_bar) eps`, `[n, c, h, w]`.
 ///
 /// `network` is given its input and the time, and gives a prediction of this kind; channels beyond those of a
-/// picture (a learned variance) are left alone. For [`Prediction::V`] the velocity is the network's output.
+/// picture (a learned variance) are left alone. For [`Prediction::V`] the velocity is the network's output. A
+/// closure of the two will do, made of operations that automatic differentiation can follow.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
+/// use ddim_eval::PullBack;
 /// use ddim_schedule::{Level, Prediction};
 ///
-/// let mut velocity = ddim_eval::velocity_of(Prediction::Epsilon, |x, _time| x * 0.5);
-/// let x = Tensor::<4>::ones([1, 1, 1, 1], &Device::flex());
-/// let v: f32 = velocity(x, Level { time: 10.0, alpha_bar: 0.36 }).into_scalar();
-/// // eps = 0.5, x0 = (1 - 0.8 * 0.5) / 0.6 = 1, v = 0.6 * 0.5 - 0.8 * 1
-/// assert!((v + 0.5).abs() < 1e-6);
+/// let mut velocity = ddim_eval::velocity_of(Prediction::Epsilon, |x: Tensor<4>, _time| x * 0.5);
+/// let one = Tensor::<4>::ones([1, 1, 1, 1], &Device::flex());
+/// let (v, slope) = velocity.pull_back(one.clone(), Level { time: 10.0, alpha_bar: 0.36 }, one);
+/// // eps = 0.5, x0 = (1 - 0.8 * 0.5) / 0.6 = 1, v = 0.6 * 0.5 - 0.8 * 1; and all of it is linear in x.
+/// assert!((v.into_scalar::<f32>() + 0.5).abs() < 1e-6 && (slope.into_scalar::<f32>() + 0.5).abs() < 1e-6);
 /// ```
-pub fn velocity_of(
+pub fn velocity_of<N: PullBack<f64>>(prediction: Prediction, network: N) -> VelocityOf<N> {
+    VelocityOf { prediction, network }
+}
+
+/// What [`velocity_of`] makes of a network.
+#[derive(Clone, Debug)]
+pub struct VelocityOf<N> {
     prediction: Prediction,
-    mut network: impl FnMut(Tensor<4>, f64) -> Tensor<4>,
-) -> impl FnMut(Tensor<4>, Level) -> Tensor<4> {
-    move |x, level| {
-        let view = prediction.view(level, Coordinates::Preserving);
+    network: N,
+}
+
+impl<N: PullBack<f64>> PullBack<Level> for VelocityOf<N> {
+    fn pull_back(&mut self, x: Tensor<4>, level: Level, slope: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
+        let view = self.prediction.view(level, Coordinates::Preserving);
         let (signal, noise, from) = (level.signal(), level.noise(), view.coefficients);
         let from_x = signal * from.eps_from_x - noise * from.x0_from_x;
         let from_out = signal * from.eps_from_out - noise * from.x0_from_out;
         let input = if view.input_scale == 1.0 { x.clone() } else { x.clone() * view.input_scale };
-        let out = network(input, view.time).narrow(1, 0, x.dims()[1]) * from_out;
-        if from_x == 0.0 { out } else { out + x * from_x }
+        let (out, row) = self.network.pull_back(input, view.time, slope.clone() * from_out);
+        let out = out.narrow(1, 0, x.dims()[1]) * from_out;
+        let row = if view.input_scale == 1.0 { row } else { row * view.input_scale };
+        if from_x == 0.0 { (out, row) } else { (out + x * from_x, row + slope * from_x) }
     }
 }
 

@@ -7,6 +7,8 @@
 //! * [`log_density`] follows a batch of pictures to the noise and adds up the trace of the Jacobian on the way.
 //! * [`velocity_of`] turns a network, whatever it predicts, into the right side of the flow; closed-form scores
 //!   are functions like any other.
+//! * A function that automatic differentiation can follow is enough; one that knows its own way back says so by
+//!   [`PulledBy`].
 //! * [`dequantised`] and [`BitsPerDim`] lead from 8-bit pictures to bits per dimension.
 //!
 //! Whether drawn pictures look like those of a set is asked of their features, which an [`Extractor`] finds
@@ -41,6 +43,7 @@ mod normal;
 mod pairs;
 mod pick;
 mod pixels;
+mod pull_back;
 mod sliced;
 mod statistics;
 #[cfg(test)]
@@ -56,7 +59,7 @@ pub use discriminator::{ConvNet, Discriminator, Weight};
 pub use divergence::{Divergence, DivergenceEstimate, MIN_SAMPLES, divergence};
 pub use error::EvalError;
 pub use features::{Extracted, Extractor, Features};
-pub use flow::{Grid, velocity_of};
+pub use flow::{Grid, VelocityOf, velocity_of};
 pub use frechet::{Against, Extrapolated, Frechet, extrapolated};
 pub use inception_score::{InceptionScore, SPLITS, inception_score};
 pub use kernel::{BLOCKS, KernelDistance, KernelOptions, kernel_distance};
@@ -65,6 +68,7 @@ pub use mean::Mean;
 pub use neighbours::{DENSITY_NEIGHBOURS, Neighbourhoods, PRECISION_NEIGHBOURS};
 pub use pairs::mean_distance;
 pub use pixels::Pixels;
+pub use pull_back::{PullBack, PulledBy};
 pub use sliced::{Directions, SlicedWasserstein};
 pub use statistics::{MOST_FEATURES, Moments, Statistics};
 pub use trace::Trace;

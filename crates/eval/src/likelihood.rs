@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use ddim_sampler::PictureNoise;
 use ddim_schedule::Level;
 
-use crate::{EvalError, Grid, Trace};
+use crate::{EvalError, Grid, PullBack, Trace};
 
 /// Logarithms of the density of a batch of pictures, and what they cost.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,8 +23,9 @@ pub struct LogDensity {
 /// The logarithm of the density that the flow gives the pictures `x0`, `[n, c, h, w]` (Song et al. 2021, Eq. 39
 /// and appendix D.2).
 ///
-/// `velocity` is the right side of the flow, made of operations that automatic differentiation can follow; see
-/// [`velocity_of`](crate::velocity_of). The density is that of pictures with the noise of the grid's first level,
+/// `velocity` is the right side of the flow: a closure of operations that automatic differentiation can follow, or
+/// what knows its own way back; see [`PullBack`] and [`velocity_of`](crate::velocity_of). The density is that of
+/// pictures with the noise of the grid's first level,
 /// evaluated at pictures without it, and where the grid ends the state is taken to be standard normal. `signs` are
 /// the streams of the pictures' probes. Each call has fresh ones: the path does not depend on them, so the
 /// estimate stays right on average, and its error is an average over the path. `observe` is told of every network
@@ -62,7 +63,7 @@ pub struct LogDensity {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn log_density(
-    mut velocity: impl FnMut(Tensor<4>, Level) -> Tensor<4>,
+    mut velocity: impl PullBack<Level>,
     grid: &Grid,
     x0: Tensor<4>,
     trace: Trace,
@@ -82,7 +83,7 @@ pub fn log_density(
 
 /// The estimates of each picture, in nats; none if `observe` breaks.
 fn along_the_flow(
-    velocity: &mut impl FnMut(Tensor<4>, Level) -> Tensor<4>,
+    velocity: &mut impl PullBack<Level>,
     grid: &Grid,
     x0: Tensor<4>,
     trace: Trace,
@@ -97,7 +98,7 @@ fn along_the_flow(
     let mut nats = vec![vec![dims as f64 * signal.ln(); trace.estimates()]; n];
     let mut stage = 0;
     let mut slope = |x: &Tensor<4>, level: Level| {
-        let (v, traces) = trace.of(&mut |x| velocity(x, level), x, signs, stage, &mut observe)?;
+        let (v, traces) = trace.of(&mut |x, z| velocity.pull_back(x, level, z), x, signs, stage, &mut observe)?;
         stage += 1;
         Some((v * level.noise(), traces, level.noise()))
     };

@@ -1,4 +1,4 @@
-//! The trace of a Jacobian, through the network by automatic differentiation.
+//! The trace of a Jacobian, row by row from the way back through a function.
 
 use std::ops::ControlFlow;
 
@@ -41,11 +41,12 @@ impl Trace {
         }
     }
 
-    /// `f(x)`, and for each picture (outer) the estimates (inner) of the trace of its Jacobian. A `stage` has
-    /// signs of its own. `observe` is told of every call; none comes back if it breaks.
+    /// `f(x)`, and for each picture (outer) the estimates (inner) of the trace of its Jacobian, where `pull_back`
+    /// gives `f(x)` and the Jacobian's transpose times a slope. A `stage` has signs of its own. `observe` is told
+    /// of every call; none comes back if it breaks.
     pub(crate) fn of(
         self,
-        f: &mut impl FnMut(Tensor<4>) -> Tensor<4>,
+        pull_back: &mut impl FnMut(Tensor<4>, Tensor<4>) -> (Tensor<4>, Tensor<4>),
         x: &Tensor<4>,
         signs: &PictureNoise,
         stage: usize,
@@ -63,8 +64,10 @@ impl Trace {
                     (signs.signs((1 + stage * probes + call) as u32, shape, &x.device()), call)
                 }
             };
-            let (f_x, products) = slope_along(f, x, direction);
+            let (f_x, row) = pull_back(x.clone(), direction.clone());
             value.get_or_insert(f_x);
+            let products: Vec<f64> =
+                (row * direction).reshape([shape[0], dims]).sum_dim(1).into_data().iter().collect();
             traces.iter_mut().zip(products).for_each(|(of_picture, product)| of_picture[estimate] += product);
             if observe().is_break() {
                 return None;
@@ -72,17 +75,6 @@ impl Trace {
         }
         Some((value.expect("at least one call"), traces))
     }
-}
-
-/// `f(x)` and `z^T J z` of each picture, the Jacobian's row from one backward pass.
-fn slope_along(f: &mut impl FnMut(Tensor<4>) -> Tensor<4>, x: &Tensor<4>, z: Tensor<4>) -> (Tensor<4>, Vec<f64>) {
-    let x = x.clone().autodiff().require_grad();
-    let value = f(x.clone());
-    let mut gradients = (value.clone() * z.clone()).sum().backward();
-    let row = x.grad_remove(&mut gradients).expect("the function depends on the picture");
-    let [n, c, h, w] = z.dims();
-    let products = (row * z).reshape([n, c * h * w]).sum_dim(1);
-    (value.inner(), products.into_data().iter::<f64>().collect())
 }
 
 /// The same unit vector for every picture.
