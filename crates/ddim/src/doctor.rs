@@ -117,11 +117,11 @@ impl ProductCheck {
 }
 
 impl Model {
-    /// Compares each part of the network with that of `reference`, the same model on another device: on a GPU as it
-    /// runs there, on the processor tensor operation by tensor operation ([`compare_networks`](Self::compare_networks)
-    /// is for its own engine). It is what comes out of a part for some pictures of noise at times from the whole
-    /// schedule, each part fed by those before it on its own device. Reading a part makes the device wait;
-    /// [`compare_networks`](Self::compare_networks) does without.
+    /// Compares each part of the network with that of `reference`, the same model on another device: on a GPU as
+    /// it runs there, on the processor tensor operation by tensor operation
+    /// ([`compare_networks`](Self::compare_networks) is for its own engine). It is what comes out of a part for
+    /// some pictures of noise at times from the whole schedule, each part fed by those before it on its own
+    /// device. Reading a part makes the device wait; [`compare_networks`](Self::compare_networks) does without.
     ///
     /// # Errors
     ///

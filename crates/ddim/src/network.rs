@@ -41,10 +41,10 @@ impl Model {
     }
 
     /// [`network`](Self::network) and its way back: the function takes a slope besides its input and the time, and
-    /// gives the output, and the transpose of the Jacobian times the slope. That is what automatic differentiation of
-    /// [`network`](Self::network) finds, up to rounding and more than twice as fast on the CPU: see
-    /// [`Engine::pull_back`](crate::engine::Engine::pull_back). A slope of fewer channels than the output has is that
-    /// of its first, and the others do not count.
+    /// gives the output, and the transpose of the Jacobian times the slope. That is what automatic differentiation
+    /// of [`network`](Self::network) finds, up to rounding and more than twice as fast on the CPU: see
+    /// [`Engine::pull_back`](crate::engine::Engine::pull_back). A slope of fewer channels than the output has is
+    /// that of its first, and the others do not count.
     ///
     /// # Errors
     ///

@@ -180,7 +180,8 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// A value for layer `k`, which lets go of it if no other reads it: what has one owner is computed on in place.
+    /// A value for layer `k`, which lets go of it if no other reads it: what has one owner is computed on in
+    /// place.
     fn take(&mut self, k: usize, value: Value) -> Tensor<4> {
         // Whoever observes may want to see it once more.
         if self.trace.is_some() || self.network.last_reads[value.index()] != Some(k) {

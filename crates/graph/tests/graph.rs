@@ -55,7 +55,8 @@ fn work_parameters_and_blocks_are_counted() {
 
 #[test]
 fn a_receptive_field_is_finite_without_normalisation_and_attention() {
-    // 3 pixels of the first, then 3 of it two apart; doubled, a pixel sees what half a pixel did, and the skip less.
+    // 3 pixels of the first, then 3 of it two apart; doubled, a pixel sees what half a pixel did, and the skip
+    // less.
     let graph = small();
     assert_eq!(graph.receptive_field(), Some([5, 5]));
     let mut builder = Builder::new();
