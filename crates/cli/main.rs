@@ -49,7 +49,10 @@ use std::ffi::OsString;
 use std::io;
 use std::process::ExitCode;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::args::{Cli, Command, Verbosity, WrongUsage};
 use crate::signals::Interrupt;
@@ -127,17 +130,21 @@ fn run(cli: Cli, interrupt: &Interrupt) -> anyhow::Result<Ending> {
 /// Sends logs to stderr: our own from `info` on, those of libraries from `warn` on.
 /// `RUST_LOG` wins over `-v` and `-q`.
 fn log_to_stderr(verbosity: &Verbosity) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(verbosity.filter()));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = fmt::layer()
         .with_writer(printing::Log)
         .with_ansi(false)
         .with_target(false)
         .with_level(false)
         .without_time()
         // A closed stderr is no reason to panic, least of all in a thread that others wait for.
-        .log_internal_errors(false)
-        .init();
+        .log_internal_errors(false);
+    tracing_subscriber::registry().with(lines).with(log_filter(verbosity, env::var("RUST_LOG").ok())).init();
+}
+
+/// What is said, module by module. What cannot be understood is as good as nothing.
+fn log_filter(verbosity: &Verbosity, rust_log: Option<String>) -> Targets {
+    let asked = rust_log.filter(|asked| !asked.is_empty()).and_then(|asked| asked.parse().ok());
+    asked.unwrap_or_else(|| verbosity.filter().parse().expect("the language of `RUST_LOG`"))
 }
 
 /// The error and its causes in one line; a cause that its effect already quotes is not said twice.
@@ -164,6 +171,39 @@ mod tests {
     #[test]
     fn command_line_is_consistent() {
         Cli::program().debug_assert();
+    }
+
+    /// How far `program -v...` lets the program itself, burn's runtime and any other library speak.
+    #[test]
+    fn verbosity_and_rust_log_say_who_speaks() {
+        use tracing::Level;
+
+        let speaks = |words: &str, rust_log: Option<&str>| {
+            let cli = Cli::typed_as(format!("ddim {words} devices").split_whitespace()).expect(words);
+            let filter = log_filter(&cli.verbosity, rust_log.map(str::to_owned));
+            ["ddim::device", "cubecl_wgpu::compute", "cubecl_environment", "wgpu_core", "naga::front"].map(
+                |target| {
+                    let levels = [Level::TRACE, Level::DEBUG, Level::INFO, Level::WARN, Level::ERROR];
+                    levels
+                        .into_iter()
+                        .find(|level| filter.would_enable(target, level))
+                        .map(|level| level.to_string())
+                },
+            )
+        };
+        for (words, rust_log, expected) in [
+            ("", None, ["INFO", "", "", "WARN", "WARN"]),
+            ("-q", None, ["ERROR"; 5]),
+            ("-v", None, ["DEBUG", "WARN", "WARN", "WARN", "WARN"]),
+            ("-vv", None, ["DEBUG", "DEBUG", "DEBUG", "DEBUG", "WARN"]),
+            ("", Some("off,ddim::device=trace"), ["TRACE", "", "", "", ""]),
+            ("-q", Some("debug"), ["DEBUG"; 5]),
+            ("-q", Some(""), ["ERROR"; 5]),
+            ("-q", Some("ddim=loud"), ["ERROR"; 5]),
+        ] {
+            let spoken = speaks(words, rust_log).map(Option::unwrap_or_default);
+            assert_eq!(spoken, expected, "{words} {rust_log:?}");
+        }
     }
 
     /// The commands in the help texts and in the README: a line that starts with `ddim`, up to a wide gap or a comment.
