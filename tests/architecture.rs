@@ -345,6 +345,16 @@ fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
+/// `vendor/turso` stands in for a version of the engine: when burn asks for another one, cargo takes the engine.
+#[test]
+fn no_sql_engine_is_built() {
+    let lock = fs::read_to_string(root().join("Cargo.lock")).expect("in the repository");
+    assert!(
+        lock.contains("name = \"turso\"") && !lock.contains("name = \"turso_core\""),
+        "vendor/turso is not taken"
+    );
+}
+
 #[test]
 fn comments_and_tests_are_no_code() {
     let text = "fn f() {} // sigma\n/// eta\n#[cfg(test)]\nmod tests {\n    alpha_bar\n}\n";

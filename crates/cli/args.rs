@@ -230,8 +230,9 @@ impl Verbosity {
             (true, _) => "error",
             // burn's runtime tells at length what a device refused, and then the error says it once more.
             (false, 0) => "warn,cubecl=off,ddim=info",
-            (false, 1) => "warn,ddim=debug",
-            (false, _) => "debug,naga=warn",
+            // It also complains of each table that it keeps in memory, where `ddim::device` looks for it.
+            (false, 1) => "warn,cubecl_environment=error,ddim=debug",
+            (false, _) => "debug,cubecl_environment=error,naga=warn",
         }
     }
 }

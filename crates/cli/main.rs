@@ -194,8 +194,8 @@ mod tests {
         for (words, rust_log, expected) in [
             ("", None, ["INFO", "", "", "WARN", "WARN"]),
             ("-q", None, ["ERROR"; 5]),
-            ("-v", None, ["DEBUG", "WARN", "WARN", "WARN", "WARN"]),
-            ("-vv", None, ["DEBUG", "DEBUG", "DEBUG", "DEBUG", "WARN"]),
+            ("-v", None, ["DEBUG", "WARN", "ERROR", "WARN", "WARN"]),
+            ("-vv", None, ["DEBUG", "DEBUG", "ERROR", "DEBUG", "WARN"]),
             ("", Some("off,ddim::device=trace"), ["TRACE", "", "", "", ""]),
             ("-q", Some("debug"), ["DEBUG"; 5]),
             ("-q", Some(""), ["ERROR"; 5]),

@@ -8,12 +8,16 @@
 //! in a file and taken from there the next time: `keep_kernels_in` says where.
 
 mod adapter;
+#[cfg(feature = "persistence")]
+mod kernels;
 #[cfg(feature = "wgpu")]
 mod runtime;
 
 use burn::tensor::Device;
 
 pub use adapter::{Abilities, Adapter, AdapterKind};
+#[cfg(feature = "persistence")]
+pub use kernels::DamagedKernels;
 #[cfg(feature = "persistence")]
 pub use runtime::keep_kernels_in;
 
@@ -45,7 +49,8 @@ pub fn adapters() -> Vec<Adapter> {
     Vec::new()
 }
 
-/// Waits until every adapter that was opened here has done what it was asked for, whether or not that succeeded.
+/// Waits until every adapter that was opened here has done what it was asked for, whether or not that succeeded,
+/// and keeps what was found out about kernels.
 ///
 /// For the end of a program: one that ends while a driver still computes may crash in it.
 pub fn wait_for_all() {

@@ -8,9 +8,13 @@ use std::sync::{Mutex, PoisonError};
 #[cfg(feature = "persistence")]
 use burn::cubecl::config::cache::CacheConfig;
 use burn::cubecl::config::{CubeClRuntimeConfig, RuntimeConfig, autotune::AutotuneLevel};
+#[cfg(feature = "persistence")]
+use burn::cubecl::records::RecordLevel;
 use burn::tensor::wgpu::{WgpuBackend, wgpu};
 use burn::tensor::{Device, DeviceKind};
 
+#[cfg(feature = "persistence")]
+use super::kernels::{self, DamagedKernels};
 use super::{Abilities, Adapter, AdapterKind};
 
 /// The graphics APIs that are tried, in this order.
@@ -28,16 +32,24 @@ static OPENED: Mutex<Vec<(Adapter, Device)>> = Mutex::new(Vec::new());
 
 /// Keeps what is found out about kernels in a file in this folder, which need not be there, and looks for it
 /// there: which of several is the fastest, and, with the feature `spirv`, their machine code. That holds for the
-/// whole process, from the first adapter that it opens; later calls change nothing.
+/// whole process, from the first adapter that it opens; later calls change nothing. The file is written by a
+/// thread, which looks for news once a second, and by [`wait_for_all`](super::wait_for_all); processes may share
+/// it.
 ///
-/// Without this call burn's own setting holds: `target/environment` in a Cargo workspace, a cache folder of the
-/// user elsewhere. A folder that cannot be written costs nothing but the time to tune anew.
+/// Without this call nothing is kept. A folder that cannot be written costs nothing but the time to tune anew.
+///
+/// # Errors
+///
+/// When there is such a file and it is damaged. Kernels are then tuned anew, and kept all the same.
 #[cfg(feature = "persistence")]
-pub fn keep_kernels_in(folder: &Path) {
+pub fn keep_kernels_in(folder: &Path) -> Result<(), DamagedKernels> {
     configure(|config| {
         config.environment.path = CacheConfig::Directory(folder.to_owned());
+        // How they were found belongs in burn's own store.
+        config.environment.records.level = RecordLevel::Off;
         config.compilation.cache = true;
     });
+    kernels::keep_in(folder)
 }
 
 /// All of all APIs.
@@ -92,11 +104,14 @@ pub(super) fn open(adapter: &Adapter) -> Result<Device, String> {
     });
     let options = Device::wgpu_options().device_kind(kind(adapter)?).graphics_api(api(adapter));
     let device = options.init().map_err(|error| error.to_string())?;
+    #[cfg(feature = "persistence")]
+    kernels::begin(adapter);
     opened.push((adapter.clone(), device.clone()));
     Ok(device)
 }
 
-/// Waits until all that were opened have done what they were asked for.
+/// Waits until all that were opened have done what they were asked for, and keeps what was found out about
+/// kernels.
 pub(super) fn wait_for_all() {
     let devices: Vec<Device> = {
         let opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -106,6 +121,8 @@ pub(super) fn wait_for_all() {
         // A device that fails has nothing more to do.
         let _ = device.sync();
     }
+    #[cfg(feature = "persistence")]
+    kernels::keep_now();
 }
 
 /// The adapter that was opened as this device.
