@@ -2,6 +2,8 @@
 
 use ddim_graph::Border;
 
+use crate::block::Rows;
+
 /// The shape of one picture's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
@@ -35,8 +37,22 @@ impl Layout {
     }
 
     /// Where the inside begins.
-    fn inside(&self) -> usize {
+    pub(crate) fn inside(&self) -> usize {
         self.border.top * self.pitch() + self.border.left * self.channels
+    }
+
+    /// Where the pixels of pictures lie, behind the first of the inside.
+    pub(crate) fn rows(&self) -> Rows {
+        if self.border == Border::NONE {
+            return Rows::matrix(self.channels);
+        }
+        Rows {
+            height: self.height,
+            width: self.width,
+            picture: self.len(),
+            line: self.pitch(),
+            pixel: self.channels,
+        }
     }
 
     /// The lines of one picture, without border.

@@ -3,19 +3,24 @@
 //! A convolution does not ask where its picture ends: the border of zeros lies around the picture in memory. A
 //! normalisation or a change of resolution writes it where all that read the result want the same one; otherwise a
 //! layer of its own copies the picture into a border, once for all that want that one.
+//!
+//! Where nobody else reads what a layer writes, and nobody looks at it, a convolution does the max(x, 0) behind it,
+//! and joins of joins are one.
 
 use std::collections::HashMap;
 
-use ddim_graph::{Border, Conv, Graph, Operation, Value as Source};
+use ddim_graph::{Activation, Border, Conv, Graph, Operation, Value as Source, Watched};
 
 use crate::spread::Resample;
-use crate::tape::{Form, Layer, Tape, Value, Work};
+use crate::tape::{Form, Last, Layer, Tape, Value, Work};
 
 impl Tape {
     /// The layers of a graph.
     pub(crate) fn new(graph: &Graph) -> Self {
         let tape = Tape { layers: Vec::new(), values: Vec::new(), result: Value(0), places: Vec::new() };
-        let mut lowering = Lowering { graph, tape, wishes: wishes(graph), copies: HashMap::new() };
+        let (wishes, only_readers) = (wishes(graph), only_readers(graph));
+        let (copies, joins) = (HashMap::new(), HashMap::new());
+        let mut lowering = Lowering { graph, tape, wishes, only_readers, copies, joins };
         for (k, layer) in graph.layers().iter().enumerate() {
             lowering.layer(k, &layer.operation, layer.output);
         }
@@ -33,6 +38,10 @@ struct Lowering<'a> {
     wishes: Vec<Border>,
     /// Copies into a border that are there already.
     copies: HashMap<(Value, [usize; 4]), Value>,
+    /// For each value the layer that reads it, where that is the only one to know of it.
+    only_readers: Vec<Option<usize>>,
+    /// What lies in values that are never written: the join behind them reads their parts.
+    joins: HashMap<Source, Vec<Value>>,
 }
 
 impl Lowering<'_> {
@@ -44,11 +53,20 @@ impl Lowering<'_> {
             Operation::Resample { x, by } => {
                 (Work::Spread { x: self.place(*x), resample: (*by).into() }, self.wishes[output.index()])
             }
-            Operation::Join { a, b } => (Work::Join { a: self.place(*a), b: self.place(*b) }, Border::NONE),
+            Operation::Join { a, b } => {
+                let parts = [self.parts(*a), self.parts(*b)].concat();
+                if matches!(self.only_reader(output), Some(Operation::Join { .. })) {
+                    // Nobody asks for its place.
+                    self.tape.places.push(parts[0]);
+                    self.joins.insert(output, parts);
+                    return;
+                }
+                (Work::Join { parts }, Border::NONE)
+            }
             Operation::Normalize(norm) => {
                 (Work::Norm { x: self.place(norm.x), norm: *norm }, self.wishes[output.index()])
             }
-            Operation::Convolve(conv) => (self.convolution(k, conv), Border::NONE),
+            Operation::Convolve(conv) => return self.convolution(k, conv, output),
             Operation::Attend { qkv, heads, width } => {
                 (Work::Attend { qkv: self.place(*qkv), heads: *heads, width: *width }, Border::NONE)
             }
@@ -57,16 +75,55 @@ impl Lowering<'_> {
                 self.tape.places.push(self.place(*x));
                 return;
             }
+            Operation::Activate { x, .. } if self.rectified(*x) == Some(output) => {
+                self.tape.places.push(self.place(*x));
+                return;
+            }
             Operation::Multiply { x, by } => (Work::Multiply { x: self.place(*x), by: *by }, Border::NONE),
+            Operation::Pool(pool) => {
+                (Work::Pool { x: self.place(pool.x), pool: *pool }, self.wishes[output.index()])
+            }
+            Operation::Mean { x } => (Work::Mean { x: self.place(*x) }, Border::NONE),
+            Operation::Activate { x, activation } => {
+                (Work::Activate { x: self.place(*x), activation: *activation }, self.wishes[output.index()])
+            }
+            Operation::Add { a, b } => (Work::Add { a: self.place(*a), b: self.place(*b) }, Border::NONE),
         };
         let place = self.push(k, work, output, border);
         self.tape.places.push(place);
     }
 
-    /// A convolution of a picture in its border.
-    fn convolution(&mut self, k: usize, conv: &Conv) -> Work {
+    /// A convolution of a picture in its border, into that of its readers.
+    fn convolution(&mut self, k: usize, conv: &Conv, output: Source) {
         let x = self.bordered(k, conv.x, conv.border);
-        Work::Conv { x, conv: conv.clone(), residual: conv.residual.map(|residual| self.place(residual)) }
+        let residual = conv.residual.map(|residual| self.place(residual));
+        let (output, last) = match self.rectified(output) {
+            Some(rectified) => (rectified, Last::Rectify),
+            None => (output, Last::Nothing),
+        };
+        // A residual lies as what it is added to.
+        let border = if residual.is_some() { Border::NONE } else { self.wishes[output.index()] };
+        let place = self.push(k, Work::Conv { x, conv: conv.clone(), residual, last }, output, border);
+        self.tape.places.push(place);
+    }
+
+    /// The value that max(x, 0) makes of what a convolution writes, where that is all that becomes of it.
+    fn rectified(&self, value: Source) -> Option<Source> {
+        let is_convolution = matches!(self.graph.layers()[value.index()].operation, Operation::Convolve(_));
+        let reader = self.only_readers[value.index()].map(|reader| &self.graph.layers()[reader]);
+        match reader.map(|layer| (&layer.operation, layer.output)) {
+            Some((Operation::Activate { activation: Activation::Relu, .. }, out)) if is_convolution => Some(out),
+            _ => None,
+        }
+    }
+
+    fn only_reader(&self, value: Source) -> Option<&Operation> {
+        self.only_readers[value.index()].map(|reader| &self.graph.layers()[reader].operation)
+    }
+
+    /// A value, or what is joined in it.
+    fn parts(&self, value: Source) -> Vec<Value> {
+        self.joins.get(&value).cloned().unwrap_or_else(|| vec![self.place(value)])
     }
 
     /// A value in a border, for layer `k` of the graph.
@@ -99,6 +156,20 @@ impl Lowering<'_> {
     }
 }
 
+/// For each value the layer that reads it, where no other does and nobody looks at it.
+fn only_readers(graph: &Graph) -> Vec<Option<usize>> {
+    let mut only: Vec<Option<usize>> = graph.last_reads();
+    for (only, readers) in only.iter_mut().zip(graph.readers()) {
+        *only = only.filter(|_| readers == 1);
+    }
+    for point in graph.points() {
+        if let Watched::Value(value) | Watched::BeforeActivation(value) = point.watched {
+            only[value.index()] = None;
+        }
+    }
+    only
+}
+
 /// For each value the border that all who read it want: none where they want different ones, and for the result.
 fn wishes(graph: &Graph) -> Vec<Border> {
     let mut wishes: Vec<Option<Border>> = vec![None; graph.values()];
@@ -126,7 +197,7 @@ fn wishes(graph: &Graph) -> Vec<Border> {
 
 #[cfg(test)]
 mod tests {
-    use ddim_graph::{Activation, Builder, Convolution};
+    use ddim_graph::{Builder, Convolution, Pooling};
 
     use super::*;
 
@@ -147,9 +218,14 @@ mod tests {
             Work::Join { .. } => "join",
             Work::Norm { .. } => "norm",
             Work::Conv { conv, .. } if conv.kernel == [1, 1] => "linear",
+            Work::Conv { last: Last::Rectify, .. } => "rectified conv",
             Work::Conv { .. } => "conv",
             Work::Attend { .. } => "attend",
             Work::Multiply { .. } => "multiply",
+            Work::Pool { .. } => "pool",
+            Work::Mean { .. } => "mean",
+            Work::Activate { .. } => "activate",
+            Work::Add { .. } => "add",
         };
         format!("{kind}{border}")
     }
@@ -228,8 +304,7 @@ mod tests {
         let c = graph.convolve(normed, wide.residual(normed));
         let ab = graph.join(a, b);
         let abc = graph.join(ab, c);
-        let expected =
-            ["input", "norm", "copy in 1", "conv", "conv", "copy in [2, 2, 2, 2]", "conv", "join", "join"];
+        let expected = ["input", "norm", "copy in 1", "conv", "conv", "copy in [2, 2, 2, 2]", "conv", "join"];
         assert_eq!(kinds(&graph.finish(abc)), expected);
     }
 
@@ -243,5 +318,43 @@ mod tests {
         let b = graph.convolve(dropped, conv3("b"));
         let ab = graph.join(a, b);
         assert_eq!(kinds(&graph.finish(ab)), ["input", "norm in 1", "conv", "conv", "join"]);
+    }
+
+    #[test]
+    fn what_is_read_once_is_done_by_who_writes_or_reads_it() {
+        let mut graph = Builder::new();
+        let x = graph.input(4);
+        let conv = |graph: &mut Builder, x: Source, name: &str, activation: Activation| {
+            let x = graph.convolve(x, conv3(name));
+            graph.apply(x, activation)
+        };
+        let a = conv(&mut graph, x, "a", Activation::Relu);
+        let b = conv(&mut graph, a, "b", Activation::Silu);
+        let c = conv(&mut graph, b, "c", Activation::Relu);
+        let seen = graph.convolve(c, conv3("d"));
+        graph.observe("seen", seen);
+        let d = graph.apply(seen, Activation::Relu);
+        let pooled = graph.pool(d, Pooling::Mean, [3, 1, 1]);
+        let cd = graph.join(c, d);
+        let cdd = graph.join(cd, pooled);
+        graph.observe("joined", cdd);
+        let all = graph.join(cdd, a);
+        let expected = [
+            vec!["input", "copy in 1", "rectified conv", "copy in 1", "conv", "activate in 1"],
+            vec!["rectified conv", "copy in 1", "conv", "activate", "pool", "join", "join"],
+        ];
+        assert_eq!(kinds(&graph.finish(all)), expected.concat());
+    }
+
+    #[test]
+    fn a_convolution_writes_into_the_border_that_its_reader_wants() {
+        let mut graph = Builder::new();
+        let x = graph.input(4);
+        let x = graph.convolve(x, Convolution::new("a", 4));
+        let x = graph.apply(x, Activation::Relu);
+        let x = graph.convolve(x, conv3("b"));
+        let x = graph.convolve(x, conv3("c"));
+        let expected = ["input", "linear in 1", "conv in 1", "conv"];
+        assert_eq!(kinds(&graph.finish(x)), expected);
     }
 }

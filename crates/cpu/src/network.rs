@@ -14,6 +14,7 @@ use crate::plan::{Keep, Plan, layouts};
 use crate::product::{Packed, Split};
 use crate::run::{Memory, Run};
 use crate::tape::{Layer, Tape, Value, Work, suits_winograd};
+use crate::trace::Point;
 use crate::unsupported::{Unsupported, check};
 use crate::winograd::Transformed;
 
@@ -45,7 +46,18 @@ pub struct Rows<'a> {
     pub rows: usize,
 }
 
-/// How 3x3 convolutions that keep the size are done.
+/// What [`Network::observe`] gives.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Seen {
+    /// As [`Network::forward`].
+    pub output: Vec<f32>,
+    /// Of the output, \[n, c, h, w\].
+    pub shape: [usize; 4],
+    /// The values at each point, and their shape \[n, c, h, w\].
+    pub points: Vec<(Vec<f32>, [usize; 4])>,
+}
+
+/// How 3x3 convolutions are done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Convolution {
     /// By Winograd's algorithm where there is enough work for it: a quarter of the multiplications, with 1.6 times
@@ -145,21 +157,36 @@ impl Network {
     /// # Panics
     /// Values that are not of the shape; modulations of other widths or another number than the graph says;
     /// pictures that [`Graph::sizes`] refuses.
-    pub fn forward(&self, x: &[f32], [n, c, h, w]: [usize; 4], modulations: &[Rows]) -> Vec<f32> {
+    pub fn forward(&self, x: &[f32], shape: [usize; 4], modulations: &[Rows]) -> Vec<f32> {
+        self.observe(x, shape, modulations, &[]).output
+    }
+
+    /// As [`forward`](Self::forward), with the same bits, and what can be seen at the graph's points of these
+    /// names.
+    ///
+    /// # Panics
+    /// As [`forward`](Self::forward); a name that is no point of the graph, or that of a row.
+    pub fn observe(&self, x: &[f32], [n, c, h, w]: [usize; 4], modulations: &[Rows], points: &[&str]) -> Seen {
         self.check(x, [n, c, h, w], modulations);
+        let points = self.points_named(points);
         if n == 0 {
-            return Vec::new();
+            let nothing = [0, c, h, w];
+            return Seen { output: Vec::new(), shape: nothing, points: vec![(Vec::new(), nothing); points.len()] };
         }
         let threads = rayon::current_num_threads();
         let (chunks, each) = chunks(n, threads);
         let split = if n < threads { Split::Threads } else { Split::Never };
         let plan = |pictures| self.plan(pictures, [h, w], Keep::WhileRead);
         let full = plan(each.min(n.max(1)));
-        let layout = full.layouts[self.tape.result.0];
-        let out_len = layout.channels * layout.pixels();
-        let mut out = vec![0.0; n * out_len];
-        let work = |(k, (x, out)): (usize, (&[f32], &mut [f32]))| {
-            let pictures = out.len() / out_len;
+        let shape = |value: usize| {
+            let layout = &full.layouts[value];
+            [n, layout.channels, layout.height, layout.width]
+        };
+        let room = |value: usize| (vec![0.0; shape(value).iter().product()], shape(value));
+        let (mut output, result) = room(self.tape.result.0);
+        let mut seen: Vec<(Vec<f32>, [usize; 4])> = points.iter().map(|point| room(point.layer)).collect();
+        let work = |(k, (x, out, mut seen)): (usize, Piece)| {
+            let pictures = x.len() / (c * h * w);
             let short;
             let plan = if pictures == full.pictures {
                 &full
@@ -169,20 +196,32 @@ impl Network {
             };
             let mut memory = self.rooms.lock().ok().and_then(|mut rooms| rooms.pop()).unwrap_or_default();
             let run = Run { network: self, plan, split, first: k * each, modulations };
-            run.forward(x, &mut memory, out);
+            run.observe(x, &mut memory, out, &mut seen);
             if let Ok(mut rooms) = self.rooms.lock() {
                 rooms.push(memory);
             }
         };
-        let pieces = x.chunks(each * c * h * w).zip(out.chunks_mut(each * out_len)).enumerate();
+        let lens = points.iter().map(|point| each * shape(point.layer)[1..].iter().product::<usize>());
+        let mut parts: Vec<_> =
+            seen.iter_mut().zip(lens).map(|((values, _), len)| values.chunks_mut(len)).collect();
+        let piece = |(x, out)| {
+            let parts =
+                points.iter().zip(&mut parts).map(|(point, parts)| (*point, parts.next().unwrap_or_default()));
+            (x, out, parts.collect())
+        };
+        let out_each = output.len() / n * each;
+        let pieces = x.chunks(each * c * h * w).zip(output.chunks_mut(out_each)).map(piece).enumerate();
         if chunks == 1 || n == 1 {
             pieces.for_each(work)
         } else {
             pieces.collect::<Vec<_>>().into_par_iter().for_each(work)
         }
-        out
+        Seen { output, shape: result, points: seen }
     }
 }
+
+/// Some pictures, where what comes out goes, and where that does which is seen on the way.
+type Piece<'a> = (&'a [f32], &'a mut [f32], Vec<(Point<'a>, &'a mut [f32])>);
 
 impl Network {
     /// Bytes that [`forward`](Self::forward) takes at once for `n` pictures of this height and width, besides its

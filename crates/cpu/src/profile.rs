@@ -49,6 +49,10 @@ impl Network {
             Work::Join { .. } => ("join", 0.0),
             Work::Norm { .. } => ("norm", 0.0),
             Work::Multiply { .. } => ("multiply", 0.0),
+            Work::Pool { .. } => ("pool", 0.0),
+            Work::Mean { .. } => ("mean", 0.0),
+            Work::Activate { .. } => ("activate", 0.0),
+            Work::Add { .. } => ("add", 0.0),
             Work::Conv { conv, .. } => {
                 let kind = if conv.kernel == [1, 1] { "linear" } else { "conv" };
                 (kind, 2.0 * pixels * (conv.inputs() * conv.to()) as f64)

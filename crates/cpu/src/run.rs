@@ -2,6 +2,7 @@
 
 use ddim_graph::{Conv, Modulation, Norm};
 
+use crate::activation::activate;
 use crate::attention::{self, attend};
 use crate::block::{Finish, Start};
 use crate::cell::Pair;
@@ -10,9 +11,11 @@ use crate::layout::Layout;
 use crate::network::{Network, Precision, Rows};
 use crate::norm::{Affine, moments, normalize};
 use crate::plan::Plan;
+use crate::pool::mean;
 use crate::product::Split;
 use crate::spread::{channels_first, channels_last, join, multiply, spread};
 use crate::tape::{Layer, Value, Work};
+use crate::trace::Point;
 
 /// What one thread works in.
 #[derive(Default)]
@@ -49,9 +52,23 @@ impl Run<'_> {
     /// # Panics
     /// Pictures and results of other sizes than the plan says.
     pub(crate) fn forward(&self, x: &[f32], memory: &mut Memory, out: &mut [f32]) {
+        self.observe(x, memory, out, &mut []);
+    }
+
+    /// The same, and what can be seen at each of some points goes beside it.
+    pub(crate) fn observe(
+        &self,
+        x: &[f32],
+        memory: &mut Memory,
+        out: &mut [f32],
+        points: &mut [(Point, &mut [f32])],
+    ) {
         memory.values.resize(self.plan.len.max(memory.values.len()), 0.0);
         for (k, layer) in self.network.tape.layers.iter().enumerate() {
             self.layer(k, layer, x, memory);
+            for (point, out) in points.iter_mut().filter(|(point, _)| point.layer == k) {
+                out.copy_from_slice(&self.at(point, memory));
+            }
         }
         self.result(memory, out);
     }
@@ -88,18 +105,21 @@ impl Run<'_> {
                 let (x, from) = of(x);
                 self.each(out, to).for_each(|(n, out)| spread(*resample, (&x[n * from.len()..], from), (out, to)));
             }
-            Work::Join { a, b } => {
-                let ((a, from_a), (b, from_b)) = (of(a), of(b));
+            Work::Join { parts } => {
+                let mut first = 0;
                 let all = self.plan.pictures * to.pixels();
-                let (a, b) = (&a[..all * from_a.channels], &b[..all * from_b.channels]);
-                join((a, from_a.channels), (b, from_b.channels), &mut out[..all * to.channels]);
+                for (x, Layout { channels, .. }) in parts.iter().map(of) {
+                    join((x, *channels), first, to.channels, &mut out[..all * to.channels]);
+                    first += channels;
+                }
             }
             Work::Norm { x, norm } => self.norm(k, norm, of(x), (out, to)),
-            Work::Conv { x, conv, residual } => {
+            Work::Conv { x, conv, residual, last } => {
                 let (x, from) = of(x);
                 let residual = residual.map(|value| rest.get(value));
                 let start = self.starts(k, to.channels, conv.shift, start);
-                let finish = Finish { start, residual, scale: conv.scale as f32 };
+                let finish = Finish { start, residual, scale: conv.scale as f32, least: last.least() };
+                self.each(out, to).for_each(|(_, out)| to.clear_border(out));
                 let pictures = Pictures { count: self.plan.pictures, x, from, to };
                 self.conv(k, (conv, pictures), finish, rooms, out);
             }
@@ -108,6 +128,48 @@ impl Run<'_> {
                 let (x, len) = (of(x).0, to.len());
                 self.each(out, to).for_each(|(n, out)| multiply(&x[n * len..][..len], self.row(*by, n)[0], out));
             }
+            Work::Pool { .. } | Work::Mean { .. } | Work::Activate { .. } | Work::Add { .. } => {
+                self.simply(&layer.work, of, (out, to));
+            }
+        }
+    }
+
+    /// The layers that have neither weights nor rows.
+    fn simply<'b>(
+        &self,
+        work: &Work,
+        of: impl Fn(&Value) -> (&'b [f32], &'b Layout),
+        (out, to): (&mut [f32], &Layout),
+    ) {
+        let isa = self.network.isa;
+        match work {
+            Work::Pool { x, pool } => {
+                let (x, from) = of(x);
+                self.each(out, to).for_each(|(n, out)| {
+                    crate::pool::pool(isa, pool, (&x[n * from.len()..][..from.len()], from), (out, to));
+                });
+            }
+            Work::Mean { x } => {
+                let (x, from) = of(x);
+                self.each(out, to).for_each(|(n, out)| mean(isa, &x[n * from.len()..][..from.len()], from, out));
+            }
+            Work::Activate { x, activation } => {
+                let (x, from) = of(x);
+                let padded = from.channels.next_multiple_of(16);
+                let (ones, zeros) = (vec![1.0; padded], vec![0.0; padded]);
+                for (n, out) in self.each(out, to) {
+                    to.clear_border(out);
+                    let lines = x[n * from.len()..].chunks_exact(from.line());
+                    for (out, x) in to.lines_mut(out).zip(lines) {
+                        activate(isa, x, from.channels, &ones, &zeros, *activation, out);
+                    }
+                }
+            }
+            Work::Add { a, b } => {
+                let pairs = of(a).0.iter().zip(of(b).0);
+                out.iter_mut().zip(pairs).for_each(|(out, (a, b))| *out = a + b);
+            }
+            other => unreachable!("{other:?} has weights or rows"),
         }
     }
 

@@ -114,12 +114,10 @@ pub(crate) fn gather(resample: Resample, (d, from): (&[f32], &Layout), (d_x, to)
     }
 }
 
-/// The channels of `a`, then those of `b`, pixel by pixel.
-pub(crate) fn join(a: (&[f32], usize), b: (&[f32], usize), out: &mut [f32]) {
-    let pixels = a.0.chunks_exact(a.1).zip(b.0.chunks_exact(b.1));
-    for (out, (from_a, from_b)) in out.chunks_exact_mut(a.1 + b.1).zip(pixels) {
-        out[..a.1].copy_from_slice(from_a);
-        out[a.1..].copy_from_slice(from_b);
+/// The channels of one part of a join, of which there are `to`, from `first` on, pixel by pixel.
+pub(crate) fn join((x, channels): (&[f32], usize), first: usize, to: usize, out: &mut [f32]) {
+    for (out, x) in out.chunks_exact_mut(to).zip(x.chunks_exact(channels)) {
+        out[first..first + channels].copy_from_slice(x);
     }
 }
 

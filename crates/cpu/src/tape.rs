@@ -1,6 +1,6 @@
 //! A network as this engine runs it: its layers, and for each value the border that lies around it in memory.
 
-use ddim_graph::{Border, Conv, Modulation, Norm};
+use ddim_graph::{Activation, Border, Conv, Modulation, Norm, Pool};
 
 use crate::spread::Resample;
 
@@ -51,9 +51,9 @@ pub(crate) enum Work {
         x: Value,
         resample: Resample,
     },
+    /// The channels of all of them, one after the other.
     Join {
-        a: Value,
-        b: Value,
+        parts: Vec<Value>,
     },
     Norm {
         x: Value,
@@ -63,6 +63,7 @@ pub(crate) enum Work {
         x: Value,
         conv: Conv,
         residual: Option<Value>,
+        last: Last,
     },
     Attend {
         qkv: Value,
@@ -74,12 +75,46 @@ pub(crate) enum Work {
         x: Value,
         by: Modulation,
     },
+    Pool {
+        x: Value,
+        pool: Pool,
+    },
+    /// The mean over all pixels.
+    Mean {
+        x: Value,
+    },
+    Activate {
+        x: Value,
+        activation: Activation,
+    },
+    Add {
+        a: Value,
+        b: Value,
+    },
+}
+
+/// What a convolution does with its sums at last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Last {
+    /// Nothing.
+    Nothing,
+    /// What is below 0 becomes 0.
+    Rectify,
+}
+
+impl Last {
+    /// The least that comes out.
+    pub(crate) fn least(self) -> f32 {
+        match self {
+            Last::Nothing => f32::NEG_INFINITY,
+            Last::Rectify => 0.0,
+        }
+    }
 }
 
 /// Whether Winograd's algorithm can do a convolution, and has channels enough to be worth its while.
 pub(crate) fn suits_winograd(conv: &Conv) -> bool {
-    let plain = conv.kernel == [3, 3] && conv.stride == 1 && conv.border == Border::even(1);
-    plain && conv.from >= 8 && conv.to() >= 8
+    conv.kernel == [3, 3] && conv.stride == 1 && conv.from >= 8 && conv.to() >= 8
 }
 
 impl Tape {
@@ -90,15 +125,21 @@ impl Tape {
 }
 
 impl Work {
-    /// The values that the layer reads, each once.
+    /// The values that the layer reads, some perhaps twice.
     pub(crate) fn reads(&self) -> impl Iterator<Item = Value> {
-        let (first, second) = match self {
-            Work::Input { .. } => (None, None),
-            Work::Spread { x, .. } | Work::Norm { x, .. } | Work::Multiply { x, .. } => (Some(*x), None),
-            Work::Join { a, b } => (Some(*a), Some(*b)),
-            Work::Conv { x, residual, .. } => (Some(*x), *residual),
-            Work::Attend { qkv, .. } => (Some(*qkv), None),
+        let some: Vec<Value> = match self {
+            Work::Input { .. } => Vec::new(),
+            Work::Spread { x, .. }
+            | Work::Norm { x, .. }
+            | Work::Multiply { x, .. }
+            | Work::Pool { x, .. }
+            | Work::Mean { x }
+            | Work::Activate { x, .. } => vec![*x],
+            Work::Join { parts } => parts.clone(),
+            Work::Conv { x, residual, .. } => std::iter::once(*x).chain(*residual).collect(),
+            Work::Attend { qkv, .. } => vec![*qkv],
+            Work::Add { a, b } => vec![*a, *b],
         };
-        first.into_iter().chain(second.filter(|second| Some(*second) != first))
+        some.into_iter()
     }
 }

@@ -73,7 +73,7 @@ unsafe fn tile<L: Lanes, C: Cell, const DOWN: usize, const ACROSS: usize>(block:
         let mut sums = first_sums;
 
         let mut right_at = right.values.as_ptr();
-        let start: [*const C; DOWN] = std::array::from_fn(|i| left.values.as_ptr().add(left.rows.at(row + i)));
+        let start = left.rows.places::<DOWN>(row).map(|place| left.values.as_ptr().add(place));
         for run in 0..left.runs.count {
             let rows: [*const C; DOWN] = std::array::from_fn(|i| start[i].add(run * left.runs.pitch));
             let mut at = 0;
@@ -107,6 +107,7 @@ unsafe fn begin<L: Lanes, C: Cell, const DOWN: usize, const ACROSS: usize>(
     sums: &mut [[L; ACROSS]; DOWN],
 ) {
     let Block { left, finish, target, columns: (first, last), .. } = *block;
+    let places = target.rows.places::<DOWN>(row);
     for (i, sums) in sums.iter_mut().enumerate() {
         for (v, sum) in sums.iter_mut().enumerate() {
             let at = v * L::WIDTH;
@@ -118,7 +119,7 @@ unsafe fn begin<L: Lanes, C: Cell, const DOWN: usize, const ACROSS: usize>(
                         *sum = L::load(values.as_ptr().add(left.rows.picture_of(row + i) * pitch + first + at));
                     }
                     Start::Result => {
-                        let from = target.values.add((row + i) * target.pitch + first + at);
+                        let from = target.values.add(places[i] + first + at);
                         *sum = L::load_some(from, last - first - at);
                     }
                 }
@@ -127,7 +128,7 @@ unsafe fn begin<L: Lanes, C: Cell, const DOWN: usize, const ACROSS: usize>(
     }
 }
 
-/// Residual and scale, and into memory.
+/// Residual, scale and what follows, and into memory.
 ///
 /// # Safety
 /// As [`tile`].
@@ -138,9 +139,10 @@ unsafe fn end<L: Lanes, C: Cell, const DOWN: usize, const ACROSS: usize>(
     sums: &[[L; ACROSS]; DOWN],
 ) {
     let Block { finish, target, columns: (first, last), .. } = *block;
+    let places = target.rows.places::<DOWN>(row);
     for (i, sums) in sums.iter().enumerate() {
         for (v, sum) in sums.iter().enumerate() {
-            let (place, count) = ((row + i) * target.pitch + first + v * L::WIDTH, last - first - v * L::WIDTH);
+            let (place, count) = (places[i] + first + v * L::WIDTH, last - first - v * L::WIDTH);
             let mut sum = *sum;
             // SAFETY: the caller vouches for every place that is touched here.
             unsafe {
@@ -151,6 +153,7 @@ unsafe fn end<L: Lanes, C: Cell, const DOWN: usize, const ACROSS: usize>(
                 if finish.scale != 1.0 {
                     sum = sum.mul(L::splat(finish.scale));
                 }
+                sum = L::splat(finish.least).max(sum);
                 let to = target.values.add(place);
                 if count >= L::WIDTH { sum.store(to) } else { sum.store_some(to, count) }
             }

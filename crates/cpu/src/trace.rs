@@ -14,10 +14,11 @@ use crate::tape::Work;
 pub type Trace<'a> = dyn FnMut(&str, &[f32], [usize; 4]) + 'a;
 
 /// A point of the graph that layers come by.
-struct Point<'a> {
+#[derive(Clone, Copy)]
+pub(crate) struct Point<'a> {
     name: &'a str,
     /// The layer behind which it can be seen.
-    layer: usize,
+    pub(crate) layer: usize,
     watched: Watched,
 }
 
@@ -66,6 +67,16 @@ impl Network {
         out
     }
 
+    /// Those of these names.
+    ///
+    /// # Panics
+    /// A name that is no point of the graph, or a row's.
+    pub(crate) fn points_named(&self, names: &[&str]) -> Vec<Point<'_>> {
+        let points = self.points();
+        let named = |name: &&str| points.iter().find(|point| point.name == *name).copied();
+        names.iter().map(|name| named(name).unwrap_or_else(|| panic!("no layer can be seen as {name}"))).collect()
+    }
+
     fn points(&self) -> Vec<Point<'_>> {
         let points = self.graph.points().iter().filter_map(|point| {
             let value = match point.watched {
@@ -82,7 +93,7 @@ impl Network {
 
 impl Run<'_> {
     /// What can be seen at a point, behind its layer, \[n, c, h, w\].
-    fn at(&self, point: &Point, memory: &Memory) -> Vec<f32> {
+    pub(crate) fn at(&self, point: &Point, memory: &Memory) -> Vec<f32> {
         let layout = &self.plan.layouts[point.layer];
         let values = match point.watched {
             Watched::BeforeActivation(_) => &self.before_activation(point, memory)[..],

@@ -93,7 +93,7 @@ fn kernel_at_points(g: &[[f64; 3]; 3]) -> [[f64; POINTS]; POINTS] {
     std::array::from_fn(|i| std::array::from_fn(|j| dot(&rows[j], lines[i])))
 }
 
-/// The convolution of pictures with a border of one, as [`product`] with the left matrix of a 3x3 kernel.
+/// The convolution of pictures, as [`product`] with the left matrix of a 3x3 kernel.
 pub(crate) fn convolve<C: Cell>(
     isa: Isa,
     split: Split,

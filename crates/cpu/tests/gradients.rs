@@ -5,7 +5,7 @@ mod common;
 use common::plain::{Pictures, Plain};
 use common::{Case, conv3, everything, numbers, wide};
 use ddim_cpu::{Convolution, Gradients, Isa, Network, Precision, Wanted};
-use ddim_graph::{Activation, Border, Builder, Convolution as Layer, Graph};
+use ddim_graph::{Activation, Border, Builder, Convolution as Layer, Graph, Pooling};
 
 /// All that a result depends on, in f64.
 #[derive(Clone)]
@@ -141,6 +141,34 @@ fn every_activation() {
         let x = builder.normalize(x, "norm", 3, 1e-5, None, activation);
         let x = builder.convolve(x, conv3("out", 2));
         check(builder.finish(x), 2, [5, 6]);
+    }
+}
+
+#[test]
+fn pools_means_functions_and_sums() {
+    for (by, window) in [
+        (Pooling::Maximum, [3, 2, 0]),
+        (Pooling::Mean, [3, 1, 1]),
+        (Pooling::Maximum, [2, 1, 1]),
+        (Pooling::Mean, [2, 2, 0]),
+    ] {
+        let mut builder = Builder::new();
+        let x = builder.input(3);
+        let x = builder.convolve(x, conv3("in", 9));
+        // One max(x, 0) that the convolution does, into a border, and one by itself.
+        let x = builder.apply(x, Activation::Relu);
+        let y = builder.convolve(x, conv3("next", 9));
+        let y = builder.sum(x, y);
+        let y = builder.pool(y, by, window);
+        let y = builder.apply(y, Activation::Relu);
+        let z = builder.convolve(y, conv3("z", 5));
+        let z = builder.apply(z, Activation::Gelu);
+        let yz = builder.join(y, z);
+        let yzy = builder.join(yz, y);
+        let mean = builder.mean(yzy);
+        let twice = builder.sum(mean, mean);
+        let out = builder.convolve(twice, Layer::linear([("out".to_owned(), 3)]));
+        check(builder.finish(out), 3, [5, 6]);
     }
 }
 

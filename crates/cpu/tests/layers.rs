@@ -5,7 +5,7 @@ mod common;
 use common::plain::activated;
 use common::{Case, attention, conv3, everything, farthest, given, numbers, odd};
 use ddim_cpu::{Convolution, Isa, Precision};
-use ddim_graph::{Activation, Border, Builder, Convolution as Layer, Graph, Resample, Value};
+use ddim_graph::{Activation, Border, Builder, Convolution as Layer, Graph, Pooling, Resample, Value};
 
 /// How far each instruction set is from the definition at most, with both ways to do convolutions.
 fn check(case: &Case, tolerance: f64, what: &str) {
@@ -132,6 +132,83 @@ fn resolutions_joins_and_multiplications() {
         builder.multiply(x, by)
     });
     check(&Case::new(multiplied, 1.0, 3, [4, 5]), 5e-6, "multiply");
+}
+
+#[test]
+fn pools_and_means_on_odd_sizes() {
+    for by in [Pooling::Maximum, Pooling::Mean] {
+        for (channels, size, window) in [
+            (1, [1, 1], [1, 1, 0]),
+            (3, [5, 7], [3, 1, 1]),
+            (17, [5, 7], [3, 2, 0]),
+            (16, [8, 6], [2, 2, 0]),
+            (37, [9, 11], [3, 2, 1]),
+            (5, [6, 7], [4, 3, 2]),
+            (8, [1, 4], [2, 1, 1]),
+        ] {
+            let pool = |builder: &mut Builder, x| builder.pool(x, by, window);
+            let what = format!("{by:?} of {channels} at {size:?} by {window:?}");
+            check(&Case::new(graph(channels, pool), 1.0, 3, size), 1e-6, &what);
+            // Where a convolution wants a border around what was pooled, and another gave it one before.
+            let between = graph(channels, |builder, x| {
+                let x = builder.convolve(x, conv3("before", 9));
+                let x = builder.pool(x, by, window);
+                builder.convolve(x, conv3("behind", 4))
+            });
+            // Two convolutions of up to 333 and of 81 products.
+            check(&Case::new(between, 0.3, 2, size), 2e-5, &format!("{what}, between convolutions"));
+        }
+    }
+    for (channels, size) in [(1, [1, 1]), (5, [3, 7]), (33, [8, 8])] {
+        let graph = graph(channels, |builder, x| {
+            let x = builder.mean(x);
+            builder.convolve(x, Layer::linear([("linear".to_owned(), 7)]))
+        });
+        check(&Case::new(graph, 1.0, 3, size), 5e-6, &format!("mean of {channels} at {size:?}"));
+    }
+}
+
+#[test]
+fn functions_alone_and_behind_convolutions() {
+    for activation in
+        [Activation::Identity, Activation::Silu, Activation::Mish, Activation::Gelu, Activation::Relu]
+    {
+        for (channels, size) in [(5, [3, 5]), (16, [7, 9]), (37, [4, 6])] {
+            let chain = |residual: bool, stride: usize| {
+                graph(channels, move |builder, x| {
+                    let first = builder.apply(x, activation);
+                    let conv = conv3("conv", channels).stride(stride);
+                    let y = builder.convolve(first, if residual { conv.residual(x) } else { conv });
+                    let y = builder.apply(y, activation);
+                    let wide = Layer::new("wide", 9).kernel(5).border(Border::even(2));
+                    let y = builder.convolve(y, wide);
+                    let y = builder.apply(y, activation);
+                    let z = builder.convolve(y, conv3("again", 9));
+                    let z = builder.apply(z, activation);
+                    let sum = builder.sum(y, z);
+                    builder.sum(sum, sum)
+                })
+            };
+            for (residual, stride) in [(false, 1), (true, 1), (false, 2)] {
+                let case = Case::new(chain(residual, stride), 0.2, 3, size);
+                // Values to ten, through three convolutions.
+                check(&case, 3e-5, &format!("{activation:?} of {channels} at {size:?}, {residual} {stride}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn joins_of_joins() {
+    let graph = graph(3, |builder, x| {
+        let y = builder.convolve(x, conv3("y", 7));
+        let z = builder.convolve(x, conv3("z", 18));
+        let xy = builder.join(x, y);
+        let xyz = builder.join(xy, z);
+        let twice = builder.join(xyz, xyz);
+        builder.convolve(twice, conv3("out", 5))
+    });
+    check(&Case::new(graph, 0.3, 3, [5, 6]), 1e-5, "joins");
 }
 
 #[test]

@@ -58,6 +58,37 @@ fn what_is_observed_is_what_the_definition_says() {
             assert!(off < 1e-5, "{isa:?} {name}: {off}");
         }
         assert_eq!(seen.len(), points.len());
+        let some = network.observe(&case.x, case.shape, &case.rows(), &["double", "before", "double"]);
+        assert_eq!(some.output, out);
+        let of = |name: &str| {
+            seen.iter().find(|(named, ..)| named == name).map(|(_, values, shape)| (values.clone(), *shape))
+        };
+        let expected = ["double", "before", "double"].map(|name| of(name).expect("a point"));
+        assert_eq!(some.points, expected, "{isa:?}");
         assert_eq!(seen.last().map(|(_, values, _)| values), Some(&out));
+    }
+}
+
+#[test]
+#[should_panic(expected = "no layer can be seen as row")]
+fn what_is_no_layer_cannot_be_observed() {
+    let case = Case::new(observed(), 0.4, 3, [8, 6]);
+    let network = case.network(ddim_cpu::Isa::detect(), Convolution::Direct, Precision::F32);
+    network.observe(&case.x, case.shape, &case.rows(), &["row"]);
+}
+
+/// In as many parts as threads are there and more.
+#[test]
+fn what_is_observed_of_many_pictures_is_in_their_order() {
+    let (case, some) = (Case::new(observed(), 0.4, 19, [8, 6]), ["before", "first"]);
+    let network = case.network(ddim_cpu::Isa::detect(), Convolution::Winograd, Precision::F32);
+    let seen = network.observe(&case.x, case.shape, &case.rows(), &some);
+    for n in [0, 7, 18] {
+        let one = case.some(n..n + 1);
+        let alone = network.observe(&one.x, one.shape, &one.rows(), &some);
+        for ((all, _), (values, shape)) in seen.points.iter().zip(&alone.points) {
+            assert_eq!(shape[0], 1);
+            assert_eq!(all[n * values.len()..][..values.len()], values[..], "picture {n}");
+        }
     }
 }

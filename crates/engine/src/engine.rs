@@ -34,6 +34,15 @@ enum Runs {
     Tensors(ddim_gpu::Network),
 }
 
+/// What [`Engine::observe`] gives, where the pictures were.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// As [`Engine::forward`].
+    pub output: Tensor<4>,
+    /// At each point, \[n, channels, h, w\].
+    pub points: Vec<Tensor<4>>,
+}
+
 /// How a network runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Way {
@@ -122,15 +131,38 @@ impl Engine {
     /// differentiation ([`differentiable`](Self::differentiable) is for it, and
     /// [`pull_back`](Self::pull_back) faster).
     pub fn forward(&self, x: Tensor<4>, conditioning: &Conditioning) -> Tensor<4> {
+        self.observe(x, conditioning, &[]).output
+    }
+
+    /// [`forward`](Self::forward), and what is seen at those of [`Graph::points`] that have these names, with the
+    /// same bits.
+    ///
+    /// # Panics
+    /// As [`forward`](Self::forward); a name that is no point of the graph, or that of a row.
+    pub fn observe(&self, x: Tensor<4>, conditioning: &Conditioning, points: &[&str]) -> Observed {
         match (&self.0.runs, &conditioning.0) {
             (Runs::Processor(network), Kind::Processor(rows)) => {
                 assert!(!x.is_autodiff(), "the processor's engine leaves no trace for automatic differentiation");
                 let (shape, device) = (x.dims(), x.device());
-                let out = network.forward(&numbers(x), shape, &rows.modulations());
-                let [n, _, h, w] = shape;
-                Tensor::from_data(TensorData::new(out, [n, self.0.graph.output_channels(), h, w]), &device)
+                let seen = network.observe(&numbers(x), shape, &rows.modulations(), points);
+                let tensor = |(values, shape)| Tensor::from_data(TensorData::new(values, shape), &device);
+                let output = (seen.output, seen.shape);
+                Observed { output: tensor(output), points: seen.points.into_iter().map(tensor).collect() }
             }
-            (Runs::Tensors(network), Kind::Tensors(rows)) => network.forward(x, rows),
+            (Runs::Tensors(network), Kind::Tensors(rows)) => {
+                let mut seen: Vec<Option<Tensor<4>>> = vec![None; points.len()];
+                if points.is_empty() {
+                    return Observed { output: network.forward(x, rows), points: Vec::new() };
+                }
+                let output = network.forward_traced(x, rows, &mut |name, value| {
+                    let wanted = seen.iter_mut().zip(points).filter(|(_, wanted)| **wanted == name);
+                    wanted.for_each(|(seen, _)| *seen = Some(value.clone()));
+                });
+                let named = |(seen, name): (Option<Tensor<4>>, &&str)| {
+                    seen.unwrap_or_else(|| panic!("no layer can be seen as {name}"))
+                };
+                Observed { output, points: seen.into_iter().zip(points).map(named).collect() }
+            }
             _ => panic!("a conditioning of another engine"),
         }
     }

@@ -9,4 +9,4 @@ mod engine;
 pub use conditioning::Conditioning;
 pub use ddim_cpu::Cost;
 pub use ddim_gpu::Precision;
-pub use engine::{Engine, Shared, Way};
+pub use engine::{Engine, Observed, Shared, Way};

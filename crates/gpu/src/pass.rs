@@ -1,9 +1,9 @@
 //! One forward pass.
 
-use burn::tensor::module::{avg_pool2d, conv2d, interpolate, linear};
-use burn::tensor::ops::{AvgPoolOptions, InterpolateMode, InterpolateOptions};
+use burn::tensor::module::{avg_pool2d, conv2d, interpolate, linear, max_pool2d};
+use burn::tensor::ops::{AvgPoolOptions, InterpolateMode, InterpolateOptions, MaxPoolOptions};
 use burn::tensor::{DType, Distribution, Tensor};
-use ddim_graph::{Activation, Conv, Modulation, Norm, Operation, Resample, Value, Watched};
+use ddim_graph::{Activation, Conv, Modulation, Norm, Operation, Pool, Pooling, Resample, Value, Watched};
 use ddim_shaders::{GroupNorm, Size, convolve, group_norm, softmax};
 
 use crate::conditioning::{self, Conditioning};
@@ -82,6 +82,13 @@ impl<'a> Pass<'a> {
                 let out = cast(self.take(k, *x), DType::F32) * self.row(*by);
                 let is_result = self.network.last_reads[k].is_none();
                 if is_result { out } else { cast(out, self.dtype()) }
+            }
+            Operation::Pool(pool) => pooled(self.take(k, pool.x), pool),
+            Operation::Mean { x } => mean(self.take(k, *x)),
+            Operation::Activate { x, activation } => activate(*activation, self.take(k, *x)),
+            Operation::Add { a, b } => {
+                let first = if a == b { self.value(*a) } else { self.take(k, *a) };
+                first + self.take(k, *b)
             }
         }
     }
@@ -250,4 +257,23 @@ fn scaled(x: Tensor<4>, scale: f64, shift: f64) -> Tensor<4> {
 fn double(x: Tensor<4>) -> Tensor<4> {
     let [_, _, h, w] = x.dims();
     interpolate(x, InterpolateOptions::new(InterpolateMode::Nearest).with_output_size([2 * h, 2 * w]))
+}
+
+/// The maximum or the mean of the pixels of each window, without those that are not there.
+fn pooled(x: Tensor<4>, &Pool { by, side, stride, border, .. }: &Pool) -> Tensor<4> {
+    let ([side, stride], padding) = ([[side; 2], [stride; 2]], [border; 2]);
+    match by {
+        Pooling::Maximum => max_pool2d(x, MaxPoolOptions::new(side).with_stride(stride).with_padding(padding)),
+        Pooling::Mean => {
+            let options = AvgPoolOptions::new(side).with_stride(stride).with_padding(padding);
+            avg_pool2d(x, options.with_count_include_pad(false))
+        }
+    }
+}
+
+/// Over all pixels, in f32: \[n, c, h, w\] to \[n, c, 1, 1\].
+fn mean(x: Tensor<4>) -> Tensor<4> {
+    let ([n, channels, height, width], dtype) = (x.dims(), x.dtype());
+    let pixels = cast(x, DType::F32).reshape([n, channels, height * width, 1]);
+    cast(pixels.mean_dim(2), dtype)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     Activation, Asked, Border, Conv, Convolution, Graph, Initial, Layer, Modulation, Norm, Operation, Parameter,
-    ParameterInfo, Part, Point, Resample, Row, RowOperation, Value, Watched,
+    ParameterInfo, Part, Point, Pool, Pooling, Resample, Row, RowOperation, Value, Watched,
 };
 
 /// Writes a graph down, layer by layer, in the order in which they run.
@@ -164,6 +164,33 @@ impl Builder {
             assert_eq!(self.channels(residual), to, "{name}: channels of a residual and of its sum");
         }
         self.push(Operation::Convolve(conv), to)
+    }
+
+    /// The maximum or the mean of windows of so many pixels each way, `stride` apart, the first of which begins
+    /// `border` pixels beyond the picture.
+    pub fn pool(&mut self, x: Value, by: Pooling, [side, stride, border]: [usize; 3]) -> Value {
+        assert!(stride > 0 && 2 * border <= side && side > 0, "windows of {side}, {stride} apart, in {border}");
+        let channels = self.channels(x);
+        self.push(Operation::Pool(Pool { x, by, side, stride, border }), channels)
+    }
+
+    /// The mean over all pixels.
+    pub fn mean(&mut self, x: Value) -> Value {
+        let channels = self.channels(x);
+        self.push(Operation::Mean { x }, channels)
+    }
+
+    /// A function of each number.
+    pub fn apply(&mut self, x: Value, activation: Activation) -> Value {
+        let channels = self.channels(x);
+        self.push(Operation::Activate { x, activation }, channels)
+    }
+
+    /// a + b.
+    pub fn sum(&mut self, a: Value, b: Value) -> Value {
+        let channels = self.channels(a);
+        assert_eq!(self.channels(b), channels, "channels of two pictures that are added");
+        self.push(Operation::Add { a, b }, channels)
     }
 
     /// Attention over all pixels, of heads of `width` channels.

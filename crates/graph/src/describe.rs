@@ -1,6 +1,6 @@
 //! What a graph says about itself.
 
-use crate::{Conv, Graph, Layer, Operation, SizeError};
+use crate::{Conv, Graph, Layer, Operation, Pool, SizeError};
 
 impl Graph {
     /// How many numbers all parameters are.
@@ -45,7 +45,7 @@ impl Graph {
     }
 
     /// Height and width of the part of a picture that one pixel of the result depends on; none where that is all
-    /// of it, as behind a normalisation or attention.
+    /// of it, as behind a normalisation, a mean or attention.
     pub fn receptive_field(&self) -> Option<[usize; 2]> {
         // Of each value: pixels of the input that one of its pixels sees, and from one of its pixels to the next,
         // the latter over a power of two where pixels were doubled.
@@ -53,15 +53,13 @@ impl Graph {
         for layer in self.layers() {
             let first = layer.operation.reads().next().map_or(([1.0; 2], 1.0), |value| seen[value.index()]);
             let (mut field, step) = match &layer.operation {
-                Operation::Normalize(_) | Operation::Attend { .. } => return None,
+                Operation::Normalize(_) | Operation::Attend { .. } | Operation::Mean { .. } => return None,
                 Operation::Resample { by: crate::Resample::Double, .. } => (first.0, first.1 / 2.0),
                 Operation::Resample { by: crate::Resample::Halve, .. } => {
                     (first.0.map(|side| side + first.1), 2.0 * first.1)
                 }
-                Operation::Convolve(Conv { kernel, stride, .. }) => {
-                    let reach = [0, 1].map(|axis| (kernel[axis] - 1) as f64 * first.1);
-                    ([first.0[0] + reach[0], first.0[1] + reach[1]], first.1 * *stride as f64)
-                }
+                Operation::Convolve(Conv { kernel, stride, .. }) => windowed(first, *kernel, *stride),
+                Operation::Pool(Pool { side, stride, .. }) => windowed(first, [*side; 2], *stride),
                 _ => first,
             };
             for value in layer.operation.reads().skip(1) {
@@ -72,6 +70,12 @@ impl Graph {
         }
         seen.last().map(|(field, _)| field.map(|side| side.ceil() as usize))
     }
+}
+
+/// What a pixel sees, and how far the next one is, behind windows of this height and width.
+fn windowed((field, step): ([f64; 2], f64), window: [usize; 2], stride: usize) -> ([f64; 2], f64) {
+    let side = |axis: usize| field[axis] + (window[axis] - 1) as f64 * step;
+    ([side(0), side(1)], step * stride as f64)
 }
 
 impl Conv {

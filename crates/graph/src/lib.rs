@@ -38,6 +38,6 @@ pub use conditioning::{Asked, Modulation, Row, RowOperation};
 pub use convolution::Convolution;
 pub use graph::{Graph, Point, Watched};
 pub use labels::{Labels, check_rows, logarithmic_waves, waves, whole_times};
-pub use operation::{Activation, Border, Conv, Layer, Norm, Operation, Part, Resample, Value};
+pub use operation::{Activation, Border, Conv, Layer, Norm, Operation, Part, Pool, Pooling, Resample, Value};
 pub use parameter::{Initial, Parameter, ParameterInfo};
 pub use size::SizeError;

@@ -74,6 +74,27 @@ pub enum Operation {
         /// One number a picture.
         by: Modulation,
     },
+    /// One pixel of each window of a picture.
+    Pool(Pool),
+    /// The mean over all pixels: a picture of one pixel.
+    Mean {
+        /// The picture.
+        x: Value,
+    },
+    /// A function of each number.
+    Activate {
+        /// The picture.
+        x: Value,
+        /// The function.
+        activation: Activation,
+    },
+    /// a + b.
+    Add {
+        /// a.
+        a: Value,
+        /// b, of the same shape.
+        b: Value,
+    },
 }
 
 /// What becomes of the resolution.
@@ -83,6 +104,31 @@ pub enum Resample {
     Double,
     /// Four pixels become their mean; an odd row or column at the end is left out.
     Halve,
+}
+
+/// What becomes of the pixels of each window, channel by channel. Beyond the picture there are none: a mean at a
+/// corner is that of the fewer pixels that are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// The picture.
+    pub x: Value,
+    /// What becomes of them.
+    pub by: Pooling,
+    /// Height and width of a window.
+    pub side: usize,
+    /// Pixels from one window to the next.
+    pub stride: usize,
+    /// How far windows reach beyond the picture on each side: half of their side at most.
+    pub border: usize,
+}
+
+/// How many pixels become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pooling {
+    /// The largest of them.
+    Maximum,
+    /// Their mean.
+    Mean,
 }
 
 /// A group normalisation (Wu and He 2018, arXiv:1803.08494, Eq. 1 to 3) with what follows it:
@@ -203,7 +249,10 @@ impl Operation {
             Operation::Resample { x, .. } | Operation::Dropout { x, .. } | Operation::Multiply { x, .. } => {
                 (Some(*x), None)
             }
-            Operation::Join { a, b } => (Some(*a), Some(*b)),
+            Operation::Mean { x } | Operation::Activate { x, .. } | Operation::Pool(Pool { x, .. }) => {
+                (Some(*x), None)
+            }
+            Operation::Join { a, b } | Operation::Add { a, b } => (Some(*a), Some(*b)),
             Operation::Normalize(norm) => (Some(norm.x), None),
             Operation::Convolve(conv) => (Some(conv.x), conv.residual),
             Operation::Attend { qkv, .. } => (Some(*qkv), None),

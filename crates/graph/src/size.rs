@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::{Conv, Graph, Operation, Resample, Value};
+use crate::{Conv, Graph, Operation, Pool, Resample, Value};
 
 /// Pictures that a network cannot take.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -47,7 +47,7 @@ impl Graph {
                 return Err(SizeError::Vanishes { height, width });
             }
             let beside = match &layer.operation {
-                Operation::Join { b, .. } => Some(*b),
+                Operation::Join { b, .. } | Operation::Add { b, .. } => Some(*b),
                 Operation::Convolve(conv) => conv.residual,
                 _ => None,
             };
@@ -64,16 +64,19 @@ impl Graph {
 
 /// The size that an operation gives for that of what it reads first.
 fn written(operation: &Operation, [height, width]: [usize; 2]) -> [usize; 2] {
+    let steps =
+        |side: usize, window: usize, stride: usize| side.checked_sub(window).map_or(0, |rest| rest / stride + 1);
     match operation {
         Operation::Resample { by: Resample::Double, .. } => [2 * height, 2 * width],
         Operation::Resample { by: Resample::Halve, .. } => [height / 2, width / 2],
-        Operation::Convolve(Conv { kernel, stride, border, .. }) => {
-            let steps = |side: usize, kernel: usize| side.checked_sub(kernel).map_or(0, |rest| rest / stride + 1);
-            [
-                steps(height + border.top + border.bottom, kernel[0]),
-                steps(width + border.left + border.right, kernel[1]),
-            ]
+        Operation::Convolve(Conv { kernel, stride, border, .. }) => [
+            steps(height + border.top + border.bottom, kernel[0], *stride),
+            steps(width + border.left + border.right, kernel[1], *stride),
+        ],
+        Operation::Pool(Pool { side, stride, border, .. }) => {
+            [height, width].map(|whole| if whole == 0 { 0 } else { steps(whole + 2 * border, *side, *stride) })
         }
+        Operation::Mean { .. } => [height.min(1), width.min(1)],
         _ => [height, width],
     }
 }

@@ -1,8 +1,8 @@
 //! What a graph says about itself, and what a builder refuses.
 
 use ddim_graph::{
-    Activation, Asked, Border, Builder, Convolution, Graph, Initial, Labels, Resample, SizeError, check_rows,
-    logarithmic_waves, waves, whole_times,
+    Activation, Asked, Border, Builder, Convolution, Graph, Initial, Labels, Pooling, Resample, SizeError, Value,
+    check_rows, logarithmic_waves, waves, whole_times,
 };
 
 /// One level down and up again, with a skip.
@@ -69,6 +69,51 @@ fn a_receptive_field_is_finite_without_normalisation_and_attention() {
     let x = builder.input(2);
     let x = builder.normalize(x, "norm", 1, 1e-5, None, Activation::Silu);
     assert_eq!(builder.finish(x).receptive_field(), None);
+}
+
+/// A pool, the sum of what it gives with the means around, and a function of that.
+fn pooled(builder: &mut Builder) -> Value {
+    let x = builder.input(2);
+    let x = builder.pool(x, Pooling::Maximum, [3, 2, 0]);
+    let y = builder.pool(x, Pooling::Mean, [3, 1, 1]);
+    let sum = builder.sum(x, y);
+    builder.apply(sum, Activation::Relu)
+}
+
+#[test]
+fn pools_and_means_change_sizes_and_what_a_pixel_sees() {
+    let mut builder = Builder::new();
+    let result = pooled(&mut builder);
+    let local = builder.finish(result);
+    // Three windows of three pixels, two apart.
+    assert_eq!(local.receptive_field(), Some([7, 7]));
+    assert_eq!(local.sizes([2, 7]), Err(SizeError::Vanishes { height: 2, width: 7 }));
+    let mut builder = Builder::new();
+    let result = pooled(&mut builder);
+    let mean = builder.mean(result);
+    let graph = builder.finish(mean);
+    assert_eq!(graph.sizes([7, 9]).expect("it fits"), [[7, 9], [3, 4], [3, 4], [3, 4], [3, 4], [1, 1]]);
+    assert_eq!(graph.sizes([0, 9]), Err(SizeError::Vanishes { height: 0, width: 9 }));
+    assert_eq!(graph.receptive_field(), None);
+    assert_eq!((graph.multiplications([7, 9]), graph.largest_value([7, 9])), (Ok(0), Ok(63 * 2)));
+    assert_eq!(graph.readers(), [1, 2, 1, 1, 1, 0]);
+}
+
+#[test]
+#[should_panic(expected = "windows of 3, 1 apart, in 2")]
+fn a_window_holds_pixels() {
+    let mut builder = Builder::new();
+    let x = builder.input(1);
+    builder.pool(x, Pooling::Mean, [3, 1, 2]);
+}
+
+#[test]
+#[should_panic(expected = "channels of two pictures that are added")]
+fn pictures_that_are_added_have_the_same_channels() {
+    let mut builder = Builder::new();
+    let x = builder.input(1);
+    let y = builder.convolve(x, Convolution::new("conv", 2));
+    builder.sum(x, y);
 }
 
 #[test]

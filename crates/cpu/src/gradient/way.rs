@@ -1,6 +1,6 @@
 //! Some pictures on their way back, layer by layer.
 
-use ddim_graph::{Modulation, Norm};
+use ddim_graph::{Activation, Modulation, Norm, Pool};
 
 use super::norm::{coefficients, mix, share, standardising};
 use super::{Back, Sums, Wanted};
@@ -8,10 +8,11 @@ use crate::activation::activation_slope;
 use crate::attention;
 use crate::norm;
 use crate::plan::Plan;
+use crate::pool::pool_back;
 use crate::product::Packed;
 use crate::run::{Memory, Run};
 use crate::spread::{self, Resample, channels_first, channels_last};
-use crate::tape::{Layer, Value, Work};
+use crate::tape::{Last, Layer, Value, Work};
 
 /// Some pictures on their way back.
 pub(super) struct Way<'a> {
@@ -83,9 +84,12 @@ impl Way<'_> {
         match &layer.work {
             Work::Input { .. } => {}
             Work::Spread { x, resample } => self.spread(*x, *resample, layer.output, room),
-            Work::Join { a, b } => self.join(*a, *b, layer.output, room),
+            Work::Join { parts } => self.join(parts, layer.output, room),
             Work::Norm { x, norm } => self.norm(k, *x, norm, layer.output, (memory, room, sums)),
-            Work::Conv { x, conv, residual } => {
+            Work::Conv { x, conv, residual, last } => {
+                if *last == Last::Rectify {
+                    self.rectify(layer.output, memory, room);
+                }
                 self.scale(layer.output, conv.scale as f32, room);
                 if let Some(residual) = residual {
                     self.pass(layer.output, *residual, room);
@@ -98,6 +102,13 @@ impl Way<'_> {
             }
             Work::Attend { qkv, heads, width } => self.attend(*qkv, [*heads, *width], layer.output, memory, room),
             Work::Multiply { x, by } => self.multiply(*x, *by, layer.output, (memory, room, sums)),
+            Work::Pool { x, pool } => self.pool(*x, pool, layer.output, (memory, room)),
+            Work::Mean { x } => self.mean(*x, layer.output, room),
+            Work::Activate { x, activation } => self.activate(*x, *activation, layer.output, (memory, room)),
+            Work::Add { a, b } => {
+                self.pass(layer.output, *a, room);
+                self.pass(layer.output, *b, room);
+            }
         }
     }
 
@@ -145,17 +156,73 @@ impl Way<'_> {
         }
     }
 
-    fn join(&self, a: Value, b: Value, output: Value, room: &mut BackRoom) {
-        let channels = [a, b].map(|value| self.slopes.layouts[value.0].channels);
-        let all = self.pictures() * self.slopes.layouts[output.0].pixels();
-        for (part, value) in [a, b].into_iter().enumerate() {
-            let (d_out, d_part, written) = self.two(output, value, room);
-            let rows = d_out.chunks_exact(channels[0] + channels[1]).take(all);
-            for (d_out, d_part) in rows.zip(d_part.chunks_exact_mut(channels[part])) {
-                let d_out = &d_out[part * channels[0]..][..channels[part]];
+    fn join(&self, parts: &[Value], output: Value, room: &mut BackRoom) {
+        let layout = self.slopes.layouts[output.0];
+        let all = self.pictures() * layout.pixels();
+        let mut first = 0;
+        for part in parts {
+            let channels = self.slopes.layouts[part.0].channels;
+            let (d_out, d_part, written) = self.two(output, *part, room);
+            let rows = d_out.chunks_exact(layout.channels).take(all);
+            for (d_out, d_part) in rows.zip(d_part.chunks_exact_mut(channels)) {
+                let d_out = &d_out[first..first + channels];
                 if written { accumulate(d_out, d_part) } else { d_part.copy_from_slice(d_out) }
             }
+            first += channels;
         }
+    }
+
+    /// No slope where a convolution gave 0 in place of what is below.
+    fn rectify(&self, output: Value, memory: &Memory, room: &mut BackRoom) {
+        let (layout, bare) = (&self.run.plan.layouts[output.0], &self.slopes.layouts[output.0]);
+        let values = memory.values[self.run.plan.range(output.0)].chunks(layout.len());
+        let slopes = room.slopes[self.slopes.range(output.0)].chunks_mut(bare.len());
+        for (values, slopes) in values.zip(slopes).take(self.pictures()) {
+            for (values, slopes) in layout.lines(values).zip(bare.lines_mut(slopes)) {
+                slopes.iter_mut().zip(values).filter(|(_, value)| **value <= 0.0).for_each(|(d, _)| *d = 0.0);
+            }
+        }
+    }
+
+    fn pool(&self, x: Value, pool: &Pool, output: Value, (memory, room): (&Memory, &mut BackRoom)) {
+        let (from, to) = (self.slopes.layouts[x.0], self.slopes.layouts[output.0]);
+        let values = &memory.values[self.run.plan.range(x.0)];
+        let pictures = self.pictures();
+        let (d_out, d_x, written) = self.two(output, x, room);
+        if !written {
+            d_x[..pictures * from.len()].fill(0.0);
+        }
+        for n in 0..pictures {
+            let (x, d_x) = (&values[n * from.len()..], &mut d_x[n * from.len()..][..from.len()]);
+            pool_back(pool, (x, &from), (&d_out[n * to.len()..], &to), d_x);
+        }
+    }
+
+    fn mean(&self, x: Value, output: Value, room: &mut BackRoom) {
+        let layout = self.slopes.layouts[x.0];
+        let share = 1.0 / layout.pixels() as f32;
+        let pictures = self.pictures();
+        let (d_out, d_x, written) = self.two(output, x, room);
+        let means = d_out.chunks_exact(layout.channels);
+        for (means, d_x) in means.zip(d_x.chunks_exact_mut(layout.len())).take(pictures) {
+            for (d_x, mean) in d_x.iter_mut().zip(means.iter().cycle()) {
+                *d_x = share * mean + if written { *d_x } else { 0.0 };
+            }
+        }
+    }
+
+    fn activate(&self, x: Value, activation: Activation, output: Value, (memory, room): (&Memory, &mut BackRoom)) {
+        let layout = self.slopes.layouts[x.0];
+        let values = &memory.values[self.run.plan.range(x.0)];
+        let padded = layout.channels.next_multiple_of(16);
+        let (ones, zeros) = (vec![1.0; padded], vec![0.0; padded]);
+        let (nothing, mut unused) = ([zeros.clone(), zeros.clone()], [zeros.clone(), zeros.clone()]);
+        let len = self.pictures() * layout.len();
+        let slopes = &mut room.slopes[self.slopes.range(output.0)][..len];
+        let to_z = [&ones[..], &zeros[..]];
+        let isa = self.run.network.isa;
+        activation_slope(isa, &values[..len], slopes, layout.channels, activation, to_z, &nothing, &mut unused);
+        self.pass(output, x, room);
     }
 
     /// Of a number that multiplies a picture: the sum of slopes times values.

@@ -46,7 +46,8 @@ with_isa! {
 fn input_tile_body<L: Lanes, C: Cell>(x: &[f32], from: &Layout, at: Place, to: Spread<C>, tile: usize) {
     let channels = from.channels;
     let cells = channels.div_ceil(C::TERMS);
-    let (lines, columns) = (from.height + 2, from.width + 2);
+    let (lines, columns) =
+        (from.height + from.border.top + from.border.bottom, from.width + from.border.left + from.border.right);
     let start = at.picture * from.len() + at.y * from.pitch() + at.x * channels;
     let (rows, width) = (POINTS.min(lines - at.y), POINTS.min(columns - at.x));
     assert!(start + (rows - 1) * from.pitch() + width * channels <= x.len(), "a tile ends behind the picture");
@@ -155,7 +156,8 @@ impl Output<'_> {
     /// Where the tile begins in the result.
     #[inline(always)]
     fn start(&self) -> usize {
-        self.at.picture * self.to.len() + self.at.y * self.to.pitch() + self.at.x * self.to.channels
+        let Output { at, to, .. } = self;
+        at.picture * to.len() + to.inside() + at.y * to.pitch() + at.x * to.channels
     }
 
     /// Panics unless everything that the tile touches is there.
@@ -226,6 +228,7 @@ impl Output<'_> {
                     if finish.scale != 1.0 {
                         y = y.mul(L::splat(finish.scale));
                     }
+                    y = L::splat(finish.least).max(y);
                     let to = target.values.add(place);
                     if count == L::WIDTH { y.store(to) } else { y.store_some(to, count) }
                 }

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use ddim_cpu::{Convolution, Graph, Isa, Network, Parameter, Precision, Rows};
-use ddim_graph::{Activation, Border, Builder, Convolution as Layer, Modulation, Resample, Value};
+use ddim_graph::{Activation, Border, Builder, Convolution as Layer, Modulation, Pooling, Resample, Value};
 use plain::{Pictures, Plain};
 
 /// Numbers in (-1, 1) that look random and are the same on every machine.
@@ -158,6 +158,9 @@ pub(crate) fn everything() -> Graph {
     let half = graph.resample(y, Resample::Halve);
     let y = graph.resample(half, Resample::Double);
     let y = graph.convolve(y, conv3("up", 5));
+    let pooled = graph.pool(y, Pooling::Maximum, [3, 1, 1]);
+    let y = graph.sum(y, pooled);
+    let y = graph.apply(y, Activation::Silu);
     let y = graph.resample(y, Resample::Double);
     let y = graph.join(y, x);
     let y = graph.join(y, input);

@@ -2,7 +2,9 @@
 
 use std::f64::consts::{FRAC_1_SQRT_2, PI, TAU};
 
-use ddim_graph::{Activation, Asked, Conv, Graph, Labels, Norm, Operation, Resample, Row, RowOperation, Value};
+use ddim_graph::{
+    Activation, Asked, Conv, Graph, Labels, Norm, Operation, Pool, Pooling, Resample, Row, RowOperation, Value,
+};
 
 /// Pictures \[n, c, h, w\].
 #[derive(Clone, Debug)]
@@ -75,6 +77,22 @@ impl Plain<'_> {
                 let x = of(x);
                 Pictures::new(x.shape, |at| x.at(at) * self.modulations[by.index()][at[0]])
             }
+            Operation::Pool(pool) => pooled(of(&pool.x), pool),
+            Operation::Mean { x } => {
+                let x = of(x);
+                let [n, c, h, w] = x.shape;
+                let pixels = |n, c| (0..h * w).map(move |k| x.at([n, c, k / w, k % w]));
+                Pictures::new([n, c, 1, 1], |[n, c, ..]| pixels(n, c).sum::<f64>() / (h * w) as f64)
+            }
+            Operation::Activate { x, activation } => {
+                let x = of(x);
+                Pictures::new(x.shape, |at| activated(*activation, x.at(at)))
+            }
+            Operation::Add { a, b } => {
+                let (a, b) = (of(a), of(b));
+                assert_eq!(a.shape, b.shape);
+                Pictures::new(a.shape, |at| a.at(at) + b.at(at))
+            }
         }
     }
 
@@ -137,6 +155,24 @@ fn resampled(x: &Pictures, by: Resample) -> Pictures {
             (0..4).map(|k| x.at([n, c, 2 * y + k / 2, 2 * z + k % 2])).sum::<f64>() / 4.0
         }),
     }
+}
+
+fn pooled(x: &Pictures, pool: &Pool) -> Pictures {
+    let [n, c, h, w] = x.shape;
+    let steps = |side: usize| (side + 2 * pool.border - pool.side) / pool.stride + 1;
+    Pictures::new([n, c, steps(h), steps(w)], |[n, c, y, z]| {
+        // Along each axis a place in the border above or on the left, in the picture, or in the border behind it.
+        let all =
+            (0..pool.side * pool.side).map(|k| (y * pool.stride + k / pool.side, z * pool.stride + k % pool.side));
+        let inside = all.filter(|(y, z)| {
+            (pool.border..pool.border + h).contains(y) && (pool.border..pool.border + w).contains(z)
+        });
+        let values: Vec<f64> = inside.map(|(y, z)| x.at([n, c, y - pool.border, z - pool.border])).collect();
+        match pool.by {
+            Pooling::Maximum => values.iter().copied().reduce(f64::max).expect("a pixel"),
+            Pooling::Mean => values.iter().sum::<f64>() / values.len() as f64,
+        }
+    })
 }
 
 fn attended(qkv: &Pictures, heads: usize, width: usize) -> Pictures {

@@ -1,0 +1,94 @@
+//! Operation by operation: what the processor's engine says, and what tensor operations do.
+
+use std::sync::Arc;
+
+use burn::tensor::{Device, Distribution, Tensor};
+use ddim_engine::{Engine, Precision, Way};
+use ddim_graph::{Activation, Border, Builder, Convolution, Labels, Pooling, Resample, Value};
+
+/// Checks a few layers on pictures of three channels: two ways through the same products.
+fn check(what: &str, size: [usize; 2], layers: impl FnOnce(&mut Builder, Value) -> Value) {
+    let mut builder = Builder::new();
+    let x = builder.input(3);
+    let result = layers(&mut builder, x);
+    builder.observe("first", x);
+    let graph = Arc::new(builder.finish(result));
+    let numbers = |k: usize, len: usize| (0..len).map(move |i| ((1 + k) as f32 * 12.99 + i as f32 * 78.23).sin());
+    let weights = graph.parameters().iter().enumerate().map(|(k, info)| numbers(k, info.len()).collect());
+    let weights = Arc::new(weights.collect());
+    let device = Device::flex();
+    device.seed(3);
+    let x = Tensor::random([3, 3, size[0], size[1]], Distribution::Normal(0.0, 1.0), &device);
+    let out = |way| {
+        let engine = Engine::new(graph.clone(), Arc::clone(&weights), &device, Precision::F32, way, Some(size));
+        assert_eq!(engine.processor().is_some(), way != Way::Plain, "{what}");
+        let rows = engine.condition(&[1.0], &Labels::None);
+        let seen = engine.observe(x.clone(), &rows, &["first"]);
+        assert_eq!(seen.points[0].clone().into_data(), x.clone().into_data(), "{what}");
+        assert_eq!(seen.output.clone().into_data(), engine.forward(x.clone(), &rows).into_data(), "{what}");
+        seen.output
+    };
+    let plain = out(Way::Plain);
+    let largest: f32 = plain.clone().abs().max().into_scalar();
+    for way in [Way::Fast, Way::Direct] {
+        let fast = out(way);
+        assert_eq!(fast.dims(), plain.dims(), "{what}");
+        let off: f32 = (plain.clone() - fast).abs().max().into_scalar();
+        // A few orders of adding up a hundred products.
+        assert!(off < 3e-6 * largest, "{what} {way:?}: {off} of {largest}");
+    }
+}
+
+#[test]
+fn pools() {
+    for by in [Pooling::Maximum, Pooling::Mean] {
+        for window in [[3, 2, 0], [3, 1, 1], [2, 2, 1], [4, 3, 2], [5, 1, 2]] {
+            check(&format!("{by:?} by {window:?}"), [7, 9], |builder, x| builder.pool(x, by, window));
+        }
+    }
+}
+
+#[test]
+fn functions_sums_and_means() {
+    use Activation::{Gelu, Identity, Mish, Relu, Silu};
+    for activation in [Gelu, Identity, Mish, Relu, Silu] {
+        check(&format!("{activation:?}"), [5, 7], |builder, x| builder.apply(x, activation));
+    }
+    check("a sum", [5, 7], |builder, x| {
+        let y = builder.apply(x, Relu);
+        builder.sum(x, y)
+    });
+    check("a mean", [5, 7], |builder, x| builder.mean(x));
+}
+
+#[test]
+fn joins_resolutions_and_convolutions() {
+    for by in [Resample::Double, Resample::Halve] {
+        check(&format!("{by:?}"), [6, 8], |builder, x| builder.resample(x, by));
+    }
+    check("joins", [5, 7], |builder, x| {
+        let y = builder.apply(x, Activation::Relu);
+        let xy = builder.join(x, y);
+        let all = builder.join(xy, x);
+        builder.convolve(all, Convolution::new("conv", 5))
+    });
+    for (kernel, stride, border) in
+        [([3, 3], 1, 1), ([3, 3], 1, 0), ([3, 3], 2, 0), ([5, 5], 1, 2), ([1, 1], 1, 0)]
+    {
+        check(&format!("{kernel:?} {stride} {border}"), [7, 9], |builder, x| {
+            let conv = |name: &str| {
+                Convolution::new(name, 17).rectangle(kernel).stride(stride).border(Border::even(border))
+            };
+            let x = builder.convolve(x, Convolution::new("wide", 9));
+            let x = builder.convolve(x, conv("conv"));
+            builder.apply(x, Activation::Relu)
+        });
+    }
+    for (row, border) in [([1, 7], [0, 3]), ([7, 1], [3, 0])] {
+        check(&format!("{row:?}"), [7, 9], |builder, x| {
+            let [y, z] = border;
+            let border = Border { top: y, bottom: y, left: z, right: z };
+            builder.convolve(x, Convolution::new("conv", 17).rectangle(row).border(border))
+        });
+    }
+}
