@@ -99,7 +99,7 @@ pub use tuned::{TunedEntry, TunedSteps, tuned};
 pub use unet::UNet;
 pub use warning::Warning;
 pub use weights::Weights;
-pub use write::{save, weights_fingerprint, write_weights};
+pub use write::{graph_fingerprint, save, weights_fingerprint, write_weights};
 
 /// A model: a network, its noise schedule, and what it draws.
 #[derive(Clone, Debug)]

@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::path::Path;
 
 use burn::module::Module;
+use ddim_graph::{Graph, ParameterInfo};
 use safetensors::{Dtype, SafeTensorError, View};
 use serde_json::json;
 
@@ -95,6 +96,15 @@ pub fn weights_fingerprint(network: &impl Module) -> String {
     let bytes: Vec<u8> =
         parameters.flat_map(|(name, little)| [name.into_bytes(), little.bytes].concat()).collect();
     fingerprint(&bytes)
+}
+
+/// The [`fingerprint`](crate::fingerprint) of all weights of a graph and of their names.
+pub fn graph_fingerprint(graph: &Graph, weights: &[Vec<f32>]) -> String {
+    let pairs = graph.parameters().iter().zip(weights);
+    let bytes = |(info, values): (&ParameterInfo, &Vec<f32>)| {
+        [info.name.clone().into_bytes(), Little::new(info.shape.clone(), values).bytes].concat()
+    };
+    fingerprint(&pairs.flat_map(bytes).collect::<Vec<u8>>())
 }
 
 /// A tensor as little-endian bytes.

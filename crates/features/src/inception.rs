@@ -7,15 +7,18 @@ mod source;
 
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, TensorData};
-use ddim_checkpoint::{Weights, weights_fingerprint};
+use ddim_checkpoint::{Weights, graph_fingerprint};
 use ddim_data::Picture;
+use ddim_engine::{Conditioning, Engine, Observed, Precision, Way};
 use ddim_eval::{EvalError, Extracted, Extractor};
+use ddim_graph::{Graph, Labels};
 
 use crate::{FeatureError, output};
-use network::{Network, Outputs};
+use network::{POOLED, SPATIAL};
 
 /// The network that the Frechet inception distance, the inception score and sFID are defined with: Inception-v3
 /// (Szegedy et al. 2015, arXiv:1512.00567) as released by Google on 2015-12-05 and ported to PyTorch.
@@ -33,11 +36,16 @@ use network::{Network, Outputs};
 /// | `probabilities` | 1008: softmax of [`Logits`] |
 #[derive(Debug, Clone)]
 pub struct Inception {
-    network: Network,
+    engine: Engine,
+    /// Of nothing: the network asks for no time.
+    conditioning: Conditioning,
     options: InceptionOptions,
     device: Device,
     fingerprint: String,
 }
+
+/// Channels of the map that sFID takes.
+const SPATIAL_CHANNELS: usize = 7;
 
 /// On what published programs disagree.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -108,9 +116,27 @@ impl Inception {
     /// A file that cannot be read, and one that holds another network: every tensor that is missing, left over or
     /// misshapen is named.
     pub fn load(path: &Path, options: InceptionOptions, device: &Device) -> Result<Self, FeatureError> {
-        let network = Network::read(&Weights::open(path)?, device)?;
-        let fingerprint = weights_fingerprint(&network);
-        Ok(Inception { network, options, device: device.clone(), fingerprint })
+        let graph = network::graph();
+        let weights = source::read(&graph, &Weights::open(path)?)?;
+        Ok(Self::ready(graph, weights, options, device, Way::Fast))
+    }
+
+    /// Makes the network ready.
+    fn ready(
+        graph: Graph,
+        mut weights: Vec<Vec<f32>>,
+        options: InceptionOptions,
+        device: &Device,
+        way: Way,
+    ) -> Self {
+        let fingerprint = graph_fingerprint(&graph, &weights);
+        if options.logits == Logits::Unbiased {
+            weights.last_mut().expect("the bias of the last layer").fill(0.0);
+        }
+        let (graph, weights, side) = (Arc::new(graph), Arc::new(weights), prepare::SIDE);
+        let engine = Engine::new(graph, weights, device, Precision::F32, way, Some([side; 2]));
+        let conditioning = engine.condition(&[0.0], &Labels::None);
+        Inception { engine, conditioning, options, device: device.clone(), fingerprint }
     }
 
     /// \[n, 3, 299, 299\].
@@ -145,12 +171,15 @@ impl Extractor for Inception {
         if pictures.is_empty() {
             return Ok(Extracted::default());
         }
-        let Outputs { spatial, pooled } = self.network.forward(self.tensor(pictures)?, |_, _| ());
-        let logits = self.network.logits(pooled.clone(), self.options.logits);
+        let x = self.tensor(pictures)?;
+        let Observed { output, points } = self.engine.observe(x, &self.conditioning, &[SPATIAL, POOLED]);
+        let [spatial, pooled] = points.try_into().expect("as many as asked for");
+        // Channels innermost, as TensorFlow lays them out.
+        let spatial: Tensor<4> = spatial.slice_dim(1, 0..SPATIAL_CHANNELS).permute([0, 2, 3, 1]);
         Ok(Extracted {
-            pooled: output::features(pooled)?,
-            spatial: Some(output::features(spatial)?),
-            probabilities: Some(output::features(softmax(logits, 1))?),
+            pooled: output::features(pooled.flatten(1, 3))?,
+            spatial: Some(output::features(spatial.flatten(1, 3))?),
+            probabilities: Some(output::features(softmax(output.flatten(1, 3), 1))?),
         })
     }
 }

@@ -1,217 +1,121 @@
 //! The blocks, by the names of PyTorch's ports; each ends by laying its branches side by side.
 
-use burn::module::Module;
-use burn::nn::conv::Conv2d;
-use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
-use burn::tensor::module::{avg_pool2d, max_pool2d};
-use burn::tensor::ops::{AvgPoolOptions, MaxPoolOptions};
-use ddim_checkpoint::CheckpointError;
+use ddim_graph::{Activation, Border, Builder, Convolution, Pooling, Value};
 
-use super::source::Source;
-
-type Built<T> = Result<T, CheckpointError>;
-
-/// max(0, normalised convolution), the normalisation folded in.
-#[derive(Module, Debug)]
-pub(super) struct Unit {
-    pub(super) conv: Conv2d,
+/// Writes the layers down. Names are those of the ports; what is normalised there has its normalisation in the
+/// weights.
+pub(super) struct Writer {
+    pub(super) builder: Builder,
 }
 
-impl Unit {
-    pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        relu(self.conv.forward(x))
+impl Writer {
+    /// max(0, convolution) that keeps the size.
+    pub(super) fn same(&mut self, x: Value, name: impl Into<String>, to: usize, kernel: [usize; 2]) -> Value {
+        let [y, z] = kernel.map(|side| side / 2);
+        let border = Border { top: y, left: z, bottom: y, right: z };
+        self.unit(x, Convolution::new(name, to).rectangle(kernel).border(border))
+    }
+
+    /// max(0, 3x3 convolution) without a border.
+    pub(super) fn valid(&mut self, x: Value, name: impl Into<String>, to: usize, stride: usize) -> Value {
+        self.unit(x, Convolution::new(name, to).kernel(3).stride(stride))
+    }
+
+    fn unit(&mut self, x: Value, convolution: Convolution) -> Value {
+        let x = self.builder.convolve(x, convolution);
+        self.builder.apply(x, Activation::Relu)
+    }
+
+    /// The mean over 3x3 pixels; beyond the border there are none, so that a corner is the mean of four.
+    fn average(&mut self, x: Value) -> Value {
+        self.builder.pool(x, Pooling::Mean, [3, 1, 1])
+    }
+
+    /// The maximum of 3x3 pixels at every second one.
+    pub(super) fn halve(&mut self, x: Value) -> Value {
+        self.builder.pool(x, Pooling::Maximum, [3, 2, 0])
+    }
+
+    fn beside(&mut self, branches: impl IntoIterator<Item = Value>) -> Value {
+        let joined = branches.into_iter().reduce(|a, b| self.builder.join(a, b));
+        joined.expect("a block has branches")
     }
 }
 
-/// One after the other.
-fn chain(units: &[Unit], x: Tensor<4>) -> Tensor<4> {
-    units.iter().fold(x, |x, unit| unit.forward(x))
-}
-
-/// The mean over 3x3 pixels; beyond the border there are none, so that a corner is the mean of four.
-fn average(x: Tensor<4>) -> Tensor<4> {
-    let options = AvgPoolOptions::new([3, 3]).with_stride([1, 1]).with_padding([1, 1]);
-    avg_pool2d(x, options.with_count_include_pad(false))
-}
-
-/// The maximum of 3x3 pixels at every second one.
-pub(super) fn halve(x: Tensor<4>) -> Tensor<4> {
-    max_pool2d(x, MaxPoolOptions::new([3, 3]).with_stride([2, 2]))
-}
-
-/// 35x35: 1x1, 5x5, two 3x3 and a pool.
-#[derive(Module, Debug)]
-pub(super) struct BlockA {
-    one: Unit,
-    five: Vec<Unit>,
-    three: Vec<Unit>,
-    pool: Unit,
-}
-
-impl BlockA {
-    pub(super) fn new(source: &mut Source, name: &str, from: usize, pooled: usize) -> Built<Self> {
-        let mut same = |branch, channels, side| source.same(&format!("{name}.{branch}"), channels, [side; 2]);
-        Ok(BlockA {
-            one: same("branch1x1", [from, 64], 1)?,
-            five: vec![same("branch5x5_1", [from, 48], 1)?, same("branch5x5_2", [48, 64], 5)?],
-            three: vec![
-                same("branch3x3dbl_1", [from, 64], 1)?,
-                same("branch3x3dbl_2", [64, 96], 3)?,
-                same("branch3x3dbl_3", [96, 96], 3)?,
-            ],
-            pool: same("branch_pool", [from, pooled], 1)?,
-        })
+/// The blocks. A chain is (branch, channels, kernel), one behind the other.
+impl Writer {
+    fn chain(&mut self, x: Value, block: &str, units: &[(&str, usize, [usize; 2])]) -> Value {
+        units.iter().fold(x, |x, (branch, to, kernel)| self.same(x, format!("{block}.{branch}"), *to, *kernel))
     }
 
-    pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let pool = self.pool.forward(average(x.clone()));
-        let (five, three) = (chain(&self.five, x.clone()), chain(&self.three, x.clone()));
-        Tensor::cat(vec![self.one.forward(x), five, three, pool], 1)
-    }
-}
-
-/// From 35x35 to 17x17.
-#[derive(Module, Debug)]
-pub(super) struct BlockB {
-    three: Unit,
-    double: Vec<Unit>,
-}
-
-impl BlockB {
-    pub(super) fn new(source: &mut Source, name: &str, from: usize) -> Built<Self> {
-        Ok(BlockB {
-            three: source.valid(&format!("{name}.branch3x3"), [from, 384], 2)?,
-            double: vec![
-                source.same(&format!("{name}.branch3x3dbl_1"), [from, 64], [1, 1])?,
-                source.same(&format!("{name}.branch3x3dbl_2"), [64, 96], [3, 3])?,
-                source.valid(&format!("{name}.branch3x3dbl_3"), [96, 96], 2)?,
-            ],
-        })
+    /// 35x35: 1x1, 5x5, two 3x3 and a pool.
+    pub(super) fn block_a(&mut self, x: Value, name: &str, pooled: usize) -> Value {
+        let one = self.chain(x, name, &[("branch1x1", 64, [1, 1])]);
+        let five = self.chain(x, name, &[("branch5x5_1", 48, [1, 1]), ("branch5x5_2", 64, [5, 5])]);
+        let three =
+            [("branch3x3dbl_1", 64, [1, 1]), ("branch3x3dbl_2", 96, [3, 3]), ("branch3x3dbl_3", 96, [3, 3])];
+        let three = self.chain(x, name, &three);
+        let pool = self.average(x);
+        let pool = self.chain(pool, name, &[("branch_pool", pooled, [1, 1])]);
+        self.beside([one, five, three, pool])
     }
 
-    pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let double = chain(&self.double, x.clone());
-        Tensor::cat(vec![self.three.forward(x.clone()), double, halve(x)], 1)
+    /// From 35x35 to 17x17.
+    pub(super) fn block_b(&mut self, x: Value, name: &str) -> Value {
+        let three = self.valid(x, format!("{name}.branch3x3"), 384, 2);
+        let double = self.chain(x, name, &[("branch3x3dbl_1", 64, [1, 1]), ("branch3x3dbl_2", 96, [3, 3])]);
+        let double = self.valid(double, format!("{name}.branch3x3dbl_3"), 96, 2);
+        let pool = self.halve(x);
+        self.beside([three, double, pool])
     }
-}
 
-/// 17x17: 1x1, 7x7 in a row and a column, the same twice, and a pool.
-#[derive(Module, Debug)]
-pub(super) struct BlockC {
-    one: Unit,
-    seven: Vec<Unit>,
-    double: Vec<Unit>,
-    pool: Unit,
-}
-
-impl BlockC {
-    pub(super) fn new(source: &mut Source, name: &str, inner: usize) -> Built<Self> {
-        let mut same = |branch, channels, kernel| source.same(&format!("{name}.{branch}"), channels, kernel);
+    /// 17x17: 1x1, 7x7 in a row and a column, the same twice, and a pool. What the first branch gives can be
+    /// observed as `NAME.branch1x1`.
+    pub(super) fn block_c(&mut self, x: Value, name: &str, inner: usize) -> Value {
         let (row, column) = ([1, 7], [7, 1]);
-        Ok(BlockC {
-            one: same("branch1x1", [768, 192], [1, 1])?,
-            seven: vec![
-                same("branch7x7_1", [768, inner], [1, 1])?,
-                same("branch7x7_2", [inner, inner], row)?,
-                same("branch7x7_3", [inner, 192], column)?,
-            ],
-            double: vec![
-                same("branch7x7dbl_1", [768, inner], [1, 1])?,
-                same("branch7x7dbl_2", [inner, inner], column)?,
-                same("branch7x7dbl_3", [inner, inner], row)?,
-                same("branch7x7dbl_4", [inner, inner], column)?,
-                same("branch7x7dbl_5", [inner, 192], row)?,
-            ],
-            pool: same("branch_pool", [768, 192], [1, 1])?,
-        })
+        let one = self.chain(x, name, &[("branch1x1", 192, [1, 1])]);
+        self.builder.observe(format!("{name}.branch1x1"), one);
+        let seven = [("branch7x7_1", inner, [1, 1]), ("branch7x7_2", inner, row), ("branch7x7_3", 192, column)];
+        let seven = self.chain(x, name, &seven);
+        let double = [
+            ("branch7x7dbl_1", inner, [1, 1]),
+            ("branch7x7dbl_2", inner, column),
+            ("branch7x7dbl_3", inner, row),
+            ("branch7x7dbl_4", inner, column),
+            ("branch7x7dbl_5", 192, row),
+        ];
+        let double = self.chain(x, name, &double);
+        let pool = self.average(x);
+        let pool = self.chain(pool, name, &[("branch_pool", 192, [1, 1])]);
+        self.beside([one, seven, double, pool])
     }
 
-    pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let pool = self.pool.forward(average(x.clone()));
-        let (seven, double) = (chain(&self.seven, x.clone()), chain(&self.double, x.clone()));
-        Tensor::cat(vec![self.one.forward(x), seven, double, pool], 1)
-    }
-}
-
-/// From 17x17 to 8x8.
-#[derive(Module, Debug)]
-pub(super) struct BlockD {
-    three: Vec<Unit>,
-    seven: Vec<Unit>,
-}
-
-impl BlockD {
-    pub(super) fn new(source: &mut Source, name: &str) -> Built<Self> {
-        let name = |branch| format!("{name}.{branch}");
-        Ok(BlockD {
-            three: vec![
-                source.same(&name("branch3x3_1"), [768, 192], [1, 1])?,
-                source.valid(&name("branch3x3_2"), [192, 320], 2)?,
-            ],
-            seven: vec![
-                source.same(&name("branch7x7x3_1"), [768, 192], [1, 1])?,
-                source.same(&name("branch7x7x3_2"), [192, 192], [1, 7])?,
-                source.same(&name("branch7x7x3_3"), [192, 192], [7, 1])?,
-                source.valid(&name("branch7x7x3_4"), [192, 192], 2)?,
-            ],
-        })
+    /// From 17x17 to 8x8.
+    pub(super) fn block_d(&mut self, x: Value, name: &str) -> Value {
+        let three = self.chain(x, name, &[("branch3x3_1", 192, [1, 1])]);
+        let three = self.valid(three, format!("{name}.branch3x3_2"), 320, 2);
+        let seven =
+            [("branch7x7x3_1", 192, [1, 1]), ("branch7x7x3_2", 192, [1, 7]), ("branch7x7x3_3", 192, [7, 1])];
+        let seven = self.chain(x, name, &seven);
+        let seven = self.valid(seven, format!("{name}.branch7x7x3_4"), 192, 2);
+        let pool = self.halve(x);
+        self.beside([three, seven, pool])
     }
 
-    pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        Tensor::cat(vec![chain(&self.three, x.clone()), chain(&self.seven, x.clone()), halve(x)], 1)
-    }
-}
-
-/// 8x8: 1x1, a row and a column side by side, the same behind a 3x3, and a pool.
-#[derive(Module, Debug)]
-pub(super) struct BlockE {
-    one: Unit,
-    three: Unit,
-    three_ends: Vec<Unit>,
-    double: Vec<Unit>,
-    double_ends: Vec<Unit>,
-    pool: Unit,
-}
-
-/// How the last branch of [`BlockE`] pools: the published network has the mean in the first and the maximum in the
-/// second.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Pool {
-    Average,
-    Maximum,
-}
-
-impl BlockE {
-    pub(super) fn new(source: &mut Source, name: &str, from: usize) -> Built<Self> {
-        let mut same = |branch, channels, kernel| source.same(&format!("{name}.{branch}"), channels, kernel);
-        let (row, column, inner) = ([1, 3], [3, 1], [384, 384]);
-        Ok(BlockE {
-            one: same("branch1x1", [from, 320], [1, 1])?,
-            three: same("branch3x3_1", [from, 384], [1, 1])?,
-            three_ends: vec![same("branch3x3_2a", inner, row)?, same("branch3x3_2b", inner, column)?],
-            double: vec![
-                same("branch3x3dbl_1", [from, 448], [1, 1])?,
-                same("branch3x3dbl_2", [448, 384], [3, 3])?,
-            ],
-            double_ends: vec![same("branch3x3dbl_3a", inner, row)?, same("branch3x3dbl_3b", inner, column)?],
-            pool: same("branch_pool", [from, 192], [1, 1])?,
-        })
-    }
-
-    pub(super) fn forward(&self, x: Tensor<4>, pool: Pool) -> Tensor<4> {
-        let pooled = match pool {
-            Pool::Average => average(x.clone()),
-            Pool::Maximum => {
-                max_pool2d(x.clone(), MaxPoolOptions::new([3, 3]).with_stride([1, 1]).with_padding([1, 1]))
-            }
-        };
-        let three = self.three.forward(x.clone());
-        let double = chain(&self.double, x.clone());
-        let mut branches = vec![self.one.forward(x)];
-        branches.extend(self.three_ends.iter().map(|end| end.forward(three.clone())));
-        branches.extend(self.double_ends.iter().map(|end| end.forward(double.clone())));
-        branches.push(self.pool.forward(pooled));
-        Tensor::cat(branches, 1)
+    /// 8x8: 1x1, a row and a column side by side, the same behind a 3x3, and a pool, which in the published network
+    /// is the mean in the first of these blocks and the maximum in the second.
+    pub(super) fn block_e(&mut self, x: Value, name: &str, pool: Pooling) -> Value {
+        let (row, column) = ([1, 3], [3, 1]);
+        let one = self.chain(x, name, &[("branch1x1", 320, [1, 1])]);
+        let three = self.chain(x, name, &[("branch3x3_1", 384, [1, 1])]);
+        let three = [("branch3x3_2a", row), ("branch3x3_2b", column)].map(|(end, kernel)| (three, end, kernel));
+        let double = self.chain(x, name, &[("branch3x3dbl_1", 448, [1, 1]), ("branch3x3dbl_2", 384, [3, 3])]);
+        let double =
+            [("branch3x3dbl_3a", row), ("branch3x3dbl_3b", column)].map(|(end, kernel)| (double, end, kernel));
+        let [a, b] = three.map(|(x, end, kernel)| self.chain(x, name, &[(end, 384, kernel)]));
+        let [c, d] = double.map(|(x, end, kernel)| self.chain(x, name, &[(end, 384, kernel)]));
+        let pool = self.builder.pool(x, pool, [3, 1, 1]);
+        let pool = self.chain(pool, name, &[("branch_pool", 192, [1, 1])]);
+        self.beside([one, a, b, c, d, pool])
     }
 }

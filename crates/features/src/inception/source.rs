@@ -1,105 +1,66 @@
-//! Where the weights of the network come from, named once for reading and for checking.
+//! Where the weights of the network come from: the tensors of a file, batch normalisation folded into kernels.
 
-use burn::module::Param;
-use burn::nn::PaddingConfig2d;
-use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::tensor::{Device, Tensor, TensorData};
 use ddim_checkpoint::{CheckpointError, Slot, Weights};
+use ddim_graph::{Graph, ParameterInfo};
 
-use super::blocks::Unit;
-
-/// Builds the network out of named tensors. The first pass only lists them, so that a file can be compared as a
-/// whole before any of it is read; nothing is allocated by it.
-pub(super) struct Source<'a> {
-    /// The file of the second pass.
-    weights: Option<&'a Weights>,
-    pub(super) slots: Vec<Slot>,
-    device: &'a Device,
-}
+const ARCHITECTURE: &str = "the Inception-v3 of 2015-12-05 in the layout of pytorch-fid or torch-fidelity";
 
 /// What is added to a variance before its root: TensorFlow's batch normalisation in this network.
 const EPSILON: f64 = 1e-3;
 
-impl<'a> Source<'a> {
-    pub(super) fn listing(device: &'a Device) -> Self {
-        Source { weights: None, slots: Vec::new(), device }
-    }
+/// The tensors that a normalisation has in a file.
+const NORM: [&str; 4] = ["weight", "bias", "running_mean", "running_var"];
 
-    pub(super) fn file(weights: &'a Weights, device: &'a Device) -> Self {
-        Source { weights: Some(weights), slots: Vec::new(), device }
-    }
+/// Every tensor of a file.
+pub(super) fn slots(graph: &Graph) -> Vec<Slot> {
+    graph.parameters().iter().flat_map(slots_of).collect()
+}
 
-    /// A tensor of the file; nothing in the first pass.
-    fn values(&mut self, name: String, shape: &[usize]) -> Result<Option<Vec<f32>>, CheckpointError> {
-        let values = self.weights.map(|weights| weights.read(&name)).transpose();
-        self.slots.push(Slot { name, shape: shape.to_vec() });
-        values
-    }
-
-    /// A matrix or a list.
-    pub(super) fn tensor<const D: usize>(
-        &mut self,
-        name: &str,
-        shape: [usize; D],
-    ) -> Result<Param<Tensor<D>>, CheckpointError> {
-        let values = self.values(name.to_owned(), &shape)?;
-        Ok(parameter(values.unwrap_or_default(), shape, self.device))
-    }
-
-    /// A convolution that keeps the size.
-    pub(super) fn same(
-        &mut self,
-        name: &str,
-        channels: [usize; 2],
-        kernel: [usize; 2],
-    ) -> Result<Unit, CheckpointError> {
-        let [y, x] = kernel.map(|side| side / 2);
-        self.unit(name, channels, kernel, 1, PaddingConfig2d::Explicit(y, x, y, x))
-    }
-
-    /// A 3x3 convolution without padding.
-    pub(super) fn valid(
-        &mut self,
-        name: &str,
-        channels: [usize; 2],
-        stride: usize,
-    ) -> Result<Unit, CheckpointError> {
-        self.unit(name, channels, [3, 3], stride, PaddingConfig2d::Valid)
-    }
-
-    /// Batch normalisation is folded into the convolution, in f64: with s = weight / sqrt(variance + epsilon), the
-    /// kernel becomes s kernel and the bias becomes bias - s mean.
-    fn unit(
-        &mut self,
-        name: &str,
-        channels: [usize; 2],
-        kernel: [usize; 2],
-        stride: usize,
-        padding: PaddingConfig2d,
-    ) -> Result<Unit, CheckpointError> {
-        let [from, to] = channels;
-        let shape = [to, from, kernel[0], kernel[1]];
-        let kernels = self.values(format!("{name}.conv.weight"), &shape)?;
-        let mut norm = |part| self.values(format!("{name}.bn.{part}"), &[to]);
-        let norm = [norm("weight")?, norm("bias")?, norm("running_mean")?, norm("running_var")?];
-        let [weight, bias, mean, variance] = norm.map(Option::unwrap_or_default);
-        let scale: Vec<f64> =
-            weight.iter().zip(&variance).map(|(w, v)| f64::from(*w) / (f64::from(*v) + EPSILON).sqrt()).collect();
-        let shift =
-            bias.iter().zip(&mean).zip(&scale).map(|((b, m), s)| (f64::from(*b) - s * f64::from(*m)) as f32);
-        let each = from * kernel[0] * kernel[1];
-        let rows = kernels.iter().flat_map(|kernels| kernels.chunks_exact(each)).zip(&scale);
-        let folded = rows.flat_map(|(row, s)| row.iter().map(move |k| (f64::from(*k) * s) as f32)).collect();
-        let config = Conv2dConfig::new(channels, kernel).with_stride([stride; 2]).with_padding(padding);
-        let lazy = config.init(self.device);
-        let weight = parameter(folded, shape, self.device);
-        let bias = Some(parameter(shift.collect(), [to], self.device));
-        Ok(Unit { conv: Conv2d { weight, bias, ..lazy } })
+/// The tensors that a parameter and those behind it are made of; none for a bias that its kernel brings.
+fn slots_of(info: &ParameterInfo) -> Vec<Slot> {
+    let slot = |name: String, shape: &[usize]| Slot { name, shape: shape.to_vec() };
+    match unit(info) {
+        Some((name, true)) => {
+            let norm = NORM.iter().map(|part| slot(format!("{name}.bn.{part}"), &info.shape[..1]));
+            std::iter::once(slot(format!("{name}.conv.weight"), &info.shape)).chain(norm).collect()
+        }
+        Some((_, false)) => Vec::new(),
+        None => vec![slot(info.name.clone(), &info.shape)],
     }
 }
 
-/// The first pass has no values: an empty tensor takes their place, which nobody looks at.
-fn parameter<const D: usize>(values: Vec<f32>, shape: [usize; D], device: &Device) -> Param<Tensor<D>> {
-    let shape = if values.is_empty() { [0; D] } else { shape };
-    Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), device).set_require_grad(false))
+/// The name of the convolution that a parameter belongs to, and whether it is the kernel; none for the last layer.
+fn unit(info: &ParameterInfo) -> Option<(&str, bool)> {
+    let (name, part) = info.name.rsplit_once('.')?;
+    (name != "fc").then_some((name, part == "weight"))
+}
+
+/// The weights in a file, which must hold the tensors of the network and no others. PyTorch's count of the batches
+/// that a normalisation has seen means nothing here, and may be there or not.
+pub(super) fn read(graph: &Graph, weights: &Weights) -> Result<Vec<Vec<f32>>, CheckpointError> {
+    weights.expect(ARCHITECTURE, &slots(graph), |name| name.ends_with(".bn.num_batches_tracked"))?;
+    let mut all = Vec::with_capacity(graph.parameters().len());
+    for info in graph.parameters() {
+        match unit(info) {
+            Some((name, true)) => all.extend(folded(weights, name)?),
+            Some((_, false)) => {}
+            None => all.push(weights.read(&info.name)?),
+        }
+    }
+    Ok(all)
+}
+
+/// Kernel and bias. Batch normalisation is folded into them, in f64: with s = weight / sqrt(variance + epsilon), the
+/// kernel becomes s kernel and the bias becomes bias - s mean.
+fn folded(weights: &Weights, name: &str) -> Result<[Vec<f32>; 2], CheckpointError> {
+    let kernels = weights.read(&format!("{name}.conv.weight"))?;
+    let norm = |part: &str| weights.read(&format!("{name}.bn.{part}"));
+    let [weight, bias, mean, variance] = NORM.map(norm);
+    let (weight, bias, mean, variance) = (weight?, bias?, mean?, variance?);
+    let scale: Vec<f64> =
+        weight.iter().zip(&variance).map(|(w, v)| f64::from(*w) / (f64::from(*v) + EPSILON).sqrt()).collect();
+    let shift = bias.iter().zip(&mean).zip(&scale).map(|((b, m), s)| (f64::from(*b) - s * f64::from(*m)) as f32);
+    let rows = kernels.chunks_exact(kernels.len() / scale.len()).zip(&scale);
+    let kernel = rows.flat_map(|(row, s)| row.iter().map(move |k| (f64::from(*k) * s) as f32)).collect();
+    Ok([kernel, shift.collect()])
 }

@@ -84,7 +84,7 @@ impl View for Stored {
 }
 
 fn slots() -> Vec<Slot> {
-    Network::slots(&Device::flex()).expect("no file is read")
+    source::slots(&network::graph())
 }
 
 fn write(path: &Path, slots: &[Slot]) {
@@ -107,18 +107,22 @@ fn every_layer_is_that_of_the_published_programs() {
     let (golden, folder, device) = (golden(), tempfile::tempdir().expect("a folder"), Device::flex());
     let path = folder.path().join("weights.safetensors");
     write(&path, &slots());
-    let options = InceptionOptions::default();
-    let inception = Inception::load(&path, options, &device).expect("all tensors");
+    let load = |logits| {
+        let options = InceptionOptions { logits, ..InceptionOptions::default() };
+        Inception::load(&path, options, &device).expect("all tensors")
+    };
+    let (inception, biased) = (load(Logits::Unbiased), load(Logits::Biased));
     let x = inception.tensor(&[picture(32, 32, 3)]).expect("a picture");
-    let mut found = BTreeMap::new();
-    let Outputs { spatial, pooled } = inception.network.forward(x, |name, layer| {
-        found.insert(name.to_owned(), host(layer));
-    });
-    for (name, logits) in [("logits", Logits::Biased), ("unbiased", Logits::Unbiased)] {
-        found.insert(name.to_owned(), host(&inception.network.logits(pooled.clone(), logits)));
-    }
-    found.insert("spatial".to_owned(), host(&spatial));
-    found.insert("pooled".to_owned(), host(&pooled));
+    let names: Vec<String> = inception.engine.graph().points().iter().map(|point| point.name.clone()).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let Observed { output, points } = inception.engine.observe(x.clone(), &inception.conditioning, &names);
+    let layers = names.iter().map(|name| (*name).to_owned()).zip(points.iter().map(host));
+    let mut found: BTreeMap<String, Vec<f32>> = layers.filter(|(name, _)| !name.contains('.')).collect();
+    found.insert("unbiased".to_owned(), host(&output));
+    found.insert("logits".to_owned(), host(&biased.engine.forward(x, &biased.conditioning)));
+    let seen = inception.extract(&[picture(32, 32, 3)]).expect("finite");
+    found.insert("spatial".to_owned(), seen.spatial.expect("a map").values);
+    assert_eq!(seen.pooled.values, found["pooled"]);
     let layers = golden["layers"].as_object().expect("layers");
     assert_eq!(layers.len(), found.len());
     for (name, layer) in layers {
@@ -126,9 +130,6 @@ fn every_layer_is_that_of_the_published_programs() {
         assert!(difference < 2e-5, "{name}: {difference}");
     }
 
-    let seen = inception.extract(&[picture(32, 32, 3)]).expect("finite");
-    assert_eq!(seen.pooled.values, found["pooled"]);
-    assert_eq!(seen.spatial.expect("a map").values, found["spatial"]);
     let probabilities = seen.probabilities.expect("classes");
     // A sum of 1008 f32 numbers that is 1.
     assert!((probabilities.values.iter().sum::<f32>() - 1.0).abs() < 1e-5);
@@ -204,4 +205,40 @@ fn conventions_are_read_by_name() {
     }
     let error = "bicubic".parse::<Preparation>().expect_err("unknown").to_string();
     assert_eq!(error, "preparation is bicubic; it must be torch-fidelity, pytorch-fid, clean-fid");
+}
+
+/// How long pictures take, and how long they took as plain tensor operations: benches/peer/inception.py does the same
+/// with PyTorch.
+///
+/// `cargo test --release -p ddim-features -- --ignored --nocapture inception::tests::speed`
+#[test]
+#[ignore = "it measures"]
+#[allow(clippy::print_stdout, reason = "what it measures")]
+fn speed() {
+    let graph = network::graph();
+    let he = |info: &ddim_graph::ParameterInfo| {
+        let spread =
+            (6.0 / info.shape[1..].iter().product::<usize>() as f64).sqrt() * f64::from(info.shape.len() > 1);
+        let unit = |k: u64| (mix(key(&info.name) ^ mix(k)) >> 40) as f64 / f64::from(1 << 23) - 1.0;
+        (0..info.len() as u64).map(|k| (spread * unit(k)) as f32).collect()
+    };
+    let weights: Vec<Vec<f32>> = graph.parameters().iter().map(he).collect();
+    let pictures = vec![picture(32, 32, 3); 16];
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("threads");
+    for (what, way, repeats) in
+        [("engine", Way::Fast, 7), ("without Winograd", Way::Direct, 3), ("tensors", Way::Plain, 2)]
+    {
+        let options = InceptionOptions::default();
+        let inception = Inception::ready(graph.clone(), weights.clone(), options, &Device::flex(), way);
+        let once = || {
+            let start = std::time::Instant::now();
+            pool.install(|| inception.extract(&pictures)).expect("finite");
+            start.elapsed().as_secs_f64()
+        };
+        once();
+        let mut times: Vec<f64> = (0..repeats).map(|_| once()).collect();
+        times.sort_by(f64::total_cmp);
+        let (median, best) = (times[times.len() / 2], times[0]);
+        println!("2 threads, {what}: {median:.3} s for 16 pictures, {best:.3} at best");
+    }
 }
