@@ -59,7 +59,6 @@ mod json;
 mod layout;
 mod legacy;
 mod listed;
-mod module;
 mod names;
 mod pickle;
 mod places;
@@ -89,7 +88,6 @@ pub use fit::Slot;
 pub use folder::{read_text, write_folder, write_text};
 pub use inspect::{Block, Inspection, inspect};
 pub use json::plain_json;
-pub use module::fill;
 pub use places::WeightChoice;
 pub use read::{ModelFiles, load, load_with_scheduler, read_scheduler};
 pub use report::{Misshapen, Report};
@@ -99,7 +97,7 @@ pub use tuned::{TunedEntry, TunedSteps, tuned};
 pub use unet::UNet;
 pub use warning::Warning;
 pub use weights::Weights;
-pub use write::{graph_fingerprint, save, weights_fingerprint, write_weights};
+pub use write::{save, weights_fingerprint, write_weights};
 
 /// A model: a network, its noise schedule, and what it draws.
 #[derive(Clone, Debug)]

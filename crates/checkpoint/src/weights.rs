@@ -7,6 +7,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use ddim_graph::Graph;
 use half::{bf16, f16};
 
 use crate::error::CheckpointError;
@@ -110,6 +111,15 @@ impl Weights {
             warnings.push(Warning::Chosen { path: path.into(), chosen, others });
         }
         Ok((Self::new(path, files, selection.tensors, selection.chosen)?, warnings))
+    }
+
+    /// The weights of a graph, in its order: tensors of the names and shapes of its parameters. What is left over
+    /// is passed over.
+    ///
+    /// # Errors
+    /// Tensors that are missing, misshapen, or cannot be read.
+    pub fn fill(&self, graph: &Graph) -> Result<Vec<Vec<f32>>, CheckpointError> {
+        fit::read(&fit::slots(graph), self)
     }
 
     /// The same for a safetensors file that is part of the program; `path` is for messages.

@@ -4,8 +4,7 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::path::Path;
 
-use burn::module::Module;
-use ddim_graph::{Graph, ParameterInfo};
+use ddim_graph::Graph;
 use safetensors::{Dtype, SafeTensorError, View};
 use serde_json::json;
 
@@ -13,7 +12,6 @@ use crate::error::CheckpointError;
 use crate::fingerprint::fingerprint;
 use crate::folder::{io_error, sync_folder, write_folder, write_text};
 use crate::layout::{CARD, MODEL_INDEX, SCHEDULER_CONFIG, TUNED, UNET_CONFIG, WEIGHTS};
-use crate::module::{self, Filled};
 use crate::scheduler_names::SchedulerClass;
 use crate::{Checkpoint, DIFFUSERS_VERSION, UNet};
 
@@ -65,17 +63,20 @@ fn model_index(scheduler: SchedulerClass) -> String {
 }
 
 fn write_unet(unet: &UNet, path: &Path) -> Result<(), CheckpointError> {
-    let pairs = unet.graph().parameters().iter().zip(unet.weights());
-    write_tensors(pairs.map(|(info, values)| (info.name.clone(), Little::new(info.shape.clone(), values))), path)
+    write_weights(unet.graph(), unet.weights(), path)
 }
 
-/// Writes the parameters of a burn module as a safetensors file, under the names that [`fill`](crate::fill) looks
-/// for.
+/// Writes the weights of a graph as a safetensors file, under the names of its parameters.
 ///
 /// # Errors
 /// Whatever the file system refuses.
-pub fn write_weights(network: &impl Module, path: &Path) -> Result<(), CheckpointError> {
-    write_tensors(module::values(network).into_iter().map(Little::of), path)
+pub fn write_weights(graph: &Graph, weights: &[Vec<f32>], path: &Path) -> Result<(), CheckpointError> {
+    write_tensors(named(graph, weights), path)
+}
+
+fn named<'a>(graph: &'a Graph, weights: &'a [Vec<f32>]) -> impl Iterator<Item = (String, Little)> + 'a {
+    let pairs = graph.parameters().iter().zip(weights);
+    pairs.map(|(info, values)| (info.name.clone(), Little::new(info.shape.clone(), values)))
 }
 
 fn write_tensors(tensors: impl Iterator<Item = (String, Little)>, path: &Path) -> Result<(), CheckpointError> {
@@ -89,22 +90,11 @@ fn write_tensors(tensors: impl Iterator<Item = (String, Little)>, path: &Path) -
     })
 }
 
-/// The [`fingerprint`](crate::fingerprint) of all parameters of a network and of their names, whatever file they
-/// came from.
-pub fn weights_fingerprint(network: &impl Module) -> String {
-    let parameters = module::values(network).into_iter().map(Little::of);
-    let bytes: Vec<u8> =
-        parameters.flat_map(|(name, little)| [name.into_bytes(), little.bytes].concat()).collect();
-    fingerprint(&bytes)
-}
-
-/// The [`fingerprint`](crate::fingerprint) of all weights of a graph and of their names.
-pub fn graph_fingerprint(graph: &Graph, weights: &[Vec<f32>]) -> String {
-    let pairs = graph.parameters().iter().zip(weights);
-    let bytes = |(info, values): (&ParameterInfo, &Vec<f32>)| {
-        [info.name.clone().into_bytes(), Little::new(info.shape.clone(), values).bytes].concat()
-    };
-    fingerprint(&pairs.flat_map(bytes).collect::<Vec<u8>>())
+/// The [`fingerprint`](crate::fingerprint) of all weights of a graph and of their names, whatever file they came
+/// from.
+pub fn weights_fingerprint(graph: &Graph, weights: &[Vec<f32>]) -> String {
+    let bytes = named(graph, weights).flat_map(|(name, little)| [name.into_bytes(), little.bytes].concat());
+    fingerprint(&bytes.collect::<Vec<u8>>())
 }
 
 /// A tensor as little-endian bytes.
@@ -116,10 +106,6 @@ struct Little {
 impl Little {
     fn new(shape: Vec<usize>, values: &[f32]) -> Self {
         Self { shape, bytes: values.iter().flat_map(|value| value.to_le_bytes()).collect() }
-    }
-
-    fn of(filled: Filled) -> (String, Self) {
-        (filled.slot.name, Self::new(filled.slot.shape, &filled.values))
     }
 }
 

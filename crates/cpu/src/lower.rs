@@ -4,8 +4,8 @@
 //! normalisation or a change of resolution writes it where all that read the result want the same one; otherwise a
 //! layer of its own copies the picture into a border, once for all that want that one.
 //!
-//! Where nobody else reads what a layer writes, and nobody looks at it, a convolution does the max(x, 0) behind it,
-//! and joins of joins are one.
+//! Where nobody else reads what a layer writes, and nobody looks at it, a convolution does the max(x, 0) behind
+//! it, and joins of joins are one.
 
 use std::collections::HashMap;
 

@@ -59,8 +59,8 @@ fn pool_line_body<L: Lanes>(x: &[f32], from: &Layout, pool: &Pool, out: &mut [f3
     }
 }
 
-/// The gradient of [`pool`]: adds to that of one picture `x` what that of the windows says. That of a maximum goes to
-/// the first pixel that has it.
+/// The gradient of [`pool`]: adds to that of one picture `x` what that of the windows says. That of a maximum goes
+/// to the first pixel that has it.
 pub(crate) fn pool_back(
     pool: &Pool,
     (x, from): (&[f32], &Layout),

@@ -4,19 +4,21 @@ mod config;
 mod network;
 
 use std::path::Path;
+use std::sync::Arc;
 
-use burn::module::Module;
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, TensorData};
 use ddim_checkpoint::{
-    CheckpointError, Weights, fill, read_text, weights_fingerprint, write_folder, write_text, write_weights,
+    CheckpointError, Weights, read_text, weights_fingerprint, write_folder, write_text, write_weights,
 };
 use ddim_data::{Picture, Size};
+use ddim_engine::{Conditioning, Engine, Observed, Precision, Way};
 use ddim_eval::{EvalError, Extracted, Extractor};
+use ddim_graph::{Graph, Labels};
 
 use crate::{FeatureError, output};
 pub use config::{ClassifierConfig, ClassifierShape};
-pub use network::{ClassifierNetwork, Seen};
+use network::{FEATURES, MAP};
 
 /// A classifier of pictures of one size, ready to be asked.
 ///
@@ -27,7 +29,9 @@ pub use network::{ClassifierNetwork, Seen};
 #[derive(Debug, Clone)]
 pub struct Classifier {
     config: ClassifierConfig,
-    network: ClassifierNetwork,
+    engine: Engine,
+    /// Of nothing: the network asks for no time.
+    conditioning: Conditioning,
     device: Device,
     fingerprint: String,
 }
@@ -41,21 +45,32 @@ const PARTS: [&str; 4] = [CONFIG, WEIGHTS, "train.npz", "held_out.npz"];
 const SPATIAL_CHANNELS: usize = 7;
 
 impl ClassifierConfig {
-    /// A network with random weights, on a device.
+    /// The network: from pictures \[n, channels, height, width\] with values from -1 to 1 to \[n, classes, 1, 1\],
+    /// whose softmax are the probabilities.
     ///
     /// # Errors
     /// A configuration that makes no sense.
-    pub fn init(&self, device: &Device) -> Result<ClassifierNetwork, FeatureError> {
+    pub fn graph(&self) -> Result<Graph, FeatureError> {
         self.check()?;
-        Ok(ClassifierNetwork::new(self, device))
+        Ok(network::graph(self))
     }
 }
 
 impl Classifier {
-    /// A network that was trained.
-    pub fn new(config: ClassifierConfig, network: ClassifierNetwork, device: &Device) -> Self {
-        let fingerprint = weights_fingerprint(&network);
-        Classifier { config, network, device: device.clone(), fingerprint }
+    /// A network with these weights, in the order of [`ClassifierConfig::graph`], on a device.
+    ///
+    /// # Errors
+    /// A configuration that makes no sense.
+    ///
+    /// # Panics
+    /// Weights of other sizes than the graph says.
+    pub fn new(config: ClassifierConfig, weights: Vec<Vec<f32>>, device: &Device) -> Result<Self, FeatureError> {
+        let graph = config.graph()?;
+        let fingerprint = weights_fingerprint(&graph, &weights);
+        let (graph, weights, size) = (Arc::new(graph), Arc::new(weights), config.size);
+        let engine = Engine::new(graph, weights, device, Precision::F32, Way::Fast, Some(size));
+        let conditioning = engine.condition(&[0.0], &Labels::None);
+        Ok(Classifier { config, engine, conditioning, device: device.clone(), fingerprint })
     }
 
     /// Reads the folder that [`save`](Self::save) has written.
@@ -87,8 +102,8 @@ impl Classifier {
         let broken = |problem: String| CheckpointError::Json { path: path.into(), problem };
         let config: ClassifierConfig =
             serde_json::from_str(config).map_err(|error| broken(format!("not that of a classifier: {error}")))?;
-        let network = config.init(device).map_err(|error| broken(error.to_string()))?;
-        Ok(Self::new(config, fill(network, weights)?, device))
+        let graph = config.graph().map_err(|error| broken(error.to_string()))?;
+        Self::new(config, weights.fill(&graph)?, device)
     }
 
     /// Writes a folder, whole or not at all, in place of an earlier classifier: `config.json`,
@@ -100,7 +115,7 @@ impl Classifier {
         let config = format!("{:#}\n", serde_json::json!(self.config));
         Ok(write_folder(folder, &PARTS, |folder| {
             write_text(&folder.join(CONFIG), &config)?;
-            write_weights(&self.network, &folder.join(WEIGHTS))
+            write_weights(self.engine.graph(), self.engine.weights(), &folder.join(WEIGHTS))
         })?)
     }
 
@@ -111,7 +126,7 @@ impl Classifier {
 
     /// How many weights it has.
     pub fn parameters(&self) -> usize {
-        self.network.num_params()
+        self.engine.graph().parameter_count()
     }
 
     /// \[n, channels, height, width\], from -1 to 1.
@@ -142,13 +157,14 @@ impl Extractor for Classifier {
         if pictures.is_empty() {
             return Ok(Extracted::default());
         }
-        let Seen { map, features, logits } = self.network.forward(self.tensor(pictures)?);
+        let x = self.tensor(pictures)?;
+        let Observed { output, points } = self.engine.observe(x, &self.conditioning, &[MAP, FEATURES]);
+        let [map, features] = points.try_into().expect("as many as asked for");
         let channels = SPATIAL_CHANNELS.min(map.dims()[1]);
-        let spatial = map.slice_dim(1, 0..channels).flatten(1, 3);
         Ok(Extracted {
-            pooled: output::features(features)?,
-            spatial: Some(output::features(spatial)?),
-            probabilities: Some(output::features(softmax(logits, 1))?),
+            pooled: output::features(features.flatten(1, 3))?,
+            spatial: Some(output::features(map.slice_dim(1, 0..channels).flatten(1, 3))?),
+            probabilities: Some(output::features(softmax(output.flatten(1, 3), 1))?),
         })
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, TensorData};
-use ddim_checkpoint::{Weights, graph_fingerprint};
+use ddim_checkpoint::{Weights, weights_fingerprint};
 use ddim_data::Picture;
 use ddim_engine::{Conditioning, Engine, Observed, Precision, Way};
 use ddim_eval::{EvalError, Extracted, Extractor};
@@ -129,7 +129,7 @@ impl Inception {
         device: &Device,
         way: Way,
     ) -> Self {
-        let fingerprint = graph_fingerprint(&graph, &weights);
+        let fingerprint = weights_fingerprint(&graph, &weights);
         if options.logits == Logits::Unbiased {
             weights.last_mut().expect("the bias of the last layer").fill(0.0);
         }

@@ -14,7 +14,7 @@ mod error;
 mod inception;
 mod output;
 
-pub use classifier::{Classifier, ClassifierConfig, ClassifierNetwork, ClassifierShape, Seen};
+pub use classifier::{Classifier, ClassifierConfig, ClassifierShape};
 pub use embedded::{Split, embedded_classifier, embedded_statistics};
 pub use error::FeatureError;
 pub use inception::{Inception, InceptionOptions, Logits, Preparation};

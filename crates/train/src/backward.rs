@@ -2,21 +2,17 @@
 
 use crate::Objective;
 use crate::batch::Batch;
-use crate::flat::Places;
+use crate::flat::Trainee;
 use crate::objective::Loss;
 use burn::tensor::Device;
 use ddim_checkpoint::UNet;
-use ddim_cpu::{Convolution, Isa, Precision, Wanted};
-use ddim_gpu::{Form, Network};
+use ddim_cpu::Wanted;
 use ddim_graph::Labels;
-use std::borrow::Cow;
 use std::sync::Arc;
 
 /// The network of a run with its loss.
 pub(crate) struct Backward {
-    /// Whose weights are replaced.
-    unet: UNet,
-    places: Places,
+    trainee: Trainee,
     /// The processor's own engine, where one trains there, and the loss asks for the network's output alone.
     processor: Option<ddim_cpu::Network>,
     loss: Loss,
@@ -25,17 +21,23 @@ pub(crate) struct Backward {
 }
 
 impl Backward {
-    pub(crate) fn new(unet: UNet, loss: Loss, device: &Device) -> Self {
+    pub(crate) fn new(unet: &UNet, loss: Loss, device: &Device) -> Self {
+        let trainee = Trainee::new(Arc::clone(unet.graph()), unet.shared());
+        let size = unet.config().sample_size.map_or([32; 2], ddim_unet::SampleSize::height_width);
         let on_processor = ddim_sampler::is_host(device) && loss.objective == Objective::Denoising;
-        let processor = if on_processor { processor(&unet) } else { None };
-        let places = Places::new(unet.graph());
-        Backward { unet, places, processor, loss, device: device.clone().autodiff() }
+        let processor = if on_processor { trainee.processor(size) } else { None };
+        Backward { trainee, processor, loss, device: device.clone().autodiff() }
+    }
+
+    /// All weights of the network, with those that are trained.
+    pub(crate) fn weights(&self, trained: &[f32]) -> Vec<Vec<f32>> {
+        self.trainee.replaced(trained)
     }
 
     /// Makes ready for [`gradient`](Self::gradient) at these weights.
     pub(crate) fn load(&mut self, weights: &[f32]) {
         if let Some(network) = &mut self.processor {
-            network.load(|parameter| Cow::Borrowed(self.places.of(parameter, &self.unet, weights)));
+            self.trainee.load(network, weights);
         }
     }
 
@@ -48,9 +50,7 @@ impl Backward {
     }
 
     fn on_tensors(&self, batch: &Batch, weights: &[f32]) -> (f64, Vec<f32>) {
-        let graph = Arc::clone(self.unet.graph());
-        let values = |parameter| Cow::Borrowed(self.places.of(parameter, &self.unet, weights));
-        let network = Network::new(graph, values, &self.device, Form::Trained);
+        let network = self.trainee.on_tensors(weights, &self.device);
         let conditioning = network.condition(&batch.times, &labels(batch));
         let (x_t, target) = batch.tensors(&self.device);
         let loss = self.loss.of(|x| network.forward(x, &conditioning), x_t, target, &batch.alpha_bars);
@@ -73,7 +73,7 @@ impl Backward {
         let rows = conditioning.modulations();
         let mut gradients = network.gradients(&batch.x_t, batch.shape(), &rows, Wanted::Weights, slope);
         network.condition_gradients(&batch.times, &labels(batch), &mut gradients);
-        (squares / batch.target.len() as f64, self.places.of_trained(gradients.parameters))
+        (squares / batch.target.len() as f64, self.trainee.of_trained(gradients.parameters))
     }
 }
 
@@ -81,14 +81,6 @@ fn labels(batch: &Batch) -> Labels<'_> {
     if batch.labels.is_empty() { Labels::None } else { Labels::Index(&batch.labels) }
 }
 
-/// None for a network that it cannot train.
-fn processor(unet: &UNet) -> Option<ddim_cpu::Network> {
-    let weight = |parameter| Cow::Borrowed(unet.weight(parameter));
-    let size = unet.config().sample_size.map_or([32; 2], ddim_unet::SampleSize::height_width);
-    let graph = Arc::clone(unet.graph());
-    let network = ddim_cpu::Network::new(graph, weight, Isa::detect(), Convolution::Direct, Precision::F32, size);
-    network.ok().filter(ddim_cpu::Network::trains)
-}
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,7 +100,7 @@ mod tests {
             Batches::new(&recipe, &set, schedule, scheduler.prediction()).expect("pictures that are there");
         let (unet, weights) = initialised(&recipe).expect("fine");
         let loss = Loss { objective: recipe.objective, prediction: scheduler.prediction() };
-        let mut backward = Backward::new(unet, loss, &device);
+        let mut backward = Backward::new(&unet, loss, &device);
         assert!(backward.processor.is_some());
         backward.load(&weights);
         let batch = batches.rows(3, 0..recipe.batch_size);

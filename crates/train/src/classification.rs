@@ -3,17 +3,21 @@
 use crate::batch::clean;
 use crate::diffusion::without_alpha;
 use crate::draw::Draws;
+use crate::flat::{self, Trainee};
 use crate::run::{self, RunFolder, Task, Trained};
 use crate::seen::Seen;
 use crate::shards::Shards;
-use crate::{Accuracy, ClassifierRecipe, RecipeError, Shown, TrainError, TrainEvent, weights};
+use crate::{Accuracy, ClassifierRecipe, RecipeError, Shown, TrainError, TrainEvent};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use ddim_cpu::Wanted;
 use ddim_data::{ImageSet, Picture};
 use ddim_eval::Extractor;
-use ddim_features::{Classifier, ClassifierConfig, ClassifierNetwork};
+use ddim_features::{Classifier, ClassifierConfig};
+use ddim_graph::Labels;
 use std::ops::{ControlFlow, Range};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Trains a classifier on pictures with labels, or goes on with a run that lies in `out`: the cross entropy
 /// between the labels and the probabilities, by the same loop and with the same files as [`train`](crate::train).
@@ -39,14 +43,7 @@ pub fn train_classifier<'a>(
 ) -> Result<Trained, TrainError> {
     recipe.check()?;
     let set = without_alpha(recipe.alpha, set);
-    let labels = labels(&set)?;
-    let config = config(recipe, &set)?;
-    let (network, first) = run::seeded(recipe.training.seed, device, |device| config.init(device))?;
-    let training = &recipe.training;
-    let images = recipe.images.of(set.len())?;
-    let shards = Shards::new(training.shards, training.batch_size / training.shards)?;
-    let draws = Draws::new(training.seed);
-    let mut task = Classification { recipe, set: &set, labels, images, device, network, config, draws, shards };
+    let (mut task, first) = Classification::new(recipe, &set, device)?;
     run::run(&mut task, recipe, first, out.into(), observe)
 }
 
@@ -59,26 +56,78 @@ struct Classification<'a> {
     images: Range<usize>,
     /// Without autodiff.
     device: &'a Device,
-    /// Whose weights are replaced.
-    network: ClassifierNetwork,
+    trainee: Trainee,
+    /// The processor's own engine, where one trains there.
+    processor: Option<ddim_cpu::Network>,
     config: ClassifierConfig,
     draws: Draws,
     shards: Shards,
 }
 
-impl Classification<'_> {
-    /// Some rows of the batch of a step, and their labels.
-    fn rows(&self, step: u64, rows: Range<usize>, device: &Device) -> (Tensor<4>, Tensor<1, Int>) {
-        let [height, width, channels] = self.set.shape;
-        let (mut values, mut labels, count) = (Vec::new(), Vec::new(), rows.len());
+impl<'a> Classification<'a> {
+    /// With its first weights, which the seed decides.
+    fn new(
+        recipe: &'a ClassifierRecipe,
+        set: &'a ImageSet,
+        device: &'a Device,
+    ) -> Result<(Self, Vec<f32>), TrainError> {
+        let (labels, config, training) = (labels(set)?, config(recipe, set)?, &recipe.training);
+        let graph = Arc::new(config.graph()?);
+        let weights = flat::initial(&graph, training.seed);
+        let first = flat::read(&graph, &weights);
+        let trainee = Trainee::new(graph, Arc::new(weights));
+        let processor = if ddim_sampler::is_host(device) { trainee.processor(config.size) } else { None };
+        let images = recipe.images.of(set.len())?;
+        let shards = Shards::new(training.shards, training.batch_size / training.shards)?;
+        let draws = Draws::new(training.seed);
+        Ok((
+            Classification { recipe, set, labels, images, device, trainee, processor, config, draws, shards },
+            first,
+        ))
+    }
+
+    /// Some rows of the batch of a step, \[n, channels, height, width\], and their labels.
+    fn rows(&self, step: u64, rows: Range<usize>) -> (Vec<f32>, Vec<usize>) {
+        let (mut values, mut labels) = (Vec::new(), Vec::new());
         for row in rows {
             let position = (step - 1) * self.recipe.training.batch_size as u64 + row as u64;
             let picture = self.images.start + self.draws.picture(position, self.images.len());
             values.extend(clean(self.set, self.recipe.flip, self.draws, picture, position));
-            labels.push(self.labels[picture] as i32);
+            labels.push(self.labels[picture]);
         }
-        let x = Tensor::from_data(TensorData::new(values, [count, channels, height, width]), device);
-        (x, Tensor::from_data(TensorData::new(labels, [count]), device))
+        (values, labels)
+    }
+
+    fn shape(&self, pictures: usize) -> [usize; 4] {
+        let [height, width, channels] = self.set.shape;
+        [pictures, channels, height, width]
+    }
+
+    /// The loss of some rows and its gradient, at the weights that the engine was loaded with.
+    fn on_processor(&self, network: &ddim_cpu::Network, (x, labels): (Vec<f32>, Vec<usize>)) -> (f64, Vec<f32>) {
+        let classes = self.config.classes.len();
+        let mut loss = 0.0;
+        let slope = |first: usize, logits: &[f32], slope: &mut [f32]| {
+            let pictures = logits.chunks_exact(classes).zip(slope.chunks_exact_mut(classes));
+            for ((logits, slope), label) in pictures.zip(&labels[first..]) {
+                loss += cross_entropy_slope(logits, *label, labels.len(), slope);
+            }
+        };
+        let gradients = network.gradients(&x, self.shape(labels.len()), &[], Wanted::Weights, slope);
+        (loss, self.trainee.of_trained(gradients.parameters))
+    }
+
+    fn on_tensors(&self, weights: &[f32], (x, labels): (Vec<f32>, Vec<usize>)) -> (f64, Vec<f32>) {
+        let device = self.device.clone().autodiff();
+        let network = self.trainee.on_tensors(weights, &device);
+        let (n, classes) = (labels.len(), self.config.classes.len());
+        let labels: Vec<i32> = labels.into_iter().map(|label| label as i32).collect();
+        let labels = Tensor::from_data(TensorData::new(labels, [n]), &device);
+        let x = Tensor::from_data(TensorData::new(x, self.shape(n)), &device);
+        let logits = network.forward(x, &network.condition(&[0.0], &Labels::None)).reshape([n, classes]);
+        let loss = cross_entropy(logits, labels);
+        let gradients = loss.backward();
+        (f64::from(loss.into_scalar::<f32>()), network.gradient(gradients))
     }
 
     /// How many of the pictures that are not trained on it names.
@@ -105,26 +154,25 @@ impl Task for Classification<'_> {
     }
 
     fn gradient(&mut self, step: u64, weights: &[f32]) -> (f64, Vec<f32>) {
-        let device = self.device.clone().autodiff();
-        self.shards.gradient(|rows| {
-            let network = weights::replaced(self.network.clone(), weights, &device);
-            let (x, labels) = self.rows(step, rows, &device);
-            let loss = cross_entropy(network.forward(x).logits, labels);
-            let gradients = loss.backward();
-            (f64::from(loss.into_scalar::<f32>()), weights::gradient(&network, gradients))
+        if let Some(network) = &mut self.processor {
+            self.trainee.load(network, weights);
+        }
+        self.shards.gradient(|rows| match &self.processor {
+            Some(network) => self.on_processor(network, self.rows(step, rows)),
+            None => self.on_tensors(weights, self.rows(step, rows)),
         })
     }
 
     fn publish(&self, out: &Path, step: u64, weights: &[f32]) -> Result<Shown, TrainError> {
         let plain = self.device.clone().without_autodiff();
-        let network = weights::replaced(self.network.clone(), weights, &plain);
-        let accuracy = self.judge(&Classifier::new(self.config.clone(), network.clone(), &plain))?;
+        let weights = self.trainee.replaced(weights);
+        let accuracy = self.judge(&Classifier::new(self.config.clone(), weights.clone(), &plain)?)?;
         let mut config = self.config.clone();
         config.card.insert("trained_steps".to_owned(), step.into());
         config.card.insert("images".to_owned(), [self.images.start, self.images.end].to_vec().into());
         config.card.insert("held_out".to_owned(), accuracy.of.into());
         config.card.insert("held_out_right".to_owned(), accuracy.right.into());
-        Classifier::new(config, network, &plain).save(&run::model(out))?;
+        Classifier::new(config, weights, &plain)?.save(&run::model(out))?;
         Ok(Shown::Accuracy(accuracy))
     }
 }
@@ -132,6 +180,18 @@ impl Task for Classification<'_> {
 /// The mean of -ln p(label), of logits \[n, classes\].
 fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
     log_softmax(logits, 1).gather(1, labels.unsqueeze_dim(1)).mean().neg()
+}
+
+/// A share, of `pictures`, of -ln p(label) of one picture, and of its slope by each of the logits: p - 1 for the
+/// label and p for every other class.
+fn cross_entropy_slope(logits: &[f32], label: usize, pictures: usize, slope: &mut [f32]) -> f64 {
+    let largest = logits.iter().fold(f32::NEG_INFINITY, |most, logit| most.max(*logit));
+    let powers: Vec<f64> = logits.iter().map(|logit| f64::from(logit - largest).exp()).collect();
+    let (total, share) = (powers.iter().sum::<f64>(), 1.0 / pictures as f64);
+    for (class, (slope, power)) in slope.iter_mut().zip(&powers).enumerate() {
+        *slope = (share * (power / total - if class == label { 1.0 } else { 0.0 })) as f32;
+    }
+    share * (total.ln() - f64::from(logits[label] - largest))
 }
 
 /// The place of the largest number.

@@ -83,8 +83,6 @@ impl ClassifierRecipe {
 }
 
 impl Settings for ClassifierRecipe {
-    const ORDER: &'static str = crate::state::OF_MODULES;
-
     fn training(&self) -> Training {
         self.training.clone()
     }

@@ -73,7 +73,6 @@ pub(crate) struct Diffusion<'a> {
     beginning: &'a Beginning,
     /// Without autodiff.
     device: &'a Device,
-    /// Whose weights are replaced.
     unet: UNet,
     scheduler: SchedulerConfig,
     batches: Batches<'a>,
@@ -94,7 +93,7 @@ impl<'a> Diffusion<'a> {
         let batches = Batches::new(recipe, set, schedule, scheduler.prediction())?;
         let loss = Loss { objective: recipe.objective, prediction: scheduler.prediction() };
         let shards = Shards::new(recipe.shards, recipe.batch_size / recipe.shards)?;
-        let backward = Backward::new(unet.clone(), loss, device);
+        let backward = Backward::new(&unet, loss, device);
         Ok(Diffusion { recipe, set, beginning, device, unet, scheduler, batches, backward, shards })
     }
 
@@ -146,7 +145,7 @@ impl Task for Diffusion<'_> {
 
     fn publish(&self, out: &Path, step: u64, weights: &[f32]) -> Result<Shown, TrainError> {
         let plain = self.device.clone().without_autodiff();
-        let unet = flat::replaced(&self.unet, weights);
+        let unet = self.unet.with_weights(self.backward.weights(weights));
         let [height, width, _] = self.set.shape;
         let sheet = preview::draw(&unet, &self.scheduler, self.recipe.class_count(), [height, width], &plain)?;
         let samples = out.join("samples.png");
@@ -163,14 +162,14 @@ impl Task for Diffusion<'_> {
 pub(crate) fn initialised(recipe: &Recipe) -> Result<(UNet, Vec<f32>), TrainError> {
     let graph = recipe.unet.graph().map_err(RecipeError::from)?;
     let unet = UNet::new(recipe.unet.clone(), flat::initial(&graph, recipe.seed)).map_err(RecipeError::from)?;
-    let first = flat::read(&unet);
+    let first = flat::read(&graph, unet.weights());
     Ok((unet, first))
 }
 
 /// The network of a model, and its weights.
 fn taken_over(model: &Checkpoint, recipe: &Recipe) -> Result<(UNet, Vec<f32>), TrainError> {
     check_same(model, recipe)?;
-    Ok((model.unet.clone(), flat::read(&model.unet)))
+    Ok((model.unet.clone(), flat::read(model.unet.graph(), model.unet.weights())))
 }
 
 /// Whether a model is what the recipe trains: the same network, but for keys that shape no weights, and the same

@@ -248,7 +248,7 @@ pub enum TrainError {
     /// A checkpoint whose weights stand in another order than this version's.
     #[error(
         "{path}: the run was left by an earlier version, whose lists of weights have another order; begin a new \
-         run with its model, the folder model beside it"
+         run; that of a diffusion model can begin with what was learnt, the folder model beside it"
     )]
     EarlierVersion {
         /// The checkpoint.

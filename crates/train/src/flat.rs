@@ -1,29 +1,31 @@
 //! The trained weights of a network as one list of numbers, in the order of its graph.
 
-use ddim_checkpoint::UNet;
+use burn::tensor::Device;
+use ddim_cpu::{Convolution, Isa, Precision};
+use ddim_gpu::{Form, Network};
 use ddim_graph::{Graph, Initial, Parameter, ParameterInfo};
 use ddim_sampler::{fill_normals, fill_uniforms};
+use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// All trained weights.
-pub(crate) fn read(unet: &UNet) -> Vec<f32> {
-    let trained = unet.graph().parameters().iter().zip(unet.weights()).filter(|(info, _)| info.trained);
+pub(crate) fn read(graph: &Graph, weights: &[Vec<f32>]) -> Vec<f32> {
+    let trained = graph.parameters().iter().zip(weights).filter(|(info, _)| info.trained);
     trained.flat_map(|(_, values)| values.iter().copied()).collect()
 }
 
-/// The network with other trained weights.
-pub(crate) fn replaced(unet: &UNet, flat: &[f32]) -> UNet {
-    let places = Places::new(unet.graph());
-    let values = |k: usize| places.of(Parameter(k), unet, flat).to_vec();
-    unet.with_weights((0..unet.weights().len()).map(values).collect())
+/// A network whose trained weights are a list that changes.
+#[derive(Debug)]
+pub(crate) struct Trainee {
+    graph: Arc<Graph>,
+    /// Those that training leaves alone are of use.
+    weights: Arc<Vec<Vec<f32>>>,
+    places: Vec<Option<Range<usize>>>,
 }
 
-/// Where each trained parameter lies in the list.
-#[derive(Debug)]
-pub(crate) struct Places(Vec<Option<Range<usize>>>);
-
-impl Places {
-    pub(crate) fn new(graph: &Graph) -> Self {
+impl Trainee {
+    pub(crate) fn new(graph: Arc<Graph>, weights: Arc<Vec<Vec<f32>>>) -> Self {
         let mut end = 0;
         let place = |info: &ParameterInfo| {
             info.trained.then(|| {
@@ -31,21 +33,48 @@ impl Places {
                 end - info.len()..end
             })
         };
-        Places(graph.parameters().iter().map(place).collect())
+        let places = graph.parameters().iter().map(place).collect();
+        Trainee { graph, weights, places }
     }
 
     /// The numbers of a parameter: those of the list, or those of the network where training leaves them alone.
-    pub(crate) fn of<'a>(&self, parameter: Parameter, unet: &'a UNet, flat: &'a [f32]) -> &'a [f32] {
-        match &self.0[parameter.0] {
+    pub(crate) fn of<'a>(&'a self, parameter: Parameter, flat: &'a [f32]) -> &'a [f32] {
+        match &self.places[parameter.0] {
             Some(range) => &flat[range.clone()],
-            None => unet.weight(parameter),
+            None => &self.weights[parameter.0],
         }
+    }
+
+    /// All weights, with those of the list.
+    pub(crate) fn replaced(&self, flat: &[f32]) -> Vec<Vec<f32>> {
+        (0..self.places.len()).map(|k| self.of(Parameter(k), flat).to_vec()).collect()
     }
 
     /// The list of what belongs to each parameter, without those that training leaves alone.
     pub(crate) fn of_trained(&self, parameters: Vec<Vec<f32>>) -> Vec<f32> {
-        let trained = parameters.into_iter().zip(&self.0).filter(|(_, place)| place.is_some());
+        let trained = parameters.into_iter().zip(&self.places).filter(|(_, place)| place.is_some());
         trained.flat_map(|(values, _)| values).collect()
+    }
+
+    /// The processor's own engine, to be loaded before each step; `size` is that of the pictures. None for a
+    /// network that it cannot train.
+    pub(crate) fn processor(&self, size: [usize; 2]) -> Option<ddim_cpu::Network> {
+        let weight = |Parameter(k)| Cow::Borrowed(self.weights[k].as_slice());
+        let (graph, isa) = (Arc::clone(&self.graph), Isa::detect());
+        let network = ddim_cpu::Network::new(graph, weight, isa, Convolution::Direct, Precision::F32, size);
+        network.ok().filter(ddim_cpu::Network::trains)
+    }
+
+    /// Gives the processor's engine the weights of a list.
+    pub(crate) fn load(&self, network: &mut ddim_cpu::Network, flat: &[f32]) {
+        network.load(|parameter| Cow::Borrowed(self.of(parameter, flat)));
+    }
+
+    /// On tensors, with a graph of its own on a device with autodiff: networks made by different calls can be
+    /// asked for gradients at the same time.
+    pub(crate) fn on_tensors(&self, flat: &[f32], device: &Device) -> Network {
+        let values = |parameter| Cow::Borrowed(self.of(parameter, flat));
+        Network::new(Arc::clone(&self.graph), values, device, Form::Trained)
     }
 }
 

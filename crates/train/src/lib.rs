@@ -25,7 +25,6 @@ mod seen;
 mod shards;
 mod state;
 mod training;
-mod weights;
 
 #[cfg(test)]
 mod testing;

@@ -182,9 +182,6 @@ impl Recipe {
 
 /// What the loop asks of a recipe, whatever network it is for.
 pub(crate) trait Settings: Serialize + DeserializeOwned {
-    /// In which order the weights stand in the lists of a checkpoint.
-    const ORDER: &'static str;
-
     /// Length and optimiser.
     fn training(&self) -> Training;
 
@@ -198,8 +195,6 @@ pub(crate) trait Settings: Serialize + DeserializeOwned {
 }
 
 impl Settings for Recipe {
-    const ORDER: &'static str = "graph";
-
     fn training(&self) -> Training {
         self.training()
     }

@@ -6,16 +6,13 @@ use crate::optimizer::{Optimizer, norm};
 use crate::recipe::Settings;
 use crate::seen::{OtherPictures, Recognised, Seen};
 use crate::state::State;
-use crate::{Shown, TrainError, TrainEvent, Training, weights};
-use burn::module::Module;
-use burn::tensor::Device;
+use crate::{Shown, TrainError, TrainEvent, Training};
 use ddim_checkpoint::remove_abandoned;
 use ddim_data::write_whole;
 use std::fs::File;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// How a run ended.
@@ -102,23 +99,6 @@ pub(crate) fn run(
         step if step < training.steps => Ok(Trained::Stopped { step }),
         _ => Ok(Trained::Finished { model: model(out) }),
     }
-}
-
-/// The network that `init` makes on the device with autodiff, and its first weights, which the seed decides.
-pub(crate) fn seeded<M: Module, E>(
-    seed: u64,
-    device: &Device,
-    init: impl FnOnce(&Device) -> Result<M, E>,
-) -> Result<(M, Vec<f32>), E> {
-    // The backend's generator belongs to the whole process; first weights are the only thing taken from it. They
-    // are drawn when they are first looked at, so that is done before anyone else may draw.
-    static GENERATOR: Mutex<()> = Mutex::new(());
-    let _alone = GENERATOR.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let device = device.clone().autodiff();
-    device.seed(seed);
-    let network = init(&device)?;
-    let first = weights::read(&network);
-    Ok((network, first))
 }
 
 /// Where a run leaves the model.

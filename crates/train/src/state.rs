@@ -35,7 +35,7 @@ impl State {
             "smoothed_loss": self.smoothed_loss.map_or("null".to_owned(), |loss| loss.to_string()),
             "recipe": recipe.to_json(),
             "began_with": self.origin,
-            "order": order_of(recipe),
+            "order": ORDER,
         });
         if let Some(seen) = &self.seen {
             remarks["pictures"] = json!(seen).to_string().into();
@@ -55,7 +55,7 @@ impl State {
         let step =
             text("step")?.parse().map_err(|error| broken(path, format!("its step is no number: {error}")))?;
         same_recipe(path, text("recipe")?, recipe, step)?;
-        if metadata.get("order").map_or(OF_MODULES, String::as_str) != order_of(recipe) {
+        if metadata.get("order").map(String::as_str) != Some(ORDER) {
             return Err(TrainError::EarlierVersion { path: path.to_owned() });
         }
         let steps = recipe.training().steps;
@@ -85,12 +85,8 @@ impl State {
     }
 }
 
-/// The order of weights before there was a name for one.
-pub(crate) const OF_MODULES: &str = "modules";
-
-fn order_of<R: Settings>(_: &R) -> &'static str {
-    R::ORDER
-}
+/// The order of weights; checkpoints of a time when it was another one name none, or another.
+const ORDER: &str = "graph";
 
 /// The bytes of a file that has no more than so many, `None` if there is no such file.
 fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, TrainError> {
@@ -264,10 +260,7 @@ mod tests {
         let at = bytes.windows(7).position(|word| word == b"\"graph\"").expect("the order");
         std::fs::write(&path, [&bytes[..at], b"\"other\"", &bytes[at + 7..]].concat()).expect("writable");
         let error = State::load(&path, &recipe, 4).expect_err("another order").to_string();
-        assert!(
-            error.contains("an earlier version") && error.contains("begin a new run with its model"),
-            "{error}"
-        );
+        assert!(error.contains("an earlier version") && error.contains("begin a new run; "), "{error}");
     }
 
     #[test]

@@ -102,8 +102,8 @@ impl Writer {
         self.beside([three, seven, pool])
     }
 
-    /// 8x8: 1x1, a row and a column side by side, the same behind a 3x3, and a pool, which in the published network
-    /// is the mean in the first of these blocks and the maximum in the second.
+    /// 8x8: 1x1, a row and a column side by side, the same behind a 3x3, and a pool, which in the published
+    /// network is the mean in the first of these blocks and the maximum in the second.
     pub(super) fn block_e(&mut self, x: Value, name: &str, pool: Pooling) -> Value {
         let (row, column) = ([1, 3], [3, 1]);
         let one = self.chain(x, name, &[("branch1x1", 320, [1, 1])]);

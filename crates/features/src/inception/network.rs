@@ -11,8 +11,8 @@ pub(super) const SPATIAL: &str = "Mixed_6d.branch1x1";
 /// Where the features can be observed.
 pub(super) const POOLED: &str = "pooled";
 
-/// From pictures \[n, 3, 299, 299\] to the scores of the classes, \[n, 1008, 1, 1\]; each layer can be observed by the
-/// name that it has in PyTorch's ports.
+/// From pictures \[n, 3, 299, 299\] to the scores of the classes, \[n, 1008, 1, 1\]; each layer can be observed by
+/// the name that it has in PyTorch's ports.
 pub(super) fn graph() -> Graph {
     let mut writer = Writer { builder: Builder::new() };
     let x = writer.builder.input(3);

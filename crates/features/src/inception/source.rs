@@ -50,8 +50,8 @@ pub(super) fn read(graph: &Graph, weights: &Weights) -> Result<Vec<Vec<f32>>, Ch
     Ok(all)
 }
 
-/// Kernel and bias. Batch normalisation is folded into them, in f64: with s = weight / sqrt(variance + epsilon), the
-/// kernel becomes s kernel and the bias becomes bias - s mean.
+/// Kernel and bias. Batch normalisation is folded into them, in f64: with s = weight / sqrt(variance + epsilon),
+/// the kernel becomes s kernel and the bias becomes bias - s mean.
 fn folded(weights: &Weights, name: &str) -> Result<[Vec<f32>; 2], CheckpointError> {
     let kernels = weights.read(&format!("{name}.conv.weight"))?;
     let norm = |part: &str| weights.read(&format!("{name}.bn.{part}"));

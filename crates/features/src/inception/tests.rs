@@ -207,8 +207,8 @@ fn conventions_are_read_by_name() {
     assert_eq!(error, "preparation is bicubic; it must be torch-fidelity, pytorch-fid, clean-fid");
 }
 
-/// How long pictures take, and how long they took as plain tensor operations: benches/peer/inception.py does the same
-/// with PyTorch.
+/// How long pictures take, and how long they took as plain tensor operations: benches/peer/inception.py does the
+/// same with PyTorch.
 ///
 /// `cargo test --release -p ddim-features -- --ignored --nocapture inception::tests::speed`
 #[test]

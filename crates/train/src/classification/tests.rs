@@ -78,6 +78,58 @@ fn cross_entropy_is_the_negative_logarithm_of_the_probability() {
     assert!((found - exact).abs() < 1e-6, "{found} and {exact}");
 }
 
+/// The same by hand: two programs for one loss and its slopes, in f64 and in f32.
+#[test]
+fn the_slopes_of_a_cross_entropy_are_those_of_automatic_differentiation() {
+    let device = Device::flex().autodiff();
+    let logits = Tensor::<2>::from_data([[1.0, 2.0, 4.0], [0.5, -90.0, 60.0]], &device).require_grad();
+    let labels = [2, 0];
+    let loss = cross_entropy(logits.clone(), Tensor::from_data(labels, &device));
+    let gradient = logits.grad(&loss.backward()).expect("a leaf").into_data();
+    let expected: Vec<f32> = gradient.try_into_vec().expect("f32");
+    let values: Vec<f32> = logits.into_data().try_into_vec().expect("f32");
+    let mut slope = [0.0; 6];
+    let of =
+        |k: usize, slope: &mut [f32]| cross_entropy_slope(&values[3 * k..][..3], labels[k] as usize, 2, slope);
+    let (first, second) = slope.split_at_mut(3);
+    let total = of(0, first) + of(1, second);
+    assert!((total - f64::from(loss.into_scalar::<f32>())).abs() < 1e-5, "{total}");
+    let close = |(a, b): (&f32, &f32)| (a - b).abs() < 1e-6;
+    assert!(slope.iter().zip(&expected).all(close), "{slope:?} {expected:?}");
+}
+
+/// Two programs for one gradient, each within f32 rounding of it: 1e-5 of the norm.
+#[test]
+fn the_processors_gradient_is_that_of_the_tensor_operations() {
+    let (recipe, set, device) = (recipe(), pictures(60), Device::flex());
+    let (mut task, weights) = Classification::new(&recipe, &set, &device).expect("pictures with labels");
+    assert!(task.processor.is_some());
+    let (loss, gradient) = task.gradient(3, &weights);
+    let (plain_loss, plain) = Classification { processor: None, ..task }.gradient(3, &weights);
+    let norm = crate::optimizer::norm;
+    let difference: Vec<f32> = gradient.iter().zip(&plain).map(|(a, b)| a - b).collect();
+    assert!((loss - plain_loss).abs() < 1e-5 * loss, "{loss} and {plain_loss}");
+    assert!(norm(&difference) < 1e-5 * norm(&plain), "{} of {}", norm(&difference), norm(&plain));
+}
+
+#[test]
+fn a_run_of_an_earlier_version_is_refused() {
+    let out = tempfile::tempdir().expect("a temporary folder");
+    run(&recipe(), Some(31), out.path());
+    let path = out.path().join("train.safetensors");
+    let bytes = fs::read(&path).expect("a checkpoint");
+    // The remark on the order of weights, as an earlier version did not write it.
+    let text = br#""order":"graph""#;
+    let at = bytes.windows(text.len()).position(|window| window == text).expect("a remark");
+    let mut earlier = bytes;
+    earlier[at..at + text.len()].copy_from_slice(br#""other":"graph""#);
+    fs::write(&path, earlier).expect("writable");
+    let error =
+        train_classifier(&recipe(), &pictures(60), out.path(), &Device::flex(), |_| ControlFlow::Continue(()));
+    let error = error.expect_err("another order").to_string();
+    assert!(error.contains("the run was left by an earlier version"), "{error}");
+}
+
 #[test]
 fn pictures_that_cannot_be_told_apart_are_refused() {
     let refused = |recipe: &ClassifierRecipe, set: &ImageSet| {

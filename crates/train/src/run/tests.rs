@@ -2,6 +2,7 @@ use super::*;
 use crate::diffusion::{self, Beginning, initialised};
 use crate::testing::{pictures, recipe};
 use crate::{Recipe, flat};
+use burn::tensor::Device;
 use ddim_data::ImageSet;
 use serde_json::{Value, json};
 use std::fs;
@@ -202,7 +203,10 @@ fn the_model_loads_with_the_averaged_weights_and_its_card() {
     let (_, first) = initialised(&recipe).expect("fine");
     let state =
         State::load(&out.path().join("train.safetensors"), &recipe, first.len()).expect("reads").expect("there");
-    assert!(flat::read(&loaded.unet) == state.optimizer.average, "other weights in the model");
+    assert!(
+        flat::read(loaded.unet.graph(), loaded.unet.weights()) == state.optimizer.average,
+        "other weights in the model"
+    );
     assert!(state.optimizer.average != state.optimizer.weights, "no average");
     assert_eq!((loaded.card.name.as_str(), loaded.card.null_class), ("tiny", Some(2)));
     assert_eq!(loaded.card.classes, ["left", "top"]);
@@ -338,7 +342,7 @@ fn a_run_may_begin_with_a_model_and_says_so() {
     run(&recipe, out.path()).expect("trains");
     let load = |folder: &Path| ddim_checkpoint::load(&folder.join("model"));
     let first = load(out.path()).expect("loads");
-    let weights = flat::read(&first.unet);
+    let weights = flat::read(first.unet.graph(), first.unet.weights());
     // A step that moves nothing shows where it stands.
     let still = crate::testing::recipe(&json!({ "steps": 1, "warmup_steps": 0, "learning_rate": 1e-30 }));
     let begun = |recipe: &Recipe, out: &Path| {
@@ -347,7 +351,7 @@ fn a_run_may_begin_with_a_model_and_says_so() {
     };
     begun(&still, second.path()).expect("trains");
     let after = load(second.path()).expect("loads");
-    assert_eq!(flat::read(&after.unet), weights);
+    assert_eq!(flat::read(after.unet.graph(), after.unet.weights()), weights);
     let images = json!({ "name": "tiny", "trained_steps": 12, "trained_images": 48 });
     assert_eq!(after.card.extra["began_with"], images);
     let other = crate::testing::recipe(&json!({ "unet.block_out_channels": [4] }));
