@@ -1,13 +1,17 @@
 //! The processor's engine against tensor operations, on shapes that divide by nothing.
 
+#[path = "../../gpu/tests/support/weights.rs"]
+mod weights;
+
 use std::sync::Arc;
 
 use burn::tensor::{Device, Distribution, Tensor};
 use ddim_engine::{Engine, Precision, Way};
-use ddim_graph::{Initial, Labels, ParameterInfo};
+use ddim_graph::Labels;
 use ddim_unet::{
     Activation, DownBlockType, ResampleType, TimeEmbeddingType, TimeScaleShift, UNet2DConfig, UpBlockType,
 };
+use weights::weights;
 
 /// A small network with odd numbers of channels.
 fn odd() -> UNet2DConfig {
@@ -29,20 +33,9 @@ fn engine(config: &UNet2DConfig, way: Way) -> Engine {
     engine_in(config, way, Precision::F32)
 }
 
-/// The network with numbers without a pattern for weights, as large as those that training begins with.
 fn engine_in(config: &UNet2DConfig, way: Way, precision: Precision) -> Engine {
     let graph = Arc::new(config.graph().expect("a network"));
-    let numbers = |(k, info): (usize, &ParameterInfo)| -> Vec<f32> {
-        let scale = match info.initial {
-            Initial::Ones => return vec![1.0; info.len()],
-            Initial::Zeros => 0.0,
-            Initial::Uniform { bound } => bound,
-            Initial::Normal { deviation } => deviation,
-        };
-        let number = |i: usize| scale * ((1 + k) as f64 * 12.9898 + i as f64 * 78.233).sin();
-        (0..info.len()).map(|i| number(i) as f32).collect()
-    };
-    let weights = Arc::new(graph.parameters().iter().enumerate().map(numbers).collect());
+    let weights = Arc::new(weights(&graph));
     let engine = Engine::new(graph, weights, &Device::flex(), precision, way, None);
     assert_eq!(engine.processor().is_some(), way != Way::Plain, "{config:?}");
     engine

@@ -111,7 +111,7 @@ fn a_prepared_network_is_the_same_on_a_gpu() {
     // Outputs near 1, after some thirty layers each of which rounds by 6e-8 of its largest value in f32, by 5e-4
     // in f16.
     for (precision, transformed, tolerance) in
-        [(Precision::F32, if transforms { 17 } else { 0 }, 1e-5), (Precision::F16, 0, 1.5e-1)]
+        [(Precision::F32, if transforms { 17 } else { 0 }, 1e-5), (Precision::F16, 0, 2e-2)]
     {
         let prepared = untrained(&config, &device, Form::Prepared(precision));
         assert_eq!(prepared.transformed(), transformed, "{precision}");

@@ -1,9 +1,11 @@
 //! Networks without training, and golden files: numbers that diffusers computed, and how near is near.
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
+mod weights;
+
 use burn::tensor::{Device, Tensor, TensorData};
 use ddim_gpu::{Form, Network};
-use ddim_graph::{Graph, Initial, Labels, Parameter, ParameterInfo};
+use ddim_graph::{Graph, Labels, Parameter};
 use ddim_unet::UNet2DConfig;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
@@ -12,22 +14,13 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use weights::weights;
 
-/// The network with numbers without a pattern for weights, as large as those that training begins with.
+/// The network with [`weights`] on a device.
 pub(crate) fn untrained(config: &UNet2DConfig, device: &Device, form: Form) -> Network {
     let graph = Arc::new(config.graph().expect("a valid configuration"));
-    let numbers = |k: usize, info: &ParameterInfo| -> Vec<f32> {
-        let scale = match info.initial {
-            Initial::Ones => return vec![1.0; info.len()],
-            Initial::Zeros => 0.0,
-            Initial::Uniform { bound } => bound,
-            Initial::Normal { deviation } => deviation,
-        };
-        let number = |i: usize| scale * ((1 + k) as f64 * 12.9898 + i as f64 * 78.233).sin();
-        (0..info.len()).map(|i| number(i) as f32).collect()
-    };
-    let values = |parameter: Parameter| numbers(parameter.0, graph.parameter(parameter)).into();
-    Network::new(Arc::clone(&graph), values, device, form)
+    let weights = weights(&graph);
+    Network::new(graph, |Parameter(k)| Cow::Borrowed(weights[k].as_slice()), device, form)
 }
 
 /// `tests/goldens/models` of the repository.
