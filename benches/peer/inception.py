@@ -1,16 +1,19 @@
-"""How long PyTorch takes for Inception's features of the pictures of `inception::tests::speed` in ddim-features.
+"""How long Inception's features of 16 pictures take here and in PyTorch, in turn.
 
     pip install torch torchvision pytorch-fid
-    python benches/peer/inception.py [THREADS] [--fused]
+    python benches/peer/inception.py [THREADS] [--rounds N]
 
-The network is pytorch-fid's, with the weights that it is made with: time does not depend on them. `--fused` folds
-normalisations into convolutions and freezes the network, which pytorch-fid does not.
+The network is pytorch-fid's, with the weights that it is made with, which both programs are given: time does not depend on
+them. Each round runs `cargo bench --bench inception` and then PyTorch: eager, and traced and frozen with normalisations
+folded into convolutions, which pytorch-fid does not. Medians and the best of seven runs.
 """
 
+import os
+import subprocess
+import tempfile
 import sys
 import time
 
-import numpy as np
 import torch
 from pytorch_fid import inception as pytorch_fid
 
@@ -30,44 +33,41 @@ def network():
     ]:
         setattr(architecture, name, block)
     pytorch_fid.fid_inception_v3 = lambda: architecture
-    return pytorch_fid.InceptionV3([3]).eval()
+    return architecture, pytorch_fid.InceptionV3([3]).eval()
 
 
-def mix(x):
-    """SplitMix64."""
-    with np.errstate(over="ignore"):
-        z = x.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return z ^ (z >> np.uint64(31))
-
-
-def picture(height, width):
-    count = height * width * 3
-    noise = (mix(np.arange(count)) >> np.uint64(57)).astype(np.int64)
-    y, x, c = np.unravel_index(np.arange(count), (height, width, 3))
-    levels = (160 * x // width + 60 * y // height * (c + 1) // 3) % 129 + noise
-    return torch.from_numpy((levels.reshape(height, width, 3) / 255).astype(np.float32).transpose(2, 0, 1).copy())
+def timed(model, pictures):
+    for _ in range(2):
+        model(pictures)
+    times = []
+    for _ in range(7):
+        start = time.perf_counter()
+        model(pictures)
+        times.append(time.perf_counter() - start)
+    times.sort()
+    return f"{times[3]:.3f} s for {len(pictures)} pictures, {times[0]:.3f} at best"
 
 
 def main():
-    threads = next((int(word) for word in sys.argv[1:] if word.isdigit()), 2)
+    words = sys.argv[1:]
+    rounds = int(words[words.index("--rounds") + 1]) if "--rounds" in words else 3
+    threads = next((int(word) for word in words[:1] if word.isdigit()), 2)
     torch.set_num_threads(threads)
-    model = network()
-    # Pictures of one size go in at once.
-    pictures = torch.stack([picture(32, 32) for _ in range(16)])
-    with torch.no_grad():
-        if "--fused" in sys.argv:
-            model = torch.jit.optimize_for_inference(torch.jit.trace(model, pictures, strict=False))
-        for _ in range(2):
-            model(pictures)
-        times = []
-        for _ in range(7):
-            start = time.perf_counter()
-            model(pictures)
-            times.append(time.perf_counter() - start)
-    times.sort()
-    print(f"{threads} threads, PyTorch {torch.__version__}: {times[3]:.3f} s for 16 pictures, {times[0]:.3f} at best")
+    architecture, model = network()
+    # Of one size, so that they go in at once.
+    pictures = torch.rand(16, 3, 32, 32)
+    with torch.no_grad(), tempfile.TemporaryDirectory() as folder:
+        weights = os.path.join(folder, "inception.pth")
+        torch.save(architecture.state_dict(), weights)
+        frozen = torch.jit.optimize_for_inference(torch.jit.trace(model, pictures, strict=False))
+        ours = ["cargo", "bench", "--bench", "inception", "--", weights]
+        for _ in range(rounds):
+            run = subprocess.run(
+                ours, env={**os.environ, "RAYON_NUM_THREADS": str(threads)}, capture_output=True, text=True, check=True
+            )
+            print(f"{threads} threads, ddim: {run.stdout.strip().splitlines()[-1]}", flush=True)
+            print(f"{threads} threads, PyTorch {torch.__version__}: {timed(model, pictures)}", flush=True)
+            print(f"{threads} threads, PyTorch {torch.__version__}, frozen: {timed(frozen, pictures)}", flush=True)
 
 
 main()

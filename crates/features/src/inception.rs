@@ -15,7 +15,7 @@ use ddim_checkpoint::{Weights, weights_fingerprint};
 use ddim_data::Picture;
 use ddim_engine::{Conditioning, Engine, Observed, Precision, Way};
 use ddim_eval::{EvalError, Extracted, Extractor};
-use ddim_graph::{Graph, Labels};
+use ddim_graph::Labels;
 
 use crate::{FeatureError, output};
 use network::{POOLED, SPATIAL};
@@ -117,26 +117,15 @@ impl Inception {
     /// misshapen is named.
     pub fn load(path: &Path, options: InceptionOptions, device: &Device) -> Result<Self, FeatureError> {
         let graph = network::graph();
-        let weights = source::read(&graph, &Weights::open(path)?)?;
-        Ok(Self::ready(graph, weights, options, device, Way::Fast))
-    }
-
-    /// Makes the network ready.
-    fn ready(
-        graph: Graph,
-        mut weights: Vec<Vec<f32>>,
-        options: InceptionOptions,
-        device: &Device,
-        way: Way,
-    ) -> Self {
+        let mut weights = source::read(&graph, &Weights::open(path)?)?;
         let fingerprint = weights_fingerprint(&graph, &weights);
         if options.logits == Logits::Unbiased {
             weights.last_mut().expect("the bias of the last layer").fill(0.0);
         }
         let (graph, weights, side) = (Arc::new(graph), Arc::new(weights), prepare::SIDE);
-        let engine = Engine::new(graph, weights, device, Precision::F32, way, Some([side; 2]));
+        let engine = Engine::new(graph, weights, device, Precision::F32, Way::Fast, Some([side; 2]));
         let conditioning = engine.condition(&[0.0], &Labels::None);
-        Inception { engine, conditioning, options, device: device.clone(), fingerprint }
+        Ok(Inception { engine, conditioning, options, device: device.clone(), fingerprint })
     }
 
     /// \[n, 3, 299, 299\].

@@ -206,39 +206,3 @@ fn conventions_are_read_by_name() {
     let error = "bicubic".parse::<Preparation>().expect_err("unknown").to_string();
     assert_eq!(error, "preparation is bicubic; it must be torch-fidelity, pytorch-fid, clean-fid");
 }
-
-/// How long pictures take, and how long they took as plain tensor operations: benches/peer/inception.py does the
-/// same with PyTorch.
-///
-/// `cargo test --release -p ddim-features -- --ignored --nocapture inception::tests::speed`
-#[test]
-#[ignore = "it measures"]
-#[allow(clippy::print_stdout, reason = "what it measures")]
-fn speed() {
-    let graph = network::graph();
-    let he = |info: &ddim_graph::ParameterInfo| {
-        let spread =
-            (6.0 / info.shape[1..].iter().product::<usize>() as f64).sqrt() * f64::from(info.shape.len() > 1);
-        let unit = |k: u64| (mix(key(&info.name) ^ mix(k)) >> 40) as f64 / f64::from(1 << 23) - 1.0;
-        (0..info.len() as u64).map(|k| (spread * unit(k)) as f32).collect()
-    };
-    let weights: Vec<Vec<f32>> = graph.parameters().iter().map(he).collect();
-    let pictures = vec![picture(32, 32, 3); 16];
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("threads");
-    for (what, way, repeats) in
-        [("engine", Way::Fast, 7), ("without Winograd", Way::Direct, 3), ("tensors", Way::Plain, 2)]
-    {
-        let options = InceptionOptions::default();
-        let inception = Inception::ready(graph.clone(), weights.clone(), options, &Device::flex(), way);
-        let once = || {
-            let start = std::time::Instant::now();
-            pool.install(|| inception.extract(&pictures)).expect("finite");
-            start.elapsed().as_secs_f64()
-        };
-        once();
-        let mut times: Vec<f64> = (0..repeats).map(|_| once()).collect();
-        times.sort_by(f64::total_cmp);
-        let (median, best) = (times[times.len() / 2], times[0]);
-        println!("2 threads, {what}: {median:.3} s for 16 pictures, {best:.3} at best");
-    }
-}
