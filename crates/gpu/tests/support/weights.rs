@@ -2,8 +2,8 @@
 
 use ddim_graph::{Graph, Initial, ParameterInfo};
 
-/// Weights that look random, and are the same on every machine, as large as those that training begins with. Not a wave:
-/// sums along one nearly vanish, and 16 bits of their terms are then too few.
+/// Weights that look random, and are the same on every machine, as large as those that training begins with. Not
+/// a wave: sums along one nearly vanish, and 16 bits of their terms are then too few.
 pub(crate) fn weights(graph: &Graph) -> Vec<Vec<f32>> {
     let numbers = |(k, info): (usize, &ParameterInfo)| -> Vec<f32> {
         let scale = match info.initial {
