@@ -58,6 +58,12 @@ const ELSEWHERE: [(&[&str], &str); 4] = [
 impl DeviceChoice {
     /// A GPU where there is one, else the CPU.
     pub(crate) const AUTO: Self = Self { api: Api::Auto, index: None };
+    pub(crate) const CPU: Self = Self { api: Api::Cpu, index: None };
+
+    /// Whether it names a GPU, which may not be there.
+    pub(crate) fn is_gpu(self) -> bool {
+        !matches!(self.api, Api::Auto | Api::Cpu)
+    }
 }
 
 impl fmt::Display for DeviceChoice {

@@ -27,7 +27,7 @@ struct Figure {
 /// # Errors
 /// When an option or the model is refused, or a set of pictures cannot be used; the others are measured first.
 pub(crate) fn run(args: &EvalArgs, interrupt: &Interrupt) -> anyhow::Result<Ending> {
-    let device = device::choose(args.computing.device.device)?;
+    let device = device::choose(args.device())?;
     let needs_model = !(args.likelihood.is_empty() && args.bound.bound.is_empty());
     let model = needs_model.then(|| Model::load(&args.model, &device.device)).transpose()?;
     tracing::info!("device: {}", device.description);
@@ -36,7 +36,7 @@ pub(crate) fn run(args: &EvalArgs, interrupt: &Interrupt) -> anyhow::Result<Endi
         figures.extend(of_model(args, model, interrupt)?);
     }
     if !args.divergence.divergence.is_empty() {
-        let found = divergence::measure(args, &device.device, interrupt)?;
+        let found = divergence::measure(args, interrupt)?;
         let (text, json, ending) = (found.to_text(), found.to_json(), Ok(found.ending));
         figures.push(Figure { name: "divergence", text, json, ending });
     }

@@ -9,7 +9,7 @@ use super::numbers::{at_least_one, at_least_two};
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Divergence")]
 pub(crate) struct DivergenceArgs {
-    /// Divergences of two image sets, by how well small networks learn to tell them apart; needs no model
+    /// Divergences of two image sets, by how well small networks learn to tell them apart, on the CPU; needs no model
     #[arg(long, value_names = ["IMAGES", "IMAGES"], num_args = 2, group = "measure", help_heading = "What to measure")]
     pub(crate) divergence: Vec<SetName>,
 

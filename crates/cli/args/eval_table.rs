@@ -5,6 +5,7 @@ use clap::ArgMatches;
 use clap::parser::ValueSource;
 
 use super::{EvalArgs, FeatureChoice, Metric, SetHome, SetName};
+use crate::device::DeviceChoice;
 
 /// What an option can be for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +110,7 @@ impl EvalArgs {
             asked => asked,
         };
         self.check_sets()?;
+        self.check_device()?;
         self.check_with(metrics)
     }
 
@@ -123,6 +125,28 @@ impl EvalArgs {
             set.path().map_err(|problem| format!("{option} {problem}"))?;
         }
         Ok(())
+    }
+
+    /// Refuses a GPU for what does not use it.
+    fn check_device(&self) -> Result<(), String> {
+        let asked = self.computing.device.device;
+        if asked.is_gpu() && !self.uses_device() {
+            return Err(format!(
+                "--device {asked} is for likelihoods, bounds and distances: divergences are computed on the CPU, and it \
+                 would change nothing here"
+            ));
+        }
+        Ok(())
+    }
+
+    /// The device to compute on: the CPU where nothing asks for another.
+    pub(crate) fn device(&self) -> DeviceChoice {
+        if self.uses_device() { self.computing.device.device } else { DeviceChoice::CPU }
+    }
+
+    /// Whether anything but divergences is measured.
+    fn uses_device(&self) -> bool {
+        !self.likelihood.is_empty() || !self.bound.bound.is_empty() || self.distances.set.is_some()
     }
 
     /// The same once it is known what is measured between two sets.
@@ -262,7 +286,7 @@ mod tests {
             (
                 "--divergence x.npz y.npz",
                 "--steps 3|--probes 2|--exact|--any-class|--rederive-eps|--strength 1|--inpaint replace|--model tiny|\
-                 --scheduler-config c.json|--batch-size 3",
+                 --scheduler-config c.json|--batch-size 3|--device vulkan",
             ),
             (
                 "x.npz y.npz",
@@ -282,7 +306,8 @@ mod tests {
                 let line = format!("{tool} {option}");
                 let flag = option.split(' ').next().expect("a word");
                 let error = said(&line).expect_err(&line);
-                assert!(error.starts_with(&format!("error: {flag} is for ")), "{line}: {error}");
+                let begin = [format!("error: {flag} is for "), format!("error: {option} is for ")];
+                assert!(begin.iter().any(|begin| error.starts_with(begin)), "{line}: {error}");
             }
         }
     }
@@ -292,7 +317,8 @@ mod tests {
         for line in [
             "--likelihood x.npz --probes 2 --steps 3 --any-class --model tiny --seed 1 --batch-size 2 --num 3",
             "--bound x.npz --clip --rederive-eps --eta hat --steps 3 --terms --decoder small --seed 1",
-            "--divergence x.npz y.npz --folds 3 --epochs 2 --seed 1",
+            "--divergence x.npz y.npz --folds 3 --epochs 2 --seed 1 --device cpu",
+            "--divergence x.npz y.npz --likelihood x.npz --device vulkan",
             "x.npz y.npz --subsets 3 --projections 3 --extrapolate --seed 1 --batch-size 3 --features pixels",
             "x.npz model: --model tiny --solver heun --steps 3 --metrics pr --seed 1",
             "x.npz embedded:train --metrics is,frechet --splits 2 --extrapolate --seed 1",

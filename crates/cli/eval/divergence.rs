@@ -3,9 +3,8 @@
 use std::fmt::Write;
 
 use anyhow::bail;
-use burn::tensor::Device;
-use ddim_data::Size;
-use ddim_eval::{ConvNet, Divergence, DivergenceEstimate, Samples, Training, divergence, scaled};
+use ddim_data::{Picture, Size};
+use ddim_eval::{Discriminator, Divergence, DivergenceEstimate, Samples, Training, divergence};
 use serde_json::{Value, json};
 
 use super::pictures::Pictures;
@@ -31,19 +30,14 @@ pub(super) struct Measured<'a> {
 ///
 /// # Errors
 /// When a set cannot be used.
-pub(super) fn measure<'a>(
-    args: &'a EvalArgs,
-    device: &Device,
-    interrupt: &Interrupt,
-) -> anyhow::Result<Measured<'a>> {
+pub(super) fn measure<'a>(args: &'a EvalArgs, interrupt: &Interrupt) -> anyhow::Result<Measured<'a>> {
     let sets = read(args)?;
     let pictures = sets.each_ref().map(Pictures::len);
-    let batches = sets.each_ref().map(|pictures| {
-        move |indices: &[usize]| scaled(&pictures.pixels(indices.iter().copied()), pictures.set.shape, device)
-    });
+    let batches = sets.each_ref().map(|pictures| move |indices: &[usize]| values(pictures, indices));
     let samples = [0, 1].map(|k| Samples { len: pictures[k], batch: &batches[k] });
     let [height, width, channels] = sets[0].set.shape;
-    let (network, options) = (ConvNet::new([channels, height, width]), &args.divergence);
+    let network = Discriminator::convolutional([channels, height, width], Discriminator::WIDTH);
+    let options = &args.divergence;
     let training = Training { epochs: options.epochs, seed: args.seed, ..Training::default() };
     // A network may need fewer: it stops where it has learned all it can.
     let of_each = (options.folds * options.epochs) as f64;
@@ -64,6 +58,16 @@ pub(super) fn measure<'a>(
     }
     bar.finish_and_clear();
     Ok(found)
+}
+
+/// Some pictures, `[n, channels, height, width]`, from -1 to 1.
+fn values(pictures: &Pictures, indices: &[usize]) -> Vec<f32> {
+    let [height, width, channels] = pictures.set.shape;
+    let values = |pixels: &[u8]| {
+        let picture = Picture { width, height, channels, pixels: pixels.to_vec() };
+        picture.to_values(|level| f32::from(level) / 127.5 - 1.0)
+    };
+    pictures.pixels(indices.iter().copied()).into_iter().flat_map(values).collect()
 }
 
 /// Both sets, of pictures of one size.

@@ -27,11 +27,13 @@ fn activate_body<L: Lanes>(
     out: &mut [f32],
 ) {
     match activation {
-        Activation::Identity => map::<L, Identity>(x, channels, scale, shift, out),
-        Activation::Silu => map::<L, Silu>(x, channels, scale, shift, out),
-        Activation::Mish => map::<L, Mish>(x, channels, scale, shift, out),
-        Activation::Gelu => map::<L, Gelu>(x, channels, scale, shift, out),
-        Activation::Relu => map::<L, Relu>(x, channels, scale, shift, out),
+        Activation::Identity => map::<L, _>(Identity, x, channels, scale, shift, out),
+        Activation::Silu => map::<L, _>(Silu, x, channels, scale, shift, out),
+        Activation::Mish => map::<L, _>(Mish, x, channels, scale, shift, out),
+        Activation::Gelu => map::<L, _>(Gelu, x, channels, scale, shift, out),
+        Activation::Relu => map::<L, _>(Relu, x, channels, scale, shift, out),
+        Activation::LeakyRelu { slope } => map::<L, _>(LeakyRelu { slope }, x, channels, scale, shift, out),
+        Activation::Tanh => map::<L, _>(Tanh, x, channels, scale, shift, out),
     }
 }
 
@@ -62,17 +64,22 @@ fn activation_slope_body<L: Lanes>(
 ) {
     // Not a match for each vector: the loops have no branches.
     match activation {
-        Activation::Identity => slope_of::<L, Identity>(x, d, channels, to_z, to_y, totals),
-        Activation::Silu => slope_of::<L, Silu>(x, d, channels, to_z, to_y, totals),
-        Activation::Mish => slope_of::<L, Mish>(x, d, channels, to_z, to_y, totals),
-        Activation::Gelu => slope_of::<L, Gelu>(x, d, channels, to_z, to_y, totals),
-        Activation::Relu => slope_of::<L, Relu>(x, d, channels, to_z, to_y, totals),
+        Activation::Identity => slope_of::<L, _>(Identity, x, d, channels, to_z, to_y, totals),
+        Activation::Silu => slope_of::<L, _>(Silu, x, d, channels, to_z, to_y, totals),
+        Activation::Mish => slope_of::<L, _>(Mish, x, d, channels, to_z, to_y, totals),
+        Activation::Gelu => slope_of::<L, _>(Gelu, x, d, channels, to_z, to_y, totals),
+        Activation::Relu => slope_of::<L, _>(Relu, x, d, channels, to_z, to_y, totals),
+        Activation::LeakyRelu { slope } => {
+            slope_of::<L, _>(LeakyRelu { slope }, x, d, channels, to_z, to_y, totals)
+        }
+        Activation::Tanh => slope_of::<L, _>(Tanh, x, d, channels, to_z, to_y, totals),
     }
 }
 
 #[inline(always)]
 #[allow(clippy::too_many_arguments, reason = "a kernel's operands")]
 fn slope_of<L: Lanes, F: Apply>(
+    f: F,
     x: &[f32],
     d: &mut [f32],
     channels: usize,
@@ -97,7 +104,7 @@ fn slope_of<L: Lanes, F: Apply>(
                     (L::load_some(from, count), L::load_some(to, count))
                 };
                 let z = shift.add_product(scale, x);
-                let dz = dy.mul(F::slope(z));
+                let dz = dy.mul(f.slope(z));
                 if count == L::WIDTH {
                     dz.store(to)
                 } else {
@@ -114,39 +121,50 @@ fn slope_of<L: Lanes, F: Apply>(
 
 /// A function of one vector. Not a closure: only what is inlined for certain is compiled for the vector's
 /// instructions.
-trait Apply {
-    fn apply<L: Lanes>(x: L) -> L;
+trait Apply: Copy {
+    fn apply<L: Lanes>(self, x: L) -> L;
     /// The derivative.
-    fn slope<L: Lanes>(x: L) -> L;
+    fn slope<L: Lanes>(self, x: L) -> L;
 }
 
+#[derive(Clone, Copy)]
 struct Identity;
+#[derive(Clone, Copy)]
 struct Silu;
+#[derive(Clone, Copy)]
 struct Mish;
+#[derive(Clone, Copy)]
 struct Gelu;
+#[derive(Clone, Copy)]
 struct Relu;
+#[derive(Clone, Copy)]
+struct LeakyRelu {
+    slope: f32,
+}
+#[derive(Clone, Copy)]
+struct Tanh;
 
 impl Apply for Identity {
     #[inline(always)]
-    fn apply<L: Lanes>(x: L) -> L {
+    fn apply<L: Lanes>(self, x: L) -> L {
         x
     }
 
     #[inline(always)]
-    fn slope<L: Lanes>(_: L) -> L {
+    fn slope<L: Lanes>(self, _: L) -> L {
         L::splat(1.0)
     }
 }
 
 impl Apply for Silu {
     #[inline(always)]
-    fn apply<L: Lanes>(x: L) -> L {
+    fn apply<L: Lanes>(self, x: L) -> L {
         x.div(L::splat(1.0).add(L::zero().sub(x).exp()))
     }
 
     /// s (1 + x (1 - s)) with s = sigmoid(x).
     #[inline(always)]
-    fn slope<L: Lanes>(x: L) -> L {
+    fn slope<L: Lanes>(self, x: L) -> L {
         let one = L::splat(1.0);
         let s = one.div(one.add(L::zero().sub(x).exp()));
         s.mul(one.add_product(x, one.sub(s)))
@@ -155,13 +173,13 @@ impl Apply for Silu {
 
 impl Apply for Mish {
     #[inline(always)]
-    fn apply<L: Lanes>(x: L) -> L {
+    fn apply<L: Lanes>(self, x: L) -> L {
         x.mul(Self::parts(x).weight)
     }
 
     /// w + x sigmoid(x) (1 - w^2) with w = tanh(ln(1 + e^x)).
     #[inline(always)]
-    fn slope<L: Lanes>(x: L) -> L {
+    fn slope<L: Lanes>(self, x: L) -> L {
         let MishParts { x, e, weight, rest } = Self::parts(x);
         let one = L::splat(1.0);
         let sigmoid = e.div(one.add(e));
@@ -194,15 +212,15 @@ impl Mish {
 impl Apply for Gelu {
     /// max(x, 0) - |x| Phi(-|x|).
     #[inline(always)]
-    fn apply<L: Lanes>(x: L) -> L {
+    fn apply<L: Lanes>(self, x: L) -> L {
         let size = x.max(L::zero().sub(x));
         L::zero().max(x).sub(size.mul(Self::tail(size)))
     }
 
     /// Phi(x) + x phi(x).
     #[inline(always)]
-    fn slope<L: Lanes>(x: L) -> L {
-        let (tail, above) = (Self::tail(x.max(L::zero().sub(x))), Relu::slope(x));
+    fn slope<L: Lanes>(self, x: L) -> L {
+        let (tail, above) = (Self::tail(x.max(L::zero().sub(x))), Relu.slope(x));
         // The tail below 0, 1 without the tail above.
         let phi = above.add_product(tail, L::splat(1.0).sub(above.add(above)));
         // 1 / sqrt(2 pi).
@@ -234,20 +252,50 @@ impl Gelu {
 
 impl Apply for Relu {
     #[inline(always)]
-    fn apply<L: Lanes>(x: L) -> L {
+    fn apply<L: Lanes>(self, x: L) -> L {
         L::zero().max(x)
     }
 
     /// 1 where x is above 0: its sign, between 0 and 1.
     #[inline(always)]
-    fn slope<L: Lanes>(x: L) -> L {
+    fn slope<L: Lanes>(self, x: L) -> L {
         let huge = L::splat(f32::MAX);
         L::splat(1.0).min(L::zero().max(x).mul(huge).mul(huge))
     }
 }
 
+impl Apply for LeakyRelu {
+    #[inline(always)]
+    fn apply<L: Lanes>(self, x: L) -> L {
+        L::zero().max(x).add_product(L::splat(self.slope), L::zero().min(x))
+    }
+
+    #[inline(always)]
+    fn slope<L: Lanes>(self, x: L) -> L {
+        let above = Relu.slope(x);
+        above.add_product(L::splat(self.slope), L::splat(1.0).sub(above))
+    }
+}
+
+impl Apply for Tanh {
+    /// m / (m + 2) with m = e^(2x) - 1.
+    #[inline(always)]
+    fn apply<L: Lanes>(self, x: L) -> L {
+        let m = x.add(x).exp_minus_1();
+        m.div(m.add(L::splat(2.0)))
+    }
+
+    /// 4 e / (1 + e)^2 with e = e^(-2|x|).
+    #[inline(always)]
+    fn slope<L: Lanes>(self, x: L) -> L {
+        let e = x.max(L::zero().sub(x)).mul(L::splat(-2.0)).exp();
+        let below = L::splat(1.0).add(e);
+        L::splat(4.0).mul(e).div(below.mul(below))
+    }
+}
+
 #[inline(always)]
-fn map<L: Lanes, F: Apply>(x: &[f32], channels: usize, scale: &[f32], shift: &[f32], out: &mut [f32]) {
+fn map<L: Lanes, F: Apply>(f: F, x: &[f32], channels: usize, scale: &[f32], shift: &[f32], out: &mut [f32]) {
     assert!(scale.len() >= channels.next_multiple_of(16) && shift.len() >= channels.next_multiple_of(16));
     for first in (0..channels).step_by(L::WIDTH) {
         let count = channels - first;
@@ -257,9 +305,9 @@ fn map<L: Lanes, F: Apply>(x: &[f32], channels: usize, scale: &[f32], shift: &[f
             for (x, out) in x.chunks_exact(channels).zip(out.chunks_exact_mut(channels)) {
                 let (from, to) = (x.as_ptr().add(first), out.as_mut_ptr().add(first));
                 if count >= L::WIDTH {
-                    F::apply(shift.add_product(scale, L::load(from))).store(to);
+                    f.apply(shift.add_product(scale, L::load(from))).store(to);
                 } else {
-                    F::apply(shift.add_product(scale, L::load_some(from, count))).store_some(to, count);
+                    f.apply(shift.add_product(scale, L::load_some(from, count))).store_some(to, count);
                 }
             }
         }

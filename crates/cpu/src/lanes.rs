@@ -83,9 +83,23 @@ pub(crate) trait Lanes: Copy {
         Self::splat(0.0)
     }
 
-    /// e^x to about 1e-7 of itself: e^x = 2^n e^r, |r| <= ln(2)/2, with a polynomial for e^r.
+    /// e^x to about 1e-7 of itself.
     #[inline(always)]
     fn exp(self) -> Self {
+        let Exponential { n, r, slope } = self.exponential();
+        Self::splat(1.0).add_product(slope, r).times_two_to(n)
+    }
+
+    /// e^x - 1 to about 1e-7 of itself, around 0 as well: 2^n (e^r - 1) + (2^n - 1).
+    #[inline(always)]
+    fn exp_minus_1(self) -> Self {
+        let (one, Exponential { n, r, slope }) = (Self::splat(1.0), self.exponential());
+        slope.mul(r).times_two_to(n).add(one.times_two_to(n).sub(one))
+    }
+
+    /// e^x = 2^n e^r, |r| <= ln(2)/2, with a polynomial for e^r.
+    #[inline(always)]
+    fn exponential(self) -> Exponential<Self> {
         let s = Self::splat;
         let x = s(-87.0).max(s(88.0).min(self));
         let n = x.mul(s(std::f32::consts::LOG2_E)).round();
@@ -98,9 +112,8 @@ pub(crate) trait Lanes: Copy {
         let p = s(1.0 / 24.0).add_product(p, r);
         let p = s(1.0 / 6.0).add_product(p, r);
         let p = s(0.5).add_product(p, r);
-        let p = s(1.0).add_product(p, r);
-        let p = s(1.0).add_product(p, r);
-        p.times_two_to(n)
+        let slope = s(1.0).add_product(p, r);
+        Exponential { n, r, slope }
     }
 
     /// The first `count` floats; the rest is 0.
@@ -139,6 +152,13 @@ pub(crate) trait Lanes: Copy {
         unsafe { self.store(all.as_mut_ptr()) };
         all[..Self::WIDTH].iter().sum()
     }
+}
+
+/// An exponential in parts: 2^n (1 + slope r).
+pub(crate) struct Exponential<L> {
+    n: L,
+    r: L,
+    slope: L,
 }
 
 /// What [`Lanes::add_pair_products`] does where there is no instruction for it.

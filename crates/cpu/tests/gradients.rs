@@ -3,7 +3,7 @@
 mod common;
 
 use common::plain::{Pictures, Plain};
-use common::{Case, conv3, everything, numbers, wide};
+use common::{ACTIVATIONS, Case, conv3, everything, numbers, wide};
 use ddim_cpu::{Convolution, Gradients, Isa, Network, Precision, Wanted};
 use ddim_graph::{Activation, Border, Builder, Convolution as Layer, Graph, Pooling};
 
@@ -131,9 +131,7 @@ fn convolutions_of_all_sorts() {
 
 #[test]
 fn every_activation() {
-    for activation in
-        [Activation::Identity, Activation::Silu, Activation::Mish, Activation::Gelu, Activation::Relu]
-    {
+    for activation in ACTIVATIONS {
         let mut builder = Builder::new();
         let x = builder.input(5);
         // Spread wide by the weights, to where functions are flat.

@@ -3,7 +3,7 @@
 mod common;
 
 use common::plain::activated;
-use common::{Case, attention, conv3, everything, farthest, given, numbers, odd};
+use common::{ACTIVATIONS, Case, attention, conv3, everything, farthest, given, numbers, odd};
 use ddim_cpu::{Convolution, Isa, Precision};
 use ddim_graph::{Activation, Border, Builder, Convolution as Layer, Graph, Pooling, Resample, Value};
 
@@ -82,9 +82,7 @@ fn normalisation_of_large_values() {
 
 #[test]
 fn activations_everywhere() {
-    for activation in
-        [Activation::Identity, Activation::Silu, Activation::Mish, Activation::Gelu, Activation::Relu]
-    {
+    for activation in ACTIVATIONS {
         for channels in [5, 16, 37] {
             let graph = graph(channels, |builder, x| builder.normalize(x, "norm", 1, 1e-5, None, activation));
             let mut case = Case::new(graph, 1.0, 1, [8, 8]);
@@ -99,6 +97,15 @@ fn activations_everywhere() {
             check(&case, reach * 6e-7, &format!("{activation:?} of {channels}"));
         }
     }
+}
+
+/// Around 0 no digits of a tanh are lost: as many as an f32 has, of values of a millionth.
+#[test]
+fn small_values_keep_their_digits() {
+    let graph = graph(16, |builder, x| builder.apply(x, Activation::Tanh));
+    let mut case = Case::new(graph, 1.0, 1, [3, 5]);
+    case.x.iter_mut().for_each(|x| *x *= 1e-6);
+    check(&case, 1e-6 * 3e-7, "tanh");
 }
 
 #[test]
@@ -170,9 +177,7 @@ fn pools_and_means_on_odd_sizes() {
 
 #[test]
 fn functions_alone_and_behind_convolutions() {
-    for activation in
-        [Activation::Identity, Activation::Silu, Activation::Mish, Activation::Gelu, Activation::Relu]
-    {
+    for activation in ACTIVATIONS {
         for (channels, size) in [(5, [3, 5]), (16, [7, 9]), (37, [4, 6])] {
             let chain = |residual: bool, stride: usize| {
                 graph(channels, move |builder, x| {

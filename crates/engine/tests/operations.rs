@@ -50,8 +50,8 @@ fn pools() {
 
 #[test]
 fn functions_sums_and_means() {
-    use Activation::{Gelu, Identity, Mish, Relu, Silu};
-    for activation in [Gelu, Identity, Mish, Relu, Silu] {
+    use Activation::{Gelu, Identity, LeakyRelu, Mish, Relu, Silu, Tanh};
+    for activation in [Gelu, Identity, Mish, Relu, Silu, LeakyRelu { slope: 0.1 }, Tanh] {
         check(&format!("{activation:?}"), [5, 7], |builder, x| builder.apply(x, activation));
     }
     check("a sum", [5, 7], |builder, x| {

@@ -1,95 +1,62 @@
-//! Functions that learn to tell two sets of pictures apart.
+//! Networks that learn to tell two sets of pictures apart.
 
-use burn::tensor::activation::leaky_relu;
-use burn::tensor::module::conv2d;
-use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Device, Tensor, TensorData};
-use ddim_sampler::fill_normals;
-
+mod learner;
 pub(crate) mod training;
 
-/// A function from inputs `[n, c, h, w]` to scores, with weights that can be trained: positive scores say that an
-/// input is of the first set, negative ones that it is of the second.
-pub trait Discriminator {
-    /// Its weights.
-    fn weights(&self) -> Vec<Weight>;
+use std::sync::Arc;
 
-    /// One score for each input, `[n]`, made of operations that automatic differentiation can follow. The weights
-    /// are in the order of [`weights`](Self::weights).
-    fn scores(&self, x: Tensor<4>, weights: &[Tensor<4>]) -> Tensor<1>;
+use ddim_graph::{Activation, Border, Builder, Convolution, Graph, Initial};
+
+/// A network from inputs `[c, h, w]` to one score, whose weights can be trained on the processor: positive scores
+/// say that an input is of the first set, negative ones that it is of the second.
+#[derive(Clone, Debug)]
+pub struct Discriminator {
+    graph: Arc<Graph>,
+    shape: [usize; 3],
 }
 
-/// A tensor of weights as training finds it: independent normal numbers.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Weight {
-    /// Its shape.
-    pub shape: [usize; 4],
-    /// Standard deviation of its numbers; 0 for zeros.
-    pub deviation: f64,
-}
+/// What is left of a negative value behind a convolution.
+const SLOPE: f32 = 0.1;
 
-impl Weight {
-    /// All zeros.
-    pub fn zeros(shape: [usize; 4]) -> Self {
-        Self { shape, deviation: 0.0 }
+impl Discriminator {
+    /// Channels behind the first convolution of [`convolutional`](Self::convolutional) that suit small pictures.
+    pub const WIDTH: usize = 16;
+
+    /// A graph that takes inputs of this shape to one number each. Its weights begin as it says
+    /// ([`Initial`](ddim_graph::Initial)); where its last layer begins at 0, so do the scores.
+    ///
+    /// # Panics
+    ///
+    /// If the graph takes inputs of another shape, asks for times or labels, gives more than one number, or cannot
+    /// be trained on the processor, as one with dropout.
+    pub fn new(graph: impl Into<Arc<Graph>>, shape: [usize; 3]) -> Self {
+        let (graph, [channels, height, width]) = (graph.into(), shape);
+        assert_eq!(graph.input_channels(), channels, "channels of the inputs and of the graph");
+        assert!(graph.modulations().is_empty(), "a discriminator is told neither times nor labels");
+        let sizes = graph.sizes([height, width]).unwrap_or_else(|error| panic!("inputs of {shape:?}: {error}"));
+        let out = (graph.output_channels(), sizes.last().copied());
+        assert_eq!(out, (1, Some([1, 1])), "channels and size of a score, from inputs of {shape:?}");
+        let discriminator = Self { graph, shape };
+        // Finds out whether it can be trained.
+        discriminator.at(&discriminator.first_weights(0, 0));
+        discriminator
     }
 
-    /// Of a layer behind which negative values vanish, for which twice the inverse number of inputs keeps the
-    /// spread of values (He et al. 2015, *Delving Deep into Rectifiers*, Eq. 10). `shape` is
-    /// `[out, in, height, width]`.
-    pub fn rectified(shape: [usize; 4]) -> Self {
-        let inputs = shape[1..].iter().product::<usize>() as f64;
-        Self { shape, deviation: (2.0 / inputs).sqrt() }
-    }
-
-    /// The numbers of this stream of a seed.
-    pub(crate) fn draw(&self, seed: u64, run: u64, stream: u32, device: &Device) -> Tensor<4> {
-        let mut values = vec![0.0; self.shape.iter().product()];
-        fill_normals(seed, run, stream, &mut values);
-        Tensor::from_data(TensorData::new(values, self.shape), device) * self.deviation
-    }
-}
-
-/// A small convolutional network for pictures: three times a 3x3 convolution that halves the sides, and one linear
-/// layer, which starts at 0, so that the untrained score is 0 for every picture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConvNet {
-    /// `[channels, height, width]` of a picture.
-    pub shape: [usize; 3],
-    /// Channels behind the first convolution; each of the other two has twice as many as the one before.
-    pub width: usize,
-}
-
-impl ConvNet {
-    /// What is left of a negative value behind a convolution.
-    const SLOPE: f64 = 0.1;
-
-    /// Of 16 channels behind the first convolution.
-    pub fn new(shape: [usize; 3]) -> Self {
-        Self { shape, width: 16 }
-    }
-}
-
-impl Discriminator for ConvNet {
-    fn weights(&self) -> Vec<Weight> {
-        let ([mut channels, mut height, mut width], mut weights) = (self.shape, Vec::new());
-        for out in [self.width, 2 * self.width, 4 * self.width] {
-            weights.extend([Weight::rectified([out, channels, 3, 3]), Weight::zeros([out, 1, 1, 1])]);
-            (channels, height, width) = (out, height.div_ceil(2), width.div_ceil(2));
+    /// A small network for pictures of `[channels, height, width]`: three times a 3x3 convolution that halves the
+    /// sides, to `width` channels, twice and four times as many, and one linear layer, which begins at 0, so that
+    /// the untrained score is 0 for every picture.
+    pub fn convolutional(shape: [usize; 3], width: usize) -> Self {
+        let [mut channels, mut height, mut wide] = shape;
+        let mut builder = Builder::new();
+        let mut x = builder.input(channels);
+        for (k, to) in [width, 2 * width, 4 * width].into_iter().enumerate() {
+            let conv = Convolution::new(format!("stages.{k}"), to).kernel(3).stride(2).border(Border::even(1));
+            x = builder.convolve(x, conv.begins(Initial::rectified(9 * channels), Initial::Zeros));
+            x = builder.apply(x, Activation::LeakyRelu { slope: SLOPE });
+            (channels, height, wide) = (to, height.div_ceil(2), wide.div_ceil(2));
         }
-        weights.extend([Weight::zeros([1, channels, height, width]), Weight::zeros([1, 1, 1, 1])]);
-        weights
-    }
-
-    fn scores(&self, x: Tensor<4>, weights: &[Tensor<4>]) -> Tensor<1> {
-        let n = x.dims()[0];
-        let (convolutions, head) = weights.split_at(weights.len() - 2);
-        let layer = |x: Tensor<4>, weights: &[Tensor<4>], stride: usize, padding: usize| {
-            let options = ConvOptions::new([stride; 2], [padding; 2], [1; 2], 1);
-            conv2d(x, weights[0].clone(), Some(weights[1].clone().reshape([-1])), options)
-        };
-        let x =
-            convolutions.chunks_exact(2).fold(x, |x, weights| leaky_relu(layer(x, weights, 2, 1), Self::SLOPE));
-        layer(x, head, 1, 0).reshape([n])
+        let score = Convolution::new("score", 1).rectangle([height, wide]);
+        let score = builder.convolve(x, score.begins(Initial::Zeros, Initial::Zeros));
+        Self::new(builder.finish(score), shape)
     }
 }

@@ -6,53 +6,62 @@
 
 use std::ops::ControlFlow;
 
-use burn::tensor::module::conv2d;
-use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Device, Tensor};
-use ddim_eval::{
-    ConvNet, Discriminator, Divergence, DivergenceEstimate, EvalError, Samples, Training, Weight, divergence,
-};
-use ddim_sampler::{Noise, PictureNoise};
+use ddim_eval::{Discriminator, Divergence, DivergenceEstimate, EvalError, Samples, Training, divergence};
+use ddim_graph::{Activation, Builder, Convolution, Initial};
+use ddim_sampler::fill_normals;
 
-/// Scores of a vector `[n, d, 1, 1]`: linear, or behind one layer of hidden values.
-enum Vectors {
-    Linear { dims: usize },
-    Hidden { dims: usize, width: usize },
+/// Linear scores of a vector `[d, 1, 1]`.
+fn linear(dims: usize) -> Discriminator {
+    let mut builder = Builder::new();
+    let x = builder.input(dims);
+    let score = builder.convolve(x, Convolution::new("score", 1).begins(Initial::Zeros, Initial::Zeros));
+    Discriminator::new(builder.finish(score), [dims, 1, 1])
 }
 
-impl Discriminator for Vectors {
-    fn weights(&self) -> Vec<Weight> {
-        match *self {
-            Self::Linear { dims } => vec![Weight::zeros([1, dims, 1, 1]), Weight::zeros([1, 1, 1, 1])],
-            Self::Hidden { dims, width } => vec![
-                Weight::rectified([width, dims, 1, 1]),
-                Weight::rectified([width, 1, 1, 1]),
-                Weight::zeros([1, width, 1, 1]),
-                Weight::zeros([1, 1, 1, 1]),
-            ],
+/// Scores behind one layer of hidden values.
+fn hidden(dims: usize, width: usize) -> Discriminator {
+    let mut builder = Builder::new();
+    let x = builder.input(dims);
+    let hidden = Convolution::new("hidden", width).begins(Initial::rectified(dims), Initial::rectified(1));
+    let x = builder.convolve(x, hidden);
+    let x = builder.apply(x, Activation::Tanh);
+    let score = builder.convolve(x, Convolution::new("score", 1).begins(Initial::Zeros, Initial::Zeros));
+    Discriminator::new(builder.finish(score), [dims, 1, 1])
+}
+
+/// Inputs of as many values each.
+struct Inputs {
+    values: Vec<f32>,
+    each: usize,
+}
+
+impl Inputs {
+    /// Standard normal values.
+    fn normal(n: usize, each: usize, seed: u64) -> Self {
+        let mut values = vec![0.0; n * each];
+        for (k, input) in values.chunks_exact_mut(each).enumerate() {
+            fill_normals(seed, k as u64, 0, input);
         }
+        Self { values, each }
     }
 
-    fn scores(&self, x: Tensor<4>, weights: &[Tensor<4>]) -> Tensor<1> {
-        let layer = |x: Tensor<4>, w: &[Tensor<4>]| {
-            let options = ConvOptions::new([1; 2], [0; 2], [1; 2], 1);
-            conv2d(x, w[0].clone(), Some(w[1].clone().reshape([-1])), options)
-        };
-        let n = x.dims()[0];
-        match self {
-            Self::Linear { .. } => layer(x, weights).reshape([n]),
-            Self::Hidden { .. } => layer(layer(x, &weights[..2]).tanh(), &weights[2..]).reshape([n]),
-        }
+    /// To each input these values are added, over and over.
+    fn shifted(mut self, by: &[f32]) -> Self {
+        self.values.iter_mut().zip(by.iter().cycle()).for_each(|(value, by)| *value += by);
+        self
+    }
+
+    fn batch(&self, indices: &[usize]) -> Vec<f32> {
+        indices.iter().flat_map(|k| &self.values[k * self.each..][..self.each]).copied().collect()
     }
 }
 
 /// `n` vectors of `dims` standard normal values, shifted by `distance` in no special direction.
-fn gaussian(n: usize, dims: usize, distance: f64, seed: u64) -> Tensor<4> {
-    let x = PictureNoise::new(seed, 0..n as u64).initial([n, dims, 1, 1], &Device::flex());
+fn gaussian(n: usize, dims: usize, distance: f64, seed: u64) -> Inputs {
     let direction: Vec<f64> = (0..dims).map(|i| (1.0 + i as f64).sin()).collect();
     let length = direction.iter().map(|d| d * d).sum::<f64>().sqrt();
     let shift: Vec<f32> = direction.iter().map(|d| (d / length * distance) as f32).collect();
-    x + Tensor::<1>::from_floats(shift.as_slice(), &Device::flex()).reshape([1, dims, 1, 1])
+    Inputs::normal(n, dims, seed).shifted(&shift)
 }
 
 /// The divergences of `N(0, 1)` and `N(distance, 1)`, by the trapezoidal rule: off by less than 1e-9.
@@ -74,18 +83,13 @@ fn expected(distance: f64) -> [f64; 3] {
 
 fn estimate(
     which: Divergence,
-    discriminator: &impl Discriminator,
-    x: [&Tensor<4>; 2],
+    discriminator: &Discriminator,
+    x: [&Inputs; 2],
     folds: usize,
     seed: u64,
 ) -> DivergenceEstimate {
-    let device = Device::flex();
-    let select = |x: &Tensor<4>, indices: &[usize]| {
-        let indices: Vec<i64> = indices.iter().map(|i| *i as i64).collect();
-        x.clone().select(0, Tensor::from_data(indices.as_slice(), &device))
-    };
-    let batches = [0, 1].map(|k| move |indices: &[usize]| select(x[k], indices));
-    let sets = [0, 1].map(|k| Samples { len: x[k].dims()[0], batch: &batches[k] });
+    let batches = x.map(|x| move |indices: &[usize]| x.batch(indices));
+    let sets = [0, 1].map(|k| Samples { len: x[k].values.len() / x[k].each, batch: &batches[k] });
     let training = Training { learning_rate: 1e-2, seed, ..Training::default() };
     let found = divergence(which, discriminator, sets, folds, &training, |_| ControlFlow::Continue(()));
     found.expect("enough samples").expect("nobody stopped it")
@@ -102,8 +106,8 @@ fn shifted_gaussians_are_as_far_apart_as_on_a_line() {
         let (a, b) = (gaussian(n, dims, 0.0, 1), gaussian(n, dims, distance, 2));
         for (which, expected) in Divergence::ALL.into_iter().zip(expected(distance)) {
             let found = match which {
-                Divergence::Triangular => estimate(which, &Vectors::Hidden { dims, width: 16 }, [&a, &b], 3, 5),
-                _ => estimate(which, &Vectors::Linear { dims }, [&a, &b], 3, 5),
+                Divergence::Triangular => estimate(which, &hidden(dims, 16), [&a, &b], 3, 5),
+                _ => estimate(which, &linear(dims), [&a, &b], 3, 5),
             };
             let (value, error) = (found.value.mean, found.value.standard_error.expect("many samples"));
             println!("{which:?} d {dims} shift {distance}: {value:.4} +- {error:.4}, exactly {expected:.4}");
@@ -123,38 +127,71 @@ fn shifted_gaussians_are_as_far_apart_as_on_a_line() {
 fn equal_sets_are_not_apart() {
     let (a, b) = (gaussian(600, 8, 0.0, 3), gaussian(700, 8, 0.0, 4));
     for which in Divergence::ALL {
-        let found = estimate(which, &Vectors::Hidden { dims: 8, width: 16 }, [&a, &b], 2, 1);
+        let found = estimate(which, &hidden(8, 16), [&a, &b], 2, 1);
         let error = found.value.standard_error.expect("many samples");
         println!("{which:?}: {:.4} +- {error:.4}", found.value.mean);
         assert!(found.value.mean.abs() < 5.0 * error + 0.02, "{found:?}");
     }
 }
 
-/// Pictures of noise, and of noise with a faint slope from left to right: the small network sees it. The same seed
-/// gives the same bits.
+/// Pictures of noise, and of noise with a faint slope from left to right.
+fn sloping() -> [Inputs; 2] {
+    let pictures = |seed: u64| Inputs::normal(80, 9 * 8, seed);
+    [pictures(1), pictures(2).shifted(&[-1.4, -1.0, -0.6, -0.2, 0.2, 0.6, 1.0, 1.4])]
+}
+
+/// The small network sees the slope; another seed gives other numbers.
 #[test]
 fn a_convolutional_network_tells_pictures_apart() {
-    let device = Device::flex();
-    let pictures = |seed: u64| PictureNoise::new(seed, 0..80).initial([80, 1, 9, 8], &device);
-    let slope = Tensor::<1>::from_floats([-1.4, -1.0, -0.6, -0.2, 0.2, 0.6, 1.0, 1.4], &device);
-    let (a, b) = (pictures(1), pictures(2) + slope.reshape([1, 1, 1, 8]));
-    let of =
-        |seed| estimate(Divergence::TotalVariation, &ConvNet { shape: [1, 9, 8], width: 4 }, [&a, &b], 2, seed);
+    let [a, b] = sloping();
+    let network = Discriminator::convolutional([1, 9, 8], 4);
+    let of = |seed| estimate(Divergence::TotalVariation, &network, [&a, &b], 2, seed);
     let found = of(0);
     assert!(found.interval[0] > 0.5, "{found:?}");
-    assert_eq!(found, of(0));
     assert_ne!(found, of(1));
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bits_on_any_number_of_threads() {
+    let [a, b] = sloping();
+    let network = Discriminator::convolutional([1, 9, 8], 4);
+    let on = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+        pool.install(|| estimate(Divergence::JensenShannon, &network, [&a, &b], 2, 0))
+    };
+    let one = on(1);
+    for threads in [1, 2, 3, 16] {
+        assert_eq!(on(threads), one, "{threads} threads");
+    }
+}
+
+#[test]
+#[should_panic(expected = "channels and size of a score")]
+fn a_discriminator_gives_one_number() {
+    let mut builder = Builder::new();
+    let x = builder.input(3);
+    let score = builder.convolve(x, Convolution::new("score", 1));
+    Discriminator::new(builder.finish(score), [3, 4, 4]);
+}
+
+#[test]
+#[should_panic(expected = "a discriminator with dropout")]
+fn a_discriminator_can_be_trained() {
+    let mut builder = Builder::new();
+    let x = builder.input(3);
+    let x = builder.dropout(x, 0.1);
+    let score = builder.convolve(x, Convolution::new("score", 1));
+    Discriminator::new(builder.finish(score), [3, 1, 1]);
 }
 
 #[test]
 fn what_cannot_be_judged_is_refused() {
     let x = gaussian(30, 1, 0.0, 0);
-    let batch = |indices: &[usize]| x.clone().slice([0..indices.len()]);
+    let batch = |indices: &[usize]| x.batch(indices);
     let run = |len: usize, folds: usize| {
         let samples = Samples { len, batch: &batch };
-        let linear = Vectors::Linear { dims: 1 };
         let training = Training::default();
-        divergence(Divergence::Triangular, &linear, [samples; 2], folds, &training, |_| ControlFlow::Break(()))
+        divergence(Divergence::Triangular, &linear(1), [samples; 2], folds, &training, |_| ControlFlow::Break(()))
     };
     assert_eq!(run(19, 2), Err(EvalError::TooFewSamples { found: 19, needed: 20 }));
     assert_eq!(run(30, 1), Err(EvalError::Folds { folds: 1, most: 15 }));

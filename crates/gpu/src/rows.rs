@@ -127,5 +127,7 @@ pub(crate) fn activate<const D: usize>(function: Activation, x: Tensor<D>) -> Te
         Activation::Mish => activation::mish(x),
         Activation::Gelu => activation::gelu(x),
         Activation::Relu => activation::relu(x),
+        Activation::LeakyRelu { slope } => activation::leaky_relu(x, slope.into()),
+        Activation::Tanh => x.tanh(),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::convolution::Begins;
 use crate::{
     Activation, Asked, Border, Conv, Convolution, Graph, Initial, Layer, Modulation, Norm, Operation, Parameter,
     ParameterInfo, Part, Point, Pool, Pooling, Resample, Row, RowOperation, Value, Watched,
@@ -140,7 +141,7 @@ impl Builder {
 
     /// A convolution or linear layers, and the sums behind them.
     pub fn convolve(&mut self, x: Value, convolution: Convolution) -> Value {
-        let Convolution { parts, kernel, linear, stride, border, shift, residual, scale } = convolution;
+        let Convolution { parts, kernel, linear, stride, border, shift, residual, scale, begins } = convolution;
         let from = self.channels(x);
         let name = parts.first().map(|(name, _)| name.clone()).expect("a convolution has weights");
         let is_one_pixel = kernel == [1, 1] && stride == 1 && border == Border::NONE;
@@ -149,12 +150,16 @@ impl Builder {
             kernel[0] > 0 && kernel[1] > 0 && stride > 0,
             "{name}: a kernel of {kernel:?}, a stride of {stride}"
         );
-        let initial = Initial::of_inputs(from * kernel[0] * kernel[1]);
+        let usual = Initial::of_inputs(from * kernel[0] * kernel[1]);
+        let [weights, biases] = match begins {
+            Begins::Usually => [usual; 2],
+            Begins::With { weight, bias } => [weight, bias],
+        };
         let mut part = |(name, to): (String, usize)| {
             let shape = [to, from, kernel[0], kernel[1]];
             let shape = if linear { &shape[..2] } else { &shape };
-            let weight = self.parameter(format!("{name}.weight"), shape, initial);
-            Part { to, weight, bias: Some(self.parameter(format!("{name}.bias"), &[to], initial)) }
+            let weight = self.parameter(format!("{name}.weight"), shape, weights);
+            Part { to, weight, bias: Some(self.parameter(format!("{name}.bias"), &[to], biases)) }
         };
         let parts: Vec<Part> = parts.into_iter().map(&mut part).collect();
         let conv = Conv { x, from, kernel, stride, border, parts, shift, residual, scale };

@@ -1,9 +1,10 @@
 //! A convolution as an architecture asks for it.
 
-use crate::{Border, Modulation, Value};
+use crate::{Border, Initial, Modulation, Value};
 
 /// A convolution that [`Builder::convolve`](crate::Builder::convolve) makes a layer of: a kernel of one pixel, a
-/// stride of 1, no border, and with a bias; the former three unless told otherwise.
+/// stride of 1, no border, and with a bias; the former three unless told otherwise, and with numbers that begin as
+/// PyTorch's, unless told otherwise as well.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Convolution {
     pub(crate) parts: Vec<(String, usize)>,
@@ -14,6 +15,16 @@ pub struct Convolution {
     pub(crate) shift: Option<Modulation>,
     pub(crate) residual: Option<Value>,
     pub(crate) scale: f64,
+    pub(crate) begins: Begins,
+}
+
+/// How the numbers of a convolution begin before training.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Begins {
+    /// Weights and bias as PyTorch has them.
+    Usually,
+    /// As the architecture says.
+    With { weight: Initial, bias: Initial },
 }
 
 impl Convolution {
@@ -28,6 +39,7 @@ impl Convolution {
             shift: None,
             residual: None,
             scale: 1.0,
+            begins: Begins::Usually,
         }
     }
 
@@ -70,6 +82,12 @@ impl Convolution {
     #[must_use]
     pub fn residual(self, residual: Value) -> Self {
         Convolution { residual: Some(residual), ..self }
+    }
+
+    /// How weights and bias begin before training.
+    #[must_use]
+    pub fn begins(self, weight: Initial, bias: Initial) -> Self {
+        Convolution { begins: Begins::With { weight, bias }, ..self }
     }
 
     /// What the sum is multiplied by.

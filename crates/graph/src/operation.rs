@@ -199,7 +199,7 @@ pub struct Border {
 }
 
 /// A function of each value by itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Activation {
     /// x.
     #[default]
@@ -212,6 +212,13 @@ pub enum Activation {
     Gelu,
     /// max(x, 0).
     Relu,
+    /// x above 0, and a share of it below.
+    LeakyRelu {
+        /// The share, usually between 0 and 1.
+        slope: f32,
+    },
+    /// tanh x.
+    Tanh,
 }
 
 impl Conv {

@@ -18,7 +18,7 @@ pub struct ParameterInfo {
     pub trained: bool,
 }
 
-/// How the numbers of a parameter begin: PyTorch's defaults.
+/// How the numbers of a parameter begin.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Initial {
     /// All 0.
@@ -50,6 +50,44 @@ impl ParameterInfo {
 }
 
 impl Initial {
+    /// Of weights of a layer behind which negative values vanish, and where each output adds up so many inputs:
+    /// twice their inverse number keeps the spread of values (He et al. 2015, *Delving Deep into Rectifiers*, Eq.
+    /// 10).
+    pub fn rectified(inputs: usize) -> Self {
+        Initial::Normal { deviation: (2.0 / inputs as f64).sqrt() }
+    }
+
+    /// So many numbers, from random ones that the caller fills in: `uniforms` from 0 to 1, `normals` of a standard
+    /// deviation of 1. One of the two is called at most, once.
+    ///
+    /// ```
+    /// use ddim_graph::Initial;
+    /// let none = |_: &mut [f32]| unreachable!();
+    /// let numbers = Initial::Normal { deviation: 3.0 }.numbers(2, none, |normals| normals.fill(0.5));
+    /// assert_eq!(numbers, [1.5, 1.5]);
+    /// ```
+    pub fn numbers(
+        self,
+        len: usize,
+        uniforms: impl FnOnce(&mut [f32]),
+        normals: impl FnOnce(&mut [f32]),
+    ) -> Vec<f32> {
+        let mut values = vec![0.0; len];
+        match self {
+            Initial::Zeros => {}
+            Initial::Ones => values.fill(1.0),
+            Initial::Uniform { bound } => {
+                uniforms(&mut values);
+                values.iter_mut().for_each(|u| *u = ((2.0 * f64::from(*u) - 1.0) * bound) as f32);
+            }
+            Initial::Normal { deviation } => {
+                normals(&mut values);
+                values.iter_mut().for_each(|z| *z = (f64::from(*z) * deviation) as f32);
+            }
+        }
+        values
+    }
+
     /// Of weights and biases where each output adds up so many inputs (PyTorch's `reset_parameters`).
     pub(crate) fn of_inputs(inputs: usize) -> Self {
         Initial::Uniform { bound: (inputs as f64).sqrt().recip() }

@@ -3,7 +3,7 @@
 use burn::tensor::Device;
 use ddim_cpu::{Convolution, Isa, Precision};
 use ddim_gpu::{Form, Network};
-use ddim_graph::{Graph, Initial, Parameter, ParameterInfo};
+use ddim_graph::{Graph, Parameter, ParameterInfo};
 use ddim_sampler::{fill_normals, fill_uniforms};
 use std::borrow::Cow;
 use std::ops::Range;
@@ -78,24 +78,13 @@ impl Trainee {
     }
 }
 
-/// First weights for a network, which a seed decides: PyTorch's distributions ([`Initial`]), each parameter with a
-/// stream of its own.
+/// First weights for a network, which a seed decides: those of its graph ([`Initial`](ddim_graph::Initial)), each
+/// parameter with numbers of its own.
 pub(crate) fn initial(graph: &Graph, seed: u64) -> Vec<Vec<f32>> {
     let numbers = |(k, info): (usize, &ParameterInfo)| {
-        let mut values = vec![0.0; info.len()];
-        match info.initial {
-            Initial::Zeros => {}
-            Initial::Ones => values.fill(1.0),
-            Initial::Uniform { bound } => {
-                fill_uniforms(seed, k as u64, STREAM, &mut values);
-                values.iter_mut().for_each(|u| *u = ((2.0 * f64::from(*u) - 1.0) * bound) as f32);
-            }
-            Initial::Normal { deviation } => {
-                fill_normals(seed, k as u64, STREAM, &mut values);
-                values.iter_mut().for_each(|z| *z = (f64::from(*z) * deviation) as f32);
-            }
-        }
-        values
+        let uniforms = |out: &mut [f32]| fill_uniforms(seed, k as u64, STREAM, out);
+        let normals = |out: &mut [f32]| fill_normals(seed, k as u64, STREAM, out);
+        info.initial.numbers(info.len(), uniforms, normals)
     };
     graph.parameters().iter().enumerate().map(numbers).collect()
 }

@@ -21,6 +21,17 @@ pub(crate) fn numbers(count: usize, seed: u64) -> Vec<f32> {
     std::iter::repeat_with(next).take(count).collect()
 }
 
+/// Every function of single values.
+pub(crate) const ACTIVATIONS: [Activation; 7] = [
+    Activation::Identity,
+    Activation::Silu,
+    Activation::Mish,
+    Activation::Gelu,
+    Activation::Relu,
+    Activation::LeakyRelu { slope: 0.1 },
+    Activation::Tanh,
+];
+
 /// Each instruction set with each of some.
 pub(crate) fn each_isa<T: Copy, const N: usize>(some: [T; N]) -> impl Iterator<Item = (Isa, T)> {
     Isa::available().into_iter().flat_map(move |isa| some.map(|one| (isa, one)))

@@ -204,6 +204,8 @@ pub(crate) fn activated(activation: Activation, x: f64) -> f64 {
         Activation::Mish => x * x.exp().ln_1p().tanh(),
         Activation::Gelu => x * 0.5 * (1.0 + erf(x * FRAC_1_SQRT_2)),
         Activation::Relu => x.max(0.0),
+        Activation::LeakyRelu { slope } => x.max(0.0) + f64::from(slope) * x.min(0.0),
+        Activation::Tanh => x.tanh(),
     }
 }
 

@@ -2,9 +2,8 @@
 
 use std::ops::ControlFlow;
 
-use burn::tensor::{Device, Tensor};
-
 use super::Discriminator;
+use super::learner::{Learner, Weights};
 use crate::Divergence;
 use crate::pick::shuffled;
 
@@ -13,8 +12,8 @@ use crate::pick::shuffled;
 pub struct Samples<'a> {
     /// How many there are.
     pub len: usize,
-    /// Those with these numbers, `[n, c, h, w]`.
-    pub batch: &'a dyn Fn(&[usize]) -> Tensor<4>,
+    /// The values of those with these numbers, `[n, c, h, w]`.
+    pub batch: &'a dyn Fn(&[usize]) -> Vec<f32>,
 }
 
 /// How a discriminator is trained: Adam (Kingma & Ba 2015, with their constants) under a rate that falls to 0 as a
@@ -49,43 +48,42 @@ pub(crate) struct Part<'a> {
     pub(crate) indices: Vec<usize>,
 }
 
-/// Inputs whose scores are computed at once.
-const SCORED_AT_ONCE: usize = 256;
 /// Streams of random numbers: those below are of the weights.
 const OF_EPOCHS: u32 = 1 << 16;
 
 impl Training {
-    /// The best weights for telling `sets` apart under the loss of `divergence`, those of the first weights
-    /// included; none if `observe`, which is told after every step which share of them is done at most, breaks.
-    /// Each `run` has random numbers of its own.
+    /// The discriminator at the best weights for telling `sets` apart under the loss of `divergence`, the first
+    /// weights included; none if `observe`, which is told after every step which share of them is done at most,
+    /// breaks. Each `run` has random numbers of its own.
     pub(crate) fn train(
         &self,
-        discriminator: &impl Discriminator,
+        discriminator: &Discriminator,
         divergence: Divergence,
         sets: &[Part<'_>; 2],
         run: u64,
         mut observe: impl FnMut(f64) -> ControlFlow<()>,
-    ) -> Option<Vec<Tensor<4>>> {
+    ) -> Option<Learner> {
         let kept = sets.each_ref().map(|part| part.every_fifth(true));
         let shown = sets.each_ref().map(|part| part.every_fifth(false));
-        let device = (sets[0].samples.batch)(&sets[0].indices[..1]).device();
-        let risk = |weights: &[Tensor<4>]| divergence.surrogate_risk(&margins(discriminator, weights, &kept));
-        let mut adam = Adam::new(discriminator, self.seed, run, &device);
-        let mut best = (risk(&adam.weights), adam.weights.clone(), 0);
+        let mut adam = Adam::new(discriminator, discriminator.first_weights(self.seed, run));
+        let mut learner = discriminator.at(&adam.weights);
+        let risk = |learner: &Learner| divergence.surrogate_risk(&learner.margins(&kept));
+        let mut best = (risk(&learner), adam.weights.clone(), 0);
         for epoch in 0..self.epochs {
             let stream = OF_EPOCHS + 2 * epoch as u32;
             let order = [0, 1].map(|k| shuffled(&shown[k].indices, self.seed, run, stream + k as u32));
             let batches = self.batches(&order);
             for (step, [first, second]) in batches.iter().enumerate() {
-                let inputs = [(shown[0].samples.batch)(first), (shown[1].samples.batch)(second)];
+                let x = [(shown[0].samples.batch)(first), (shown[1].samples.batch)(second)].concat();
                 let done = epoch as f64 + step as f64 / batches.len() as f64;
-                adam.step(inputs, discriminator, divergence, self.rate(done), self.weight_decay);
+                adam.step(&learner.gradient(divergence, &x), self.rate(done), self.weight_decay);
+                learner.load(&adam.weights);
                 let after = epoch as f64 + (step + 1) as f64 / batches.len() as f64;
                 if observe(after / self.epochs as f64).is_break() {
                     return None;
                 }
             }
-            let risk = risk(&adam.weights);
+            let risk = risk(&learner);
             if risk < best.0 {
                 best = (risk, adam.weights.clone(), epoch);
             }
@@ -93,7 +91,8 @@ impl Training {
                 break;
             }
         }
-        Some(best.1)
+        learner.load(&best.1);
+        Some(learner)
     }
 
     /// The inputs of each step of an epoch, as many of each set: the smaller set begins again where it ends.
@@ -120,65 +119,41 @@ impl<'a> Part<'a> {
     }
 }
 
-/// How far on its right side of 0 each input is: its score in the first set, and minus its score in the second.
-pub(crate) fn margins(
-    discriminator: &impl Discriminator,
-    weights: &[Tensor<4>],
-    sets: &[Part<'_>; 2],
-) -> [Vec<f64>; 2] {
-    let of = |part: &Part<'_>, sign: f64| {
-        let scores = |chunk: &[usize]| discriminator.scores((part.samples.batch)(chunk), weights).into_data();
-        let chunks = part.indices.chunks(SCORED_AT_ONCE).map(scores);
-        chunks.flat_map(|scores| scores.iter::<f64>().map(|score| sign * score).collect::<Vec<_>>()).collect()
-    };
-    [of(&sets[0], 1.0), of(&sets[1], -1.0)]
-}
-
 /// Weights, and what Adam remembers of their gradients.
 struct Adam {
-    weights: Vec<Tensor<4>>,
-    mean: Vec<Tensor<4>>,
-    square: Vec<Tensor<4>>,
+    weights: Weights,
+    /// Which of them it changes.
+    trained: Vec<bool>,
+    mean: Weights,
+    square: Weights,
     steps: i32,
 }
 
 impl Adam {
     const BETAS: [f64; 2] = [0.9, 0.999];
-    const EPSILON: f64 = 1e-8;
+    const EPSILON: f32 = 1e-8;
 
-    fn new(discriminator: &impl Discriminator, seed: u64, run: u64, device: &Device) -> Self {
-        let weights = discriminator.weights();
-        let weights: Vec<_> =
-            weights.iter().enumerate().map(|(k, weight)| weight.draw(seed, run, k as u32, device)).collect();
-        let zeros: Vec<_> = weights.iter().map(Tensor::zeros_like).collect();
-        Self { weights, mean: zeros.clone(), square: zeros, steps: 0 }
+    fn new(discriminator: &Discriminator, weights: Weights) -> Self {
+        let zeros: Weights = weights.iter().map(|values| vec![0.0; values.len()]).collect();
+        Self { weights, trained: discriminator.trained(), mean: zeros.clone(), square: zeros, steps: 0 }
     }
 
-    /// One step down the mean loss of as many inputs from each set.
-    fn step(
-        &mut self,
-        inputs: [Tensor<4>; 2],
-        discriminator: &impl Discriminator,
-        divergence: Divergence,
-        rate: f64,
-        decay: f64,
-    ) {
-        let leaves: Vec<_> = self.weights.iter().map(|w| w.clone().autodiff().require_grad()).collect();
-        let half = inputs[0].dims()[0];
-        let scores = discriminator.scores(Tensor::cat(inputs.into(), 0).autodiff(), &leaves);
-        let margins = Tensor::cat(vec![scores.clone().slice([0..half]), -scores.slice([half..2 * half])], 0);
-        let mut gradients = divergence.surrogate(margins).mean().backward();
+    /// One step down this gradient.
+    fn step(&mut self, gradient: &Weights, rate: f64, decay: f64) {
         self.steps += 1;
-        let [keep_mean, keep_square] = Self::BETAS;
-        let corrections = Self::BETAS.map(|beta| 1.0 - beta.powi(self.steps));
-        for (k, leaf) in leaves.iter().enumerate() {
-            let gradient = leaf.grad_remove(&mut gradients).unwrap_or_else(|| self.weights[k].zeros_like());
-            let mean = self.mean[k].clone() * keep_mean + gradient.clone() * (1.0 - keep_mean);
-            let square = self.square[k].clone() * keep_square + gradient.square() * (1.0 - keep_square);
-            let root = (square.clone() / corrections[1]).sqrt() + Self::EPSILON;
-            let weight = self.weights[k].clone() * (1.0 - rate * decay);
-            self.weights[k] = weight - mean.clone() / root * (rate / corrections[0]);
-            (self.mean[k], self.square[k]) = (mean, square);
+        let [keep_mean, keep_square] = Self::BETAS.map(|beta| beta as f32);
+        let [take_mean, take_square] = Self::BETAS.map(|beta| (1.0 - beta) as f32);
+        let [mean_share, square_share] = Self::BETAS.map(|beta| 1.0 - beta.powi(self.steps));
+        let (shrink, rate, square_share) =
+            ((1.0 - rate * decay) as f32, (rate / mean_share) as f32, square_share as f32);
+        for k in (0..gradient.len()).filter(|k| self.trained[*k]) {
+            let moments = self.mean[k].iter_mut().zip(&mut self.square[k]);
+            for ((weight, gradient), (mean, square)) in self.weights[k].iter_mut().zip(&gradient[k]).zip(moments) {
+                *mean = *mean * keep_mean + gradient * take_mean;
+                *square = *square * keep_square + gradient * gradient * take_square;
+                let root = (*square / square_share).sqrt() + Self::EPSILON;
+                *weight = *weight * shrink - *mean / root * rate;
+            }
         }
     }
 }
