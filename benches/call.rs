@@ -184,7 +184,7 @@ impl Call {
     fn run(&self, x: Tensor<4>, steps: usize) -> Tensor<4> {
         let Called::Model(model) = &self.called else { unreachable!("made for runs") };
         let plan = model.plan(&Options { steps, ..Options::default() }).expect("so many steps");
-        let labels = if model.label_count() > 0 { vec![0; x.dims()[0]] } else { Vec::new() };
+        let labels = if model.label_count() > 0 { vec![0; x.dims()[0]].into() } else { ddim::Labels::NONE };
         let batch = Batch { x, labels, guidance: Guidance::OFF, padded_to: 0 };
         match model.draw(&plan, batch, &mut PictureNoise::new(0, []), |_| ControlFlow::Continue(())) {
             Ok(Outcome::Finished(x)) => x,

@@ -14,7 +14,7 @@ use std::sync::{Mutex, OnceLock};
 
 use tempfile::TempDir;
 
-use crate::program::{copy, ddim, finish, folder, golden};
+use crate::program::{copy, ddim, finish, folder, golden, lay_out_labelled};
 
 /// The commands, each with lines that run.
 const BASES: &[(&str, &[&str])] = &[
@@ -99,17 +99,22 @@ const WORKS: &[(&str, &str, &[&str])] = &[
     ("sample", "--model c --steps 50 --init broken --on-corrupt skip --out f.npz", &["on-corrupt"]),
     ("sample", "--model c --num 2 --steps 6 --out there.npz", &["force"]),
     ("sample", "--model c --num 4 --steps 3 --out own_stopped", &["resume", "force"]),
+    ("sample", "--model timestep --num 2 --steps 3 --label 1 --out f.png", &["label"]),
+    ("encode", "a --model timestep --steps 3 --out l.safetensors", &["label"]),
     ("encode", "a --model several --steps 3 --out l.safetensors", &["weights"]),
     ("encode", "odd.png --model c --steps 3 --out l.safetensors", &["fit", "ground"]),
     ("encode", "broken --model c --steps 3 --on-corrupt skip --out l.safetensors", &["on-corrupt"]),
     ("encode", "a --model c --steps 3 --out noise.safetensors", &["force"]),
+    ("decode", "told.safetensors --model timestep --out f.npz", &["label"]),
     ("decode", "noise.safetensors --model several --out f.npz", &["weights"]),
     ("decode", "noise.safetensors --model c --out there.npz", &["force"]),
     ("decode", "noise.safetensors --model c --out own_decoded", &["resume"]),
+    ("reconstruct", "a --model timestep --steps 3", &["label"]),
     ("reconstruct", "a --model several --steps 3", &["weights"]),
     ("reconstruct", "odd.png --model c --steps 3 --json", &["fit", "ground"]),
     ("reconstruct", "broken --model c --steps 3 --on-corrupt skip", &["on-corrupt"]),
     ("reconstruct", "a --model c --steps 3 --out own_stopped", &["force"]),
+    ("interpolate", "--seeds 1,2 --count 3 --model timestep --steps 3 --out f.npz", &["label"]),
     ("interpolate", "--seeds 1,2 --count 3 --model several --steps 3 --out f.npz", &["weights"]),
     ("interpolate", "--from odd.png --to begin.png --count 3 --model c --steps 3 --out f.npz", &["fit", "ground"]),
     ("interpolate", "--seeds 1,2 --count 3 --model c --steps 3 --out there.npz", &["force"]),
@@ -129,6 +134,12 @@ const WORKS: &[(&str, &str, &[&str])] = &[
         "--model several --steps 2 --pictures 1 --held-out 1 --rounds 0 --solver ddim --out f.json",
         &["weights"],
     ),
+    (
+        "tune",
+        "--model timestep --steps 2 --pictures 1 --held-out 1 --rounds 0 --solver ddim --out f.json",
+        &["label"],
+    ),
+    ("bench", "--model timestep --num 2 --steps 1 --eta 0 --clock fake --out folder", &["label"]),
     ("bench", "--model several --num 2 --steps 1,2 --eta 0 --clock fake --out folder", &["weights"]),
     ("bench", "--model c --num 2 --steps 1 --eta 0 --clock fake --out folder --reference odd", &["fit", "invert"]),
     ("bench", "--model c --num 2 --steps 1 --eta 0 --clock fake --out folder --reference clear", &["ground"]),
@@ -142,6 +153,7 @@ const WORKS: &[(&str, &str, &[&str])] = &[
     ("bench", "--model c --steps 1 --eta 0 --clock fake --budget 2s --out folder", &["budget"]),
     ("bench", "--model c --num 2 --steps 1 --eta 0 --clock fake --out own_bench --seed 5", &["force"]),
     ("eval", "--likelihood idx/train-images-idx3-ubyte --num 2 --model several --steps 3", &["weights"]),
+    ("eval", "--likelihood idx/train-images-idx3-ubyte --num 2 --model timestep --steps 3", &["label"]),
     ("eval", "wide set.npz --metrics sliced", &["fit"]),
     ("eval", "wide set.npz --fit pad --metrics sliced", &["ground"]),
     ("eval", "large.npz large.npz --metrics frechet", &["features"]),
@@ -192,6 +204,7 @@ const VALUES: &[(&str, &str)] = &[
     ("init", "other_begin.png"),
     ("inpaint", "repaint"),
     ("jump-length", "5"),
+    ("label", "2.5"),
     ("likelihood", "idx/train-images-idx3-ubyte --num 2"),
     ("mask", "other_mask.png"),
     ("metrics", "sliced"),
@@ -549,7 +562,8 @@ const RECIPE: &str = r#"{
     "scheduler": { "_class_name": "DDIMScheduler" }
 }"#;
 
-/// A folder with two models, one of which clips, pictures, noise, masks, schedules and sets of images.
+/// A folder with two models, one of which clips, some that take numbers in place of classes, pictures, noise, masks,
+/// schedules and sets of images.
 fn prepared() -> TempDir {
     let place = folder();
     let here = place.path();
@@ -630,6 +644,8 @@ fn prepared() -> TempDir {
     make("encode a/000000.png a/000001.png --model c --steps 3 --out noise.safetensors");
     make("encode a/000002.png a/000003.png --model c --steps 3 --out other_noise.safetensors");
     make("decode noise.safetensors --model c --out own_decoded");
+    lay_out_labelled(here);
+    make("encode a/000000.png --model timestep --label 7 --steps 3 --out told.safetensors");
     let config =
         fs::read_to_string(golden("classes_scale_shift/scheduler/scheduler_config.json")).expect("a golden");
     let mut config: serde_json::Value = serde_json::from_str(&config).expect("JSON");

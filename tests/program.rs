@@ -36,6 +36,28 @@ pub(crate) fn golden(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/models").join(path)
 }
 
+/// Two tiny models that take numbers in place of classes, `timestep` and `identity`, into a folder: that of the
+/// goldens without classes, whose layers of times are those of numbers, too.
+pub(crate) fn lay_out_labelled(folder: &Path) {
+    for kind in ["timestep", "identity"] {
+        let model = folder.join(kind);
+        copy(&golden("attention_one_layer"), &model);
+        let config = model.join("unet/config.json");
+        let text = fs::read_to_string(&config).expect("readable");
+        let typed = format!("\"class_embed_type\": \"{kind}\"");
+        assert!(text.contains("\"class_embed_type\": null"));
+        fs::write(&config, text.replace("\"class_embed_type\": null", &typed)).expect("writable");
+    }
+    let file = folder.join("timestep/unet/diffusion_pytorch_model.safetensors");
+    let bytes = fs::read(&file).expect("readable");
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).expect("safetensors");
+    let of_times =
+        |(name, view): (&str, _)| Some((format!("class_embedding{}", name.strip_prefix("time_embedding")?), view));
+    let all = tensors.iter().map(|(name, view)| (name.to_owned(), view));
+    let all: Vec<_> = all.chain(tensors.iter().filter_map(of_times)).collect();
+    safetensors::serialize_to_file(all, None, &file).expect("writable");
+}
+
 /// Copies a folder with all that is in it.
 pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("writable");

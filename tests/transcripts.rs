@@ -14,7 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::program::{MODELS, copy, folder, golden};
+use crate::program::{MODELS, copy, folder, golden, lay_out_labelled};
 
 /// One command of a transcript.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -71,14 +71,17 @@ fn replay(text: &str, failures: &mut String, file: &Path) -> String {
     replayed
 }
 
-/// A copy of the tiny models, and of the inputs in `tests/cases` for a transcript that names some, so that it may break
-/// them.
+/// A copy of the tiny models, and for a transcript that names some of the inputs in `tests/cases`, and of models
+/// that take numbers in place of classes: so it may break them.
 fn lay_out(folder: &Path, text: &str) {
     if text.contains("cases/") {
         copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases"), &folder.join("cases"));
     }
     for model in MODELS {
         copy(&golden(model), &folder.join("models").join(model));
+    }
+    if text.contains("models/timestep") || text.contains("models/identity") {
+        lay_out_labelled(&folder.join("models"));
     }
 }
 

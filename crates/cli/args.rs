@@ -11,6 +11,7 @@ mod effect;
 mod eval_table;
 mod evaluation;
 mod inversion;
+mod labels;
 mod numbers;
 mod pictures;
 mod sampling;
@@ -37,6 +38,7 @@ pub(crate) use self::evaluation::{EvalArgs, FlowArgs};
 pub(crate) use self::inversion::{
     DecodeArgs, EncodeArgs, EndArgs, InterpolateArgs, NoisePoint, PictureArgs, ReconstructArgs,
 };
+pub(crate) use self::labels::{LabelArgs, LabelWord};
 pub(crate) use self::numbers::MOST;
 pub(crate) use self::pictures::{OnCorrupt, PictureRules};
 pub(crate) use self::sampling::{EtaChoice, ModelArgs, OutputArgs, PlanArgs, SampleArgs, ScheduleArgs};

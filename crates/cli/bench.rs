@@ -29,6 +29,7 @@ use std::io;
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use ddim::Labels;
 use serde_json::{Value, json};
 
 use self::cells::Cell;
@@ -44,8 +45,9 @@ use crate::args::{BenchArgs, ClockChoice};
 use crate::device::Chosen as Device;
 use crate::files::Existing;
 use crate::model::Model;
+use crate::run_record::LABELS;
 use crate::signals::{Interrupt, Parting};
-use crate::{Ending, device, printing, progress, units};
+use crate::{Ending, device, labels, printing, progress, units};
 
 /// The folder for results when nothing says otherwise.
 const USUAL_OUT: &str = "bench";
@@ -58,12 +60,13 @@ pub(crate) fn run(args: &BenchArgs, interrupt: &Interrupt) -> anyhow::Result<End
     let device = device::choose(args.computing.device.device)?;
     let model = Model::load(&args.model, &device.device)?.in_precision(args.precision)?;
     let cells = cells::cells(args, &model)?;
+    let labels = labels(args, &model)?;
     let Some(quality) = quality::of(args, &model, &device, interrupt)? else { return Ok(Ending::Interrupted) };
     let cells = match quality.needs() {
         Needs::Target => cells::with_target(cells, args, &model)?,
         Needs::Pictures(_) => cells,
     };
-    let settings = settings(args, &model, &device, &cells, quality.as_ref())?;
+    let settings = settings(args, (&model, &labels), &device, &cells, quality.as_ref())?;
     let existing = Existing::from_force(args.force);
     let (folder, chosen) = match &args.out {
         Some(out) => Folder::open(out, &settings, existing)?,
@@ -73,7 +76,7 @@ pub(crate) fn run(args: &BenchArgs, interrupt: &Interrupt) -> anyhow::Result<End
     interrupt.leave(Parting::free(format!("interrupted; every finished batch is kept, and {again} goes on")));
     tracing::info!("device: {}", device.description);
     let instruments = Instruments::new(args.clock);
-    let mut runner = Runner::new(&model, instruments, interrupt, quality.as_ref(), args.seed)?;
+    let mut runner = Runner::new(&model, instruments, interrupt, quality.as_ref(), (args.seed, labels))?;
     let chosen = match chosen {
         // What is typed wins over what was written down.
         Some(found) if args.num.is_none() => found,
@@ -96,6 +99,12 @@ pub(crate) fn run(args: &BenchArgs, interrupt: &Interrupt) -> anyhow::Result<End
     found.ending(cells.len(), existing)
 }
 
+/// What the pictures are told in turn: all classes, or the labels typed for a model that takes numbers.
+fn labels(args: &BenchArgs, model: &Model) -> anyhow::Result<Labels> {
+    let typed = labels::of_numbers(&model.inner, &args.labels.label, labels::ALL_IN_TURN)?;
+    Ok(if typed.is_empty() { model.inner.class_labels().into() } else { typed })
+}
+
 /// Network calls of all pictures.
 fn calls(cells: &[Cell], chosen: &Chosen) -> u64 {
     cells.iter().zip(&chosen.pictures).map(|(cell, count)| (cell.calls() * count) as u64).sum()
@@ -104,7 +113,7 @@ fn calls(cells: &[Cell], chosen: &Chosen) -> u64 {
 /// What decides the numbers: a run with other settings is another run.
 fn settings(
     args: &BenchArgs,
-    model: &Model,
+    (model, labels): (&Model, &Labels),
     device: &Device,
     cells: &[Cell],
     quality: &dyn Quality,
@@ -136,6 +145,9 @@ fn settings(
     });
     if args.clock == ClockChoice::Fake {
         settings["clock"] = json!("fake");
+    }
+    if let Some(labels) = labels::record(labels) {
+        settings[LABELS] = labels;
     }
     Ok(settings)
 }

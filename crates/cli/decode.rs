@@ -10,12 +10,14 @@ use safetensors::SafeTensors;
 use serde_json::Value;
 
 use crate::Ending;
-use crate::args::{DecodeArgs, ModelArgs, PlanArgs, SampleArgs};
+use crate::args::{DecodeArgs, LabelWord, ModelArgs, PlanArgs, SampleArgs};
 use crate::classes::Classes;
-use crate::job::Job;
+use crate::job::{Decided, Job};
+use crate::labels::{self, Unsaid};
 use crate::model::Model;
 use crate::noise::Given;
 use crate::output::RUN_KEY;
+use crate::run_record::LABELS;
 use crate::signals::Interrupt;
 use crate::{device, looks, plan, sample};
 
@@ -33,13 +35,13 @@ pub(crate) fn run(args: DecodeArgs, interrupt: &Interrupt) -> anyhow::Result<End
     let shape = model.inner.shape().with_context(|| model.name.clone())?;
     let given = Given::read("", &args.latents, &plan.plan, shape)?;
     let classes = Classes::of(&model.inner);
-    let typed = if args.class.is_empty() { classes.recorded(encoded.classes()) } else { args.class };
-    let like_sample = SampleArgs {
-        class: classes.typed_or_any(&typed)?,
-        batch_size: args.computing.batch_size,
-        ..SampleArgs::default()
-    };
-    let job = Job::with_plan(&like_sample, &model, &device, plan, Some(given))?;
+    let class = if args.class.is_empty() { classes.recorded(encoded.classes()) } else { args.class };
+    let is_told = labels::takes_numbers(model.inner.label_kind()) && args.labels.label.is_empty();
+    let label = if is_told { encoded.labels() } else { args.labels.label };
+    let labels = labels::in_turn(&model.inner, &class, &label, Unsaid::Any)?;
+    let like_sample = SampleArgs { batch_size: args.computing.batch_size, ..SampleArgs::default() };
+    let decided = Decided { plan, given: Some(given), labels };
+    let job = Job::with_plan(&like_sample, &model, &device, decided)?;
     encoded.warn_of_another(&job);
     sample::draw(&job, &args.output, interrupt, started)
 }
@@ -90,6 +92,11 @@ impl Encoded {
     fn classes(&self) -> Vec<String> {
         let names = self.run["classes"].as_array().into_iter().flatten();
         names.filter_map(Value::as_str).map(str::to_owned).collect()
+    }
+
+    /// Labels that are no classes, where they are few enough to stand there.
+    fn labels(&self) -> Vec<LabelWord> {
+        labels::recorded(&self.run[LABELS])
     }
 
     /// Says so where the pictures cannot come back.

@@ -7,9 +7,9 @@ use serde_json::json;
 
 use crate::Ending;
 use crate::args::{EncodeArgs, OutputArgs, SampleArgs, misused};
-use crate::classes::Classes;
 use crate::images::{Images, Needed};
-use crate::job::Job;
+use crate::job::{Decided, Job};
+use crate::labels::{self, Unsaid};
 use crate::model::Model;
 use crate::noise::Given;
 use crate::output::{Destination, FileKind};
@@ -28,20 +28,17 @@ pub(crate) fn run(args: EncodeArgs, interrupt: &Interrupt) -> anyhow::Result<End
     let device = device::choose(args.computing.device.device)?;
     let model = Model::load(&args.model, &device.device)?;
     let plan = plan::both_ways(&args.trip.plan(), &model.training)?.encode();
-    let typed = Classes::of(&model.inner).typed_or_any(&args.class)?;
+    let told = labels::in_turn(&model.inner, &args.class, &args.labels.label, Unsaid::Any)?;
     let needed = Needed {
         shape: model.inner.shape().with_context(|| model.name.clone())?,
         rules: args.pictures.rules.clone(),
         rounding: plan.plan.convention().pixel_rounding(),
     };
     let images = Images::read(&args.pictures, needed)?;
-    let like_sample = SampleArgs {
-        class: images.classes(typed),
-        batch_size: args.computing.batch_size,
-        ..SampleArgs::default()
-    };
+    let like_sample = SampleArgs { batch_size: args.computing.batch_size, ..SampleArgs::default() };
     let given = Given::of_values(("pictures", json!(images.records())), images.values().to_vec(), images.shape());
-    let job = Job::with_plan(&like_sample, &model, &device, plan, Some(given))?;
+    let decided = Decided { plan, given: Some(given), labels: images.labels(told) };
+    let job = Job::with_plan(&like_sample, &model, &device, decided)?;
     let output = OutputArgs { out: Some(args.out), force: args.force, json: args.json, ..OutputArgs::default() };
     let ending = sample::draw(&job, &output, interrupt, started)?;
     images.check_complete()?;

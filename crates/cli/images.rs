@@ -8,6 +8,7 @@ use std::path::Path;
 
 use anyhow::bail;
 use burn::tensor::{Device, Tensor, TensorData};
+use ddim::Labels;
 use ddim_checkpoint::fingerprint;
 use ddim_data::{Changes, Fit, Picture};
 
@@ -168,13 +169,10 @@ impl Images {
         Tensor::from_data(TensorData::new(values, [self.named, channels, height, width]), device)
     }
 
-    /// The classes of the pictures, from classes that all that were named have in turn: one for all if there is
+    /// The labels of the pictures, from labels that all that were named have in turn: one for all if there is
     /// one.
-    pub(crate) fn classes(&self, in_turn: Vec<String>) -> Vec<String> {
-        match in_turn.as_slice() {
-            [] | [_] => in_turn,
-            many => self.places.iter().map(|place| many[place % many.len()].clone()).collect(),
-        }
+    pub(crate) fn labels(&self, in_turn: Labels) -> Labels {
+        if in_turn.len() <= 1 { in_turn } else { in_turn.in_turn(self.places.iter().copied()) }
     }
 
     /// Whether every picture named is here, or was left out as was asked.
@@ -259,8 +257,8 @@ mod tests {
             images.tensor_by_place(&Device::flex()).into_data().iter::<f32>().step_by(4).collect::<Vec<_>>();
         assert_eq!(by_place, [1.0, 0.0, 0.0, 0.0, 1.0]);
         assert!(images.check_complete().expect_err("three are lost").to_string().starts_with("3 of 5 could not"));
-        let in_turn = vec!["x".to_owned(), "y".to_owned(), "z".to_owned()];
-        assert_eq!(images.classes(in_turn), ["x", "y"]);
+        assert_eq!(images.labels(vec![7, 8, 9].into()), vec![7, 8].into());
+        assert_eq!(images.labels(vec![7].into()), vec![7].into());
         let first = read(&[path], None, Some(1)).expect("one fits");
         assert!(first.check_complete().is_ok());
         assert_eq!((first.len(), first.values()), (1, &[1.0; 4][..]));

@@ -1,5 +1,6 @@
 //! `ddim inspect`: what a model folder holds.
 
+use ddim::unet::ClassEmbedType;
 use ddim_checkpoint::Inspection;
 use serde_json::{Value, json};
 
@@ -80,6 +81,13 @@ fn as_text(name: &str, inspection: &Inspection) -> String {
 
 fn classes(inspection: &Inspection) -> String {
     match (inspection.unet.num_class_embeds, inspection.card.classes.as_slice()) {
+        _ if inspection.unet.class_embed_type == Some(ClassEmbedType::Timestep) => {
+            "none; takes a number for each picture (--label)".to_owned()
+        }
+        _ if inspection.unet.class_embed_type == Some(ClassEmbedType::Identity) => {
+            let width = inspection.unet.time_embed_dim();
+            format!("none; takes a row of {width} numbers for each picture (--label)")
+        }
         (None, _) => "none".to_owned(),
         (Some(count), []) => {
             format!("{}, without names", count - usize::from(inspection.card.null_class.is_some()))

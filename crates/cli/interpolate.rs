@@ -4,16 +4,16 @@ use std::time::Instant;
 
 use anyhow::Context;
 use burn::tensor::Tensor;
-use ddim::{Batch, slerp_grid, slerp_line};
+use ddim::{Batch, Labels, slerp_grid, slerp_line};
 use ddim_data::Layout;
 use ddim_sampler::{Guidance, Noise, PictureNoise};
 use serde_json::{Value, json};
 
 use crate::Ending;
 use crate::args::{EndArgs, InterpolateArgs, NoisePoint, SampleArgs, WrongUsage, misused};
-use crate::classes::Classes;
 use crate::images::{Images, Needed};
-use crate::job::{Job, Series};
+use crate::job::{Decided, Job, Series};
+use crate::labels::{self, Unsaid};
 use crate::model::Model;
 use crate::noise::Given;
 use crate::plan::BothWays;
@@ -40,35 +40,29 @@ pub(crate) fn run(args: InterpolateArgs, interrupt: &Interrupt) -> anyhow::Resul
     let device = device::choose(args.computing.device.device)?;
     let model = Model::load(&args.model, &device.device)?;
     let both = plan::both_ways(&args.trip.plan(), &model.training)?;
-    let classes = Classes::of(&model.inner);
-    let typed = classes.typed_or_any(args.class.as_slice())?;
-    let label = one(&classes.in_turn(&typed)?)?;
+    let label = labels::in_turn(&model.inner, args.class.as_slice(), &args.labels.label, Unsaid::Any)?;
+    if label.len() > 1 {
+        let option = if label.classes().is_empty() { "--label" } else { "--class" };
+        misused!("{option}: {} are named, and all pictures have the same one", label.len());
+    }
     let needed = Needed {
         shape: model.inner.shape().with_context(|| model.name.clone())?,
         rules: args.rules.clone(),
         rounding: both.trip.decode().convention().pixel_rounding(),
     };
-    let ends = points.iter().map(|point| End::find(point, &needed, &model, &both, label));
+    let ends = points.iter().map(|point| End::find(point, &needed, &model, &both, &label));
     let ends = ends.collect::<anyhow::Result<Vec<End>>>()?;
     let (noise, side) = between(&ends, &args);
     let layout = if side > WIDEST && ends.len() == 2 { Layout::Filled } else { Layout::Columns(side) };
-    let like_sample = SampleArgs { class: typed, batch_size: args.computing.batch_size, ..SampleArgs::default() };
+    let like_sample = SampleArgs { batch_size: args.computing.batch_size, ..SampleArgs::default() };
     let ends: Vec<Value> = ends.into_iter().map(|end| end.record).collect();
     let columns = layout.columns(noise.dims()[0], [needed.shape[2], needed.shape[1]]);
     let record = ("interpolation", json!({ "between": ends, "columns": columns }));
     let given = Given::of_values(record, noise.to_data().iter::<f32>().collect(), noise.dims());
-    let mut job = Job::with_plan(&like_sample, &model, &device, both.decode(), Some(given))?;
+    let decided = Decided { plan: both.decode(), given: Some(given), labels: label };
+    let mut job = Job::with_plan(&like_sample, &model, &device, decided)?;
     (job.layout, job.series) = (layout, Series::Walk { side });
     sample::draw(&job, &args.output, interrupt, started)
-}
-
-/// The class of all pictures.
-fn one(labels: &[usize]) -> anyhow::Result<Option<usize>> {
-    match labels {
-        [] => Ok(None),
-        [label] => Ok(Some(*label)),
-        several => misused!("--class: {} are named, and all pictures have the same one", several.len()),
-    }
 }
 
 /// Two points or four.
@@ -102,7 +96,7 @@ impl End {
         needed: &Needed,
         model: &Model,
         both: &BothWays,
-        label: Option<usize>,
+        label: &Labels,
     ) -> anyhow::Result<Self> {
         let [channels, height, width] = needed.shape;
         let device = model.inner.device();
@@ -115,7 +109,7 @@ impl End {
         };
         let image = Images::read_file(path, needed.clone())?;
         let x = image.tensor(0..1, device);
-        let batch = Batch { x, labels: label.into_iter().collect(), guidance: Guidance::OFF, padded_to: 0 };
+        let batch = Batch { x, labels: label.clone(), guidance: Guidance::OFF, padded_to: 0 };
         let noise = model.inner.encode(&both.trip, batch).with_context(|| point.to_string())?;
         Ok(Self { noise, record: json!(format!("{point} ({})", image.fingerprint(0..1))) })
     }

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use anyhow::{Context, bail};
 use burn::tensor::Tensor;
-use ddim::Batch;
+use ddim::{Batch, Labels};
 use ddim_data::Layout;
 use ddim_sampler::PictureNoise;
 use ddim_sampler::{
@@ -17,6 +17,7 @@ use crate::args::{MOST, SampleArgs, WrongUsage, misused};
 use crate::classes::Classes;
 use crate::device::Chosen;
 use crate::editing::{self, Beginning};
+use crate::labels::{self, Unsaid};
 use crate::model::Model;
 use crate::noise::Given;
 use crate::plan::{self, Adaptive, ResolvedPlan};
@@ -44,6 +45,17 @@ pub(crate) enum Series {
     },
 }
 
+/// What a command decides in a way of its own before a job is made of it.
+#[derive(Debug)]
+pub(crate) struct Decided {
+    /// The method.
+    pub(crate) plan: ResolvedPlan,
+    /// What the pictures start from, where that is given.
+    pub(crate) given: Option<Given>,
+    /// What they are told, in turn.
+    pub(crate) labels: Labels,
+}
+
 /// A run, ready to start.
 #[derive(Debug)]
 pub(crate) struct Job<'a> {
@@ -53,8 +65,8 @@ pub(crate) struct Job<'a> {
     pub(crate) device: &'a Chosen,
     /// The method.
     pub(crate) plan: ResolvedPlan,
-    /// The class of each picture; empty for a model without classes.
-    pub(crate) labels: Vec<usize>,
+    /// What the pictures are told, in turn.
+    pub(crate) labels: Labels,
     /// How strongly the class is followed.
     guidance: Guidance,
     /// Langevin corrections between the steps.
@@ -84,10 +96,12 @@ impl<'a> Job<'a> {
         let plan = plan::resolve_any(&editing::plan_args(args)?, &model.training)?;
         let given =
             args.noise.as_ref().map(|file| Given::read("--noise ", file, &plan.plan, shape)).transpose()?;
-        Self::with_plan(args, model, device, plan, given)
+        let unsaid = if args.edit.init.is_empty() { Unsaid::All } else { Unsaid::AnyOrAll };
+        let labels = labels::in_turn(&model.inner, &args.class, &args.labels.label, unsaid)?;
+        Self::with_plan(args, model, device, Decided { plan, given, labels })
     }
 
-    /// The same with a plan of the caller's own, from what is given instead of `--noise`.
+    /// The same with a plan of the caller's own, from what is given instead of `--noise`, `--class` and `--label`.
     ///
     /// # Errors
     /// When options contradict each other or the model.
@@ -95,34 +109,27 @@ impl<'a> Job<'a> {
         args: &SampleArgs,
         model: &'a Model,
         device: &'a Chosen,
-        plan: ResolvedPlan,
-        given: Option<Given>,
+        Decided { plan, given, labels }: Decided,
     ) -> anyhow::Result<Self> {
         let shape = model.inner.shape().with_context(|| model.name.clone())?;
         check_method(args, model, &plan)?;
         let langevin = langevin(args, &plan)?;
-        let classes = Classes::of(&model.inner);
-        let in_turn = match args.edit.init.is_empty() {
-            true => classes.in_turn(&args.class)?,
-            false => classes.in_turn_or_any(&args.class)?,
-        };
         let beginning =
             Beginning::read(&args.edit, shape, plan.plan.convention().pixel_rounding(), &device.device)?;
-        let draws = draws(args, given.as_ref(), beginning.several(), in_turn.len().max(1))?;
+        let draws = draws(args, given.as_ref(), beginning.several(), labels.len().max(1))?;
         let guidance = guidance(args);
         model.inner.check_guidance(&guidance).with_context(|| format!("--guidance {}", args.guidance))?;
-        check_guided(&guidance, &in_turn, model)?;
+        check_guided(&guidance, labels.classes(), model)?;
         model.check_memory(draws.len().min(args.batch_size), &guidance)?;
-        let names: Vec<String> = in_turn.iter().map(|class| classes.name(*class)).collect();
         let mut job = Self {
             model,
             device,
-            labels: in_turn.iter().copied().cycle().take(draws.len()).collect(),
             guidance,
             langevin,
             shape,
             batch_size: args.batch_size,
-            layout: layout(draws.len(), in_turn.len()),
+            layout: layout(draws.len(), labels.len()),
+            labels,
             series: Series::Apart,
             run: Value::Null,
             streams: draws.streams(),
@@ -130,12 +137,14 @@ impl<'a> Job<'a> {
             given,
             beginning,
         };
-        job.run = job.record(args, &draws, &names)?;
+        job.run = job.record(args, &draws)?;
         Ok(job)
     }
 
     /// What decides the pictures.
-    fn record(&self, args: &SampleArgs, draws: &Draws, classes: &[String]) -> anyhow::Result<Value> {
+    fn record(&self, args: &SampleArgs, draws: &Draws) -> anyhow::Result<Value> {
+        let classes = Classes::of(&self.model.inner);
+        let names: Vec<String> = self.labels.classes().iter().map(|class| classes.name(*class)).collect();
         let record = RunRecord {
             model: &self.model.name,
             weights: &self.model.weights,
@@ -143,7 +152,8 @@ impl<'a> Job<'a> {
             plan: &self.plan,
             draws,
             given: self.given.as_ref().map(|given| &given.record),
-            classes,
+            classes: &names,
+            labels: &self.labels,
             guidance: &self.guidance,
             langevin: self.langevin,
             beginning: &self.beginning,
@@ -210,7 +220,7 @@ impl<'a> Job<'a> {
     fn batch(&self, pictures: &[usize], x: Tensor<4>) -> Batch {
         Batch {
             x,
-            labels: pictures.iter().filter_map(|picture| self.labels.get(*picture).copied()).collect(),
+            labels: self.labels.in_turn(pictures.iter().copied()),
             guidance: self.guidance,
             padded_to: self.model.inner.padding(self.batch_size),
         }
@@ -330,7 +340,8 @@ fn draws(
         Some(list) => Draws::Seeds(list.clone()),
         None => {
             let num = args.num.or(in_file).or(beginnings);
-            let num = num.unwrap_or_else(|| usual_num(classes, &args.class));
+            let are_typed = !(args.class.is_empty() && args.labels.label.is_empty());
+            let num = num.unwrap_or_else(|| usual_num(classes, are_typed));
             if num > MOST {
                 bail!("{num} pictures are more than one run draws ({MOST}): ask for fewer at a time");
             }
@@ -341,8 +352,8 @@ fn draws(
 
 /// As many pictures as are drawn when nothing says otherwise: each class equally often, unless nobody has named them and
 /// they are many.
-fn usual_num(classes: usize, typed: &[String]) -> usize {
-    if !typed.is_empty() || classes <= MOST_UNASKED {
+fn usual_num(classes: usize, are_typed: bool) -> usize {
+    if are_typed || classes <= MOST_UNASKED {
         return DEFAULT_NUM.next_multiple_of(classes);
     }
     tracing::info!(
@@ -367,8 +378,8 @@ mod tests {
 
     #[test]
     fn each_class_comes_equally_often_unless_they_are_many() {
-        assert_eq!([1, 3, 10, 16, 20].map(|classes| usual_num(classes, &[])), [16, 18, 20, 16, 20]);
-        assert_eq!((usual_num(21, &[]), usual_num(1000, &[]), usual_num(30, &["a-z".to_owned()])), (16, 16, 30));
+        assert_eq!([1, 3, 10, 16, 20].map(|classes| usual_num(classes, false)), [16, 18, 20, 16, 20]);
+        assert_eq!((usual_num(21, false), usual_num(1000, false), usual_num(30, true)), (16, 16, 30));
     }
 
     #[test]

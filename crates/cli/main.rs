@@ -23,6 +23,7 @@ mod inspect;
 mod interpolate;
 mod job;
 mod kernels;
+mod labels;
 mod looks;
 mod memory;
 mod model;

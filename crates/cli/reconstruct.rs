@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use burn::tensor::Tensor;
-use ddim::{Batch, ErrorSummary, squared_errors};
+use ddim::{Batch, ErrorSummary, Labels, squared_errors};
 use ddim_data::{Layout, Picture, Scale, grid};
 use ddim_sampler::{Guidance, Outcome, PictureNoise};
 use ddim_schedule::{PixelRounding, Plan};
@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 
 use crate::Ending;
 use crate::args::{ReconstructArgs, misused};
-use crate::classes::Classes;
 use crate::images::{Images, Needed};
+use crate::labels::{self, Unsaid};
 use crate::model::Model;
 use crate::output::{self, Folder, MOST_IN_GRID, OpenMode, Sheet};
 use crate::plan::BothWays;
@@ -37,15 +37,14 @@ pub(crate) fn run(args: &ReconstructArgs, interrupt: &Interrupt) -> anyhow::Resu
     let device = device::choose(args.computing.device.device)?;
     let model = Model::load(&args.model, &device.device)?;
     let trips = trips(args, &model)?;
-    let classes = Classes::of(&model.inner);
+    let told = labels::in_turn(&model.inner, &args.class, &args.labels.label, Unsaid::Any)?;
     let needed = Needed {
         shape: model.inner.shape().with_context(|| model.name.clone())?,
         rules: args.pictures.rules.clone(),
         rounding: rounding(&trips[0]),
     };
     let images = Images::read(&args.pictures, needed)?;
-    let in_turn = classes.in_turn(&images.classes(classes.typed_or_any(&args.class)?))?;
-    let labels: Vec<usize> = in_turn.iter().copied().cycle().take(images.len()).collect();
+    let labels = images.labels(told).in_turn(0..images.len());
     let run = record(args, &model, &images, &labels, &trips);
     let mut pairs = args.out.as_deref().map(|out| Pairs::open(out, args, &run, &images, &trips)).transpose()?;
     tracing::info!("device: {}", device.description);
@@ -126,13 +125,13 @@ fn rounding(both: &BothWays) -> PixelRounding {
 }
 
 /// What decides the numbers.
-fn record(args: &ReconstructArgs, model: &Model, images: &Images, labels: &[usize], trips: &[BothWays]) -> Value {
+fn record(args: &ReconstructArgs, model: &Model, images: &Images, told: &Labels, trips: &[BothWays]) -> Value {
     let mut run = json!({
         "program": format!("ddim {}", env!("CARGO_PKG_VERSION")),
         "model": model.name,
         "weights": model.weights,
         "pictures": images.records(),
-        "labels": labels,
+        "labels": labels::record(told).unwrap_or_else(|| json!(told.classes())),
         "steps": trips.iter().map(BothWays::steps).collect::<Vec<_>>(),
         "method": method(trips),
     });
@@ -146,7 +145,7 @@ fn record(args: &ReconstructArgs, model: &Model, images: &Images, labels: &[usiz
 struct Runner<'a> {
     model: &'a Model,
     images: &'a Images,
-    labels: &'a [usize],
+    labels: &'a Labels,
     batch_size: usize,
 }
 
@@ -181,7 +180,7 @@ impl Runner<'_> {
         bar: &ProgressBar,
     ) -> anyhow::Result<Option<Tensor<4>>> {
         let (first, n) = (batch.start, batch.len() as u64);
-        let labels = self.labels.get(batch).unwrap_or_default().to_vec();
+        let labels = self.labels.in_turn(batch);
         let padded_to = self.model.inner.padding(self.batch_size);
         let batch = Batch { x, labels, guidance: Guidance::OFF, padded_to };
         let mut no_noise = PictureNoise::new(0, []);

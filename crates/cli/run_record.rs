@@ -4,11 +4,13 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::bail;
+use ddim::Labels;
 use ddim_sampler::{Effort, Guidance, GuidanceInterval, Langevin};
 use serde_json::{Value, json};
 
 use crate::device;
 use crate::editing::Beginning;
+use crate::labels;
 use crate::plan::ResolvedPlan;
 use crate::seeds::{Draws, SeedList};
 
@@ -21,6 +23,8 @@ const MODEL: &str = "model";
 const WEIGHTS: &str = "weights";
 const NUM: &str = "num";
 const SEEDS: &str = "seeds";
+/// Labels that are no classes.
+pub(crate) const LABELS: &str = "labels";
 
 /// Everything that decides what the pictures look like.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +43,8 @@ pub(crate) struct RunRecord<'a> {
     pub(crate) given: Option<&'a (&'static str, Value)>,
     /// The classes used in turn, by name where they have one.
     pub(crate) classes: &'a [String],
+    /// What the pictures are told in turn.
+    pub(crate) labels: &'a Labels,
     /// How the class is followed.
     pub(crate) guidance: &'a Guidance,
     /// Langevin corrections.
@@ -85,9 +91,10 @@ impl RunRecord<'_> {
         }
     }
 
-    /// The classes, and how they are followed.
+    /// The classes or other labels, and how they are followed.
     fn of_guidance(&self) -> Fields {
         let mut fields = vec![("classes", json!(self.classes)), ("guidance", json!(self.guidance.scale))];
+        fields.extend(labels::record(self.labels).map(|labels| (LABELS, labels)));
         if !self.guidance.is_off() {
             let steps = self.plan.plan.steps();
             let guided = steps.iter().filter(|step| self.guidance.acts_at(step)).count();

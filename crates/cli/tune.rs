@@ -17,7 +17,7 @@ use crate::files::{Existing, Staged};
 use crate::model::Model;
 use crate::signals::{Interrupt, Parting};
 use crate::tuned::Home;
-use crate::{Ending, device, printing, progress, units};
+use crate::{Ending, device, labels, printing, progress, run_record, units};
 
 /// What the numbers in the file are.
 const MEASURE: &str = "for each picture the root mean square difference to the solution of the probability-flow ODE \
@@ -32,13 +32,14 @@ pub(crate) fn run(args: &TuneArgs, interrupt: &Interrupt) -> anyhow::Result<Endi
     let of_model = ModelArgs { model: args.model.clone(), weights: args.weights.clone(), scheduler_config: None };
     let model = Model::load(&of_model, &device.device)?;
     model.check_memory(args.computing.batch_size.min(args.pictures.max(args.held_out)), &Guidance::OFF)?;
+    let options = options(args, &model)?;
     let out = out(args, &model)?;
     let before = before(&out, &model)?;
     let staged = Staged::create("--out", &out, Existing::Replace)?;
     tracing::info!("device: {}", device.description);
 
     let bar = progress::bar(0, "network calls");
-    let tunings = model.inner.tune(&args.steps, &options(args), |seen| {
+    let tunings = model.inner.tune(&args.steps, &options, |seen| {
         show(seen, &bar);
         if seen.best.is_some() {
             interrupt.leave(Parting::saves("the try under way is finished, then the best so far is saved"));
@@ -47,7 +48,7 @@ pub(crate) fn run(args: &TuneArgs, interrupt: &Interrupt) -> anyhow::Result<Endi
     });
     bar.finish_and_clear();
     let tunings = tunings?;
-    let file = with(before, &tunings, args, &model);
+    let file = with(before, &tunings, &options, &model);
     if !tunings.is_empty() {
         staged.finish(file.to_json().as_bytes())?;
     }
@@ -59,17 +60,18 @@ pub(crate) fn run(args: &TuneArgs, interrupt: &Interrupt) -> anyhow::Result<Endi
     Ok(Ending::Interrupted)
 }
 
-fn options(args: &TuneArgs) -> TuneOptions {
+fn options(args: &TuneArgs, model: &Model) -> anyhow::Result<TuneOptions> {
     let usual = TuneOptions::default();
-    TuneOptions {
+    Ok(TuneOptions {
         methods: if args.solver.is_empty() { usual.methods } else { args.solver.clone() },
         pictures: args.pictures,
         held_out: args.held_out,
         seed: args.seed,
         rounds: args.rounds,
+        labels: labels::of_numbers(&model.inner, &args.labels.label, labels::ALL_IN_TURN)?,
         batch_size: args.computing.batch_size,
         ..TuneOptions::default()
-    }
+    })
 }
 
 fn out(args: &TuneArgs, model: &Model) -> anyhow::Result<PathBuf> {
@@ -110,17 +112,17 @@ fn show(seen: &TuneProgress, bar: &ProgressBar) {
     });
 }
 
-fn with(before: TunedSteps, tunings: &[Tuning], args: &TuneArgs, model: &Model) -> TunedSteps {
+fn with(before: TunedSteps, tunings: &[Tuning], options: &TuneOptions, model: &Model) -> TunedSteps {
     let mut file = before;
     file.weights.clone_from(&model.weights);
     file.extra.insert("measure".to_owned(), MEASURE.into());
     for tuning in tunings {
-        file.steps.insert(tuning.tau.len(), entry(tuning, args));
+        file.steps.insert(tuning.tau.len(), entry(tuning, options));
     }
     file
 }
 
-fn entry(tuning: &Tuning, args: &TuneArgs) -> TunedEntry {
+fn entry(tuning: &Tuning, options: &TuneOptions) -> TunedEntry {
     let measures = &tuning.measures;
     let mut fields = Map::new();
     let mut set = |name: &str, value: Value| fields.insert(name.to_owned(), value);
@@ -133,8 +135,11 @@ fn entry(tuning: &Tuning, args: &TuneArgs) -> TunedEntry {
     set("best_fixed", measures.fixed.first().map(|(spacing, _)| spacing.to_string()).into());
     set("lead_in_standard_errors", json!(measures.lead));
     set("fixed", json!(fixed));
-    set("seed", args.seed.into());
-    set("searched_pictures", args.pictures.into());
+    set("seed", options.seed.into());
+    set("searched_pictures", options.pictures.into());
+    if let Some(labels) = labels::record(&options.labels) {
+        set(run_record::LABELS, labels);
+    }
     set("tried", tuning.tried.into());
     TunedEntry { solver: name(&tuning.method), timesteps: tuning.tau.as_slice().to_vec(), measures: fields }
 }

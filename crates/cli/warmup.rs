@@ -77,6 +77,7 @@ fn seconds(model: &Model, steps: usize, pictures: usize) -> anyhow::Result<f64> 
         steps,
         method: Method::Ddim { eta: Eta::DDPM },
         count: pictures,
+        labels: model.inner.some_labels(pictures),
         batch_size: pictures,
         ..Options::default()
     };

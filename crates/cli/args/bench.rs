@@ -12,7 +12,7 @@ use ddim_schedule::{Convention, Method, Spacing};
 use super::distances::preparation;
 use super::numbers::at_least_one;
 use super::sampling::EtaChoice;
-use super::{ComputingArgs, FeatureChoice, ModelArgs, PictureRules, SetHome, SetName};
+use super::{ComputingArgs, FeatureChoice, LabelArgs, ModelArgs, PictureRules, SetHome, SetName};
 use crate::device::Precision;
 use crate::seeds;
 
@@ -77,6 +77,9 @@ pub(crate) struct BenchArgs {
     /// Seed of the noise; picture k is that of `ddim sample --seed`
     #[arg(long, value_name = "SEED", default_value_t = 0, value_parser = seeds::number, help_heading = "Pictures")]
     pub(crate) seed: u64,
+
+    #[command(flatten)]
+    pub(crate) labels: LabelArgs,
 
     #[command(flatten)]
     pub(crate) judging: JudgingArgs,

@@ -68,6 +68,7 @@ const TABLE: &[(&str, &[Use])] = &[
     ("jump_length", &[]),
     ("resample", &[]),
     ("model", &[Likelihood, Bound, DrawnByModel]),
+    ("label", &[Likelihood, Bound, Drawn]),
     ("weights", &[Likelihood, Bound, Drawn]),
     ("scheduler_config", &[Likelihood, Bound, Drawn]),
     (

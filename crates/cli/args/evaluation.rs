@@ -4,7 +4,9 @@ use clap::{ArgGroup, Args};
 
 use super::eval_table::Typed;
 use super::numbers::at_least_one;
-use super::{BoundArgs, ComputingArgs, DistanceArgs, DivergenceArgs, ModelArgs, PictureRules, PlanArgs, SetName};
+use super::{
+    BoundArgs, ComputingArgs, DistanceArgs, DivergenceArgs, LabelArgs, ModelArgs, PictureRules, PlanArgs, SetName,
+};
 use crate::seeds;
 
 /// Shown under `ddim eval --help`.
@@ -66,6 +68,9 @@ pub(crate) struct EvalArgs {
     /// Seed of everything random: noise, probes, subsets and directions; `random` draws one
     #[arg(long, value_name = "SEED", default_value_t = 0, value_parser = seeds::number)]
     pub(crate) seed: u64,
+
+    #[command(flatten)]
+    pub(crate) labels: LabelArgs,
 
     #[command(flatten)]
     pub(crate) computing: ComputingArgs,

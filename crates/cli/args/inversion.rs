@@ -11,7 +11,7 @@ use super::numbers::{MOST as MOST_PICTURES, at_least_one, at_least_two, timestep
 use super::sampling::times;
 use super::tuning::{SolverChoice, SpacingChoice};
 use super::words::FromWord;
-use super::{ComputingArgs, EtaChoice, ModelArgs, OutputArgs, PictureRules, PlanArgs};
+use super::{ComputingArgs, EtaChoice, LabelArgs, ModelArgs, OutputArgs, PictureRules, PlanArgs};
 use crate::seeds;
 
 /// Shown under `ddim encode --help`.
@@ -140,6 +140,9 @@ pub(crate) struct EncodeArgs {
     pub(crate) class: Vec<String>,
 
     #[command(flatten)]
+    pub(crate) labels: LabelArgs,
+
+    #[command(flatten)]
     pub(crate) model: ModelArgs,
 
     #[command(flatten)]
@@ -173,6 +176,9 @@ pub(crate) struct DecodeArgs {
     pub(crate) class: Vec<String>,
 
     #[command(flatten)]
+    pub(crate) labels: LabelArgs,
+
+    #[command(flatten)]
     pub(crate) model: ModelArgs,
 
     #[command(flatten)]
@@ -194,6 +200,9 @@ pub(crate) struct ReconstructArgs {
     /// Classes by name or number, used in turn, as in `ddim sample` [default: the model's label for any class]
     #[arg(long, value_name = "LIST", help_heading = "Pictures")]
     pub(crate) class: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) labels: LabelArgs,
 
     #[command(flatten)]
     pub(crate) model: ModelArgs,
@@ -244,6 +253,9 @@ pub(crate) struct InterpolateArgs {
     /// The class of all pictures, by name or number [default: the model's label for any class]
     #[arg(long, value_name = "CLASS", help_heading = "Pictures")]
     pub(crate) class: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) labels: LabelArgs,
 
     #[command(flatten, next_help_heading = "Pictures")]
     pub(crate) rules: PictureRules,

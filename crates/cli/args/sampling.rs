@@ -7,11 +7,11 @@ use clap::{Args, FromArgMatches};
 use ddim_sampler::GuidanceInterval;
 use ddim_schedule::{Convention, Eta, solvers};
 
-use super::DeviceArgs;
 use super::corrections::CorrectionArgs;
 use super::editing::{EditArgs, InpaintChoice, interval, share};
 use super::numbers::{at_least_one, batch_size, timestep};
 use super::tuning::{SolverChoice, SpacingChoice};
+use super::{DeviceArgs, LabelArgs};
 use crate::device::Precision;
 use crate::output::AnimateWhat;
 use crate::seeds::{Seed, SeedList};
@@ -22,6 +22,7 @@ Examples:
   ddim sample --eta 0 --steps 20                       pictures of every class, in samples.png
   ddim sample --class sneaker --num 1 --show           one, in the terminal
   ddim sample --class coat,bag --num 8 --out eight.png
+  ddim sample --model path/to/model --label rows.csv   a model that takes numbers in place of classes
   ddim sample --num 5000 --out pictures                one PNG a picture, and run.json
   ddim sample --num 5000 --out pictures --resume       goes on where it was stopped
   ddim sample --seeds 0-63,100 --out evaluate.npz      arr_0 uint8 [n,h,w,c], arr_1 labels
@@ -77,6 +78,9 @@ pub(crate) struct SampleArgs {
     /// classes in turn]
     #[arg(long, value_name = "LIST", help_heading = "Pictures")]
     pub(crate) class: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) labels: LabelArgs,
 
     /// How strongly the class is followed; 1 follows the model as it is, larger exaggerates
     #[arg(long, visible_alias = "guidance-scale", alias = "cfg-scale", value_name = "WEIGHT", default_value_t = 1.0, value_parser = finite,

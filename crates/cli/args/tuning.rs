@@ -7,9 +7,9 @@ use std::str::FromStr;
 use clap::Args;
 use ddim_schedule::{Method, ScheduleError, Spacing, Tolerance, nearest_names};
 
-use super::ComputingArgs;
 use super::numbers::{at_least_one, count};
 use super::words::{self, FromWord};
+use super::{ComputingArgs, LabelArgs};
 use crate::seeds;
 
 /// Shown under `ddim tune --help`.
@@ -59,6 +59,9 @@ pub(crate) struct TuneArgs {
     /// Seed of the noise; `random` draws one
     #[arg(long, value_name = "SEED", default_value_t = 0, value_parser = seeds::number)]
     pub(crate) seed: u64,
+
+    #[command(flatten)]
+    pub(crate) labels: LabelArgs,
 
     #[command(flatten)]
     pub(crate) computing: ComputingArgs,

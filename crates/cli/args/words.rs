@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use clap::builder::{OsStringValueParser, TypedValueParser, ValueParserFactory};
 use clap::{Arg, Command, Error};
 
-use super::{FeatureChoice, NoisePoint, SetName, SpacingChoice};
+use super::{FeatureChoice, LabelWord, NoisePoint, SetName, SpacingChoice};
 
 /// What can be read from a word, whatever its bytes.
 pub(crate) trait FromWord: Clone + Send + Sync + Sized + 'static {
@@ -41,7 +41,7 @@ macro_rules! read_from_words {
     )*};
 }
 
-read_from_words!(FeatureChoice, NoisePoint, SetName, SpacingChoice);
+read_from_words!(FeatureChoice, LabelWord, NoisePoint, SetName, SpacingChoice);
 
 /// The text of a word in which no path is.
 ///

@@ -3,8 +3,8 @@
 use std::ops::{ControlFlow, Range};
 
 use anyhow::{Context, bail};
-use ddim::Batch;
 use ddim::timing::Laps;
+use ddim::{Batch, Labels};
 use ddim_data::Picture;
 use ddim_sampler::{Guidance, Noise, Observation, Outcome, PictureNoise};
 use indicatif::ProgressBar;
@@ -35,6 +35,8 @@ pub(super) struct Runner<'a> {
     interrupt: &'a Interrupt,
     quality: &'a dyn Quality,
     seed: u64,
+    /// What the pictures are told, in turn.
+    labels: Labels,
     /// Channels, height, width.
     shape: [usize; 3],
     /// Shows how far it is, in network calls of single pictures.
@@ -42,7 +44,7 @@ pub(super) struct Runner<'a> {
 }
 
 impl<'a> Runner<'a> {
-    /// For pictures of this seed.
+    /// For pictures of this seed, which are told these labels in turn.
     ///
     /// # Errors
     /// When the model draws what is no picture.
@@ -51,13 +53,13 @@ impl<'a> Runner<'a> {
         instruments: Instruments,
         interrupt: &'a Interrupt,
         quality: &'a dyn Quality,
-        seed: u64,
+        (seed, labels): (u64, Labels),
     ) -> anyhow::Result<Self> {
         let shape = model.inner.shape().with_context(|| model.name.clone())?;
         if !matches!(shape[0], 1 | 3 | 4) {
             bail!("the model draws {} channels, and the pictures compared here have 1 (grey), 3 or 4", shape[0]);
         }
-        Ok(Self { model, instruments, interrupt, quality, seed, shape, bar: ProgressBar::hidden() })
+        Ok(Self { model, instruments, interrupt, quality, seed, labels, shape, bar: ProgressBar::hidden() })
     }
 
     /// Measures a cell, from where an earlier run was stopped; none if the user stops this one.
@@ -169,13 +171,11 @@ impl<'a> Runner<'a> {
     ) -> Result<(Outcome, Laps), ddim::Error> {
         let (model, first) = (&self.model.inner, pictures.start);
         let [channels, height, width] = self.shape;
-        let classes = model.class_labels();
-        let labels = pictures.clone().filter_map(|k| classes.get(k % classes.len().max(1)).copied()).collect();
         let mut noise = PictureNoise::new(self.seed, pictures.clone().map(|k| k as u64));
         let x = noise.initial([pictures.len(), channels, height, width], model.device());
         let batch = Batch {
             x: x * cell.plan.start_scale(),
-            labels,
+            labels: self.labels.in_turn(pictures.clone()),
             guidance: Guidance::OFF,
             padded_to: model.padding(batch_size),
         };

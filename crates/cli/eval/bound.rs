@@ -48,7 +48,7 @@ pub(super) fn measure<'a>(
         DecoderChoice::Small => DecoderVariance::Small,
     };
     let bound = Bound::new(&plan.plan, decoder).map_err(explained)?;
-    let sets = Sets::read(&args.bound.bound, args, model);
+    let sets = Sets::read(&args.bound.bound, args, model)?;
     let mut estimates = Vec::new();
     let terms = bound.times().len();
     let calls = args.bound.random_terms.map_or(terms, |count| count.min(terms)) + 1;

@@ -30,7 +30,7 @@ const STEPS: usize = 32;
 pub(super) fn measure(args: &EvalArgs, model: &Model, interrupt: &Interrupt) -> anyhow::Result<Measured> {
     let grid = Grid::new(model.inner.schedule(), args.plan.steps.unwrap_or(STEPS))?;
     grid.levels().iter().try_for_each(|level| model.inner.check_time(level.time))?;
-    let sets = Sets::read(&args.likelihood, args, model);
+    let sets = Sets::read(&args.likelihood, args, model)?;
     let mut densities = Vec::new();
     let calls = grid.calls(trace(&args.flow), sets.dims());
     let ending = sets.in_batches(args, interrupt, calls, |batch, observe| {
@@ -138,7 +138,7 @@ mod tests {
         let pixels: Vec<&[u8]> = pixels.iter().map(Vec::as_slice).collect();
         let noise = PictureNoise::new(3, 0..2);
         let x0 = dequantised(&pixels, [28, 28, 1], &noise, model.device());
-        let (shape, labels) = (x0.dims(), [1, 4]);
+        let (shape, labels) = (x0.dims(), vec![1, 4].into());
         let probes = Trace::Hutchinson { probes: 2 };
         let go_on = || ControlFlow::Continue(());
         let followed = velocity_of(prediction, model.network(shape, &labels).expect("two pictures"));

@@ -3,16 +3,20 @@
 use std::ops::{ControlFlow, Range};
 
 use anyhow::{Context, anyhow, bail};
+use ddim::Labels;
 use ddim_data::ImageSet;
 use ddim_sampler::PictureNoise;
 
 use crate::args::{EvalArgs, SetName};
 use crate::model::Model;
 use crate::signals::Interrupt;
-use crate::{Ending, progress, reading};
+use crate::{Ending, labels, progress, reading};
 
 /// Pictures that a model is measured with, where nothing says how many.
 const PICTURES: usize = 64;
+
+/// Where the classes of pictures come from that are measured.
+const CLASSES_OF_SETS: &str = "pictures bring their classes themselves; leave the option out";
 
 /// Pictures of a set, in memory.
 #[derive(Debug)]
@@ -57,12 +61,15 @@ impl Pictures {
 #[derive(Debug)]
 pub(super) struct Sets {
     sets: Vec<Pictures>,
+    /// Labels that are no classes, in turn for the pictures of each set.
+    told: Labels,
     refused: usize,
 }
 
 /// Some pictures of one set.
 pub(super) struct Batch<'a> {
     pictures: &'a Pictures,
+    told: &'a Labels,
     /// Which of them.
     range: Range<usize>,
     /// The number of the first, over all sets.
@@ -79,7 +86,11 @@ pub(super) fn ended<T>(found: &Option<T>) -> ControlFlow<()> {
 
 impl Sets {
     /// Reads sets; one that is refused is named, and the others are kept.
-    pub(super) fn read(names: &[SetName], args: &EvalArgs, model: &Model) -> Self {
+    ///
+    /// # Errors
+    /// When the model takes numbers in place of classes and not those typed, or the other way round.
+    pub(super) fn read(names: &[SetName], args: &EvalArgs, model: &Model) -> anyhow::Result<Self> {
+        let told = labels::of_numbers(&model.inner, &args.labels.label, CLASSES_OF_SETS)?;
         let (mut refused, mut sets) = (0, Vec::new());
         for name in names {
             match fitting(name, args, model) {
@@ -90,7 +101,7 @@ impl Sets {
                 }
             }
         }
-        Self { sets, refused }
+        Ok(Self { sets, told, refused })
     }
 
     /// Measures batch after batch of all sets, each with so many network calls, until the user stops it. `measure` tells
@@ -115,7 +126,7 @@ impl Sets {
         for pictures in &self.sets {
             for start in (0..pictures.len()).step_by(args.computing.batch_size) {
                 let range = start..pictures.len().min(start + args.computing.batch_size);
-                let batch = Batch { pictures, range, first };
+                let batch = Batch { pictures, told: &self.told, range, first };
                 let measured = measure(&batch, &observe).with_context(|| pictures.name.to_string());
                 if measured?.is_break() || interrupt.requested() {
                     bar.finish_and_clear();
@@ -172,16 +183,18 @@ impl Batch<'_> {
         PictureNoise::new(seed, (self.first..self.first + self.len()).map(|k| k as u64))
     }
 
-    /// Their classes, as far as the model knows any and is to be told.
+    /// Their classes, as far as the model knows any and is to be told; the labels typed where it takes numbers.
     ///
     /// # Errors
     /// When it has to be told, and the pictures have no labels.
-    pub(super) fn labels(&self, model: &Model, any_class: bool) -> anyhow::Result<Vec<usize>> {
+    pub(super) fn labels(&self, model: &Model, any_class: bool) -> anyhow::Result<Labels> {
         let (model, set) = (&model.inner, &self.pictures.set);
         match (model.label_count(), &set.labels, model.null_class()) {
-            (0, ..) => Ok(Vec::new()),
-            (_, Some(labels), _) if !any_class => Ok(self.range.clone().map(|k| labels[k]).collect()),
-            (.., Some(null_class)) => Ok(vec![null_class; self.len()]),
+            (0, ..) => Ok(self.told.in_turn(self.range.clone())),
+            (_, Some(labels), _) if !any_class => {
+                Ok(self.range.clone().map(|k| labels[k]).collect::<Vec<_>>().into())
+            }
+            (.., Some(null_class)) => Ok(vec![null_class; self.len()].into()),
             (.., None) => bail!("the model must be told the class of a picture: give pictures with labels"),
         }
     }

@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use ddim_data::{Layout, Picture, Scale, encode_npz, encode_png, grid};
+use ddim::Labels;
+use ddim_data::{Layout, Picture, Scale, encode_npz, encode_npz_of_rows, encode_png, grid};
 use ddim_schedule::{Direction, PixelRounding};
 
 use super::tensors::{self, RawRun};
 use crate::files::{Existing, Staged};
+use crate::labels;
 
 /// What kind of file holds all pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,8 +41,8 @@ pub(crate) struct Captions<'a> {
     pub(crate) rounding: PixelRounding,
     /// Timesteps in order of use.
     pub(crate) timesteps: &'a [f64],
-    /// The class of each picture; empty for a model without classes.
-    pub(crate) labels: &'a [usize],
+    /// The label of each picture; none for a model without.
+    pub(crate) labels: &'a Labels,
     /// How a grid is laid out.
     pub(crate) layout: Layout,
     /// How far its pictures are enlarged.
@@ -82,8 +84,11 @@ impl Collected {
             }
             FileKind::Npz => {
                 let pictures = self.pictures(captions);
-                let labels = captions.labels.get(..pictures.len()).unwrap_or_default();
-                encode_npz(&pictures, labels)?
+                let told = captions.labels.in_turn(0..pictures.len());
+                match labels::array(&told) {
+                    Some(rows) => encode_npz_of_rows(&pictures, rows)?,
+                    None => encode_npz(&pictures, told.classes())?,
+                }
             }
             FileKind::Tensors => tensors::encode(&self.raw(captions), captions.run)?,
         };

@@ -222,7 +222,7 @@ impl<'a> Sink<'a> {
             shape: job.shape,
             rounding: job.rounding(),
             timesteps: job.plan.timesteps(),
-            labels: &job.labels,
+            labels: &job.labels.in_turn(job.drawable(&(0..pictures).collect::<Vec<_>>())),
             layout: job.layout,
             scale: scales.file,
             direction: job.plan.plan.settings().direction,

@@ -2,7 +2,7 @@
 
 use crate::DataError;
 use crate::npy::Header;
-use crate::npz::{add, archive, read};
+use crate::npz::{add, archive, read, read_npy};
 use std::io::{Cursor, Read, Seek};
 use std::path::Path;
 use zip::{ZipArchive, ZipWriter};
@@ -59,18 +59,31 @@ fn array_of<R: Read + Seek>(
 ) -> Result<Option<Array>, DataError> {
     let mut header = None;
     let data = read(path, archive, name, |found| {
-        let size = size(found).ok_or_else(|| {
-            let problem = format!(
-                "its {name} is of type {} and shape {:?}; read are little-endian float32, float64 and int64, and \
-                 single texts",
-                found.descr, found.shape
-            );
-            DataError::malformed(path, problem)
-        })?;
         header = Some(found.clone());
-        Ok(size)
+        checked_size(path, name, found)
     })?;
     Ok(data.zip(header).map(|(data, header)| Array { values: values(&data, &header), shape: header.shape }))
+}
+
+/// The array that a reader of npy gives, which errors call by this name.
+///
+/// # Errors
+/// As [`read_array`].
+pub(crate) fn array_in(path: &Path, reader: &mut dyn Read, name: &str) -> Result<Array, DataError> {
+    let (header, data) = read_npy(path, reader, name, |found| checked_size(path, name, found))?;
+    Ok(Array { values: values(&data, &header), shape: header.shape })
+}
+
+/// The bytes of a value.
+fn checked_size(path: &Path, name: &str, found: &Header) -> Result<usize, DataError> {
+    size(found).ok_or_else(|| {
+        let problem = format!(
+            "its {name} is of type {} and shape {:?}; read are little-endian float32, float64 and int64, and \
+             single texts",
+            found.descr, found.shape
+        );
+        DataError::malformed(path, problem)
+    })
 }
 
 /// The bytes of an npz file of these arrays.
@@ -125,7 +138,7 @@ fn each<const SIZE: usize, T>(data: &[u8], value: fn([u8; SIZE]) -> T) -> Vec<T>
 }
 
 /// NumPy's name of the type, and the values.
-fn bytes(array: &Array) -> (String, Vec<u8>) {
+pub(crate) fn bytes(array: &Array) -> (String, Vec<u8>) {
     let count: usize = array.shape.iter().product();
     let (length, descr, bytes) = match &array.values {
         Values::F32(values) => (values.len(), "<f4".to_owned(), flat(values, f32::to_le_bytes)),

@@ -1,10 +1,11 @@
 //! npz, the zip archive of NumPy arrays that published evaluators read: `arr_0` pictures, `arr_1` labels.
 
+use crate::arrays::{Array, Values, bytes};
 use crate::foreign::typed;
 use crate::image_set::{checked_bytes, checked_shape};
 use crate::npy::Header;
 use crate::records::{Format, Records};
-use crate::{DataError, Picture};
+use crate::{DataError, LABELS, Picture};
 use ddim_schedule::quoted;
 use flate2::bufread::DeflateDecoder;
 use std::fs::File;
@@ -23,7 +24,26 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 /// # Panics
 /// When there is no picture, or not one label for each.
 pub fn encode_npz(pictures: &[Picture], labels: &[usize]) -> Result<Vec<u8>, DataError> {
-    write(pictures, labels).map_err(|error| DataError::Encode { format: "npz", problem: error.to_string() })
+    assert!(labels.is_empty() || labels.len() == pictures.len(), "one label for each picture");
+    let values = labels.iter().map(|label| *label as i64).collect();
+    let labels = Array { shape: vec![labels.len()], values: Values::I64(values) };
+    write(pictures, Some(("arr_1", labels)).filter(|(_, labels)| labels.shape != [0])).map_err(not_encoded)
+}
+
+/// The same with labels that are no classes, as an array `labels`: readers of `arr_1` expect classes there.
+///
+/// # Errors
+/// When the archive cannot hold them.
+///
+/// # Panics
+/// When there is no picture, or not one label for each.
+pub fn encode_npz_of_rows(pictures: &[Picture], labels: Array) -> Result<Vec<u8>, DataError> {
+    assert_eq!(labels.shape.first(), Some(&pictures.len()), "one label for each picture");
+    write(pictures, Some((LABELS, labels))).map_err(not_encoded)
+}
+
+fn not_encoded(error: ZipError) -> DataError {
+    DataError::Encode { format: "npz", problem: error.to_string() }
 }
 
 /// `arr_0` uint8 \[n, height, width(, channels)\], and labels from `arr_1` where there are any.
@@ -127,22 +147,34 @@ pub(crate) fn read<R: Read + Seek>(
         Err(ZipError::FileNotFound) => return Ok(None),
         file => file.map_err(|error| problem(format!("cannot be unpacked: {error}")))?,
     };
-    let header = Header::read(&mut file).map_err(problem)?;
+    read_npy(path, &mut file, name, check).map(|(_, data)| Some(data))
+}
+
+/// Header and bytes of the array that begins here.
+pub(crate) fn read_npy(
+    path: &Path,
+    mut reader: &mut dyn Read,
+    name: &str,
+    check: impl FnOnce(&Header) -> Result<usize, DataError>,
+) -> Result<(Header, Vec<u8>), DataError> {
+    let problem = |problem: String| DataError::malformed(path, format!("its {name} {problem}"));
+    let header = Header::read(&mut reader).map_err(problem)?;
     let size = check(&header)?;
     let bytes = checked_bytes(path, &[header.shape.as_slice(), &[size]].concat())?;
     // Grows with what is really there, so a header that announces more than there is costs nothing.
     let mut data = Vec::new();
-    file.take(bytes as u64)
+    reader
+        .take(bytes as u64)
         .read_to_end(&mut data)
         .map_err(|error| problem(format!("cannot be unpacked: {error}")))?;
     if data.len() < bytes {
         return Err(problem(format!("ends after {} of {bytes} bytes", data.len())));
     }
-    Ok(Some(data))
+    Ok((header, data))
 }
 
 /// Labels from here on are taken for something else: no published set has as many classes.
-const LABELS: usize = 1 << 24;
+const MOST_CLASSES: usize = 1 << 24;
 
 fn read_labels(path: &Path, archive: &mut Archive, images: usize) -> Result<Option<Vec<usize>>, DataError> {
     let (mut signed, mut size) = (false, 0);
@@ -160,7 +192,7 @@ fn read_labels(path: &Path, archive: &mut Archive, images: usize) -> Result<Opti
     })?;
     let label = |bytes: &[u8]| {
         label(bytes, signed).ok_or_else(|| {
-            let problem = format!("its arr_1 has a label outside of 0 to {}", LABELS - 1);
+            let problem = format!("its arr_1 has a label outside of 0 to {}", MOST_CLASSES - 1);
             DataError::malformed(path, problem)
         })
     };
@@ -187,19 +219,18 @@ fn label(bytes: &[u8], signed: bool) -> Option<usize> {
     let negative = signed && bytes.last().is_some_and(|byte| byte & 0x80 != 0);
     let value =
         bytes.iter().rev().try_fold(0usize, |value, byte| value.checked_mul(256)?.checked_add((*byte).into()));
-    value.filter(|value| !negative && *value < LABELS)
+    value.filter(|value| !negative && *value < MOST_CLASSES)
 }
 
-fn write(pictures: &[Picture], labels: &[usize]) -> ZipResult<Vec<u8>> {
+fn write(pictures: &[Picture], labels: Option<(&str, Array)>) -> ZipResult<Vec<u8>> {
     let first = pictures.first().expect("at least one picture");
-    assert!(labels.is_empty() || labels.len() == pictures.len(), "one label for each picture");
     let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
     let shape = vec![pictures.len(), first.height, first.width, first.channels];
     let pixels: Vec<&[u8]> = pictures.iter().map(|picture| picture.pixels.as_slice()).collect();
     add(&mut archive, "arr_0", &Header { descr: "|u1".to_owned(), shape }, &pixels)?;
-    if !labels.is_empty() {
-        let values: Vec<u8> = labels.iter().flat_map(|label| (*label as i64).to_le_bytes()).collect();
-        add(&mut archive, "arr_1", &Header { descr: "<i8".to_owned(), shape: vec![labels.len()] }, &[&values])?;
+    if let Some((name, array)) = labels {
+        let (descr, values) = bytes(&array);
+        add(&mut archive, name, &Header { descr, shape: array.shape }, &[&values])?;
     }
     Ok(archive.finish()?.into_inner())
 }

@@ -62,7 +62,7 @@ fn draw(model: &Model, plan: &Plan) -> Result<Tensor<4>> {
     let [c, h, w] = model.shape()?;
     let mut noise = PictureNoise::new(0, [3]);
     let x = noise.initial([1, c, h, w], model.device()) * plan.start_scale();
-    let batch = Batch { x, labels: vec![CLASS], guidance: Guidance::OFF, padded_to: 0 };
+    let batch = Batch { x, labels: vec![CLASS].into(), guidance: Guidance::OFF, padded_to: 0 };
     match model.draw(plan, batch, &mut noise, |_| ControlFlow::Continue(()))? {
         Outcome::Finished(x) => Ok(x),
         Outcome::Stopped { .. } => unreachable!("the observer stops nothing"),

@@ -19,7 +19,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // The less is changed, the more of the picture is left.
     for strength in [0.4, 0.6, 0.8] {
         let start = Start::image(&sketch, &model)?; // any size, any colours
-        let options = Options { start, strength: strength.into(), classes: vec![class], ..Options::default() };
+        let options =
+            Options { start, strength: strength.into(), labels: vec![class].into(), ..Options::default() };
         let path = std::env::temp_dir().join(format!("ddim-strength-{strength}.png"));
         model.sample(&options)?.image(0)?.save(&path)?;
         println!("{strength}: {}", path.display());

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use burn::tensor::Tensor;
 use ddim_engine::Conditioning;
-use ddim_graph::Labels;
+use ddim_graph::Labels as Asked;
 use ddim_sampler::{
     AdaptiveObservation, AdaptiveOutcome, Effort, GuidanceInterval, Noise, PictureCall, PictureNoise,
 };
@@ -77,6 +77,7 @@ impl Model {
     pub fn sample_adaptive(&self, options: &Options, tolerance: Tolerance) -> Result<AdaptivePictures, Error> {
         let flow = self.flow(options)?;
         let [c, h, w] = self.shape()?;
+        self.check_labels(&options.labels)?;
         if options.batch_size == 0 {
             return Err(Error::BatchSize);
         }
@@ -87,7 +88,7 @@ impl Model {
             let mut noise = PictureNoise::new(options.seed, pictures.clone().map(|k| k as u64));
             let batch = Batch {
                 x: noise.initial([pictures.len(), c, h, w], self.device()),
-                labels: self.labels(&options.classes, pictures),
+                labels: self.labels(&options.labels, pictures),
                 guidance: options.guidance,
                 padded_to: self.padding(options.batch_size),
             };
@@ -128,16 +129,13 @@ impl Model {
         let network = |x: Tensor<4>, asked: &[PictureCall]| {
             let n = asked.len();
             let rows = n.max(batch.padded_to);
-            let condition = |label: Option<&usize>, time: f64| match label {
-                Some(&label) => engine.condition(&[time], &Labels::Index(&[label])),
-                None => engine.condition(&[time], &Labels::None),
-            };
+            let condition = |label: &Asked<'_>, time: f64| engine.condition(&[time], label);
             // Each alone, so that a picture gets the same bits whatever else is in its batch.
-            let alone = asked.iter().map(|call| condition(batch.labels.get(call.picture), call.time));
+            let alone = asked.iter().map(|call| condition(&batch.labels.one(call.picture), call.time));
             let mut conditions: Vec<Conditioning> = alone.collect();
             conditions.resize(rows, conditions[0].clone());
             if let Some(null) = &null {
-                conditions.extend(asked.iter().map(|call| condition(Some(null), call.time)));
+                conditions.extend(asked.iter().map(|call| condition(&Asked::Index(&[*null]), call.time)));
                 conditions.resize(2 * rows, conditions[rows].clone());
             }
             let (x, conditioning) = (padded(x, rows), Conditioning::cat(&conditions));

@@ -102,6 +102,7 @@ impl Model {
         let plan = self.plan(options)?;
         let shape = self.shape()?;
         options.start.check(shape)?;
+        self.check_labels(&options.labels)?;
         if options.batch_size == 0 {
             return Err(Error::BatchSize);
         }
@@ -141,7 +142,7 @@ impl Batches<'_> {
         let z = noise.initial([indices.len(), c, h, w], model.device());
         let batch = Batch {
             x: options.start.state(plan, &indices, z),
-            labels: model.labels(&options.classes, pictures),
+            labels: model.labels(&options.labels, pictures),
             guidance: options.guidance,
             padded_to: model.padding(options.batch_size),
         };

@@ -228,7 +228,7 @@ impl<'a> ClassTable<'a> {
 }
 
 impl Model {
-    /// The label of the class that a text names, for [`Options::classes`](crate::Options::classes): its name,
+    /// The label of the class that a text names, for [`Options::labels`](crate::Options::labels): its name,
     /// whatever the case, or the beginning or a part of it that no other has; or its number. See [`ClassTable`]
     /// for the rule.
     ///

@@ -1,8 +1,12 @@
 //! Times and labels, taken through the network's embeddings once for many steps.
 
+use std::collections::BTreeMap;
+
 use ddim_engine::{Conditioning, Engine};
-use ddim_graph::Labels;
+
 use ddim_schedule::Plan;
+
+use crate::Labels;
 
 /// Steps whose conditioning is held at once, so that memory does not grow with the plan.
 const WINDOW: usize = 64;
@@ -14,25 +18,31 @@ const WINDOW: usize = 64;
 pub(crate) struct Conditions<'a> {
     engine: &'a Engine,
     times: Vec<f64>,
-    /// The distinct labels; empty for a network without classes.
-    labels: Vec<usize>,
+    /// The distinct labels; none for a network without.
+    labels: Labels,
     /// For each picture of the batch its place in `labels`.
     places: Vec<usize>,
     window: Option<(usize, Conditioning)>,
 }
 
 impl<'a> Conditions<'a> {
-    /// `labels` holds one label a picture, or none for a network without classes.
-    pub(crate) fn new(engine: &'a Engine, plan: &Plan, labels: &[usize]) -> Self {
-        let mut distinct = labels.to_vec();
-        distinct.sort_unstable();
-        distinct.dedup();
-        let place = |label| distinct.binary_search(label).expect("it is one of them");
+    /// `labels` holds one label a picture, or none for a network without.
+    pub(crate) fn new(engine: &'a Engine, plan: &Plan, labels: &Labels) -> Self {
+        let mut firsts = Vec::new();
+        let mut place_of = BTreeMap::new();
+        let mut place = |k: usize| {
+            let bits: Vec<u64> = labels.values(k).into_iter().map(f64::to_bits).collect();
+            *place_of.entry(bits).or_insert_with(|| {
+                firsts.push(k);
+                firsts.len() - 1
+            })
+        };
+        let places = (0..labels.len()).map(&mut place).collect();
         Self {
             engine,
             times: plan.steps().iter().map(|step| step.time).collect(),
-            places: labels.iter().map(place).collect(),
-            labels: distinct,
+            places,
+            labels: labels.in_turn(firsts),
             window: None,
         }
     }
@@ -64,11 +74,8 @@ impl<'a> Conditions<'a> {
     /// Rows label by label, and within a label step by step.
     fn embed(&self, first: usize) -> Conditioning {
         let times = &self.times[first..first + self.steps_from(first)];
-        let embed = |labels: &Labels| self.engine.condition(times, labels);
-        if self.labels.is_empty() {
-            return embed(&Labels::None);
-        }
-        let parts: Vec<_> = self.labels.iter().map(|&label| embed(&Labels::Index(&[label]))).collect();
+        let embed = |label: usize| self.engine.condition(times, &self.labels.one(label));
+        let parts: Vec<_> = (0..self.labels.len().max(1)).map(embed).collect();
         Conditioning::cat(&parts)
     }
 }

@@ -8,12 +8,11 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use ddim_graph::Labels;
 use ddim_sampler::{Guidance, Noise, PictureNoise, fill_uniforms};
 use ddim_schedule::Plan;
 
 use crate::timing::Clock;
-use crate::{Batch, Error, Model, device};
+use crate::{Batch, Error, Labels, Model, device};
 
 /// How far something is from what it should be.
 #[derive(Clone, Debug, PartialEq)]
@@ -137,7 +136,7 @@ impl Model {
             let mut parts = Vec::new();
             let mut trace = |name: &str, x: &Tensor<4>| parts.push((name.to_owned(), values(x.clone())));
             let engine = model.engine().differentiable();
-            engine.forward_traced(x, &engine.condition(&times, &of_index(&labels)), &mut trace);
+            engine.forward_traced(x, &engine.condition(&times, &labels.asked()), &mut trace);
             Ok(parts)
         };
         let (found, expected) = (parts(self)?, parts(reference)?);
@@ -160,7 +159,7 @@ impl Model {
         let output = |model: &Model| -> Result<Vec<f32>, Error> {
             let (x, times, labels) = model.question(pictures, seed)?;
             let engine = model.engine();
-            Ok(values(engine.forward(x, &engine.condition(&times, &of_index(&labels)))))
+            Ok(values(engine.forward(x, &engine.condition(&times, &labels.asked()))))
         };
         Ok(Difference::between("the whole network", &output(self)?, &output(reference)?))
     }
@@ -197,18 +196,14 @@ impl Model {
     }
 
     /// Pictures of noise, times spread over the schedule, and labels.
-    fn question(&self, pictures: usize, seed: u64) -> Result<(Tensor<4>, Vec<f64>, Vec<usize>), Error> {
+    fn question(&self, pictures: usize, seed: u64) -> Result<(Tensor<4>, Vec<f64>, Labels), Error> {
         let [c, h, w] = self.shape()?;
         self.check_room_for(pictures, 1, [h, w])?;
         let x = PictureNoise::new(seed, 0..pictures as u64).initial([pictures, c, h, w], self.device());
         let each = self.schedule().train_steps() / pictures.max(1);
         let times: Vec<f64> = (0..pictures).map(|k| (k * each + each / 2) as f64).collect();
         times.iter().try_for_each(|time| self.check_time(*time))?;
-        Ok((x, times, self.labels_in_turn(pictures)))
-    }
-
-    fn labels_in_turn(&self, pictures: usize) -> Vec<usize> {
-        self.class_labels().into_iter().cycle().take(pictures).collect()
+        Ok((x, times, self.some_labels(pictures)))
     }
 
     /// The state after each step.
@@ -216,7 +211,7 @@ impl Model {
         let [c, h, w] = self.shape()?;
         let mut noise = PictureNoise::new(seed, 0..pictures as u64);
         let x = noise.initial([pictures, c, h, w], self.device()) * plan.start_scale();
-        let (labels, padded_to) = (self.labels_in_turn(pictures), self.padding(pictures));
+        let (labels, padded_to) = (self.some_labels(pictures), self.padding(pictures));
         let batch = Batch { x, labels, guidance: Guidance::OFF, padded_to };
         let mut states = Vec::new();
         self.draw(plan, batch, &mut noise, |seen| {
@@ -225,10 +220,6 @@ impl Model {
         })?;
         Ok(states)
     }
-}
-
-fn of_index(labels: &[usize]) -> Labels<'_> {
-    if labels.is_empty() { Labels::None } else { Labels::Index(labels) }
 }
 
 fn values<const D: usize>(x: Tensor<D>) -> Vec<f32> {

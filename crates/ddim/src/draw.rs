@@ -11,15 +11,15 @@ use ddim_schedule::Plan;
 use ddim_unet::{TimeEmbeddingType, UNet2DConfig};
 
 use crate::conditions::Conditions;
-use crate::{Error, Model, device};
+use crate::{Error, LabelKind, Labels, Model, device};
 
 /// One batch for [`Model::draw`].
 #[derive(Clone, Debug)]
 pub struct Batch {
     /// Where the run starts, usually standard normal noise times [`Plan::start_scale`], `[n, c, h, w]`.
     pub x: Tensor<4>,
-    /// One label a picture; empty for a model without classes.
-    pub labels: Vec<usize>,
+    /// One label a picture; none for a model without.
+    pub labels: Labels,
     /// Classifier-free guidance.
     pub guidance: Guidance,
     /// The network always sees this many pictures, filled up with repeats: see [`Model::padding`].
@@ -34,10 +34,10 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// [`Error::BatchShape`], [`Error::Network`], [`Error::LabelCount`], [`Error::Class`], [`Error::NoClasses`],
-    /// [`Error::NoGuidance`], [`Error::GuidanceScale`], [`Error::GuidanceInterval`], [`Error::GuidanceRescale`] or
-    /// [`Error::Time`] for what the model cannot do, [`Error::Room`] for more pictures than the device can take,
-    /// and [`Error::Sample`] if the run fails.
+    /// [`Error::BatchShape`], [`Error::Network`], [`Error::LabelCount`], those of
+    /// [`check_labels`](Self::check_labels) and [`check_guidance`](Self::check_guidance), or [`Error::Time`] for
+    /// what the model cannot do, [`Error::Room`] for more pictures than the device can take, and [`Error::Sample`]
+    /// if the run fails.
     ///
     /// # Panics
     ///
@@ -147,7 +147,17 @@ impl Model {
     /// [`Error::Time`] if it has none.
     pub fn check_time(&self, time: f64) -> Result<(), Error> {
         let config = self.checkpoint().unet.config();
-        if embeds(config, time) { Ok(()) } else { Err(Error::Time { time, allowed: embedded_times(config) }) }
+        if embeds(config, time) { Ok(()) } else { Err(Error::Time { time, allowed: self.embedded_times() }) }
+    }
+
+    /// The times that the network has an embedding for, in words.
+    pub(crate) fn embedded_times(&self) -> String {
+        let config = self.checkpoint().unet.config();
+        match config.time_embedding_type {
+            TimeEmbeddingType::Positional => "finite ones".to_owned(),
+            TimeEmbeddingType::Fourier => "those above 0".to_owned(),
+            TimeEmbeddingType::Learned => format!("whole ones below {}", learned_times(config)),
+        }
     }
 
     /// Whether the model can be guided like this.
@@ -155,8 +165,8 @@ impl Model {
     /// # Errors
     ///
     /// [`Error::GuidanceScale`] for a scale that is not finite, [`Error::GuidanceRescale`] for a share outside of
-    /// [0, 1], [`Error::GuidanceInterval`] for one without levels; [`Error::NoGuidance`] if the model has no label
-    /// that means none.
+    /// [0, 1], [`Error::GuidanceInterval`] for one without levels; [`Error::NoGuidance`] and
+    /// [`Error::NoNullLabel`] if the model has no label that means none.
     pub fn check_guidance(&self, guidance: &Guidance) -> Result<(), Error> {
         let Guidance { scale, interval, rescale } = *guidance;
         if !scale.is_finite() {
@@ -169,8 +179,11 @@ impl Model {
             GuidanceInterval::NoiseLevels { above, up_to } if !(above >= 0.0 && above < up_to) => {
                 Err(Error::GuidanceInterval { above, up_to })
             }
-            _ if !guidance.is_off() && self.null_class().is_none() => Err(Error::NoGuidance),
-            _ => Ok(()),
+            _ if guidance.is_off() || self.null_class().is_some() => Ok(()),
+            _ => Err(match self.label_kind() {
+                kind @ (LabelKind::Numbers | LabelKind::Rows { .. }) => Error::NoNullLabel(kind),
+                LabelKind::None | LabelKind::Classes => Error::NoGuidance,
+            }),
         }
     }
 
@@ -178,7 +191,7 @@ impl Model {
     pub(crate) fn check_batch(&self, batch: &Batch) -> Result<(), Error> {
         self.check_guidance(&batch.guidance)?;
         self.check_start(batch.x.dims())?;
-        self.check_labels(&batch.labels, batch.x.dims()[0])
+        self.check_labels_of(&batch.labels, batch.x.dims()[0])
     }
 
     pub(crate) fn check_start(&self, found: [usize; 4]) -> Result<(), Error> {
@@ -190,14 +203,14 @@ impl Model {
         Ok(config.check_size(height, width)?)
     }
 
-    pub(crate) fn check_labels(&self, labels: &[usize], pictures: usize) -> Result<(), Error> {
-        let found = labels.len();
-        let classes = self.class_labels().len();
-        match labels.iter().find(|label| **label >= self.label_count()) {
-            Some(_) if classes == 0 => Err(Error::NoClasses),
-            Some(&class) => Err(Error::Class { class, classes }),
-            None if self.label_count() > 0 && found != pictures => Err(Error::LabelCount { found, pictures }),
-            None => Ok(()),
+    /// Whether the network takes these labels for so many pictures.
+    pub(crate) fn check_labels_of(&self, labels: &Labels, pictures: usize) -> Result<(), Error> {
+        self.check_labels(labels)?;
+        match labels.len() {
+            found if self.label_kind() != LabelKind::None && found != pictures => {
+                Err(Error::LabelCount { found, pictures })
+            }
+            _ => Ok(()),
         }
     }
 
@@ -229,13 +242,12 @@ impl Model {
     }
 
     /// What the network is given: padded like the batch, and with the unlabelled half if there is guidance.
-    fn network_labels(&self, batch: &Batch, rows: usize) -> Vec<usize> {
-        let mut labels = batch.labels.clone();
-        if let Some(&last) = labels.last() {
-            labels.resize(rows, last);
-        }
-        if let (false, Some(null)) = (batch.guidance.is_off(), self.null_class()) {
-            labels.resize(2 * rows, null);
+    fn network_labels(&self, batch: &Batch, rows: usize) -> Labels {
+        let mut labels = batch.labels.filled_up(rows);
+        if let (Labels::Classes(classes), false, Some(null)) =
+            (&mut labels, batch.guidance.is_off(), self.null_class())
+        {
+            classes.resize(2 * rows, null);
         }
         labels
     }
@@ -246,14 +258,6 @@ fn embeds(config: &UNet2DConfig, time: f64) -> bool {
         TimeEmbeddingType::Positional => time.is_finite(),
         TimeEmbeddingType::Fourier => time.is_finite() && time > 0.0,
         TimeEmbeddingType::Learned => time >= 0.0 && time < learned_times(config) as f64 && time.fract() == 0.0,
-    }
-}
-
-fn embedded_times(config: &UNet2DConfig) -> String {
-    match config.time_embedding_type {
-        TimeEmbeddingType::Positional => "finite ones".to_owned(),
-        TimeEmbeddingType::Fourier => "those above 0".to_owned(),
-        TimeEmbeddingType::Learned => format!("whole ones below {}", learned_times(config)),
     }
 }
 

@@ -5,8 +5,8 @@ use crate::data::DataError;
 use crate::engine::Precision;
 use crate::sampler::SampleError;
 use crate::schedule::ScheduleError;
-use crate::unet::{ClassEmbedType, ConfigError};
-use crate::{ClassError, Pictures};
+use crate::unet::ConfigError;
+use crate::{ClassError, LabelError, LabelKind, Pictures};
 
 /// A request that gave no pictures.
 #[derive(Debug, thiserror::Error)]
@@ -35,12 +35,25 @@ pub enum Error {
     /// The network cannot take pictures of this size.
     #[error(transparent)]
     Network(#[from] ConfigError),
-    /// The network takes labels that are no class numbers.
-    #[error(
-        "the model takes labels of the type {0:?}, and only numbered classes can be asked for here: use a model \
-         without class_embed_type, or run its network with sampler::sample"
-    )]
-    LabelKind(ClassEmbedType),
+    /// Labels of another kind than the network takes.
+    #[error("the model takes {wanted}, and got {found}: give what Model::label_kind says")]
+    LabelKind {
+        /// What the network takes.
+        wanted: LabelKind,
+        /// What it was given.
+        found: LabelKind,
+    },
+    /// No labels, for a network that has none to take in their place.
+    #[error("the model takes {0}: give some labels")]
+    NoLabels(LabelKind),
+    /// A label that the network does not take.
+    #[error("label {label} {problem}")]
+    Label {
+        /// Its place among the labels, counted from 0.
+        label: usize,
+        /// What is wrong with it.
+        problem: LabelError,
+    },
     /// The card names a label for "any class" that the network has not.
     #[error("null_class in ddim.json is {null_class}, but the network has {labels} labels: it must be below that")]
     NullClass {
@@ -148,6 +161,12 @@ pub enum Error {
         "the model was not trained for guidance (its ddim.json names no null_class): use scale 1, which is none"
     )]
     NoGuidance,
+    /// Guidance needs a prediction without a label, and such labels have none that means so.
+    #[error(
+        "guidance needs a label that means none, and there is no such label where the model takes {0}: use scale \
+         1, which is none"
+    )]
+    NoNullLabel(LabelKind),
     /// A share of a prediction that is none.
     #[error("guidance rescale {0} is not a share: use 0 (off) to 1, such as 0.7")]
     GuidanceRescale(f64),

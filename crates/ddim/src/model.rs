@@ -1,6 +1,5 @@
 //! A model and its pictures.
 
-use std::ops::Range;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -9,7 +8,7 @@ use ddim_checkpoint::Checkpoint;
 use ddim_engine::{Engine, Precision, Way};
 use ddim_schedule::{Convention, NoiseSchedule, Plan, Settings};
 
-use crate::{Error, Options, Start, device, settings};
+use crate::{Error, LabelKind, Options, Start, device, settings};
 
 /// A trained model on a device, ready to draw.
 ///
@@ -17,7 +16,8 @@ use crate::{Error, Options, Start, device, settings};
 /// use ddim::{Model, Options, device};
 ///
 /// let model = Model::embedded("fashion-mnist", &device::cpu())?; // or Model::load("path/to/a/folder", ..)
-/// let options = Options { steps: 5, count: 2, classes: vec![model.class("sneaker")?], ..Options::default() };
+/// let labels = vec![model.class("sneaker")?].into();
+/// let options = Options { steps: 5, count: 2, labels, ..Options::default() };
 /// let pictures = model.sample(&options)?;
 /// for (i, image) in pictures.images().enumerate() {
 ///     image?.save(std::env::temp_dir().join(format!("sneaker-{i}.png"))).expect("there is room");
@@ -63,15 +63,12 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// [`Error::SchedulerConfig`] if its scheduler configuration names no noise schedule; [`Error::LabelKind`] if
-    /// the network takes labels that are no class numbers; [`Error::NullClass`] if its card names a label that the
-    /// network has not; [`Error::Network`] if its pictures cannot be halved at every level.
+    /// [`Error::SchedulerConfig`] if its scheduler configuration names no noise schedule; [`Error::NullClass`] if
+    /// its card names a label that the network has not; [`Error::Network`] if its pictures cannot be halved at
+    /// every level.
     pub fn from_checkpoint(checkpoint: Checkpoint, device: &Device) -> Result<Self, Error> {
         let config = checkpoint.unet.config();
-        if let Some(kind) = config.class_embed_type {
-            return Err(Error::LabelKind(kind));
-        }
-        let labels = config.num_class_embeds.unwrap_or(0);
+        let labels = config.num_class_embeds.filter(|_| config.class_embed_type.is_none()).unwrap_or(0);
         if let Some(null_class) = checkpoint.card.null_class.filter(|null| *null >= labels) {
             return Err(Error::NullClass { null_class, labels });
         }
@@ -163,9 +160,13 @@ impl Model {
         self.checkpoint.card.null_class
     }
 
-    /// How many labels the network has, that for "any" included.
+    /// How many labels its table of classes has, that for "any" included; 0 for a network without classes,
+    /// whatever other labels it takes.
     pub fn label_count(&self) -> usize {
-        self.checkpoint.unet.config().num_class_embeds.unwrap_or(0)
+        match self.label_kind() {
+            LabelKind::Classes => self.checkpoint.unet.config().num_class_embeds.unwrap_or(0),
+            LabelKind::None | LabelKind::Numbers | LabelKind::Rows { .. } => 0,
+        }
     }
 
     /// Channels, height and width of its pictures.
@@ -205,15 +206,6 @@ impl Model {
         let plan = Plan::new(&self.schedule, &settings)?;
         self.check_plan(&plan)?;
         Ok(plan)
-    }
-
-    /// The labels of these pictures: the classes asked for, or all of them, in turn.
-    pub(crate) fn labels(&self, asked_for: &[usize], pictures: Range<usize>) -> Vec<usize> {
-        let all = self.class_labels();
-        match if asked_for.is_empty() { all.as_slice() } else { asked_for } {
-            [] => Vec::new(),
-            classes => pictures.map(|k| classes[k % classes.len()]).collect(),
-        }
     }
 }
 

@@ -1,23 +1,24 @@
 //! The network as a function, for whoever does something else with it than draw.
 
 use burn::tensor::Tensor;
-use ddim_graph::Labels;
+use ddim_graph::Labels as Asked;
 
-use crate::{Error, Model};
+use crate::{Error, Labels, Model};
 
 impl Model {
     /// The network as a function of its input, `[n, c, h, w]`, and a time, for pictures of this shape with these
-    /// labels (none for a model without classes). Automatic differentiation can follow it from the input on.
+    /// labels (none for a model without). Automatic differentiation can follow it from the input on.
     ///
     /// The function panics for other shapes, and for a time that [`check_time`](Self::check_time) refuses.
     ///
     /// # Errors
     ///
-    /// [`Error::BatchShape`], [`Error::Network`], [`Error::LabelCount`], [`Error::Class`] or [`Error::NoClasses`].
+    /// [`Error::BatchShape`], [`Error::Network`], [`Error::LabelCount`] and those of
+    /// [`check_labels`](Self::check_labels).
     pub fn network<'a>(
         &'a self,
         shape: [usize; 4],
-        labels: &'a [usize],
+        labels: &'a Labels,
     ) -> Result<impl Fn(Tensor<4>, f64) -> Tensor<4> + 'a, Error> {
         let network = self.network_at_times(shape, labels)?;
         Ok(move |x: Tensor<4>, time: f64| network(x, &[time]))
@@ -31,7 +32,7 @@ impl Model {
     pub fn network_at_times<'a>(
         &'a self,
         shape: [usize; 4],
-        labels: &'a [usize],
+        labels: &'a Labels,
     ) -> Result<impl Fn(Tensor<4>, &[f64]) -> Tensor<4> + 'a, Error> {
         let labels = self.checked(shape, labels)?;
         Ok(move |x: Tensor<4>, times: &[f64]| {
@@ -52,7 +53,7 @@ impl Model {
     pub fn network_both_ways<'a>(
         &'a self,
         shape: [usize; 4],
-        labels: &'a [usize],
+        labels: &'a Labels,
     ) -> Result<impl Fn(Tensor<4>, f64, Tensor<4>) -> (Tensor<4>, Tensor<4>) + 'a, Error> {
         let labels = self.checked(shape, labels)?;
         let channels = self.checkpoint().unet.graph().output_channels();
@@ -70,10 +71,10 @@ impl Model {
     }
 
     /// Labels as the network takes them, for so many pictures that it can take.
-    fn checked<'a>(&self, shape: [usize; 4], labels: &'a [usize]) -> Result<Labels<'a>, Error> {
+    fn checked<'a>(&self, shape: [usize; 4], labels: &'a Labels) -> Result<Asked<'a>, Error> {
         self.check_start(shape)?;
-        self.check_labels(labels, shape[0])?;
-        Ok(if labels.is_empty() { Labels::None } else { Labels::Index(labels) })
+        self.check_labels_of(labels, shape[0])?;
+        Ok(labels.asked())
     }
 }
 
@@ -92,7 +93,7 @@ mod tests {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/goldens/models/classes_scale_shift");
         let model = Model::load(folder, &device::cpu()).expect("it is in the repository");
         let [c, h, w] = model.shape().expect("a size");
-        let (shape, labels, step) = ([2, c, h, w], [0, 3], 0.01);
+        let (shape, labels, step) = ([2, c, h, w], vec![0, 3].into(), 0.01);
         let network = model.network(shape, &labels).expect("two pictures, two labels");
         let mut noise = PictureNoise::new(0, 0..2);
         let x = noise.initial(shape, model.device());
@@ -108,6 +109,8 @@ mod tests {
             model.network_at_times(shape, &labels).expect("two pictures, two labels")(x.clone(), &[400.5, 7.0]);
         let alone = [network(x.clone(), 400.5).slice([0..1]), network(x, 7.0).slice([1..2])];
         each.into_data().assert_approx_eq::<f32>(&Tensor::cat(alone.into(), 0).into_data(), Tolerance::default());
-        assert!(model.network(shape, &[0]).is_err() && model.network([2, c + 1, h, w], &labels).is_err());
+        assert!(
+            model.network(shape, &vec![0].into()).is_err() && model.network([2, c + 1, h, w], &labels).is_err()
+        );
     }
 }

@@ -1,8 +1,8 @@
 //! What to draw.
 
-use crate::Start;
 use crate::sampler::Guidance;
 use crate::schedule::{Convention, Eta, Method, Resampling, Spacing};
+use crate::{Labels, Start};
 
 /// What to draw, and how. The defaults are one picture, DDIM in 20 steps, eta 0.
 ///
@@ -26,8 +26,9 @@ pub struct Options {
     pub count: usize,
     /// Picture `k` depends on the seed and on `k` alone.
     pub seed: u64,
-    /// Classes, used in turn. Empty: all of the model's classes in turn.
-    pub classes: Vec<usize>,
+    /// Labels, used in turn: `vec![model.class("sneaker")?].into()` is a class, `vec![0.5].into()` a number for a
+    /// model that takes numbers. [`Labels::NONE`]: all of the model's classes in turn.
+    pub labels: Labels,
     /// Classifier-free guidance: `3.0.into()` is that scale in every step.
     pub guidance: Guidance,
     /// What the pictures begin with.
@@ -79,7 +80,7 @@ impl Default for Options {
             method: Method::Ddim { eta: Eta::DDIM },
             count: 1,
             seed: 0,
-            classes: Vec::new(),
+            labels: Labels::NONE,
             guidance: Guidance::OFF,
             start: Start::Noise,
             strength: Strength::Usual,

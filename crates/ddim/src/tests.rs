@@ -2,6 +2,7 @@
 
 mod both_ways;
 mod editing;
+mod labels;
 
 use std::ops::ControlFlow;
 use std::thread;
@@ -11,7 +12,7 @@ use burn::tensor::{Tensor, TensorData};
 use crate::checkpoint::{Card, Checkpoint, SchedulerConfig, UNet};
 use crate::sampler::{Guidance, Noise, PictureNoise, SampleError};
 use crate::schedule::{Convention, Eta, Method, PixelRounding, Spacing};
-use crate::unet::{ClassEmbedType, DownBlockType, SampleSize, TimeEmbeddingType, UNet2DConfig, UpBlockType};
+use crate::unet::{DownBlockType, SampleSize, TimeEmbeddingType, UNet2DConfig, UpBlockType};
 use crate::{Batch, Error, Model, Options, Pictures, device};
 
 const GOLDENS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/goldens/models");
@@ -70,7 +71,7 @@ fn a_padded_batch_gives_the_same_pictures() {
     let run = |padded_to| {
         let mut noise = PictureNoise::new(0, 0..3);
         let x = noise.initial([3, c, h, w], model.device());
-        let batch = Batch { x, labels: vec![0, 4, 2], guidance: Guidance::OFF, padded_to };
+        let batch = Batch { x, labels: vec![0, 4, 2].into(), guidance: Guidance::OFF, padded_to };
         match model.draw(&plan, batch, &mut noise, |_| ControlFlow::Continue(())).expect("a run") {
             crate::sampler::Outcome::Finished(x) => x.into_data(),
             stopped => panic!("{stopped:?}"),
@@ -145,10 +146,10 @@ fn what_a_model_cannot_do_is_an_error_that_says_so() {
     let default = || Options { steps: 2, ..Options::default() };
     check(
         &classes,
-        Options { classes: vec![5], ..default() },
+        Options { labels: vec![5].into(), ..default() },
         "class 5 does not exist: the model has the classes 0 to 4",
     );
-    check(&none, Options { classes: vec![0], ..default() }, "the model has no classes");
+    check(&none, Options { labels: vec![0].into(), ..default() }, "the model has no classes");
     check(&classes, Options { guidance: 3.0.into(), ..default() }, "guidance");
     check(&none, Options { steps: 0, ..default() }, "0 steps");
     check(&none, Options { batch_size: 0, ..default() }, "batch size 0");
@@ -214,9 +215,6 @@ fn a_model_that_cannot_draw_is_refused_when_it_is_made() {
     };
     let odd = UNet2DConfig { sample_size: Some(SampleSize::Rectangle([8, 7])), ..tiny() };
     refused(odd, None, "a picture of 8x7 does not fit this network");
-    for kind in [ClassEmbedType::Timestep, ClassEmbedType::Identity] {
-        refused(UNet2DConfig { class_embed_type: Some(kind), ..tiny() }, None, "numbered classes");
-    }
     refused(UNet2DConfig { num_class_embeds: Some(3), ..tiny() }, Some(3), "null_class in ddim.json is 3");
     refused(tiny(), Some(0), "the network has 0 labels");
 }
@@ -246,7 +244,7 @@ fn a_batch_that_does_not_fit_the_model_is_an_error() {
     let draw = |model: &Model, shape: [usize; 4], labels: &[usize]| {
         let plan = model.plan(&Options { steps: 1, ..Options::default() }).expect("a plan");
         let x = Tensor::zeros(shape, model.device());
-        let batch = Batch { x, labels: labels.to_vec(), guidance: Guidance::OFF, padded_to: 0 };
+        let batch = Batch { x, labels: labels.to_vec().into(), guidance: Guidance::OFF, padded_to: 0 };
         let mut noise = PictureNoise::new(0, 0..shape[0] as u64);
         model.draw(&plan, batch, &mut noise, |_| ControlFlow::Continue(()))
     };

@@ -51,7 +51,7 @@ impl Model {
     /// let [c, h, w] = model.shape()?;
     /// let mut noise = PictureNoise::new(0, 0..2);
     /// let x = noise.initial([2, c, h, w], model.device()) * plan.start_scale();
-    /// let batch = Batch { x, labels: Vec::new(), guidance: Guidance::OFF, padded_to: 0 };
+    /// let batch = Batch { x, labels: ddim::Labels::NONE, guidance: Guidance::OFF, padded_to: 0 };
     /// let clock = Instant::now();
     /// let (_, laps) = model.draw_timed(&plan, batch, &mut noise, &clock, |_| ControlFlow::Continue(()))?;
     /// assert!(laps.calls == 3 && laps.network <= laps.total);
@@ -301,7 +301,7 @@ mod tests {
         let start = || {
             let mut noise = PictureNoise::new(5, 0..2);
             let x = noise.initial([2, c, h, w], model.device()) * plan.start_scale();
-            (Batch { x, labels: Vec::new(), guidance: Guidance::OFF, padded_to: 0 }, noise)
+            (Batch { x, labels: crate::Labels::NONE, guidance: Guidance::OFF, padded_to: 0 }, noise)
         };
         let (batch, mut noise) = start();
         let observe = |_: &Observation| ControlFlow::Continue(());

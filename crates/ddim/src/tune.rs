@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 use ddim_schedule::{Method, Spacing, Tau, Tolerance};
 
 use self::judge::Judge;
-use crate::{Error, Model};
+use crate::{Error, Labels, Model};
 
 /// How to tune.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +29,8 @@ pub struct TuneOptions {
     pub rounds: usize,
     /// How exactly the equation is solved that the pictures are compared with.
     pub tolerance: Tolerance,
+    /// Labels of the pictures, used in turn; [`Labels::NONE`] for all classes of the model in turn.
+    pub labels: Labels,
     /// Pictures drawn at once.
     pub batch_size: usize,
 }
@@ -44,6 +46,7 @@ impl Default for TuneOptions {
             seed: 0,
             rounds: 3,
             tolerance: Tolerance::new(3e-4, 3e-4).expect("in range"),
+            labels: Labels::NONE,
             batch_size: 16,
         }
     }
@@ -152,6 +155,7 @@ impl Model {
         if options.pictures == 0 || options.held_out == 0 || options.batch_size == 0 {
             return Err(Error::Untunable("there are no pictures to look at: use at least one of each kind"));
         }
+        self.check_labels(&options.labels)?;
         for &n_steps in n_steps {
             self.candidates(options, n_steps)?;
         }

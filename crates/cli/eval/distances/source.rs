@@ -79,6 +79,7 @@ impl<'a> Source<'a> {
             plan: args.plan.clone(),
             num: Some(pictures.end),
             seed: Seed::Typed(args.seed.wrapping_add(k)),
+            labels: args.labels.clone(),
             batch_size: args.computing.batch_size,
             ..SampleArgs::default()
         };

@@ -5,7 +5,7 @@ use ddim_sampler::{Noise, PictureNoise};
 
 use super::{model, tiny, untrained};
 use crate::unet::UNet2DConfig;
-use crate::{Model, device};
+use crate::{Labels, Model, device};
 
 /// Output and slope by automatic differentiation, as whoever has a network of their own gets them.
 fn followed(network: impl Fn(Tensor<4>, f64) -> Tensor<4>, x: &Tensor<4>, slope: &Tensor<4>) -> [Tensor<4>; 2] {
@@ -28,7 +28,7 @@ fn off(ours: Tensor<4>, theirs: &Tensor<4>) -> f32 {
 fn assert_agreement(name: &str, model: &Model) {
     let [c, h, w] = model.shape().expect("a size");
     let shape = [3, c, h, w];
-    let labels: &[usize] = if model.label_count() > 0 { &[2, 0, 1] } else { &[] };
+    let labels = &if model.label_count() > 0 { vec![2, 0, 1].into() } else { Labels::NONE };
     let mut noise = PictureNoise::new(5, 0..3);
     let x = noise.initial(shape, model.device());
     let slope = noise.signs(7, shape, model.device());
@@ -59,6 +59,6 @@ fn a_learned_variance_has_no_slope() {
 #[test]
 fn pictures_that_do_not_fit_are_refused_both_ways() {
     let model = model("classes_scale_shift");
-    assert!(model.network_both_ways([2, 2, 8, 12], &[0]).is_err());
-    assert!(model.network_both_ways([2, 3, 8, 12], &[0, 1]).is_err());
+    assert!(model.network_both_ways([2, 2, 8, 12], &vec![0].into()).is_err());
+    assert!(model.network_both_ways([2, 3, 8, 12], &vec![0, 1].into()).is_err());
 }

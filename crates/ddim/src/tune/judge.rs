@@ -8,7 +8,7 @@ use ddim_schedule::{Plan, Spacing};
 
 use super::grid::LocalErrors;
 use super::{Distance, MeasuredOn, Measures, TuneOptions, TuneProgress, TuneStage, mean};
-use crate::{Batch, Error, ErrorSummary, Model, Options};
+use crate::{Batch, Error, ErrorSummary, Labels, Model, Options};
 
 /// Pictures by their noise, and what the equation makes of it.
 pub(super) struct Reference {
@@ -18,7 +18,7 @@ pub(super) struct Reference {
 /// One batch of it.
 struct Solved {
     noise: Tensor<4>,
-    labels: Vec<usize>,
+    labels: Labels,
     solution: Tensor<4>,
 }
 
@@ -64,7 +64,7 @@ impl<'a, O: FnMut(&TuneProgress) -> ControlFlow<()>> Judge<'a, O> {
             let n = of_batch.len();
             let noise = PictureNoise::new(options.seed, of_batch.clone().map(|k| k as u64))
                 .initial([n, c, h, w], model.device());
-            let labels = model.labels(&[], of_batch);
+            let labels = model.labels(&options.labels, of_batch);
             let batch = self.batch(noise.clone(), labels.clone());
             let before = self.seen.calls;
             let outcome = model.draw_adaptive(&flow, options.tolerance, batch, |seen| {
@@ -137,7 +137,7 @@ impl<'a, O: FnMut(&TuneProgress) -> ControlFlow<()>> Judge<'a, O> {
         })
     }
 
-    fn batch(&self, x: Tensor<4>, labels: Vec<usize>) -> Batch {
+    fn batch(&self, x: Tensor<4>, labels: Labels) -> Batch {
         Batch { x, labels, guidance: Guidance::OFF, padded_to: self.model.padding(self.options.batch_size) }
     }
 
