@@ -6,7 +6,7 @@ use std::process::{Child, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::program::{Ran, Tensors, ddim, folder, golden, sample};
+use crate::program::{Ran, Tensors, ddim, folder, golden, lay_out_labelled, sample};
 
 const MODEL: &str = "no_attention_two_layers_odd_channels";
 const CLASSES: &str = "classes_scale_shift";
@@ -46,6 +46,24 @@ fn a_listed_seed_draws_the_first_picture_of_that_seed() {
     for (place, seed) in [3, 4, 100].into_iter().enumerate() {
         let alone = finals(folder.path(), MODEL, &format!("--seed {seed} --num 1 --steps 4 --eta 1"));
         assert_eq!(listed[place * one..(place + 1) * one], alone, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_picture_has_the_label_of_its_turn() {
+    let folder = folder();
+    lay_out_labelled(folder.path());
+    let model = folder.path().join("timestep");
+    let of = |label: &str| {
+        let words = format!("--label={label} --num 4 --steps 4 --eta 0.5");
+        finals(folder.path(), model.to_str().expect("UTF-8"), &words)
+    };
+    let (both, each) = (of("10,-2.5"), [of("10"), of("-2.5")]);
+    let one = both.len() / 4;
+    for k in 0..4 {
+        let picture = k * one..(k + 1) * one;
+        assert_eq!(both[picture.clone()], each[k % 2][picture.clone()], "picture {k}");
+        assert_ne!(both[picture.clone()], each[(k + 1) % 2][picture], "picture {k}");
     }
 }
 

@@ -1,7 +1,5 @@
 //! What each picture is told: a class, or numbers where the model takes those.
 
-use std::path::Path;
-
 use anyhow::{Context, bail};
 use ddim::{LabelKind, LabelRows, Labels, Model};
 use ddim_checkpoint::fingerprint;
@@ -94,7 +92,10 @@ fn read(model: &Model, words: &[LabelWord]) -> anyhow::Result<Labels> {
             }
             LabelWord::Numbers(typed, values) => add(&shortened(typed), values)?,
             LabelWord::File(path) => {
-                let rows = read_rows(path).with_context(|| not_read(path))?;
+                if !path.exists() {
+                    bail!("--label {word}: neither numbers, as in 1,2.5, nor a file that is there");
+                }
+                let rows = read_rows(path).context("--label")?;
                 let add = |row: &ddim_data::Row| add(&format!("{}, {},", path.display(), row.place), &row.values);
                 rows.iter().try_for_each(add)?;
             }
@@ -105,14 +106,6 @@ fn read(model: &Model, words: &[LabelWord]) -> anyhow::Result<Labels> {
         LabelKind::Rows { .. } => LabelRows::new(&labels.iter().map(as_f32).collect::<Vec<_>>())?.into(),
         _ => labels.concat().into(),
     })
-}
-
-/// What `--label` was, with what it could have been where there is no such file.
-fn not_read(path: &Path) -> String {
-    match path.exists() {
-        true => "--label".to_owned(),
-        false => format!("--label {}: neither numbers, as in 1,2.5, nor a file", path.display()),
-    }
 }
 
 /// A row of many numbers is known by its beginning.

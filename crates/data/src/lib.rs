@@ -1,10 +1,10 @@
 //! Image sets in, pictures out.
 //!
 //! A [`Source`] finds a set of pictures, whatever its format, and reads them when they are asked for; a [`Fit`]
-//! makes them alike; [`open`] does both, into an [`ImageSet`] in memory. A [`Picture`] becomes the bytes of a file
-//! by [`encode_png`], many become one by [`grid`], [`encode_npz`] or [`encode_animation`]; [`read_array`] and
-//! [`encode_arrays`] are for npz files of numbers, and [`read_rows`] reads tables of them. [`write_whole`] writes a
-//! file so that it appears whole or not at all ([`Draft`] in single steps).
+//! makes them alike; [`open`] does both, into an [`ImageSet`] in memory. A [`Picture`] becomes the bytes of a
+//! file by [`encode_png`], many become one by [`grid`], [`encode_npz`] or [`encode_animation`]; [`read_array`]
+//! and [`encode_arrays`] are for npz files of numbers, and [`read_rows`] reads tables of them. [`write_whole`]
+//! writes a file so that it appears whole or not at all ([`Draft`] in single steps).
 //!
 //! Files come from strangers. A broken or lying one ends in a [`DataError`] that names it; sizes are checked
 //! before anything of that size is allocated, and what is unpacked is never more than the header has announced.

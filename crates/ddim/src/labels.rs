@@ -225,7 +225,7 @@ impl std::fmt::Display for LabelKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::None => f.write_str("no labels"),
-            Self::Classes => f.write_str("numbered classes"),
+            Self::Classes => f.write_str("classes"),
             Self::Numbers => f.write_str("a number for each picture (class_embed_type timestep)"),
             Self::Rows { width } => {
                 write!(f, "a row of {width} {} for each picture (class_embed_type identity)", numbers(*width))

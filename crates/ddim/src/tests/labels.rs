@@ -98,12 +98,12 @@ fn what_is_no_label_of_the_model_is_refused() {
         Labels::NONE,
         "takes a number for each picture (class_embed_type timestep): give some labels",
     );
-    refused(&numbers, vec![1_usize].into(), "and got numbered classes");
+    refused(&numbers, vec![1_usize].into(), "and got classes: give");
     refused(&numbers, vec![1.0, f64::NAN].into(), "label 1 has the number NaN, and the network takes only finite");
     refused(&rows, vec![1.0].into(), "takes a row of 16 numbers for each picture (class_embed_type identity)");
     let short = LabelRows::new(&[vec![0.0; 15]]).expect("a row");
     refused(&rows, short.into(), "label 0 has 15 numbers, and 16 are needed");
-    refused(&model("classes_scale_shift"), vec![1.0].into(), "the model takes numbered classes, and got a number");
+    refused(&model("classes_scale_shift"), vec![1.0].into(), "the model takes classes, and got a number");
     refused(&untrained(&tiny(), None).expect("a model"), vec![1.0].into(), "the model takes no labels, and got");
     let of = |embedding| UNet2DConfig {
         class_embed_type: Some(ClassEmbedType::Timestep),
