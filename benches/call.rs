@@ -8,9 +8,9 @@
 //! given apart.
 //!
 //! `--device` is the CPU unless it names a graphics API of `ddim devices`; `--precision` is f32, f16 or bf16.
-//! `--plain` takes the network as it was loaded: tensor operations on the CPU; on a GPU no Winograd's algorithm, no joined
-//! projections, and weights laid out at each call unless `--steps` is given. On the CPU, `--layers` shows where the time goes, by
-//! kind of layer and by block, and `--direct` leaves Winograd's algorithm out. `--ceiling` tells how fast a matrix product is.
+//! `--plain` leaves out Winograd's algorithm; on a GPU also joined projections, and weights are laid out at each call unless
+//! `--steps` is given. On the CPU, `--layers` shows where the time goes, by kind of layer and by block. `--ceiling` tells how
+//! fast a matrix product is.
 //! `benches/peer/call.py` runs it beside PyTorch.
 
 #![allow(clippy::print_stdout, reason = "what it is for")]
@@ -20,13 +20,13 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use burn::tensor::{Device, Tensor, TensorData};
 use ddim::checkpoint::UNet;
-use ddim::engine::{Conditioning, Cost, Engine, Precision, Way};
+use ddim::doctor::ProductCheck;
+use ddim::engine::{Conditioning, Cost, Engine, EngineOptions, Precision, Way};
 use ddim::graph::Labels;
 use ddim::sampler::{Guidance, Outcome, PictureNoise};
 use ddim::unet::SampleSize;
-use ddim::{Batch, Model, Options, device};
+use ddim::{Batch, Device, Model, Options, Tensor, device};
 use serde_json::json;
 
 fn main() {
@@ -34,7 +34,7 @@ fn main() {
     let Some(asked) = Asked::read(&arguments) else {
         println!(
             "cargo bench --bench call -- FOLDER [--batch 1,16] [--repeats 9] [--steps N] [--device cpu|vulkan|metal|dx12] \
-             [--precision f32|f16|bf16] [--plain | --direct] [--layers] [--ceiling]"
+             [--precision f32|f16|bf16] [--plain] [--layers] [--ceiling]"
         );
         return;
     };
@@ -75,7 +75,7 @@ struct Measured {
 
 fn measure(asked: &Asked, call: &Call, batch: usize) -> Measured {
     let x = input(call.shape(batch), &named(&asked.device));
-    let run = |x: Tensor<4>| match asked.steps {
+    let run = |x: Tensor| match asked.steps {
         Some(steps) => call.run(x, steps),
         None => call.once(x),
     };
@@ -95,7 +95,6 @@ struct Asked {
     device: String,
     precision: Precision,
     plain: bool,
-    direct: bool,
     layers: bool,
     ceiling: bool,
 }
@@ -119,7 +118,6 @@ impl Asked {
                 other => panic!("--precision {other}: there are f32, f16 and bf16"),
             },
             plain: has("--plain"),
-            direct: has("--direct"),
             layers: has("--layers"),
             ceiling: has("--ceiling"),
         })
@@ -155,20 +153,17 @@ impl Call {
     fn new(asked: &Asked, device: &Device) -> Self {
         let precision = asked.precision;
         let called = if asked.steps.is_some() {
-            assert!(!(asked.direct || asked.layers), "--steps draws as the library does");
+            assert!(!asked.layers, "--steps draws as the library does");
             let model = Model::load(&asked.folder, device).expect("a model folder");
             let model = if asked.plain { model.uncompiled() } else { model };
             Called::Model(Box::new(model.with_precision(precision).expect("a precision of this device")))
         } else {
             let unet = ddim::checkpoint::load(&asked.folder).expect("a model folder").unet;
-            let way = match (asked.plain, asked.direct) {
-                (true, _) => Way::Plain,
-                (false, true) => Way::Direct,
-                (false, false) => Way::Fast,
-            };
+            let way = if asked.plain { Way::Plain } else { Way::Fast };
             let size = unet.config().sample_size.map(SampleSize::height_width);
-            let engine = Engine::new(unet.graph().clone(), unet.shared(), device, precision, way, size);
-            Called::Network(unet, engine)
+            let options = EngineOptions { precision, way, size };
+            let engine = Engine::new(unet.graph().clone(), unet.shared(), device, &options);
+            Called::Network(unet, engine.expect("a network that the device runs"))
         };
         let classes = called.unet().config().num_class_embeds.is_some();
         let labels = if classes { Labels::Index(&[0]) } else { Labels::None };
@@ -176,12 +171,12 @@ impl Call {
         Self { conditioning, asked: labels, called }
     }
 
-    fn once(&self, x: Tensor<4>) -> Tensor<4> {
+    fn once(&self, x: Tensor) -> Tensor {
         self.called.engine().forward(x, &self.conditioning)
     }
 
     /// A whole run of eta 0.
-    fn run(&self, x: Tensor<4>, steps: usize) -> Tensor<4> {
+    fn run(&self, x: Tensor, steps: usize) -> Tensor {
         let Called::Model(model) = &self.called else { unreachable!("made for runs") };
         let plan = model.plan(&Options { steps, ..Options::default() }).expect("so many steps");
         let labels = if model.label_count() > 0 { vec![0; x.dims()[0]].into() } else { ddim::Labels::NONE };
@@ -217,29 +212,29 @@ impl Called {
 }
 
 /// A result that is there, and the milliseconds until it was.
-fn timed<const D: usize>(work: impl FnOnce() -> Tensor<D>) -> (Tensor<D>, f64) {
+fn timed(work: impl FnOnce() -> Tensor) -> (Tensor, f64) {
     let start = Instant::now();
     let out = work();
     out.device().sync().expect("a device that works");
     let milliseconds = start.elapsed().as_secs_f64() * 1e3;
     // A kernel that could not be compiled takes no time, and only who reads its result is told.
-    out.clone().try_into_data().expect("kernels that ran");
+    out.read().expect("kernels that ran");
     (out, milliseconds)
 }
 
 /// Pictures that any program can make: x[k] = sin(k) of the running number k.
-fn input(shape: [usize; 4], device: &Device) -> Tensor<4> {
+fn input(shape: [usize; 4], device: &Device) -> Tensor {
     let values: Vec<f32> = (0..shape.iter().product()).map(|k: usize| (k as f64).sin() as f32).collect();
-    Tensor::from_data(TensorData::new(values, shape), device)
+    Tensor::new(values, shape).to(device)
 }
 
 /// The largest difference from the other program's output for as many of these pictures as it has.
-fn difference(folder: &Path, out: Tensor<4>) -> Option<f32> {
+fn difference(folder: &Path, out: Tensor) -> Option<f32> {
     let bytes = std::fs::read(folder.join("output.safetensors")).ok()?;
     let file = safetensors::SafeTensors::deserialize(&bytes).expect("a safetensors file");
     let theirs = file.tensor("output").expect("a tensor named output");
     let theirs = theirs.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().expect("four bytes")));
-    let ours = out.into_data().try_into_vec::<f32>().expect("f32");
+    let ours = out.into_values();
     Some(ours.iter().zip(theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max))
 }
 
@@ -276,10 +271,7 @@ fn layers(call: &Call) {
 
 /// The fastest of some products of two matrices of 2048 rows, in billions of additions and multiplications a second.
 fn ceiling(device: &Device) -> f64 {
-    let size = 2048;
-    let [a, b] = [0.5, 0.25].map(|value| Tensor::<2>::full([size, size], value, device));
-    let product = || timed(|| a.clone().matmul(b.clone())).1 / 1e3;
-    2.0 * (size as f64).powi(3) / (0..5).map(|_| product()).fold(f64::INFINITY, f64::min) / 1e9
+    ProductCheck::new(2048, 0, device, &Instant::now()).gflops()
 }
 
 fn median(times: &[f64]) -> f64 {

@@ -3,7 +3,7 @@
 //! The embedded model on the CPU, one call at one timestep, with the conditioning made beforehand as in a run. An
 //! item is a picture; threads are those of rayon (`RAYON_NUM_THREADS`).
 
-use ddim::engine::{Engine, Precision, Way};
+use ddim::engine::{Engine, EngineOptions, Way};
 use ddim::graph::Labels;
 use ddim_checkpoint::{embedded, embedded_names};
 use ddim_sampler::{Noise, PictureNoise};
@@ -22,12 +22,6 @@ fn fast(bencher: Bencher, pictures: usize) {
 
 /// The same without Winograd's algorithm.
 #[divan::bench(args = [1, 16])]
-fn direct(bencher: Bencher, pictures: usize) {
-    forward(bencher, pictures, Way::Direct);
-}
-
-/// The same by tensor operations.
-#[divan::bench(args = [1, 16])]
 fn plain(bencher: Bencher, pictures: usize) {
     forward(bencher, pictures, Way::Plain);
 }
@@ -38,9 +32,10 @@ fn forward(bencher: Bencher, pictures: usize, way: Way) {
     let size = unet.config().sample_size.expect("a size in its config.json").height_width();
     let shape = [pictures, unet.config().in_channels, size[0], size[1]];
     let x = PictureNoise::new(0, 0..pictures as u64).initial(shape, &device);
-    let engine = Engine::new(unet.graph().clone(), unet.shared(), &device, Precision::F32, way, Some(size));
+    let options = EngineOptions { way, size: Some(size), ..EngineOptions::default() };
+    let engine = Engine::new(unet.graph().clone(), unet.shared(), &device, &options).expect("the embedded model");
     let conditioning = engine.condition(&[500.0], &Labels::Index(&[0]));
-    let forward = |x| engine.forward(x, &conditioning).into_data();
+    let forward = |x| engine.forward(x, &conditioning).into_values();
     forward(x.clone()); // the first pass allocates
     bencher.counter(ItemsCount::new(pictures)).bench_local(|| forward(black_box(x.clone())));
 }

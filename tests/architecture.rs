@@ -99,13 +99,14 @@ fn assert_no_dependency(crate_folder: &str, refused: impl Fn(&str) -> bool) {
 }
 
 /// Every package but the command line.
-const LIBRARIES: [&str; 14] = [
+const LIBRARIES: [&str; 15] = [
     "schedule",
     "graph",
     "unet",
     "cpu",
     "gpu",
     "engine",
+    "tensor",
     "sampler",
     "shaders",
     "checkpoint",
@@ -149,7 +150,7 @@ fn schedule_is_arithmetic_in_f64() {
 
 #[test]
 fn networks_and_engines_do_not_know_what_diffusion_is() {
-    for library in ["graph", "unet", "cpu", "gpu", "engine"] {
+    for library in ["graph", "unet", "tensor", "cpu", "gpu", "engine"] {
         let absent = ["eta", "sigma", "alpha_bar", "rand", "fs"];
         assert_words_absent(&format!("crates/{library}/src"), &absent);
     }
@@ -162,7 +163,22 @@ fn architectures_and_engines_meet_in_the_graph() {
     assert_eq!(dependencies("unet"), ["ddim-graph", "serde", "serde_json", "thiserror"]);
     assert_eq!(dependencies("cpu"), ["ddim-graph", "rayon", "thiserror"]);
     assert_eq!(dependencies("gpu"), ["burn", "ddim-graph", "ddim-shaders"]);
-    assert_eq!(dependencies("engine"), ["burn", "ddim-cpu", "ddim-gpu", "ddim-graph"]);
+    assert_eq!(dependencies("tensor"), ["burn", "rayon", "thiserror"]);
+    let known = ["burn", "ddim-cpu", "ddim-gpu", "ddim-graph", "ddim-tensor", "thiserror"];
+    assert_eq!(dependencies("engine"), known);
+}
+
+/// Drawing, evaluating and training on the processor build no tensor library: it is for GPUs, and asked for.
+#[test]
+fn tensors_of_burn_are_asked_for() {
+    for library in LIBRARIES.iter().filter(|library| !["gpu", "shaders"].contains(library)) {
+        let manifest = fs::read_to_string(package(library).join("Cargo.toml")).expect("a manifest");
+        let required = manifest.split("[dev-dependencies]").next().expect("a first part");
+        let asks = |line: &&str| {
+            ["burn", "ddim-gpu", "ddim-shaders"].iter().any(|name| line.starts_with(&format!("{name}.")))
+        };
+        assert_eq!(required.lines().find(asks), None, "{library}: optional = true is missing");
+    }
 }
 
 #[test]
@@ -210,7 +226,7 @@ fn checkpoint_does_not_sample() {
 
 #[test]
 fn eval_knows_tensors_graphs_schedules_pictures_and_the_sampler() {
-    let known = ["burn", "ddim-cpu", "ddim-data", "ddim-graph", "ddim-sampler", "ddim-schedule"];
+    let known = ["ddim-cpu", "ddim-data", "ddim-graph", "ddim-sampler", "ddim-schedule", "ddim-tensor"];
     assert_eq!(dependencies("eval"), [&known[..], &["macerator", "rayon", "thiserror"]].concat());
     assert_code_absent("crates/eval/src", &["std::fs", "File::"]);
 }
@@ -238,12 +254,8 @@ fn libraries_name_no_option_of_the_command_line() {
 fn libraries_choose_no_device() {
     for library in ["unet", "gpu", "engine", "sampler", "shaders", "data", "train", "eval", "features"] {
         for source in sources(&code_of(library)) {
-            // They compare a device with the host's, to see where the inputs lie.
-            let exception = ["sampler/src/host_step.rs", "engine/src/engine.rs"]
-                .iter()
-                .any(|path| source.path.ends_with(path));
             let found = DEVICE_CONSTRUCTORS.iter().find(|code| source.code.contains(**code));
-            assert!(exception || found.is_none(), "{}: {found:?}", source.path.display());
+            assert!(found.is_none(), "{}: {found:?}", source.path.display());
         }
     }
 }

@@ -210,7 +210,7 @@ def main():
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"], help="where PyTorch computes")
     parser.add_argument("--ours-device", default="cpu", help="where ours does: cpu, vulkan, metal, dx12")
     parser.add_argument("--features", default="", help="how ours is built, such as '--features spirv'")
-    parser.add_argument("--ours", default="", help="more arguments for our program, such as --direct or --plain")
+    parser.add_argument("--ours", default="", help="more arguments for our program, such as --plain")
     parser.add_argument("--steps", type=int, default=0, help="time whole runs of eta 0 with so many steps")
     parser.add_argument("--batches", default="", help="batch sizes, such as 1,16")
     parser.add_argument("--threads", default=str(os.cpu_count()), help="threads of each program")

@@ -4,11 +4,11 @@ use std::ffi::OsStr;
 use std::{fmt, thread};
 
 use anyhow::Context;
-use burn::tensor::Device;
 use clap::builder::{EnumValueParser, PossibleValue, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Arg, Command, ValueEnum};
 use ddim::device::{self, Adapter};
+use ddim_tensor::Device;
 
 use crate::kernels;
 
@@ -181,7 +181,7 @@ pub(crate) fn choose(choice: DeviceChoice) -> anyhow::Result<Chosen> {
 /// The CPU, in words.
 pub(crate) fn cpu_description() -> String {
     let threads = thread::available_parallelism().map_or(1, usize::from);
-    format!("CPU (flex), {threads} {}", if threads == 1 { "thread" } else { "threads" })
+    format!("CPU, {threads} {}", if threads == 1 { "thread" } else { "threads" })
 }
 
 /// The GPU of that number, else the first, one made of hardware if possible: who asks for it may have a software one.

@@ -2,9 +2,9 @@
 
 use std::ops::ControlFlow;
 
-use burn::tensor::Tensor;
 use ddim_data::Picture;
 use ddim_sampler::{AdaptiveOutcome, Outcome};
+use ddim_tensor::Tensor;
 
 use crate::Ending;
 use crate::job::Job;
@@ -30,7 +30,7 @@ pub(crate) fn draw(
 }
 
 /// A batch, unless Ctrl-C came first.
-fn finished(job: &Job<'_>, batch: &[usize], interrupt: &Interrupt) -> anyhow::Result<Option<Tensor<4>>> {
+fn finished(job: &Job<'_>, batch: &[usize], interrupt: &Interrupt) -> anyhow::Result<Option<Tensor>> {
     let go_on = || if interrupt.requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
     let start = job.start(batch);
     Ok(match &job.plan.adaptive {
@@ -45,8 +45,8 @@ fn finished(job: &Job<'_>, batch: &[usize], interrupt: &Interrupt) -> anyhow::Re
     })
 }
 
-fn in_8_bits(job: &Job<'_>, x: &Tensor<4>) -> Vec<Picture> {
-    let values: Vec<f32> = x.to_data().iter::<f32>().collect();
+fn in_8_bits(job: &Job<'_>, x: &Tensor) -> Vec<Picture> {
+    let values = x.values();
     let picture = values.chunks(job.shape.iter().product());
     picture.map(|values| Picture::from_values(values, job.shape, |value| job.rounding().to_u8(value))).collect()
 }

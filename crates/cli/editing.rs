@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use burn::tensor::{Device, Tensor, TensorData};
 use ddim::Start;
 use ddim_checkpoint::fingerprint;
 use ddim_data::{Filter, Fit, Picture};
 use ddim_schedule::PixelRounding;
+use ddim_tensor::{Device, Tensor};
 
 use crate::args::{EditArgs, PlanArgs, SampleArgs, WrongUsage};
 use crate::images::{Images, Needed};
@@ -50,7 +50,7 @@ impl Beginning {
             None => Start::Pictures(images.tensor_by_place(device)),
             Some((_, levels)) => Start::Inpainting {
                 pictures: images.tensor_by_place(device),
-                mask: Tensor::from_data(TensorData::new(levels.clone(), [1, 1, height, width]), device),
+                mask: Tensor::new(levels.clone(), [1, 1, height, width]).to(device),
             },
         };
         Ok(Self { start, names, mask: mask.map(|(name, _)| name), images })

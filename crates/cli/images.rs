@@ -7,10 +7,10 @@ use std::ops::Range;
 use std::path::Path;
 
 use anyhow::bail;
-use burn::tensor::{Device, Tensor, TensorData};
 use ddim::Labels;
 use ddim_checkpoint::fingerprint;
 use ddim_data::{Changes, Fit, Picture};
+use ddim_tensor::{Device, Tensor};
 
 pub(crate) use self::needed::Needed;
 use crate::args::PictureArgs;
@@ -153,20 +153,20 @@ impl Images {
     }
 
     /// Some of them, on a device.
-    pub(crate) fn tensor(&self, pictures: Range<usize>, device: &Device) -> Tensor<4> {
+    pub(crate) fn tensor(&self, pictures: Range<usize>, device: &Device) -> Tensor {
         let [_, channels, height, width] = self.shape();
         let values = self.some(pictures.clone()).to_vec();
-        Tensor::from_data(TensorData::new(values, [pictures.len(), channels, height, width]), device)
+        Tensor::new(values, [pictures.len(), channels, height, width]).to(device)
     }
 
     /// One picture for each place, on a device; grey where one is left out.
-    pub(crate) fn tensor_by_place(&self, device: &Device) -> Tensor<4> {
+    pub(crate) fn tensor_by_place(&self, device: &Device) -> Tensor {
         let [_, channels, height, width] = self.shape();
         let mut values = vec![0.0; self.named * self.size()];
         for (place, picture) in self.places.iter().zip(self.values.chunks(self.size())) {
             values[place * self.size()..][..self.size()].copy_from_slice(picture);
         }
-        Tensor::from_data(TensorData::new(values, [self.named, channels, height, width]), device)
+        Tensor::new(values, [self.named, channels, height, width]).to(device)
     }
 
     /// The labels of the pictures, from labels that all that were named have in turn: one for all if there is
@@ -254,7 +254,7 @@ mod tests {
         assert_eq!((images.len(), images.named(), images.places.as_slice()), (2, 5, &[0, 4][..]));
         assert_eq!([0, 1, 2, 3, 4].map(|place| images.has(place)), [true, false, false, false, true]);
         let by_place =
-            images.tensor_by_place(&Device::flex()).into_data().iter::<f32>().step_by(4).collect::<Vec<_>>();
+            images.tensor_by_place(&Device::Cpu).into_values().into_iter().step_by(4).collect::<Vec<_>>();
         assert_eq!(by_place, [1.0, 0.0, 0.0, 0.0, 1.0]);
         assert!(images.check_complete().expect_err("three are lost").to_string().starts_with("3 of 5 could not"));
         assert_eq!(images.labels(vec![7, 8, 9].into()), vec![7, 8].into());

@@ -3,10 +3,10 @@
 use std::time::Instant;
 
 use anyhow::Context;
-use burn::tensor::Tensor;
 use ddim::{Batch, Labels, slerp_grid, slerp_line};
 use ddim_data::Layout;
 use ddim_sampler::{Guidance, Noise, PictureNoise};
+use ddim_tensor::Tensor;
 use serde_json::{Value, json};
 
 use crate::Ending;
@@ -58,7 +58,7 @@ pub(crate) fn run(args: InterpolateArgs, interrupt: &Interrupt) -> anyhow::Resul
     let ends: Vec<Value> = ends.into_iter().map(|end| end.record).collect();
     let columns = layout.columns(noise.dims()[0], [needed.shape[2], needed.shape[1]]);
     let record = ("interpolation", json!({ "between": ends, "columns": columns }));
-    let given = Given::of_values(record, noise.to_data().iter::<f32>().collect(), noise.dims());
+    let given = Given::of_values(record, noise.values(), noise.dims());
     let decided = Decided { plan: both.decode(), given: Some(given), labels: label };
     let mut job = Job::with_plan(&like_sample, &model, &device, decided)?;
     (job.layout, job.series) = (layout, Series::Walk { side });
@@ -85,7 +85,7 @@ fn points(ends: &EndArgs) -> anyhow::Result<Vec<NoisePoint>> {
 #[derive(Debug)]
 struct End {
     /// [1, c, h, w]
-    noise: Tensor<4>,
+    noise: Tensor,
     /// What the run's record says of it.
     record: Value,
 }
@@ -116,7 +116,7 @@ impl End {
 }
 
 /// All noises, row by row, and how many a row has: a line has one.
-fn between(ends: &[End], args: &InterpolateArgs) -> (Tensor<4>, usize) {
+fn between(ends: &[End], args: &InterpolateArgs) -> (Tensor, usize) {
     match ends {
         [a, b] => (slerp_line(&a.noise, &b.noise, args.count), args.count),
         [a, b, c, d] => (slerp_grid(&[a, b, c, d].map(|end| end.noise.clone()), args.grid), args.grid),

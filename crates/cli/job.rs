@@ -3,7 +3,6 @@
 use std::ops::ControlFlow;
 
 use anyhow::{Context, bail};
-use burn::tensor::Tensor;
 use ddim::{Batch, Labels};
 use ddim_data::Layout;
 use ddim_sampler::PictureNoise;
@@ -11,6 +10,7 @@ use ddim_sampler::{
     AdaptiveObservation, AdaptiveOutcome, GivenNoise, Guidance, Langevin, Noise, Observation, Outcome,
 };
 use ddim_schedule::PixelRounding;
+use ddim_tensor::Tensor;
 use serde_json::Value;
 
 use crate::args::{MOST, SampleArgs, WrongUsage, misused};
@@ -188,7 +188,7 @@ impl<'a> Job<'a> {
     pub(crate) fn draw(
         &self,
         pictures: &[usize],
-        x: Tensor<4>,
+        x: Tensor,
         observe: impl FnMut(&Observation<'_>) -> ControlFlow<()>,
     ) -> Result<Outcome, ddim::Error> {
         let batch = self.batch(pictures, x);
@@ -209,7 +209,7 @@ impl<'a> Job<'a> {
         &self,
         adaptive: &Adaptive,
         pictures: &[usize],
-        x: Tensor<4>,
+        x: Tensor,
         observe: impl FnMut(&AdaptiveObservation<'_>) -> ControlFlow<()>,
     ) -> Result<AdaptiveOutcome, ddim::Error> {
         let batch = self.batch(pictures, x);
@@ -217,7 +217,7 @@ impl<'a> Job<'a> {
         outcome.map_err(|error| error.in_batch(|place| pictures[place]))
     }
 
-    fn batch(&self, pictures: &[usize], x: Tensor<4>) -> Batch {
+    fn batch(&self, pictures: &[usize], x: Tensor) -> Batch {
         Batch {
             x,
             labels: self.labels.in_turn(pictures.iter().copied()),
@@ -227,7 +227,7 @@ impl<'a> Job<'a> {
     }
 
     /// The noise, or the noisy pictures, that these pictures start from.
-    pub(crate) fn start(&self, pictures: &[usize]) -> Tensor<4> {
+    pub(crate) fn start(&self, pictures: &[usize]) -> Tensor {
         let [channels, height, width] = self.shape;
         let shape = [pictures.len(), channels, height, width];
         let z = self.noise_of(pictures).initial(shape, &self.device.device);

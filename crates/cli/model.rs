@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, anyhow, bail};
-use burn::tensor::Device;
 use ddim_checkpoint::{
     Checkpoint, CheckpointError, Inspection, ModelFiles, SchedulerConfig, Warning, WeightChoice, fingerprint,
 };
 use ddim_sampler::Guidance;
 use ddim_schedule::Convention;
+use ddim_tensor::Device;
 
 use crate::args::{ModelArgs, misused};
 use crate::device::Precision;
@@ -305,7 +305,7 @@ mod tests {
 
     #[test]
     fn embedded_weights_have_the_fingerprint_of_their_file() {
-        let model = Model::load(&ModelArgs::default(), &Device::flex()).expect("the default model");
+        let model = Model::load(&ModelArgs::default(), &Device::Cpu).expect("the default model");
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets").join(&model.name);
         let bytes =
             std::fs::read(file.join("unet/diffusion_pytorch_model.safetensors")).expect("in the repository");

@@ -5,10 +5,10 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use burn::tensor::{Device, Tensor, TensorData};
 use ddim_checkpoint::fingerprint;
 use ddim_sampler::GivenNoise;
 use ddim_schedule::{Plan, StepNoise};
+use ddim_tensor::{Device, Tensor};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::{Value, json};
 
@@ -63,7 +63,7 @@ impl Given {
         let tensor = |values: &Vec<f32>| {
             let chosen: Vec<f32> =
                 pictures.iter().flat_map(|picture| &values[picture * one..(picture + 1) * one]).copied().collect();
-            Tensor::from_data(TensorData::new(chosen, [pictures.len(), channels, height, width]), device)
+            Tensor::new(chosen, [pictures.len(), channels, height, width]).to(device)
         };
         GivenNoise {
             initial: tensor(&self.initial),
@@ -182,8 +182,8 @@ mod tests {
 
     #[test]
     fn picks_the_noise_of_the_pictures_asked_for() {
-        let given = read(&[0], Eta::DDPM, [1, 1, 1]).expect("enough").of(&[1], &Device::flex());
-        assert_eq!(given.initial.into_data().iter::<f32>().collect::<Vec<_>>(), [2.0]);
+        let given = read(&[0], Eta::DDPM, [1, 1, 1]).expect("enough").of(&[1], &Device::Cpu);
+        assert_eq!(given.initial.into_values(), [2.0]);
         assert!(given.steps[0].is_some() && given.steps[1].is_none());
     }
 

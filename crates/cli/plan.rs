@@ -333,10 +333,10 @@ fn method(args: &PlanArgs, training: &Training) -> anyhow::Result<Method> {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::Device;
     use clap::Parser;
     use ddim::Options;
     use ddim_schedule::{Eta, Predecessor, Variance};
+    use ddim_tensor::Device;
 
     use super::*;
     use crate::args::{Cli, Command, ModelArgs};
@@ -424,7 +424,7 @@ mod tests {
         let folder = |name: &str| Some(format!("{goldens}{name}"));
         for name in [folder("attention_one_layer"), folder("classes_scale_shift"), None] {
             let args = ModelArgs { model: name.map(Into::into), ..ModelArgs::default() };
-            let model = Model::load(&args, &Device::flex()).expect("it is in the repository");
+            let model = Model::load(&args, &Device::Cpu).expect("it is in the repository");
             for training in [&model.training, &training_of(&args).expect("it is in the repository")] {
                 let check = |typed_options: &str, options: Options| {
                     let ours = resolve(&typed(typed_options), training).expect("a plan").plan;

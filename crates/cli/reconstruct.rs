@@ -5,11 +5,11 @@ use std::ops::{ControlFlow, Range};
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use burn::tensor::Tensor;
 use ddim::{Batch, ErrorSummary, Labels, squared_errors};
 use ddim_data::{Layout, Picture, Scale, grid};
 use ddim_sampler::{Guidance, Outcome, PictureNoise};
 use ddim_schedule::{PixelRounding, Plan};
+use ddim_tensor::Tensor;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
@@ -165,7 +165,7 @@ impl Runner<'_> {
             let Some(noise) = follow(both.trip.encode(), x.clone())? else { return Ok(None) };
             let Some(again) = follow(both.trip.decode(), noise)? else { return Ok(None) };
             errors.extend(squared_errors(&x, &again));
-            pictures.extend(again.to_data().iter::<f32>());
+            pictures.extend(again.values());
         }
         Ok(Some((errors, pictures)))
     }
@@ -175,10 +175,10 @@ impl Runner<'_> {
         &self,
         plan: &Plan,
         batch: Range<usize>,
-        x: Tensor<4>,
+        x: Tensor,
         interrupt: &Interrupt,
         bar: &ProgressBar,
-    ) -> anyhow::Result<Option<Tensor<4>>> {
+    ) -> anyhow::Result<Option<Tensor>> {
         let (first, n) = (batch.start, batch.len() as u64);
         let labels = self.labels.in_turn(batch);
         let padded_to = self.model.inner.padding(self.batch_size);

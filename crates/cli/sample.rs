@@ -7,9 +7,9 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
 
-use burn::tensor::Tensor;
 use ddim_sampler::{AdaptiveOutcome, Effort, Outcome};
 use ddim_schedule::{Method, Solver, solvers};
+use ddim_tensor::Tensor;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
@@ -118,13 +118,13 @@ fn draw_batches(
         let outcome = job.draw(pictures, x, |seen| {
             look_at(seen.x, seen.index + 1, job, sink, &mut drawn);
             if let Some((frame, AnimateWhat::X0)) = sink.frame_after(seen.index + 1) {
-                drawn.frames.push((frame, values(seen.x0)));
+                drawn.frames.push((frame, seen.x0.values()));
             }
             bar.inc(pictures.len() as u64);
             if interrupt.requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         match outcome.map_err(|error| job.explained(error))? {
-            Outcome::Finished(x) => drawn.finals = values(&x),
+            Outcome::Finished(x) => drawn.finals = x.values(),
             Outcome::Stopped { .. } => return Ok(Ending::Interrupted),
         }
         sink.add(pictures, &drawn)?;
@@ -158,7 +158,7 @@ fn draw_adaptive(
         match outcome? {
             AdaptiveOutcome::Finished { pictures: x, effort: of_batch } => {
                 effort.extend(&of_batch);
-                sink.add(pictures, &Drawn { finals: values(&x), effort: of_batch, ..Drawn::default() })?;
+                sink.add(pictures, &Drawn { finals: x.values(), effort: of_batch, ..Drawn::default() })?;
                 interrupt.leave(sink.parting());
             }
             AdaptiveOutcome::Stopped { .. } => return Ok(Ending::Interrupted),
@@ -190,19 +190,14 @@ fn calls(job: &Job<'_>, effort: &[Effort]) -> Option<Value> {
 
 /// Keeps of the state after so many steps what the output asks for; reading numbers back makes a GPU wait, so nothing
 /// else is read.
-fn look_at(x: &Tensor<4>, steps: usize, job: &Job<'_>, sink: &Sink<'_>, drawn: &mut Drawn) {
+fn look_at(x: &Tensor, steps: usize, job: &Job<'_>, sink: &Sink<'_>, drawn: &mut Drawn) {
     if sink.keeps_states() {
-        drawn.states.push(values(x));
+        drawn.states.push(x.values());
     }
     if let Some((frame, AnimateWhat::X)) = sink.frame_after(steps) {
         let scale = job.plan.plan.view_scale(steps);
-        drawn.frames.push((frame, values(&(x.clone() * scale))));
+        drawn.frames.push((frame, (x.clone() * scale).into_values()));
     }
-}
-
-/// The numbers of a tensor, on the host.
-fn values(tensor: &Tensor<4>) -> Vec<f32> {
-    tensor.to_data().iter::<f32>().collect()
 }
 
 /// The method in one line, with the convention that decides everything around it.

@@ -233,8 +233,8 @@ fn resolved(args: &BenchArgs, model: &Model, method: PlanArgs, n_steps: usize) -
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::Device;
     use clap::Parser;
+    use ddim_tensor::Device;
 
     use super::*;
     use crate::args::{Cli, Command};
@@ -244,7 +244,7 @@ mod tests {
         let Command::Bench(args) = Cli::try_parse_from(words).expect("valid options").command else {
             panic!("another command")
         };
-        cells(&args, &Model::load(&args.model, &Device::flex()).expect("the embedded model"))
+        cells(&args, &Model::load(&args.model, &Device::Cpu).expect("the embedded model"))
     }
 
     #[test]
@@ -269,7 +269,7 @@ mod tests {
             let Command::Bench(args) = Cli::try_parse_from(words).expect("valid options").command else {
                 panic!("another command")
             };
-            let model = Model::load(&args.model, &Device::flex()).expect("the embedded model");
+            let model = Model::load(&args.model, &Device::Cpu).expect("the embedded model");
             let cells = with_target(cells(&args, &model).expect("plans"), &args, &model).expect("a plan");
             cells.into_iter().map(|cell| (cell.method, cell.steps, cell.role)).collect()
         };

@@ -5,7 +5,7 @@ use std::{env, fs, thread};
 use ddim_schedule::quoted;
 use serde_json::{Value, json};
 
-/// The version of burn that this program is built on.
+/// The version of burn that computes on GPUs.
 pub(super) const BURN: &str = "0.22.1";
 
 /// The machine, in words that stay the same from run to run.
@@ -19,7 +19,8 @@ pub(super) fn machine() -> Value {
 
 /// Versions of the program and of what computes in it.
 pub(super) fn program() -> String {
-    format!("ddim {}, burn {BURN}", env!("CARGO_PKG_VERSION"))
+    let version = env!("CARGO_PKG_VERSION");
+    if cfg!(feature = "wgpu") { format!("ddim {version}, burn {BURN}") } else { format!("ddim {version}") }
 }
 
 /// What was typed, ready to be typed again.

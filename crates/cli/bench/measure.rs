@@ -156,7 +156,7 @@ impl<'a> Runner<'a> {
             self.interrupt.go_on()
         })?;
         let Outcome::Finished(x) = outcome else { return Ok(None) };
-        let values: Vec<f32> = x.into_data().convert::<f32>().iter::<f32>().collect();
+        let values: Vec<f32> = x.into_values();
         let rounding = cell.plan.convention().pixel_rounding();
         let picture = |values: &[f32]| Picture::from_values(values, self.shape, |value| rounding.to_u8(value));
         Ok(Some((values.chunks(self.shape.iter().product()).map(picture).collect(), laps)))

@@ -1,6 +1,6 @@
 //! Bits per dimension of sets of pictures.
 
-use ddim_eval::{BitsPerDim, Grid, LogDensity, PulledBy, Trace, dequantised, log_density, velocity_of};
+use ddim_eval::{BitsPerDim, Grid, LogDensity, Trace, dequantised, log_density, velocity_of};
 use serde_json::{Value, json};
 
 use super::pictures::{Batch, Observer, Sets, ended};
@@ -54,7 +54,7 @@ fn density(
     let noise = batch.noise(args.seed);
     let x0 = dequantised(&batch.pixels(), batch.shape(), &noise, model.inner.device());
     let labels = batch.labels(model, args.flow.any_class)?;
-    let network = PulledBy(model.inner.network_both_ways(x0.dims(), &labels)?);
+    let network = model.inner.network_both_ways(x0.dims(), &labels)?;
     let velocity = velocity_of(model.inner.checkpoint().scheduler.prediction(), network);
     Ok(log_density(velocity, grid, x0, trace(&args.flow), &noise, observe)?)
 }
@@ -122,14 +122,15 @@ impl Measured {
 mod tests {
     use std::ops::ControlFlow;
 
-    use ddim::{Model, device};
+    use ddim::{Model, Tensor, device};
     use ddim_sampler::PictureNoise;
 
     use super::*;
 
-    /// Per picture, in nats a value: a row of the Jacobian is off by some 1e-6 of itself, and so is their sum.
+    /// Per picture, in nats a value. A probe meets the Jacobian on both sides, so that its column, the difference of
+    /// two calls, gives the same as its row: up to the square of the step, and rounding over twice the step.
     #[test]
-    fn a_likelihood_is_that_of_automatic_differentiation() {
+    fn a_likelihood_is_that_of_differences() {
         let model = Model::embedded("fashion-mnist", &device::cpu()).expect("it is embedded");
         let prediction = model.checkpoint().scheduler.prediction();
         let grid = Grid::new(model.schedule(), 2).expect("a grid");
@@ -141,16 +142,22 @@ mod tests {
         let (shape, labels) = (x0.dims(), vec![1, 4].into());
         let probes = Trace::Hutchinson { probes: 2 };
         let go_on = || ControlFlow::Continue(());
-        let followed = velocity_of(prediction, model.network(shape, &labels).expect("two pictures"));
-        let followed = log_density(followed, &grid, x0.clone(), probes, &noise, go_on).expect("finite");
-        let both_ways = PulledBy(model.network_both_ways(shape, &labels).expect("two pictures"));
+        let network = model.network(shape, &labels).expect("two pictures");
+        let step = 0.002;
+        let differences = |x: Tensor, time: f64, z: Tensor| {
+            let at = |side: f64| network(x.clone() + z.clone() * (side * step), time);
+            (network(x.clone(), time), (at(1.0) - at(-1.0)) / (2.0 * step))
+        };
+        let followed = log_density(velocity_of(prediction, differences), &grid, x0.clone(), probes, &noise, go_on)
+            .expect("finite");
+        let both_ways = model.network_both_ways(shape, &labels).expect("two pictures");
         let ours =
             log_density(velocity_of(prediction, both_ways), &grid, x0, probes, &noise, go_on).expect("finite");
         let (followed, ours) = (followed.expect("not stopped"), ours.expect("not stopped"));
         assert_eq!((ours.calls, ours.dims), (followed.calls, followed.dims));
         for (ours, followed) in ours.estimates.iter().flatten().zip(followed.estimates.iter().flatten()) {
             let off = (ours - followed).abs() / 784.0;
-            assert!(off < 1e-4, "{ours} and {followed} nats");
+            assert!(off < 1e-3, "{ours} and {followed} nats");
         }
     }
 }

@@ -72,4 +72,4 @@ pub use isa::Isa;
 pub use network::{Convolution, Network, Precision, Rows, Seen};
 pub use profile::Cost;
 pub use trace::Trace;
-pub use unsupported::Unsupported;
+pub use unsupported::{Unsupported, check};

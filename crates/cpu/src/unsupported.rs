@@ -22,7 +22,10 @@ pub enum Unsupported {
 }
 
 /// Looks for what cannot be run.
-pub(crate) fn check(graph: &Graph) -> Result<(), Unsupported> {
+///
+/// # Errors
+/// The first layer that cannot.
+pub fn check(graph: &Graph) -> Result<(), Unsupported> {
     let mut convolutions = graph.layers().iter().filter_map(|layer| match &layer.operation {
         Operation::Convolve(conv) => Some(conv),
         _ => None,

@@ -7,10 +7,9 @@
 
 use std::ops::ControlFlow;
 
-use burn::tensor::Tensor;
 use ddim::sampler::{Guidance, Noise, Outcome, PictureNoise};
 use ddim::schedule::{Plan, solvers};
-use ddim::{Batch, Model, Options, Pictures, device};
+use ddim::{Batch, ErrorSummary, Model, Options, Pictures, Tensor, device, squared_errors};
 use image::{GrayImage, imageops};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -58,7 +57,7 @@ fn within(model: &Model, solver: &str, calls: usize) -> Option<Plan> {
     plans.into_iter().find(|plan| plan.steps().len() <= calls)
 }
 
-fn draw(model: &Model, plan: &Plan) -> Result<Tensor<4>> {
+fn draw(model: &Model, plan: &Plan) -> Result<Tensor> {
     let [c, h, w] = model.shape()?;
     let mut noise = PictureNoise::new(0, [3]);
     let x = noise.initial([1, c, h, w], model.device()) * plan.start_scale();
@@ -70,6 +69,6 @@ fn draw(model: &Model, plan: &Plan) -> Result<Tensor<4>> {
 }
 
 /// The root of the mean squared difference, in units in which pictures lie in [0, 1].
-fn rms(x: Tensor<4>, exact: &Tensor<4>) -> f32 {
-    ((x - exact.clone()) / 2.0).square().mean().sqrt().into_scalar()
+fn rms(x: Tensor, exact: &Tensor) -> f64 {
+    ErrorSummary::new(&squared_errors(&x, exact)).mean.sqrt()
 }

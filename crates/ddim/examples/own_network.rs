@@ -7,17 +7,16 @@
 
 use std::ops::ControlFlow;
 
-use burn::tensor::Tensor;
-use ddim::device;
 use ddim::sampler::{Call, Noise, Outcome, PictureNoise, sample};
 use ddim::schedule::{BetaSchedule, NoiseSchedule, Plan, Settings};
+use ddim::{Tensor, device};
 
 const MEAN: f64 = 0.3;
 const STD: f64 = 0.5;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let schedule = NoiseSchedule::new(&BetaSchedule::Linear { start: 1e-4, end: 0.02 }, 1000)?;
-    let network = |x: Tensor<4>, call: Call| {
+    let network = |x: Tensor, call: Call| {
         let alpha_bar = schedule.alpha_bar(call.time as usize);
         let variance = alpha_bar * STD * STD + 1.0 - alpha_bar;
         (x - alpha_bar.sqrt() * MEAN) * ((1.0 - alpha_bar).sqrt() / variance)
@@ -29,9 +28,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let x = noise.initial([16, 1, 64, 64], &device::cpu());
         let outcome = sample(&plan, x, network, &mut noise, |_| ControlFlow::Continue(()))?;
         let Outcome::Finished(pictures) = outcome else { unreachable!("the observer stops nothing") };
-        let (variance, mean) = pictures.flatten::<1>(0, 3).var_mean(0);
-        let (mean, std) = (mean.into_scalar::<f32>(), variance.sqrt().into_scalar::<f32>());
-        println!("{n_steps:5} {mean:7.4} {std:7.4}");
+        let pixels = pictures.into_values();
+        let mean_of = |values: &mut dyn Iterator<Item = f64>| values.sum::<f64>() / pixels.len() as f64;
+        let mean = mean_of(&mut pixels.iter().map(|pixel| f64::from(*pixel)));
+        let variance = mean_of(&mut pixels.iter().map(|pixel| (f64::from(*pixel) - mean).powi(2)));
+        println!("{n_steps:5} {mean:7.4} {:7.4}", variance.sqrt());
     }
     Ok(())
 }

@@ -2,13 +2,13 @@
 
 use std::ops::ControlFlow;
 
-use burn::tensor::Tensor;
 use ddim_engine::Conditioning;
 use ddim_graph::Labels as Asked;
 use ddim_sampler::{
     AdaptiveObservation, AdaptiveOutcome, Effort, GuidanceInterval, Noise, PictureCall, PictureNoise,
 };
 use ddim_schedule::{EmbeddedPair, Flow, Tolerance};
+use ddim_tensor::Tensor;
 use ddim_unet::TimeEmbeddingType;
 
 use crate::draw::padded;
@@ -120,13 +120,13 @@ impl Model {
         self.check_flow(flow)?;
         self.check_batch(&batch)?;
         self.check_room(&batch)?;
-        let engine = self.engine_for(&batch.x);
+        let engine = self.engine();
         if batch.guidance.interval != GuidanceInterval::Always {
             return Err(Error::SteadyGuidance);
         }
         let null = self.null_class().filter(|_| !batch.guidance.is_off());
         let channels = batch.x.dims()[1];
-        let network = |x: Tensor<4>, asked: &[PictureCall]| {
+        let network = |x: Tensor, asked: &[PictureCall]| {
             let n = asked.len();
             let rows = n.max(batch.padded_to);
             let condition = |label: &Asked<'_>, time: f64| engine.condition(&[time], label);
@@ -142,11 +142,11 @@ impl Model {
             let out = match null {
                 None => engine.forward(x, &conditioning),
                 Some(_) => {
-                    let halves = engine.forward(Tensor::cat(vec![x.clone(), x], 0), &conditioning);
+                    let halves = engine.forward(Tensor::cat(&[x.clone(), x]), &conditioning);
                     batch.guidance.guided(halves, channels)
                 }
             };
-            if rows == n { out } else { out.slice([0..n]) }
+            if rows == n { out } else { out.pictures(0..n) }
         };
         let start = batch.x.clone();
         Ok(ddim_sampler::sample_adaptive(flow, &ADAPTIVE_PAIR, tolerance, start, network, observe)?)

@@ -13,7 +13,7 @@ mod kernels;
 #[cfg(feature = "wgpu")]
 mod runtime;
 
-use burn::tensor::Device;
+use ddim_tensor::Device;
 
 pub use adapter::{Abilities, Adapter, AdapterKind};
 #[cfg(feature = "persistence")]
@@ -21,14 +21,14 @@ pub use kernels::DamagedKernels;
 #[cfg(feature = "persistence")]
 pub use runtime::keep_kernels_in;
 
-/// The CPU: burn's `flex` backend, on all threads of rayon's pool.
+/// This processor, on all threads of rayon's pool.
 pub fn cpu() -> Device {
-    Device::flex()
+    Device::Cpu
 }
 
 /// Whether a device is the CPU.
 pub fn is_cpu(device: &Device) -> bool {
-    *device == Device::flex()
+    device.is_cpu()
 }
 
 /// A hardware GPU where there is one that can be opened, else the CPU. Never fails.
@@ -61,7 +61,10 @@ pub fn wait_for_all() {
 /// Bytes that a tensor may have on a device; no limit is known of the CPU, and of what was opened elsewhere.
 #[cfg(feature = "wgpu")]
 pub(crate) fn largest_tensor(device: &Device) -> Option<u64> {
-    runtime::adapter_of(device).map(|adapter| adapter.abilities.largest_buffer)
+    match device {
+        Device::Cpu => None,
+        Device::Burn(device) => runtime::adapter_of(device).map(|adapter| adapter.abilities.largest_buffer),
+    }
 }
 
 /// Bytes that a tensor may have on a device: no limit is known of the CPU.

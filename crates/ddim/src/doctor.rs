@@ -5,14 +5,17 @@
 //! how far apart the results are.
 
 use std::ops::ControlFlow;
-use std::time::Duration;
 
-use burn::tensor::{Device, Tensor, TensorData};
-use ddim_sampler::{Guidance, Noise, PictureNoise, fill_uniforms};
+use ddim_graph::Watched;
+use ddim_sampler::{Guidance, Noise, PictureNoise};
 use ddim_schedule::Plan;
+use ddim_tensor::Tensor;
 
-use crate::timing::Clock;
-use crate::{Batch, Error, Labels, Model, device};
+use crate::{Batch, Error, Labels, Model};
+
+mod product;
+
+pub use product::ProductCheck;
 
 /// How far something is from what it should be.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,19 +26,6 @@ pub struct Difference {
     pub largest: f64,
     /// How many of the values found are not finite.
     pub not_finite: usize,
-}
-
-/// A product of two square matrices, which is what most of a network's time is spent on.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ProductCheck {
-    /// Rows and columns.
-    pub size: usize,
-    /// From the CPU's product, the worst of all times.
-    pub difference: Difference,
-    /// The first time, in which kernels are compiled and tuned.
-    pub first: Duration,
-    /// The fastest of three later times, the result read back.
-    pub later: Duration,
 }
 
 /// A short run, compared.
@@ -82,43 +72,9 @@ impl Difference {
     }
 }
 
-impl ProductCheck {
-    /// Multiplies two matrices of `size` rows four times on the device and once on the CPU.
-    pub fn new(size: usize, seed: u64, on: &Device, clock: &dyn Clock) -> Self {
-        let [a, b] = [0, 1].map(|stream| {
-            let mut values = vec![0.0; size * size];
-            fill_uniforms(seed, 0, stream, &mut values);
-            Tensor::<2>::from_data(TensorData::new(values, [size, size]), &device::cpu()) - 0.5
-        });
-        let expected = values(a.clone().matmul(b.clone()));
-        let (a, b) = (a.to_device(on), b.to_device(on));
-        let times: Vec<(Duration, Difference)> = (0..4)
-            .map(|_| {
-                let start = clock.now();
-                let found = values(a.clone().matmul(b.clone()));
-                (clock.now().saturating_sub(start), Difference::between("matrix product", &found, &expected))
-            })
-            .collect();
-        let worst = times.iter().map(|(_, difference)| difference).max_by(|a, b| a.largest.total_cmp(&b.largest));
-        let later = times[1..].iter().map(|(time, _)| *time).min();
-        Self {
-            size,
-            difference: worst.expect("four products").clone(),
-            first: times[0].0,
-            later: later.expect("three products"),
-        }
-    }
-
-    /// Billions of additions and multiplications a second, of the later times.
-    pub fn gflops(&self) -> f64 {
-        2.0 * (self.size as f64).powi(3) / self.later.as_secs_f64() / 1e9
-    }
-}
-
 impl Model {
-    /// Compares each part of the network with that of `reference`, the same model on another device: on a GPU as
-    /// it runs there, on the processor tensor operation by tensor operation
-    /// ([`compare_networks`](Self::compare_networks) is for its own engine). It is what comes out of a part for
+    /// Compares each part of the network with that of `reference`, the same model on another device, or run in
+    /// another way. It is what comes out of a part for
     /// some pictures of noise at times from the whole schedule, each part fed by those before it on its own
     /// device. Reading a part makes the device wait; [`compare_networks`](Self::compare_networks) does without.
     ///
@@ -133,11 +89,12 @@ impl Model {
     pub fn compare_parts(&self, reference: &Model, pictures: usize, seed: u64) -> Result<Vec<Difference>, Error> {
         let parts = |model: &Model| -> Result<Vec<(String, Vec<f32>)>, Error> {
             let (x, times, labels) = model.question(pictures, seed)?;
-            let mut parts = Vec::new();
-            let mut trace = |name: &str, x: &Tensor<4>| parts.push((name.to_owned(), values(x.clone())));
-            let engine = model.engine().differentiable();
-            engine.forward_traced(x, &engine.condition(&times, &labels.asked()), &mut trace);
-            Ok(parts)
+            let engine = model.engine();
+            let points = engine.graph().points().iter();
+            let seen = points.filter(|point| !matches!(point.watched, Watched::Row(_)));
+            let names: Vec<&str> = seen.map(|point| point.name.as_str()).collect();
+            let parts = engine.observe(x, &engine.condition(&times, &labels.asked()), &names).points;
+            Ok(names.into_iter().map(str::to_owned).zip(parts.into_iter().map(Tensor::into_values)).collect())
         };
         let (found, expected) = (parts(self)?, parts(reference)?);
         let names = |parts: &[(String, Vec<f32>)]| parts.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
@@ -159,7 +116,7 @@ impl Model {
         let output = |model: &Model| -> Result<Vec<f32>, Error> {
             let (x, times, labels) = model.question(pictures, seed)?;
             let engine = model.engine();
-            Ok(values(engine.forward(x, &engine.condition(&times, &labels.asked()))))
+            Ok(engine.forward(x, &engine.condition(&times, &labels.asked())).into_values())
         };
         Ok(Difference::between("the whole network", &output(self)?, &output(reference)?))
     }
@@ -196,7 +153,7 @@ impl Model {
     }
 
     /// Pictures of noise, times spread over the schedule, and labels.
-    fn question(&self, pictures: usize, seed: u64) -> Result<(Tensor<4>, Vec<f64>, Labels), Error> {
+    fn question(&self, pictures: usize, seed: u64) -> Result<(Tensor, Vec<f64>, Labels), Error> {
         let [c, h, w] = self.shape()?;
         self.check_room_for(pictures, 1, [h, w])?;
         let x = PictureNoise::new(seed, 0..pictures as u64).initial([pictures, c, h, w], self.device());
@@ -215,21 +172,17 @@ impl Model {
         let batch = Batch { x, labels, guidance: Guidance::OFF, padded_to };
         let mut states = Vec::new();
         self.draw(plan, batch, &mut noise, |seen| {
-            states.push(values(seen.x.clone()));
+            states.push(seen.x.values());
             ControlFlow::Continue(())
         })?;
         Ok(states)
     }
 }
 
-fn values<const D: usize>(x: Tensor<D>) -> Vec<f32> {
-    x.into_data().convert::<f32>().iter::<f32>().collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Options;
+    use crate::{Options, device};
     use ddim_checkpoint::UNet;
 
     const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/goldens/models/classes_scale_shift");
@@ -254,7 +207,7 @@ mod tests {
         let same = model().compare_parts(&model(), 2, 0).expect("it has a size");
         assert!(same.iter().all(|part| part.largest == 0.0), "{same:?}");
         let names: Vec<&str> = same.iter().map(|part| part.name.as_str()).collect();
-        assert!(names.contains(&"time_embedding") && names.contains(&"down_blocks.0.resnets.0"), "{names:?}");
+        assert!(names.contains(&"conv_in") && names.contains(&"down_blocks.0.resnets.0"), "{names:?}");
         let mut checkpoint = ddim_checkpoint::load(FOLDER.as_ref()).expect("it is there");
         let mut weights = checkpoint.unet.weights().to_vec();
         weights[0].iter_mut().for_each(|weight| *weight = 0.5 - *weight);
@@ -263,11 +216,5 @@ mod tests {
         let parts = other.compare_parts(&model(), 2, 0).expect("it has a size");
         let first = parts.iter().find(|part| part.name == "conv_in").expect("there is one");
         assert!(!first.is_within(0.1), "{first:?}");
-    }
-
-    #[test]
-    fn a_product_is_timed_and_right() {
-        let check = ProductCheck::new(64, 0, &device::cpu(), &std::time::Instant::now());
-        assert!(check.difference.largest == 0.0 && check.gflops() > 0.0, "{check:?}");
     }
 }

@@ -2,12 +2,12 @@
 
 use std::ops::ControlFlow;
 
-use burn::tensor::Tensor;
 use ddim_sampler::{
     Call, Guidance, GuidanceInterval, Known, Langevin, Noise, Observation, Outcome, SampleError, sample_corrected,
     sample_edited,
 };
 use ddim_schedule::Plan;
+use ddim_tensor::Tensor;
 use ddim_unet::{TimeEmbeddingType, UNet2DConfig};
 
 use crate::conditions::Conditions;
@@ -17,7 +17,7 @@ use crate::{Error, LabelKind, Labels, Model, device};
 #[derive(Clone, Debug)]
 pub struct Batch {
     /// Where the run starts, usually standard normal noise times [`Plan::start_scale`], `[n, c, h, w]`.
-    pub x: Tensor<4>,
+    pub x: Tensor,
     /// One label a picture; none for a model without.
     pub labels: Labels,
     /// Classifier-free guidance.
@@ -27,7 +27,7 @@ pub struct Batch {
 }
 
 /// What a loop asks for the output of a state.
-type Network<'a> = &'a mut dyn FnMut(Tensor<4>, Call) -> Tensor<4>;
+type Network<'a> = &'a mut dyn FnMut(Tensor, Call) -> Tensor;
 
 impl Model {
     /// Draws one batch with a plan, a start and noise of the caller's own.
@@ -101,7 +101,7 @@ impl Model {
         &self,
         plan: &Plan,
         batch: Batch,
-        sample: impl FnOnce(Tensor<4>, Network<'_>) -> Result<Outcome, SampleError>,
+        sample: impl FnOnce(Tensor, Network<'_>) -> Result<Outcome, SampleError>,
     ) -> Result<Outcome, Error> {
         self.check_plan(plan)?;
         self.check_batch(&batch)?;
@@ -109,18 +109,18 @@ impl Model {
         let [n, channels, ..] = batch.x.dims();
         let rows = n.max(batch.padded_to);
         let labels = self.network_labels(&batch, rows);
-        let engine = self.engine_for(&batch.x);
+        let engine = self.engine();
         let mut conditions = Conditions::new(engine, plan, &labels);
-        let mut network = |x: Tensor<4>, call: Call| {
+        let mut network = |x: Tensor, call: Call| {
             let x = padded(x, rows);
             let out = if batch.guidance.acts_at(&plan.steps()[call.index]) {
-                let both = Tensor::cat(vec![x.clone(), x], 0);
+                let both = Tensor::cat(&[x.clone(), x]);
                 let halves = engine.forward(both, &conditions.step(call.index, 2 * rows));
                 batch.guidance.guided(halves, channels)
             } else {
                 engine.forward(x, &conditions.step(call.index, rows))
             };
-            if rows == n { out } else { out.slice([0..n]) }
+            if rows == n { out } else { out.pictures(0..n) }
         };
         Ok(sample(batch.x, &mut network)?)
     }
@@ -266,11 +266,11 @@ fn learned_times(config: &UNet2DConfig) -> usize {
 }
 
 /// Fills a batch up to `rows` pictures with repeats of its first.
-pub(crate) fn padded(x: Tensor<4>, rows: usize) -> Tensor<4> {
-    let [n, c, h, w] = x.dims();
+pub(crate) fn padded(x: Tensor, rows: usize) -> Tensor {
+    let n = x.dims()[0];
     if n == rows {
         return x;
     }
-    let filler = x.clone().slice([0..1]).expand([rows - n, c, h, w]);
-    Tensor::cat(vec![x, filler], 0)
+    let places: Vec<usize> = (0..rows).map(|k| if k < n { k } else { 0 }).collect();
+    x.select(&places)
 }

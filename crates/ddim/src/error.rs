@@ -2,7 +2,7 @@
 
 use crate::checkpoint::{CheckpointError, SchedulerConfigError};
 use crate::data::DataError;
-use crate::engine::Precision;
+use crate::engine::{EngineError, Precision};
 use crate::sampler::SampleError;
 use crate::schedule::ScheduleError;
 use crate::unet::ConfigError;
@@ -35,6 +35,9 @@ pub enum Error {
     /// The network cannot take pictures of this size.
     #[error(transparent)]
     Network(#[from] ConfigError),
+    /// The network has what its device cannot run.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
     /// Labels of another kind than the network takes.
     #[error("the model takes {wanted}, and got {found}: give what Model::label_kind says")]
     LabelKind {

@@ -1,7 +1,7 @@
 //! Pictures of any size and colours, as a model takes them.
 
-use burn::tensor::{Tensor, TensorData};
 use ddim_data::{Fit, Picture};
+use ddim_tensor::Tensor;
 use image::DynamicImage;
 
 use crate::{Error, Model, Start};
@@ -25,7 +25,7 @@ impl Model {
     ///
     /// [`Error::NoSize`] if the model does not say how large its pictures are, [`Error::Channels`] if they are
     /// neither grey nor coloured, [`Error::NoPixels`] if a side of the picture is 0.
-    pub fn fit(&self, image: &DynamicImage) -> Result<Tensor<4>, Error> {
+    pub fn fit(&self, image: &DynamicImage) -> Result<Tensor, Error> {
         self.fit_with(image, Fit::default())
     }
 
@@ -46,7 +46,7 @@ impl Model {
     /// # Errors
     ///
     /// As [`fit`](Self::fit).
-    pub fn fit_with(&self, image: &DynamicImage, fit: Fit) -> Result<Tensor<4>, Error> {
+    pub fn fit_with(&self, image: &DynamicImage, fit: Fit) -> Result<Tensor, Error> {
         let shape = self.shape()?;
         let rounding = self.convention().pixel_rounding();
         self.fitted(image.clone().into(), fit, shape, |level| rounding.to_value(level))
@@ -58,7 +58,7 @@ impl Model {
         fit: Fit,
         [channels, height, width]: [usize; 3],
         to_value: impl Fn(u8) -> f32,
-    ) -> Result<Tensor<4>, Error> {
+    ) -> Result<Tensor, Error> {
         if !matches!(channels, 1 | 3 | 4) {
             return Err(Error::Channels(channels));
         }
@@ -67,7 +67,7 @@ impl Model {
         }
         let fit = Fit { size: Some([height, width]), channels: Some(channels), ..fit };
         let values = fit.apply(picture).to_values(to_value);
-        Ok(Tensor::from_data(TensorData::new(values, [1, channels, height, width]), self.device()))
+        Ok(Tensor::new(values, [1, channels, height, width]).to(self.device()))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Noises between noises.
 
-use burn::tensor::Tensor;
 use ddim_sampler::slerp;
+use ddim_tensor::Tensor;
 
 /// `count` noises evenly spread over the arc from `a` to `b`, both ends included: `[1, c, h, w]` twice to
 /// `[count, c, h, w]`.
@@ -9,9 +9,9 @@ use ddim_sampler::slerp;
 /// # Panics
 ///
 /// If `count` is below 2, or the two differ in shape.
-pub fn slerp_line(a: &Tensor<4>, b: &Tensor<4>, count: usize) -> Tensor<4> {
+pub fn slerp_line(a: &Tensor, b: &Tensor, count: usize) -> Tensor {
     let points = fractions(count).map(|t| slerp(a.clone(), b.clone(), t));
-    Tensor::cat(points.collect(), 0)
+    Tensor::cat(&points.collect::<Vec<_>>())
 }
 
 /// `side` times `side` noises, row by row, whose corners are these: top left, top right, bottom left, bottom
@@ -22,13 +22,13 @@ pub fn slerp_line(a: &Tensor<4>, b: &Tensor<4>, count: usize) -> Tensor<4> {
 /// # Panics
 ///
 /// If `side` is below 2, or the corners differ in shape.
-pub fn slerp_grid([top_left, top_right, bottom_left, bottom_right]: &[Tensor<4>; 4], side: usize) -> Tensor<4> {
+pub fn slerp_grid([top_left, top_right, bottom_left, bottom_right]: &[Tensor; 4], side: usize) -> Tensor {
     let rows = fractions(side).map(|t| {
         let left = slerp(top_left.clone(), bottom_left.clone(), t);
         let right = slerp(top_right.clone(), bottom_right.clone(), t);
         slerp_line(&left, &right, side)
     });
-    Tensor::cat(rows.collect(), 0)
+    Tensor::cat(&rows.collect::<Vec<_>>())
 }
 
 /// From 0 to 1.
@@ -43,21 +43,21 @@ mod tests {
     use crate::device;
     use crate::sampler::{Noise, PictureNoise};
 
-    fn noise(seed: u64) -> Tensor<4> {
+    fn noise(seed: u64) -> Tensor {
         PictureNoise::new(seed, [0]).initial([1, 1, 4, 4], &device::cpu())
     }
 
-    fn place(x: &Tensor<4>, place: usize) -> Tensor<4> {
-        x.clone().slice([place..place + 1])
+    fn place(x: &Tensor, place: usize) -> Tensor {
+        x.pictures(place..place + 1)
     }
 
     #[test]
     fn a_line_has_its_ends_and_its_middle() {
         let line = slerp_line(&noise(1), &noise(2), 5);
         assert_eq!(line.dims(), [5, 1, 4, 4]);
-        assert_eq!(place(&line, 0).into_data(), noise(1).into_data());
-        assert_eq!(place(&line, 2).into_data(), slerp(noise(1), noise(2), 0.5).into_data());
-        assert_eq!(place(&line, 4).into_data(), noise(2).into_data());
+        assert_eq!(place(&line, 0).into_values(), noise(1).into_values());
+        assert_eq!(place(&line, 2).into_values(), slerp(noise(1), noise(2), 0.5).into_values());
+        assert_eq!(place(&line, 4).into_values(), noise(2).into_values());
     }
 
     #[test]
@@ -66,12 +66,12 @@ mod tests {
         let grid = slerp_grid(&corners, 3);
         assert_eq!(grid.dims(), [9, 1, 4, 4]);
         for (corner, at) in corners.iter().zip([0, 2, 6, 8]) {
-            assert_eq!(place(&grid, at).into_data(), corner.to_data(), "place {at}");
+            assert_eq!(place(&grid, at).into_values(), corner.values(), "place {at}");
         }
         let edges = [(1, 0, 1), (3, 0, 2), (5, 1, 3), (7, 2, 3)];
         for (at, from, to) in edges {
             let middle = slerp(corners[from].clone(), corners[to].clone(), 0.5);
-            assert_eq!(place(&grid, at).into_data(), middle.into_data(), "place {at}");
+            assert_eq!(place(&grid, at).into_values(), middle.into_values(), "place {at}");
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::ops::ControlFlow;
 
-use burn::tensor::Tensor;
 use ddim_sampler::{Outcome, PictureNoise};
 use ddim_schedule::{Direction, EpsSource, NoiseSchedule, Plan, ScheduleError, Settings, X0Limit};
+use ddim_tensor::Tensor;
 
 use crate::{Batch, Error, Model, Options, settings};
 
@@ -102,7 +102,7 @@ impl Model {
     /// # Errors
     ///
     /// Those of [`draw`](Self::draw).
-    pub fn encode(&self, trip: &RoundTrip, batch: Batch) -> Result<Tensor<4>, Error> {
+    pub fn encode(&self, trip: &RoundTrip, batch: Batch) -> Result<Tensor, Error> {
         self.follow(&trip.encode, batch)
     }
 
@@ -111,11 +111,11 @@ impl Model {
     /// # Errors
     ///
     /// Those of [`draw`](Self::draw).
-    pub fn decode(&self, trip: &RoundTrip, batch: Batch) -> Result<Tensor<4>, Error> {
+    pub fn decode(&self, trip: &RoundTrip, batch: Batch) -> Result<Tensor, Error> {
         self.follow(&trip.decode, batch)
     }
 
-    fn follow(&self, plan: &Plan, batch: Batch) -> Result<Tensor<4>, Error> {
+    fn follow(&self, plan: &Plan, batch: Batch) -> Result<Tensor, Error> {
         let mut no_noise = PictureNoise::new(0, []);
         match self.draw(plan, batch, &mut no_noise, |_| ControlFlow::Continue(()))? {
             Outcome::Finished(x) => Ok(x),
@@ -130,12 +130,11 @@ impl Model {
 /// # Panics
 ///
 /// If the two, both `[n, c, h, w]`, differ in shape.
-pub fn squared_errors(pictures: &Tensor<4>, others: &Tensor<4>) -> Vec<f64> {
+pub fn squared_errors(pictures: &Tensor, others: &Tensor) -> Vec<f64> {
     assert_eq!(pictures.dims(), others.dims(), "errors need two batches of one shape");
-    let n = pictures.dims()[0];
+    let values = pictures.dims()[1..].iter().product::<usize>() as f64;
     let halves = (pictures.clone() - others.clone()) / 2.0;
-    let means: Tensor<2> = halves.square().reshape([n as i32, -1]).mean_dim(1);
-    means.into_data().convert::<f32>().iter::<f32>().map(f64::from).collect()
+    halves.square().sums().into_iter().map(|square| square / values).collect()
 }
 
 /// The errors of many pictures in three numbers.
@@ -186,11 +185,11 @@ mod tests {
     fn gaussian_error(settings: &Settings) -> f64 {
         let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000).expect("the schedule of the DDPM paper");
         let trip = RoundTrip::new(&schedule, settings).expect("both directions");
-        let network = |x: Tensor<4>, call: Call| {
+        let network = |x: Tensor, call: Call| {
             let a = schedule.alpha_bar(call.time as usize);
             (x - 0.3 * a.sqrt()) * ((1.0 - a).sqrt() / (0.25 * a + 1.0 - a))
         };
-        let run = |plan: &Plan, x: Tensor<4>| {
+        let run = |plan: &Plan, x: Tensor| {
             let mut no_noise = PictureNoise::new(0, []);
             match sample(plan, x, network, &mut no_noise, |_| ControlFlow::Continue(())).expect("a run") {
                 Outcome::Finished(x) => x,
@@ -279,9 +278,8 @@ mod tests {
 
     #[test]
     fn errors_are_in_units_of_pictures_from_0_to_1() {
-        let device = device::cpu();
-        let black = Tensor::<4>::full([2, 1, 2, 2], -1.0, &device);
-        let white = Tensor::cat(vec![black.clone().slice([0..1]), black.clone().slice([1..2]) + 2.0], 0);
+        let black = Tensor::full(-1.0, [2, 1, 2, 2]);
+        let white = Tensor::cat(&[black.pictures(0..1), black.pictures(1..2) + 2.0]);
         assert_eq!(squared_errors(&black, &white), [0.0, 1.0]);
         assert_eq!(ErrorSummary::new(&[0.25]), ErrorSummary { mean: 0.25, standard_error: None, max: 0.25 });
     }

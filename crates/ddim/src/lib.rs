@@ -35,9 +35,9 @@
 //!
 //! # Pictures in and out
 //!
-//! [`image`], the crate, is re-exported, so that your program can use the version that this one speaks, and so is
-//! [`burn`]. PNG is read and written always; the other formats (JPEG, GIF, WebP, BMP, PNM) come with the feature
-//! `codecs`, which `default-features = false` leaves out.
+//! [`image`], the crate, is re-exported, so that your program can use the version that this one speaks. PNG is
+//! read and written always; the other formats (JPEG, GIF, WebP, BMP, PNM) come with the feature `codecs`, which
+//! `default-features = false` leaves out.
 //!
 //! ```
 //! use ddim::{Model, Options, Start, device, image};
@@ -54,14 +54,18 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # Beside burn
+//! # With and without a GPU
+//!
+//! Drawing on the processor needs no tensor library: `default-features = false` leaves out everything else, and a
+//! build takes a minute or two. The feature `wgpu` is for GPUs, by way of burn; then [`Tensor`]s can lie there,
+//! and `burn` is re-exported.
 //!
 //! A program that uses burn itself should take it with `default-features = false`. One of its defaults, `fusion`,
 //! gives tensors on a GPU no memory that the kernels here could take: results stay right, burn's own kernels take
 //! their place, and drawing is slower.
 //!
-//! The crates behind this one are re-exported as [`schedule`], [`sampler`], [`graph`], [`unet`], [`engine`],
-//! [`checkpoint`] and [`data`];
+//! The crates behind this one are re-exported as [`schedule`], [`sampler`], [`tensor`], [`graph`], [`unet`],
+//! [`engine`], [`checkpoint`] and [`data`];
 //! what [`Options`] and plans are made of is here, too.
 
 mod adaptive;
@@ -89,6 +93,7 @@ mod tests;
 pub mod timing;
 mod tune;
 
+#[cfg(feature = "wgpu")]
 pub use burn;
 pub use image;
 
@@ -98,12 +103,15 @@ pub use ddim_engine as engine;
 pub use ddim_graph as graph;
 pub use ddim_sampler as sampler;
 pub use ddim_schedule as schedule;
+pub use ddim_tensor as tensor;
 pub use ddim_unet as unet;
 
 pub use ddim_sampler::{Guidance, GuidanceInterval};
 pub use ddim_schedule::{
     BetaSchedule, Convention, Eta, Method, NoiseSchedule, Plan, Resampling, Settings, Spacing, Tolerance, solvers,
 };
+
+pub use ddim_tensor::{Device, Tensor};
 
 pub use adaptive::{ADAPTIVE_PAIR, AdaptivePictures};
 pub use batches::{Batches, Progress};

@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::sync::OnceLock;
 
-use burn::tensor::{Device, Tensor};
 use ddim_checkpoint::Checkpoint;
-use ddim_engine::{Engine, Precision, Way};
+use ddim_engine::{Engine, EngineOptions, Precision, Way};
 use ddim_schedule::{Convention, NoiseSchedule, Plan, Settings};
+use ddim_tensor::Device;
 
-use crate::{Error, LabelKind, Options, Start, device, settings};
+use crate::{Error, LabelKind, Options, Start, settings};
 
 /// A trained model on a device, ready to draw.
 ///
@@ -76,13 +76,15 @@ impl Model {
             let [height, width] = size.height_width();
             config.check_size(height, width)?;
         }
+        Engine::check(checkpoint.unet.graph(), device, Precision::F32)?;
         let schedule = checkpoint.scheduler.noise_schedule()?;
         let (precision, way, engine) = (Precision::F32, Way::Fast, OnceLock::new());
         Ok(Self { checkpoint, schedule, device: device.clone(), engine, way, precision })
     }
 
-    /// The same model without what makes it fast on its device: tensor operations one by one, the same up to
-    /// rounding. On a GPU normalisations, softmax and the sampler's step stay single kernels.
+    /// The same model without what makes it fast on its device, the same up to rounding: every product of a
+    /// convolution added up on the CPU, tensor operations one by one on a GPU, where normalisations, softmax and
+    /// the sampler's step stay single kernels. See [`Way::Plain`].
     pub fn uncompiled(mut self) -> Self {
         (self.way, self.engine) = (Way::Plain, OnceLock::new());
         self
@@ -106,23 +108,20 @@ impl Model {
         Ok(self)
     }
 
-    /// Whether its device can. Processors do not multiply in f16.
+    /// Whether its device can.
     fn computes_in(&self, precision: Precision) -> bool {
-        if device::is_cpu(&self.device) {
-            precision != Precision::F16
-        } else {
-            self.device.supports_dtype(precision.dtype())
-        }
+        Engine::check(self.checkpoint.unet.graph(), &self.device, precision).is_ok()
     }
 
     /// The network, ready for where it runs. The first call makes it so: it takes a moment, and on a GPU longer.
     pub fn engine(&self) -> &Engine {
-        self.engine.get_or_init(|| engine(&self.checkpoint, &self.device, self.precision, self.way))
-    }
-
-    /// The engine for pictures like these: one that automatic differentiation can follow, where that is wanted.
-    pub(crate) fn engine_for(&self, x: &Tensor<4>) -> &Engine {
-        if x.is_autodiff() { self.engine().differentiable() } else { self.engine() }
+        self.engine.get_or_init(|| {
+            let unet = &self.checkpoint.unet;
+            let size = unet.config().sample_size.map(ddim_unet::SampleSize::height_width);
+            let options = EngineOptions { precision: self.precision, way: self.way, size };
+            let engine = Engine::new(unet.graph().clone(), unet.shared(), &self.device, &options);
+            engine.expect("graph and precision were checked")
+        })
     }
 
     /// The network, its scheduler configuration and its card.
@@ -207,10 +206,4 @@ impl Model {
         self.check_plan(&plan)?;
         Ok(plan)
     }
-}
-
-fn engine(checkpoint: &Checkpoint, device: &Device, precision: Precision, way: Way) -> Engine {
-    let unet = &checkpoint.unet;
-    let size = unet.config().sample_size.map(ddim_unet::SampleSize::height_width);
-    Engine::new(unet.graph().clone(), unet.shared(), device, precision, way, size)
 }

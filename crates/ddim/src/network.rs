@@ -1,13 +1,13 @@
 //! The network as a function, for whoever does something else with it than draw.
 
-use burn::tensor::Tensor;
 use ddim_graph::Labels as Asked;
+use ddim_tensor::Tensor;
 
 use crate::{Error, Labels, Model};
 
 impl Model {
     /// The network as a function of its input, `[n, c, h, w]`, and a time, for pictures of this shape with these
-    /// labels (none for a model without). Automatic differentiation can follow it from the input on.
+    /// labels (none for a model without).
     ///
     /// The function panics for other shapes, and for a time that [`check_time`](Self::check_time) refuses.
     ///
@@ -19,9 +19,9 @@ impl Model {
         &'a self,
         shape: [usize; 4],
         labels: &'a Labels,
-    ) -> Result<impl Fn(Tensor<4>, f64) -> Tensor<4> + 'a, Error> {
+    ) -> Result<impl Fn(Tensor, f64) -> Tensor + 'a, Error> {
         let network = self.network_at_times(shape, labels)?;
-        Ok(move |x: Tensor<4>, time: f64| network(x, &[time]))
+        Ok(move |x: Tensor, time: f64| network(x, &[time]))
     }
 
     /// The same with a time for each picture, or one for all.
@@ -33,17 +33,13 @@ impl Model {
         &'a self,
         shape: [usize; 4],
         labels: &'a Labels,
-    ) -> Result<impl Fn(Tensor<4>, &[f64]) -> Tensor<4> + 'a, Error> {
+    ) -> Result<impl Fn(Tensor, &[f64]) -> Tensor + 'a, Error> {
         let labels = self.checked(shape, labels)?;
-        Ok(move |x: Tensor<4>, times: &[f64]| {
-            let engine = self.engine_for(&x);
-            engine.forward(x, &engine.condition(times, &labels))
-        })
+        Ok(move |x: Tensor, times: &[f64]| self.engine().forward(x, &self.engine().condition(times, &labels)))
     }
 
     /// [`network`](Self::network) and its way back: the function takes a slope besides its input and the time, and
-    /// gives the output, and the transpose of the Jacobian times the slope. That is what automatic differentiation
-    /// of [`network`](Self::network) finds, up to rounding and more than twice as fast on the CPU: see
+    /// gives the output, and the transpose of the Jacobian times the slope: see
     /// [`Engine::pull_back`](crate::engine::Engine::pull_back). A slope of fewer channels than the output has is
     /// that of its first, and the others do not count.
     ///
@@ -54,17 +50,14 @@ impl Model {
         &'a self,
         shape: [usize; 4],
         labels: &'a Labels,
-    ) -> Result<impl Fn(Tensor<4>, f64, Tensor<4>) -> (Tensor<4>, Tensor<4>) + 'a, Error> {
+    ) -> Result<impl Fn(Tensor, f64, Tensor) -> (Tensor, Tensor) + 'a, Error> {
         let labels = self.checked(shape, labels)?;
         let channels = self.checkpoint().unet.graph().output_channels();
-        Ok(move |x: Tensor<4>, time: f64, slope: Tensor<4>| {
+        Ok(move |x: Tensor, time: f64, slope: Tensor| {
             let [n, counted, h, w] = slope.dims();
             let slope = match channels - counted {
                 0 => slope,
-                others => {
-                    let zeros = Tensor::zeros([n, others, h, w], &slope.device());
-                    Tensor::cat(vec![slope, zeros], 1)
-                }
+                others => slope.join_channels(&Tensor::full(0.0, [n, others, h, w]).to(&slope.device())),
             };
             self.engine().pull_back(x, &self.engine().condition(&[time], &labels), slope)
         })
@@ -80,13 +73,12 @@ impl Model {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::Tolerance;
     use ddim_sampler::{Noise, PictureNoise};
 
     use super::*;
     use crate::device;
 
-    /// The slope along random signs, by automatic differentiation and by the difference of two calls `2 h` apart.
+    /// The slope along random signs, by the way back and by the difference of two calls `2 h` apart.
     /// With h = 0.01 what is neglected is of the order h^2, and rounding of f32 gives some 1e-6 sqrt(d)/2h = 1e-3.
     #[test]
     fn its_slope_is_that_of_its_values() {
@@ -99,16 +91,18 @@ mod tests {
         let x = noise.initial(shape, model.device());
         let z = noise.signs(9, shape, model.device());
         let weights = noise.signs(10, shape, model.device());
-        let leaf = x.clone().autodiff().require_grad();
-        let gradients = (network(leaf.clone(), 400.5) * weights.clone()).sum().backward();
-        let slope: f32 = (leaf.grad(&gradients).expect("it depends on x") * z.clone()).sum().into_scalar();
-        let at = |distance: f64| (network(x.clone() + z.clone() * distance, 400.5) * weights.clone()).sum();
-        let difference: f32 = ((at(step) - at(-step)) / (2.0 * step)).into_scalar();
+        let sum = |x: Tensor| x.sums().into_iter().sum::<f64>();
+        let back = model.network_both_ways(shape, &labels).expect("two pictures, two labels");
+        let (_, gradient) = back(x.clone(), 400.5, weights.clone());
+        let slope = sum(gradient * z.clone());
+        let at = |distance: f64| sum(network(x.clone() + z.clone() * distance, 400.5) * weights.clone());
+        let difference = (at(step) - at(-step)) / (2.0 * step);
         assert!((slope - difference).abs() < 0.01 * slope.abs().max(1.0), "{slope} and {difference}");
         let each =
             model.network_at_times(shape, &labels).expect("two pictures, two labels")(x.clone(), &[400.5, 7.0]);
-        let alone = [network(x.clone(), 400.5).slice([0..1]), network(x, 7.0).slice([1..2])];
-        each.into_data().assert_approx_eq::<f32>(&Tensor::cat(alone.into(), 0).into_data(), Tolerance::default());
+        let alone = [network(x.clone(), 400.5).pictures(0..1), network(x, 7.0).pictures(1..2)];
+        let alone = Tensor::cat(&alone).into_values();
+        assert!(each.into_values().iter().zip(alone).all(|(a, b)| (a - b).abs() < 1e-5 * (1.0 + b.abs())));
         assert!(
             model.network(shape, &vec![0].into()).is_err() && model.network([2, c + 1, h, w], &labels).is_err()
         );

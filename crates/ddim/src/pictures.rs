@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use burn::tensor::{Device, Tensor};
+use ddim_tensor::{Device, Tensor};
 use image::{DynamicImage, GrayAlphaImage, GrayImage, RgbImage, RgbaImage};
 
 use crate::Error;
@@ -26,29 +26,29 @@ use crate::schedule::PixelRounding;
 /// nor rounded. What is read in 8 bits is rounded as the convention of the run says.
 #[derive(Clone)]
 pub struct Pictures {
-    tensor: Tensor<4>,
+    tensor: Tensor,
     rounding: PixelRounding,
 }
 
 impl Pictures {
     /// Pictures of a tensor `[n, c, h, w]`, to be rounded to 8 bits in this way.
-    pub fn new(tensor: Tensor<4>, rounding: PixelRounding) -> Self {
+    pub fn new(tensor: Tensor, rounding: PixelRounding) -> Self {
         Self { tensor, rounding }
     }
 
     /// No pictures of this shape: channels, height, width.
     pub(crate) fn none([c, h, w]: [usize; 3], rounding: PixelRounding, device: &Device) -> Self {
-        Self::new(Tensor::empty([0, c, h, w], device), rounding)
+        Self::new(Tensor::full(0.0, [0, c, h, w]).to(device), rounding)
     }
 
     /// What was none before: the pictures of all of these, one after another.
     pub(crate) fn joined(self, others: Vec<Self>) -> Self {
-        let tensors: Vec<Tensor<4>> = others.into_iter().map(|other| other.tensor).collect();
-        if tensors.is_empty() { self } else { Self::new(Tensor::cat(tensors, 0), self.rounding) }
+        let tensors: Vec<Tensor> = others.into_iter().map(|other| other.tensor).collect();
+        if tensors.is_empty() { self } else { Self::new(Tensor::cat(&tensors), self.rounding) }
     }
 
     /// The numbers, `[n, c, h, w]`.
-    pub fn tensor(&self) -> &Tensor<4> {
+    pub fn tensor(&self) -> &Tensor {
         &self.tensor
     }
 
@@ -79,8 +79,7 @@ impl Pictures {
 
     /// All pictures in 8 bits, `[n, h, w, c]`, row-major.
     pub fn to_u8(&self) -> Vec<u8> {
-        let values = self.tensor.clone().permute([0, 2, 3, 1]).into_data().convert::<f32>();
-        values.iter::<f32>().map(|value| self.rounding.to_u8(value)).collect()
+        self.tensor.values_by_pixel().into_iter().map(|value| self.rounding.to_u8(value)).collect()
     }
 
     /// Picture `i` in 8 bits, `[h, w, c]`: row by row from the top, the channels of a pixel together.
@@ -89,7 +88,7 @@ impl Pictures {
     ///
     /// If there is no picture `i`.
     pub fn bytes(&self, i: usize) -> Vec<u8> {
-        Self::new(self.tensor.clone().slice([i..i + 1]), self.rounding).to_u8()
+        Self::new(self.tensor.pictures(i..i + 1), self.rounding).to_u8()
     }
 
     /// Picture `i` as red, green and blue in 8 bits, `[h, w, 3]`, row by row from the top: what windows and

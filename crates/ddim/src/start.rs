@@ -1,8 +1,8 @@
 //! What a run begins with.
 
-use burn::tensor::{Device, Int, Tensor};
 use ddim_sampler::{Known, noised};
 use ddim_schedule::Plan;
+use ddim_tensor::{Device, Tensor};
 
 use crate::Error;
 
@@ -16,14 +16,14 @@ pub enum Start {
     #[default]
     Noise,
     /// Pictures with as much noise as the steps that are taken can remove (image-to-image).
-    Pictures(Tensor<4>),
+    Pictures(Tensor),
     /// Pictures of which a part stays exactly as it is (inpainting). The others begin as noise in a whole run, and
     /// as their own noisy selves in a shorter one.
     Inpainting {
         /// The pictures.
-        pictures: Tensor<4>,
+        pictures: Tensor,
         /// How much of each pixel is repainted, `[1, 1, h, w]`: 1 all, 0 nothing, between them a mixture.
-        mask: Tensor<4>,
+        mask: Tensor,
     },
 }
 
@@ -51,7 +51,7 @@ impl Start {
 
     /// The first state of the run's pictures with these indices, made with their initial noise `z`,
     /// `[n, c, h, w]`.
-    pub fn state(&self, plan: &Plan, indices: &[usize], z: Tensor<4>) -> Tensor<4> {
+    pub fn state(&self, plan: &Plan, indices: &[usize], z: Tensor) -> Tensor {
         match (self, self.known(indices, &z.device())) {
             (Self::Inpainting { .. }, Some(known)) if plan.settings().strength == 1.0 => known.start(plan, z),
             (Self::Pictures(pictures) | Self::Inpainting { pictures, .. }, _) => {
@@ -66,16 +66,15 @@ impl Start {
         match self {
             Self::Noise | Self::Pictures(_) => None,
             Self::Inpainting { pictures, mask } => {
-                Some(Known::new(in_turn(pictures, indices, device), mask.clone().to_device(device)))
+                Some(Known::new(in_turn(pictures, indices, device), mask.clone().to(device)))
             }
         }
     }
 }
 
 /// The pictures that those with these indices begin with.
-fn in_turn(pictures: &Tensor<4>, indices: &[usize], device: &Device) -> Tensor<4> {
+fn in_turn(pictures: &Tensor, indices: &[usize], device: &Device) -> Tensor {
     let count = pictures.dims()[0];
-    let places: Vec<i64> = indices.iter().map(|index| (index % count) as i64).collect();
-    let pictures = pictures.clone().to_device(device);
-    pictures.select(0, Tensor::<1, Int>::from_data(places.as_slice(), device))
+    let places: Vec<usize> = indices.iter().map(|index| index % count).collect();
+    pictures.select(&places).to(device)
 }

@@ -77,7 +77,7 @@ impl Model {
         let mut failed = None;
         let mut settled = || {
             if let Err(error) = self.device().sync() {
-                failed = Some(Error::from(SampleError::device(&error.to_string())));
+                failed = Some(Error::from(SampleError::from(error)));
             }
             clock.now()
         };
@@ -315,7 +315,7 @@ mod tests {
         let (Outcome::Finished(timed), Outcome::Finished(plain)) = (outcome, plain) else {
             panic!("nobody stopped it")
         };
-        assert_eq!(timed.into_data(), plain.into_data());
+        assert_eq!(timed.into_values(), plain.into_values());
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub struct Conditioning(pub(crate) Kind);
 #[derive(Clone, Debug)]
 pub(crate) enum Kind {
     Processor(ddim_cpu::Conditioning),
+    #[cfg(feature = "gpu")]
     Tensors(ddim_gpu::Conditioning),
 }
 
@@ -19,6 +20,7 @@ impl Conditioning {
     pub fn len(&self) -> usize {
         match &self.0 {
             Kind::Processor(rows) => rows.len(),
+            #[cfg(feature = "gpu")]
             Kind::Tensors(rows) => rows.len(),
         }
     }
@@ -35,6 +37,7 @@ impl Conditioning {
     pub fn rows(&self, range: Range<usize>) -> Self {
         Conditioning(match &self.0 {
             Kind::Processor(rows) => Kind::Processor(rows.rows(range)),
+            #[cfg(feature = "gpu")]
             Kind::Tensors(rows) => Kind::Tensors(rows.rows(range)),
         })
     }
@@ -46,6 +49,7 @@ impl Conditioning {
     pub fn select(&self, rows: &[usize]) -> Self {
         Conditioning(match &self.0 {
             Kind::Processor(all) => Kind::Processor(all.select(rows)),
+            #[cfg(feature = "gpu")]
             Kind::Tensors(all) => Kind::Tensors(all.select(rows)),
         })
     }
@@ -55,26 +59,27 @@ impl Conditioning {
     /// # Panics
     /// No parts; parts of different networks or engines.
     pub fn cat(parts: &[Self]) -> Self {
-        let processor: Option<Vec<_>> = parts.iter().map(Self::processor).collect();
-        let tensors: Option<Vec<_>> = parts.iter().map(Self::tensors).collect();
-        Conditioning(match (processor, tensors) {
-            (Some(parts), _) if !parts.is_empty() => Kind::Processor(ddim_cpu::Conditioning::cat(&parts)),
-            (_, Some(parts)) => Kind::Tensors(ddim_gpu::Conditioning::cat(&parts)),
-            _ => panic!("conditionings of different engines cannot be put together"),
+        let first = parts.first().expect("conditionings to put together");
+        Conditioning(match &first.0 {
+            Kind::Processor(_) => {
+                let rows = |part: &Self| match &part.0 {
+                    Kind::Processor(rows) => rows.clone(),
+                    #[cfg(feature = "gpu")]
+                    Kind::Tensors(_) => panic!("{APART}"),
+                };
+                Kind::Processor(ddim_cpu::Conditioning::cat(&parts.iter().map(rows).collect::<Vec<_>>()))
+            }
+            #[cfg(feature = "gpu")]
+            Kind::Tensors(_) => {
+                let rows = |part: &Self| match &part.0 {
+                    Kind::Tensors(rows) => rows.clone(),
+                    Kind::Processor(_) => panic!("{APART}"),
+                };
+                Kind::Tensors(ddim_gpu::Conditioning::cat(&parts.iter().map(rows).collect::<Vec<_>>()))
+            }
         })
     }
-
-    fn processor(&self) -> Option<ddim_cpu::Conditioning> {
-        match &self.0 {
-            Kind::Processor(rows) => Some(rows.clone()),
-            Kind::Tensors(_) => None,
-        }
-    }
-
-    fn tensors(&self) -> Option<ddim_gpu::Conditioning> {
-        match &self.0 {
-            Kind::Processor(_) => None,
-            Kind::Tensors(rows) => Some(rows.clone()),
-        }
-    }
 }
+
+#[cfg(feature = "gpu")]
+const APART: &str = "conditionings of different engines cannot be put together";

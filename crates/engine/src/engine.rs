@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use burn::tensor::{Device, Tensor, TensorData};
 use ddim_cpu::{Convolution, Isa};
-use ddim_gpu::{Form, Precision};
-use ddim_graph::{Graph, Labels, Parameter};
+use ddim_graph::{Graph, Labels, Parameter, Precision};
+use ddim_tensor::{Device, Tensor};
 
+use crate::EngineError;
 use crate::conditioning::{Conditioning, Kind};
 
 /// Weights in host memory, in the order of the graph's parameters. Engines on one model share them.
@@ -21,16 +21,15 @@ pub struct Engine(Arc<Ready>);
 struct Ready {
     graph: Arc<Graph>,
     weights: Shared,
-    device: Device,
     runs: Runs,
-    /// On tensors, for what the processor's engine does not do; made when it is first asked for.
-    plain: OnceLock<Engine>,
-    /// On the processor with weights as the way back needs them, where `runs` holds others; made likewise.
+    /// On the processor with weights as the way back needs them, where `runs` holds others; made when it is first
+    /// asked for.
     back: OnceLock<ddim_cpu::Network>,
 }
 
 enum Runs {
     Processor(ddim_cpu::Network),
+    #[cfg(feature = "gpu")]
     Tensors(ddim_gpu::Network),
 }
 
@@ -38,9 +37,21 @@ enum Runs {
 #[derive(Clone, Debug)]
 pub struct Observed {
     /// As [`Engine::forward`].
-    pub output: Tensor<4>,
+    pub output: Tensor,
     /// At each point, \[n, channels, h, w\].
-    pub points: Vec<Tensor<4>>,
+    pub points: Vec<Tensor>,
+}
+
+/// How an engine is made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EngineOptions {
+    /// What the network computes in.
+    pub precision: Precision,
+    /// How it runs.
+    pub way: Way,
+    /// Height and width of most pictures, 32 each where nobody says: what suits them is chosen, and others can be
+    /// had all the same.
+    pub size: Option<[usize; 2]>,
 }
 
 /// How a network runs.
@@ -49,10 +60,8 @@ pub enum Way {
     /// As fast as the device can.
     #[default]
     Fast,
-    /// The same with every product of a convolution added up on the processor, in place of Winograd's algorithm;
-    /// as [`Plain`](Self::Plain) elsewhere.
-    Direct,
-    /// Tensor operation by tensor operation, to be compared with.
+    /// To be compared with: every product of a convolution added up on the processor, in place of Winograd's
+    /// algorithm; tensor operation by tensor operation elsewhere.
     Plain,
 }
 
@@ -60,8 +69,10 @@ pub enum Way {
 const USUAL_SIZE: usize = 32;
 
 impl Engine {
-    /// Makes a network ready. `size`, height and width, is that of most pictures: what suits them is chosen;
-    /// others can be had all the same.
+    /// Makes a network ready.
+    ///
+    /// # Errors
+    /// What [`check`](Self::check) says.
     ///
     /// # Panics
     /// Weights of other sizes than the graph says.
@@ -69,27 +80,37 @@ impl Engine {
         graph: Arc<Graph>,
         weights: Shared,
         device: &Device,
-        precision: Precision,
-        way: Way,
-        size: Option<[usize; 2]>,
-    ) -> Self {
-        let size = size.unwrap_or([USUAL_SIZE; 2]);
-        let is_host = *device == Device::flex();
-        let processor = match way {
-            Way::Fast if is_host => processor(&graph, &weights, Convolution::Winograd, precision, size),
-            Way::Direct if is_host => processor(&graph, &weights, Convolution::Direct, precision, size),
-            _ => None,
+        options: &EngineOptions,
+    ) -> Result<Self, EngineError> {
+        Self::check(&graph, device, options.precision)?;
+        let runs = match device {
+            Device::Cpu => Runs::Processor(processor(&graph, &weights, options)?),
+            #[cfg(feature = "gpu")]
+            Device::Burn(device) => Runs::Tensors(tensors(&graph, &weights, device, options)),
         };
-        let runs = processor.map(Runs::Processor).unwrap_or_else(|| {
-            let form = match way {
-                // Automatic differentiation would not find weights that were laid out.
-                Way::Fast if !device.is_autodiff() && !is_host => Form::Prepared(precision),
-                _ => Form::Plain(precision),
-            };
-            Runs::Tensors(tensors(&graph, &weights, device, form))
-        });
-        let (plain, back) = (OnceLock::new(), OnceLock::new());
-        Engine(Arc::new(Ready { graph, weights, device: device.clone(), runs, plain, back }))
+        Ok(Engine(Arc::new(Ready { graph, weights, runs, back: OnceLock::new() })))
+    }
+
+    /// Whether the device can run the graph in this precision.
+    ///
+    /// # Errors
+    /// [`EngineError::Precision`], such as f16 on a processor; [`EngineError::Unsupported`] for a layer that the
+    /// processor's engine lacks.
+    pub fn check(graph: &Graph, device: &Device, precision: Precision) -> Result<(), EngineError> {
+        let computes = match device {
+            // Processors do not multiply in f16.
+            Device::Cpu => precision != Precision::F16,
+            #[cfg(feature = "gpu")]
+            Device::Burn(device) => ddim_gpu::computes_in(device, precision),
+        };
+        if !computes {
+            return Err(EngineError::Precision(precision));
+        }
+        match device {
+            Device::Cpu => Ok(ddim_cpu::check(graph)?),
+            #[cfg(feature = "gpu")]
+            Device::Burn(_) => Ok(()),
+        }
     }
 
     /// What it runs.
@@ -106,6 +127,7 @@ impl Engine {
     pub fn processor(&self) -> Option<&ddim_cpu::Network> {
         match &self.0.runs {
             Runs::Processor(network) => Some(network),
+            #[cfg(feature = "gpu")]
             Runs::Tensors(_) => None,
         }
     }
@@ -119,6 +141,7 @@ impl Engine {
     pub fn condition(&self, times: &[f64], labels: &Labels) -> Conditioning {
         Conditioning(match &self.0.runs {
             Runs::Processor(network) => Kind::Processor(network.condition(times, labels)),
+            #[cfg(feature = "gpu")]
             Runs::Tensors(network) => Kind::Tensors(network.condition(times, labels)),
         })
     }
@@ -126,11 +149,9 @@ impl Engine {
     /// What the network says about the pictures `x`, \[n, channels, h, w\]; the result is where `x` is.
     ///
     /// # Panics
-    /// A picture with other channels than the network has, or of a size that [`Graph::sizes`] refuses; a
-    /// conditioning of another network or engine, or with rows other than 1 or n; a graph of automatic
-    /// differentiation ([`differentiable`](Self::differentiable) is for it, and
-    /// [`pull_back`](Self::pull_back) faster).
-    pub fn forward(&self, x: Tensor<4>, conditioning: &Conditioning) -> Tensor<4> {
+    /// A picture on another device, with other channels than the network has, or of a size that [`Graph::sizes`]
+    /// refuses; a conditioning of another network or engine, or with rows other than 1 or n.
+    pub fn forward(&self, x: Tensor, conditioning: &Conditioning) -> Tensor {
         self.observe(x, conditioning, &[]).output
     }
 
@@ -139,30 +160,17 @@ impl Engine {
     ///
     /// # Panics
     /// As [`forward`](Self::forward); a name that is no point of the graph, or that of a row.
-    pub fn observe(&self, x: Tensor<4>, conditioning: &Conditioning, points: &[&str]) -> Observed {
+    pub fn observe(&self, x: Tensor, conditioning: &Conditioning, points: &[&str]) -> Observed {
         match (&self.0.runs, &conditioning.0) {
             (Runs::Processor(network), Kind::Processor(rows)) => {
-                assert!(!x.is_autodiff(), "the processor's engine leaves no trace for automatic differentiation");
-                let (shape, device) = (x.dims(), x.device());
-                let seen = network.observe(&numbers(x), shape, &rows.modulations(), points);
-                let tensor = |(values, shape)| Tensor::from_data(TensorData::new(values, shape), &device);
+                let seen = network.observe(on_host(&x), x.dims(), &rows.modulations(), points);
+                let tensor = |(values, shape)| Tensor::new(values, shape);
                 let output = (seen.output, seen.shape);
                 Observed { output: tensor(output), points: seen.points.into_iter().map(tensor).collect() }
             }
-            (Runs::Tensors(network), Kind::Tensors(rows)) => {
-                let mut seen: Vec<Option<Tensor<4>>> = vec![None; points.len()];
-                if points.is_empty() {
-                    return Observed { output: network.forward(x, rows), points: Vec::new() };
-                }
-                let output = network.forward_traced(x, rows, &mut |name, value| {
-                    let wanted = seen.iter_mut().zip(points).filter(|(_, wanted)| **wanted == name);
-                    wanted.for_each(|(seen, _)| *seen = Some(value.clone()));
-                });
-                let named = |(seen, name): (Option<Tensor<4>>, &&str)| {
-                    seen.unwrap_or_else(|| panic!("no layer can be seen as {name}"))
-                };
-                Observed { output, points: seen.into_iter().zip(points).map(named).collect() }
-            }
+            #[cfg(feature = "gpu")]
+            (Runs::Tensors(network), Kind::Tensors(rows)) => observe_tensors(network, on_burn(&x), rows, points),
+            #[cfg(feature = "gpu")]
             _ => panic!("a conditioning of another engine"),
         }
     }
@@ -170,36 +178,31 @@ impl Engine {
     /// What the network says about `x`, and the transpose of its Jacobian there times `slope`, which is as large
     /// as the output: the gradient of the sum of outputs times `slope`, as `x` lies. Both are where `x` is.
     ///
-    /// In f32 without Winograd's algorithm where the processor's engine runs: a network that was made otherwise is
-    /// packed once more the first time. By automatic differentiation everywhere else.
+    /// On the processor in f32 without Winograd's algorithm: a network that was made otherwise is packed once more
+    /// the first time. By automatic differentiation everywhere else.
     ///
     /// # Panics
     /// As [`forward`](Self::forward); a slope of another size than the output.
-    pub fn pull_back(
-        &self,
-        x: Tensor<4>,
-        conditioning: &Conditioning,
-        slope: Tensor<4>,
-    ) -> (Tensor<4>, Tensor<4>) {
-        assert!(!x.is_autodiff() && !slope.is_autodiff(), "the way back leaves no trace for another");
+    pub fn pull_back(&self, x: Tensor, conditioning: &Conditioning, slope: Tensor) -> (Tensor, Tensor) {
+        let shape = x.dims();
+        let [n, _, h, w] = shape;
+        let out_shape = [n, self.0.graph.output_channels(), h, w];
+        assert_eq!(out_shape, slope.dims(), "an output and its slope");
         match (&self.0.runs, &conditioning.0) {
             (Runs::Processor(network), Kind::Processor(rows)) => {
                 let network = if network.goes_back() { network } else { self.way_back() };
-                let (shape, device) = (x.dims(), x.device());
-                let [n, _, h, w] = shape;
-                let out_shape = [n, self.0.graph.output_channels(), h, w];
-                assert_eq!(out_shape, slope.dims(), "an output and its slope");
-                let back = network.pull_back(&numbers(x), shape, &rows.modulations(), &numbers(slope));
-                let tensor = |values, shape| Tensor::from_data(TensorData::new(values, shape), &device);
-                (tensor(back.output, out_shape), tensor(back.input, shape))
+                let back = network.pull_back(on_host(&x), shape, &rows.modulations(), on_host(&slope));
+                (Tensor::new(back.output, out_shape), Tensor::new(back.input, shape))
             }
+            #[cfg(feature = "gpu")]
             (Runs::Tensors(network), Kind::Tensors(rows)) => {
-                let x = x.autodiff().require_grad();
+                let x = on_burn(&x).autodiff().require_grad();
                 let output = network.forward(x.clone(), rows);
-                assert_eq!(output.dims(), slope.dims(), "an output and its slope");
-                let mut gradients = (output.clone() * slope).sum().backward();
-                (output.inner(), x.grad_remove(&mut gradients).expect("an output depends on its picture"))
+                let mut gradients = (output.clone() * on_burn(&slope)).sum().backward();
+                let input = x.grad_remove(&mut gradients).expect("an output depends on its picture");
+                (output.inner().into(), input.into())
             }
+            #[cfg(feature = "gpu")]
             _ => panic!("a conditioning of another engine"),
         }
     }
@@ -208,38 +211,9 @@ impl Engine {
     fn way_back(&self) -> &ddim_cpu::Network {
         let Ready { graph, weights, back, .. } = &*self.0;
         back.get_or_init(|| {
-            let network = processor(graph, weights, Convolution::Direct, Precision::F32, [USUAL_SIZE; 2]);
-            network.expect("the processor runs the graph otherwise, too")
+            let plain = EngineOptions { way: Way::Plain, ..EngineOptions::default() };
+            processor(graph, weights, &plain).expect("the processor runs the graph otherwise, too")
         })
-    }
-
-    /// [`forward`](Self::forward), and tells `trace` what is seen at each of [`Graph::points`], for an engine that
-    /// runs on tensors: [`differentiable`](Self::differentiable) gives one.
-    ///
-    /// # Panics
-    /// As [`forward`](Self::forward); the processor's own engine.
-    pub fn forward_traced(
-        &self,
-        x: Tensor<4>,
-        conditioning: &Conditioning,
-        trace: &mut dyn FnMut(&str, &Tensor<4>),
-    ) -> Tensor<4> {
-        match (&self.0.runs, &conditioning.0) {
-            (Runs::Tensors(network), Kind::Tensors(rows)) => network.forward_traced(x, rows, trace),
-            _ => panic!("parts are told by an engine that runs on tensors"),
-        }
-    }
-
-    /// The engine whose operations automatic differentiation can follow: this one, where it runs on tensors, else
-    /// one that is made when it is first asked for and then kept.
-    pub fn differentiable(&self) -> &Engine {
-        let Ready { graph, weights, device, runs, plain, .. } = &*self.0;
-        match runs {
-            Runs::Tensors(_) => self,
-            Runs::Processor(_) => plain.get_or_init(|| {
-                Engine::new(graph.clone(), weights.clone(), device, Precision::F32, Way::Plain, None)
-            }),
-        }
     }
 }
 
@@ -247,35 +221,72 @@ impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let runs = match &self.0.runs {
             Runs::Processor(_) => "the processor's own engine".to_owned(),
+            #[cfg(feature = "gpu")]
             Runs::Tensors(network) => format!("tensors, {:?}", network.form()),
         };
         f.debug_struct("Engine").field("runs", &runs).finish_non_exhaustive()
     }
 }
 
-/// None where the graph has what only tensor operations can do, and for f16, in which processors do not multiply.
 fn processor(
     graph: &Arc<Graph>,
     weights: &Shared,
-    convolution: Convolution,
-    precision: Precision,
-    size: [usize; 2],
-) -> Option<ddim_cpu::Network> {
-    let products = match precision {
+    options: &EngineOptions,
+) -> Result<ddim_cpu::Network, EngineError> {
+    let products = match options.precision {
         Precision::F32 => ddim_cpu::Precision::F32,
         Precision::Bf16 => ddim_cpu::Precision::Bf16,
-        Precision::F16 => return None,
+        Precision::F16 => return Err(EngineError::Precision(Precision::F16)),
+    };
+    let convolution = match options.way {
+        Way::Fast => Convolution::Winograd,
+        Way::Plain => Convolution::Direct,
     };
     let weight = |Parameter(k)| Cow::Borrowed(weights[k].as_slice());
-    ddim_cpu::Network::new(Arc::clone(graph), weight, Isa::detect(), convolution, products, size).ok()
+    let size = options.size.unwrap_or([USUAL_SIZE; 2]);
+    Ok(ddim_cpu::Network::new(Arc::clone(graph), weight, Isa::detect(), convolution, products, size)?)
 }
 
-/// As they lie.
-fn numbers(x: Tensor<4>) -> Vec<f32> {
-    x.into_data().convert::<f32>().try_into_vec().expect("converted to f32")
+fn on_host(x: &Tensor) -> &[f32] {
+    x.host().expect("pictures in host memory, where the network runs")
 }
 
-fn tensors(graph: &Arc<Graph>, weights: &Shared, device: &Device, form: Form) -> ddim_gpu::Network {
+#[cfg(feature = "gpu")]
+fn on_burn(x: &Tensor) -> burn::tensor::Tensor<4> {
+    x.burn().expect("pictures on the device where the network runs").clone()
+}
+
+#[cfg(feature = "gpu")]
+fn tensors(
+    graph: &Arc<Graph>,
+    weights: &Shared,
+    device: &burn::tensor::Device,
+    options: &EngineOptions,
+) -> ddim_gpu::Network {
+    let form = match options.way {
+        Way::Fast => ddim_gpu::Form::Prepared(options.precision),
+        Way::Plain => ddim_gpu::Form::Plain(options.precision),
+    };
     let weight = |Parameter(k)| Cow::Borrowed(weights[k].as_slice());
     ddim_gpu::Network::new(Arc::clone(graph), weight, device, form)
+}
+
+#[cfg(feature = "gpu")]
+fn observe_tensors(
+    network: &ddim_gpu::Network,
+    x: burn::tensor::Tensor<4>,
+    rows: &ddim_gpu::Conditioning,
+    points: &[&str],
+) -> Observed {
+    if points.is_empty() {
+        return Observed { output: network.forward(x, rows).into(), points: Vec::new() };
+    }
+    let mut seen: Vec<Option<Tensor>> = vec![None; points.len()];
+    let output = network.forward_traced(x, rows, &mut |name, value| {
+        let wanted = seen.iter_mut().zip(points).filter(|(_, wanted)| **wanted == name);
+        wanted.for_each(|(seen, _)| *seen = Some(value.clone().into()));
+    });
+    let named =
+        |(seen, name): (Option<Tensor>, &&str)| seen.unwrap_or_else(|| panic!("no layer can be seen as {name}"));
+    Observed { output: output.into(), points: seen.into_iter().zip(points).map(named).collect() }
 }

@@ -1,10 +1,13 @@
 //! Operation by operation: what the processor's engine says, and what tensor operations do.
 
+mod support;
+
 use std::sync::Arc;
 
-use burn::tensor::{Device, Distribution, Tensor};
-use ddim_engine::{Engine, Precision, Way};
+use ddim_engine::{Engine, EngineOptions, Way};
 use ddim_graph::{Activation, Border, Builder, Convolution, Labels, Pooling, Resample, Value};
+use ddim_tensor::Device;
+use support::{Twin, off, random};
 
 /// Checks a few layers on pictures of three channels: two ways through the same products.
 fn check(what: &str, size: [usize; 2], layers: impl FnOnce(&mut Builder, Value) -> Value) {
@@ -16,26 +19,18 @@ fn check(what: &str, size: [usize; 2], layers: impl FnOnce(&mut Builder, Value) 
     let numbers = |k: usize, len: usize| (0..len).map(move |i| ((1 + k) as f32 * 12.99 + i as f32 * 78.23).sin());
     let weights = graph.parameters().iter().enumerate().map(|(k, info)| numbers(k, info.len()).collect());
     let weights = Arc::new(weights.collect());
-    let device = Device::flex();
-    device.seed(3);
-    let x = Tensor::random([3, 3, size[0], size[1]], Distribution::Normal(0.0, 1.0), &device);
-    let out = |way| {
-        let engine = Engine::new(graph.clone(), Arc::clone(&weights), &device, Precision::F32, way, Some(size));
-        assert_eq!(engine.processor().is_some(), way != Way::Plain, "{what}");
+    let x = random([3, 3, size[0], size[1]], 3);
+    let plain = Twin::new(&graph, &weights).forward(&x, &[1.0], &Labels::None);
+    for way in [Way::Fast, Way::Plain] {
+        let options = EngineOptions { way, size: Some(size), ..EngineOptions::default() };
+        let engine = Engine::new(graph.clone(), Arc::clone(&weights), &Device::Cpu, &options).expect(what);
         let rows = engine.condition(&[1.0], &Labels::None);
         let seen = engine.observe(x.clone(), &rows, &["first"]);
-        assert_eq!(seen.points[0].clone().into_data(), x.clone().into_data(), "{what}");
-        assert_eq!(seen.output.clone().into_data(), engine.forward(x.clone(), &rows).into_data(), "{what}");
-        seen.output
-    };
-    let plain = out(Way::Plain);
-    let largest: f32 = plain.clone().abs().max().into_scalar();
-    for way in [Way::Fast, Way::Direct] {
-        let fast = out(way);
-        assert_eq!(fast.dims(), plain.dims(), "{what}");
-        let off: f32 = (plain.clone() - fast).abs().max().into_scalar();
+        assert_eq!(seen.points[0].values(), x.values(), "{what}");
+        assert_eq!(seen.output.values(), engine.forward(x.clone(), &rows).values(), "{what}");
         // A few orders of adding up a hundred products.
-        assert!(off < 3e-6 * largest, "{what} {way:?}: {off} of {largest}");
+        let off = off(&seen.output, &plain);
+        assert!(off < 3e-6, "{what} {way:?}: {off}");
     }
 }
 

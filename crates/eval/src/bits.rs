@@ -2,8 +2,8 @@
 
 use std::f64::consts::LN_2;
 
-use burn::tensor::{Device, Tensor, TensorData};
 use ddim_sampler::PictureNoise;
+use ddim_tensor::{Device, Tensor};
 
 use crate::{LogDensity, Mean};
 
@@ -19,7 +19,7 @@ const HALF_RANGE: f64 = 127.5;
 /// # Panics
 ///
 /// If a picture has another size, or `noise` is not that of as many pictures.
-pub fn dequantised(pictures: &[&[u8]], shape: [usize; 3], noise: &PictureNoise, device: &Device) -> Tensor<4> {
+pub fn dequantised(pictures: &[&[u8]], shape: [usize; 3], noise: &PictureNoise, device: &Device) -> Tensor {
     let levels = grey_levels(pictures, shape, device);
     let u = noise.uniforms(0, levels.dims(), device);
     (levels + u - 0.5) / HALF_RANGE - 1.0
@@ -28,20 +28,20 @@ pub fn dequantised(pictures: &[&[u8]], shape: [usize; 3], noise: &PictureNoise, 
 /// Pictures of 8 bits, `[h, w, c]` each, as a network is trained with them: `k/127.5 - 1`, `[n, c, h, w]`.
 ///
 /// ```
-/// use burn::tensor::Device;
-/// let x0 = ddim_eval::scaled(&[&[0, 255]], [1, 2, 1], &Device::flex()).into_data();
-/// assert_eq!(x0.iter::<f32>().collect::<Vec<_>>(), [-1.0, 1.0]);
+/// use ddim_tensor::Device;
+/// let x0 = ddim_eval::scaled(&[&[0, 255]], [1, 2, 1], &Device::Cpu).into_values();
+/// assert_eq!(x0, [-1.0, 1.0]);
 /// ```
 ///
 /// # Panics
 ///
 /// If a picture has another size.
-pub fn scaled(pictures: &[&[u8]], shape: [usize; 3], device: &Device) -> Tensor<4> {
+pub fn scaled(pictures: &[&[u8]], shape: [usize; 3], device: &Device) -> Tensor {
     grey_levels(pictures, shape, device) / HALF_RANGE - 1.0
 }
 
 /// From 0 to 255, `[n, c, h, w]`.
-fn grey_levels(pictures: &[&[u8]], shape: [usize; 3], device: &Device) -> Tensor<4> {
+fn grey_levels(pictures: &[&[u8]], shape: [usize; 3], device: &Device) -> Tensor {
     let [height, width, channels] = shape;
     let size = height * width * channels;
     assert!(pictures.iter().all(|pixels| pixels.len() == size), "pictures of {height}x{width}x{channels}");
@@ -52,7 +52,7 @@ fn grey_levels(pictures: &[&[u8]], shape: [usize; 3], device: &Device) -> Tensor
             values.extend(pixels.iter().skip(channel).step_by(channels).map(|value| f32::from(*value)));
         }
     }
-    Tensor::from_data(TensorData::new(values, [n, channels, height, width]), device)
+    Tensor::new(values, [n, channels, height, width]).to(device)
 }
 
 /// Bits per dimension of a set of pictures of 8 bits: an upper bound of what it takes to store them.
@@ -103,12 +103,12 @@ mod tests {
 
     #[test]
     fn the_middle_of_a_grey_level_is_where_training_puts_it() {
-        let device = Device::flex();
+        let device = Device::Cpu;
         let pixels: Vec<u8> = (0..=255).collect();
         // 16 x 8 pictures of two channels: the planes are the even and the odd values.
-        let x = dequantised(&[&pixels], [16, 8, 2], &PictureNoise::new(0, [0]), &device).into_data();
+        let x = dequantised(&[&pixels], [16, 8, 2], &PictureNoise::new(0, [0]), &device).into_values();
         let planes = (0..256).map(|i| if i < 128 { 2 * i } else { 2 * (i - 128) + 1 });
-        for (x, level) in x.iter::<f64>().zip(planes) {
+        for (x, level) in x.into_iter().map(f64::from).zip(planes) {
             // Half a grey level, and the rounding of f32.
             assert!((x - (f64::from(level) / 127.5 - 1.0)).abs() <= 0.5 / 127.5 + 1e-6, "{x} {level}");
         }

@@ -1,7 +1,7 @@
 //! The probability flow: its right side, and the levels at which it is evaluated.
 
-use burn::tensor::Tensor;
 use ddim_schedule::{Coordinates, Level, NoiseSchedule, Prediction};
+use ddim_tensor::Tensor;
 
 use crate::{EvalError, PullBack, Trace};
 
@@ -9,19 +9,19 @@ use crate::{EvalError, PullBack, Trace};
 /// `x = sqrt(alpha_bar) x0 + sqrt(1 - alpha_bar) eps`, `[n, c, h, w]`.
 ///
 /// `network` is given its input and the time, and gives a prediction of this kind; channels beyond those of a
-/// picture (a learned variance) are left alone. For [`Prediction::V`] the velocity is the network's output. A
-/// closure of the two will do, made of operations that automatic differentiation can follow.
+/// picture (a learned variance) are left alone. For [`Prediction::V`] the velocity is the network's output.
 ///
 /// ```
-/// use burn::tensor::{Device, Tensor};
 /// use ddim_eval::PullBack;
 /// use ddim_schedule::{Level, Prediction};
+/// use ddim_tensor::Tensor;
 ///
-/// let mut velocity = ddim_eval::velocity_of(Prediction::Epsilon, |x: Tensor<4>, _time| x * 0.5);
-/// let one = Tensor::<4>::ones([1, 1, 1, 1], &Device::flex());
+/// let network = |x: Tensor, _time, slope: Tensor| (x * 0.5, slope * 0.5);
+/// let mut velocity = ddim_eval::velocity_of(Prediction::Epsilon, network);
+/// let one = Tensor::full(1.0, [1, 1, 1, 1]);
 /// let (v, slope) = velocity.pull_back(one.clone(), Level { time: 10.0, alpha_bar: 0.36 }, one);
 /// // eps = 0.5, x0 = (1 - 0.8 * 0.5) / 0.6 = 1, v = 0.6 * 0.5 - 0.8 * 1; and all of it is linear in x.
-/// assert!((v.into_scalar::<f32>() + 0.5).abs() < 1e-6 && (slope.into_scalar::<f32>() + 0.5).abs() < 1e-6);
+/// assert!((v.values()[0] + 0.5).abs() < 1e-6 && (slope.values()[0] + 0.5).abs() < 1e-6);
 /// ```
 pub fn velocity_of<N: PullBack<f64>>(prediction: Prediction, network: N) -> VelocityOf<N> {
     VelocityOf { prediction, network }
@@ -35,14 +35,14 @@ pub struct VelocityOf<N> {
 }
 
 impl<N: PullBack<f64>> PullBack<Level> for VelocityOf<N> {
-    fn pull_back(&mut self, x: Tensor<4>, level: Level, slope: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
+    fn pull_back(&mut self, x: Tensor, level: Level, slope: Tensor) -> (Tensor, Tensor) {
         let view = self.prediction.view(level, Coordinates::Preserving);
         let (signal, noise, from) = (level.signal(), level.noise(), view.coefficients);
         let from_x = signal * from.eps_from_x - noise * from.x0_from_x;
         let from_out = signal * from.eps_from_out - noise * from.x0_from_out;
         let input = if view.input_scale == 1.0 { x.clone() } else { x.clone() * view.input_scale };
         let (out, row) = self.network.pull_back(input, view.time, slope.clone() * from_out);
-        let out = out.narrow(1, 0, x.dims()[1]) * from_out;
+        let out = out.channels(0..x.dims()[1]) * from_out;
         let row = if view.input_scale == 1.0 { row } else { row * view.input_scale };
         if from_x == 0.0 { (out, row) } else { (out + x * from_x, row + slope * from_x) }
     }

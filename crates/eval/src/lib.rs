@@ -6,9 +6,7 @@
 //!
 //! * [`log_density`] follows a batch of pictures to the noise and adds up the trace of the Jacobian on the way.
 //! * [`velocity_of`] turns a network, whatever it predicts, into the right side of the flow; closed-form scores
-//!   are functions like any other.
-//! * A function that automatic differentiation can follow is enough; one that knows its own way back says so by
-//!   [`PulledBy`].
+//!   are functions like any other, with their way back ([`PullBack`]).
 //! * [`dequantised`] and [`BitsPerDim`] lead from 8-bit pictures to bits per dimension.
 //!
 //! Whether drawn pictures look like those of a set is asked of their features, which an [`Extractor`] finds
@@ -68,7 +66,7 @@ pub use mean::Mean;
 pub use neighbours::{DENSITY_NEIGHBOURS, Neighbourhoods, PRECISION_NEIGHBOURS};
 pub use pairs::mean_distance;
 pub use pixels::Pixels;
-pub use pull_back::{PullBack, PulledBy};
+pub use pull_back::PullBack;
 pub use sliced::{Directions, SlicedWasserstein};
 pub use statistics::{MOST_FEATURES, Moments, Statistics};
 pub use trace::Trace;

@@ -2,9 +2,9 @@
 
 use std::ops::ControlFlow;
 
-use burn::tensor::Tensor;
 use ddim_sampler::PictureNoise;
 use ddim_schedule::Level;
+use ddim_tensor::Tensor;
 
 use crate::{EvalError, Grid, PullBack, Trace};
 
@@ -23,8 +23,8 @@ pub struct LogDensity {
 /// The logarithm of the density that the flow gives the pictures `x0`, `[n, c, h, w]` (Song et al. 2021, Eq. 39
 /// and appendix D.2).
 ///
-/// `velocity` is the right side of the flow: a closure of operations that automatic differentiation can follow, or
-/// what knows its own way back; see [`PullBack`] and [`velocity_of`](crate::velocity_of). The density is that of
+/// `velocity` is the right side of the flow and its way back; see [`PullBack`] and
+/// [`velocity_of`](crate::velocity_of). The density is that of
 /// pictures with the noise of the grid's first level,
 /// evaluated at pictures without it, and where the grid ends the state is taken to be standard normal. `signs` are
 /// the streams of the pictures' probes. Each call has fresh ones: the path does not depend on them, so the
@@ -37,7 +37,7 @@ pub struct LogDensity {
 ///
 /// # Panics
 ///
-/// If the velocity does not depend on the picture, or `signs` are not those of as many pictures.
+/// If `signs` are not those of as many pictures.
 ///
 /// # Examples
 ///
@@ -46,14 +46,14 @@ pub struct LogDensity {
 /// ```
 /// use std::ops::ControlFlow;
 ///
-/// use burn::tensor::{Device, Tensor};
 /// use ddim_eval::{Grid, Trace, log_density};
 /// use ddim_sampler::PictureNoise;
 /// use ddim_schedule::NoiseSchedule;
+/// use ddim_tensor::Tensor;
 ///
 /// let grid = Grid::new(&NoiseSchedule::of_noise_levels(1e-3, 1e3, 100)?, 4)?;
-/// let x0 = Tensor::<4>::zeros([1, 1, 2, 2], &Device::flex());
-/// let still = |x: Tensor<4>, _| x * 0.0;
+/// let x0 = Tensor::full(0.0, [1, 1, 2, 2]);
+/// let still = |x: Tensor, _, slope: Tensor| (x * 0.0, slope * 0.0);
 /// let go_on = || ControlFlow::Continue(());
 /// let noise = PictureNoise::new(0, [0]);
 /// let found = log_density(still, &grid, x0, Trace::Exact, &noise, go_on)?.expect("not stopped");
@@ -65,7 +65,7 @@ pub struct LogDensity {
 pub fn log_density(
     mut velocity: impl PullBack<Level>,
     grid: &Grid,
-    x0: Tensor<4>,
+    x0: Tensor,
     trace: Trace,
     signs: &PictureNoise,
     observe: impl FnMut() -> ControlFlow<()>,
@@ -85,7 +85,7 @@ pub fn log_density(
 fn along_the_flow(
     velocity: &mut impl PullBack<Level>,
     grid: &Grid,
-    x0: Tensor<4>,
+    x0: Tensor,
     trace: Trace,
     signs: &PictureNoise,
     mut observe: impl FnMut() -> ControlFlow<()>,
@@ -97,7 +97,7 @@ fn along_the_flow(
     // The density of x0 is that of `signal x0` in its own, narrower units.
     let mut nats = vec![vec![dims as f64 * signal.ln(); trace.estimates()]; n];
     let mut stage = 0;
-    let mut slope = |x: &Tensor<4>, level: Level| {
+    let mut slope = |x: &Tensor, level: Level| {
         let (v, traces) = trace.of(&mut |x, z| velocity.pull_back(x, level, z), x, signs, stage, &mut observe)?;
         stage += 1;
         Some((v * level.noise(), traces, level.noise()))
@@ -126,10 +126,9 @@ fn add(sums: &mut [Vec<f64>], values: &[Vec<f64>], weight: f64) {
 }
 
 /// The logarithm of the standard normal density of each picture.
-fn standard_normal(x: Tensor<4>) -> Vec<f64> {
-    let [n, c, h, w] = x.dims();
+fn standard_normal(x: Tensor) -> Vec<f64> {
+    let [_, c, h, w] = x.dims();
     let dims = c * h * w;
     let constant = -0.5 * dims as f64 * std::f64::consts::TAU.ln();
-    let squares = x.square().reshape([n, dims]).sum_dim(1).into_data();
-    squares.iter::<f64>().map(|square| constant - 0.5 * square).collect()
+    x.square().sums().into_iter().map(|square| constant - 0.5 * square).collect()
 }

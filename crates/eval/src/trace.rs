@@ -2,8 +2,8 @@
 
 use std::ops::ControlFlow;
 
-use burn::tensor::{Tensor, TensorData};
 use ddim_sampler::PictureNoise;
+use ddim_tensor::Tensor;
 
 use crate::EvalError;
 
@@ -46,12 +46,12 @@ impl Trace {
     /// of every call; none comes back if it breaks.
     pub(crate) fn of(
         self,
-        pull_back: &mut impl FnMut(Tensor<4>, Tensor<4>) -> (Tensor<4>, Tensor<4>),
-        x: &Tensor<4>,
+        pull_back: &mut impl FnMut(Tensor, Tensor) -> (Tensor, Tensor),
+        x: &Tensor,
         signs: &PictureNoise,
         stage: usize,
         observe: &mut impl FnMut() -> ControlFlow<()>,
-    ) -> Option<(Tensor<4>, Vec<Vec<f64>>)> {
+    ) -> Option<(Tensor, Vec<Vec<f64>>)> {
         let shape = x.dims();
         let dims: usize = shape[1..].iter().product();
         let mut value = None;
@@ -66,8 +66,7 @@ impl Trace {
             };
             let (f_x, row) = pull_back(x.clone(), direction.clone());
             value.get_or_insert(f_x);
-            let products: Vec<f64> =
-                (row * direction).reshape([shape[0], dims]).sum_dim(1).into_data().iter().collect();
+            let products = (row * direction).sums();
             traces.iter_mut().zip(products).for_each(|(of_picture, product)| of_picture[estimate] += product);
             if observe().is_break() {
                 return None;
@@ -78,8 +77,8 @@ impl Trace {
 }
 
 /// The same unit vector for every picture.
-fn unit(index: usize, shape: [usize; 4], x: &Tensor<4>) -> Tensor<4> {
+fn unit(index: usize, shape: [usize; 4], x: &Tensor) -> Tensor {
     let dims: usize = shape[1..].iter().product();
     let values = (0..shape[0] * dims).map(|i| if i % dims == index { 1.0f32 } else { 0.0 });
-    Tensor::from_data(TensorData::new(values.collect::<Vec<_>>(), shape), &x.device())
+    Tensor::new(values.collect::<Vec<_>>(), shape).to(&x.device())
 }

@@ -6,12 +6,12 @@
 use std::f64::consts::LN_2;
 use std::ops::ControlFlow;
 
-use burn::tensor::{Device, Tensor, TensorData};
 use ddim_eval::{Bound, BoundBits, BoundEstimate, DecoderVariance, EvalError, Mean, Terms, variational_bound};
 use ddim_sampler::{GivenNoise, Noise, PictureNoise};
 use ddim_schedule::{
     BetaSchedule, Convention, Eta, Method, NoiseSchedule, Plan, Prediction, Settings, Spacing, Variance, X0Limit,
 };
+use ddim_tensor::{Device, Tensor};
 use serde_json::Value;
 
 const MEAN: f64 = 0.1;
@@ -31,25 +31,25 @@ fn plan(schedule: &NoiseSchedule, method: Method, n_steps: usize) -> Plan {
 }
 
 /// The best prediction of eps (MATH.md, section 14).
-fn best(schedule: &NoiseSchedule) -> impl Fn(Tensor<4>, &[f64]) -> Tensor<4> {
+fn best(schedule: &NoiseSchedule) -> impl Fn(Tensor, &[f64]) -> Tensor {
     |x, times| {
         let mut rows = Vec::new();
         for (k, time) in times.iter().enumerate() {
             let alpha_bar = schedule.alpha_bar(*time as usize);
             let variance = alpha_bar * SPREAD * SPREAD + 1.0 - alpha_bar;
-            let row = x.clone().slice([k..k + 1]);
+            let row = x.pictures(k..k + 1);
             rows.push((row - alpha_bar.sqrt() * MEAN) * ((1.0 - alpha_bar).sqrt() / variance));
         }
-        Tensor::cat(rows, 0)
+        Tensor::cat(&rows)
     }
 }
 
 /// Pictures of pixels that are `N(m, r^2)`, not rounded to grey levels.
-fn pictures(n: usize) -> Tensor<4> {
-    PictureNoise::new(3, 0..n as u64).initial([n, 1, 16, 16], &Device::flex()) * SPREAD + MEAN
+fn pictures(n: usize) -> Tensor {
+    PictureNoise::new(3, 0..n as u64).initial([n, 1, 16, 16], &Device::Cpu) * SPREAD + MEAN
 }
 
-fn measured(schedule: &NoiseSchedule, bound: &Bound, x0: Tensor<4>, terms: &Terms) -> BoundEstimate {
+fn measured(schedule: &NoiseSchedule, bound: &Bound, x0: Tensor, terms: &Terms) -> BoundEstimate {
     let noise = &mut PictureNoise::new(7, 0..x0.dims()[0] as u64);
     let found = variational_bound(best(schedule), bound, x0, terms, noise, go_on).expect("finite terms");
     found.expect("nobody stopped it")
@@ -100,7 +100,7 @@ fn every_term_has_its_closed_form() {
 }
 
 /// Grey levels in the proportions of `N(m, r^2)` rounded to them, and their entropy in bits.
-fn grey_levels(n: usize) -> (Tensor<4>, f64) {
+fn grey_levels(n: usize) -> (Tensor, f64) {
     // The distribution function by the trapezoidal rule, 400 points a grey level: off by 1e-9.
     let level = |x: f64| ((x + 1.0) * 127.5).round().clamp(0.0, 255.0) as usize;
     let mut shares = [0.0; 256];
@@ -119,7 +119,7 @@ fn grey_levels(n: usize) -> (Tensor<4>, f64) {
     values.resize(pixels, 1.0);
     // Sorted values would make pictures unlike each other: deal them out like cards.
     let dealt: Vec<f32> = (0..pixels).map(|i| values[(i % 1024) * n + i / 1024]).collect();
-    (Tensor::from_data(TensorData::new(dealt, [n, 1, 32, 32]), &Device::flex()), entropy)
+    (Tensor::new(dealt, [n, 1, 32, 32]), entropy)
 }
 
 /// At eta 1 the bound comes down to the entropy of the grey levels, in proportion to the length of the steps. What
@@ -166,7 +166,7 @@ fn a_picture_does_not_depend_on_its_batch() {
     let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000).expect("betas");
     let bound = Bound::new(&plan(&schedule, eta(0.5), 20), DecoderVariance::Small).expect("a bound");
     let of = |n: usize| {
-        let x0 = pictures(3).slice([0..n]);
+        let x0 = pictures(3).pictures(0..n);
         let terms = Terms::random(&bound, 4, &PictureNoise::new(7, 0..n as u64), &x0);
         measured(&schedule, &bound, x0, &terms)
     };
@@ -187,15 +187,16 @@ fn what_has_no_bound_is_refused() {
     assert!(error.starts_with("step 1 of 7 ends at alpha_bar"), "{error}");
     let bound = Bound::new(&plan(&schedule, ANCESTRAL, 2), DecoderVariance::Large).expect("a bound");
     let (x0, noise) = (pictures(2), &mut PictureNoise::new(0, 0..2));
-    let error = variational_bound(|x, _| x.log(), &bound, x0, &Terms::all(&bound, 2), noise, go_on);
+    let error = variational_bound(|x, _| x.ln(), &bound, x0, &Terms::all(&bound, 2), noise, go_on);
     let error = error.expect_err("logarithms of negative numbers").to_string();
     assert!(error.starts_with("the bound of picture 0 of the batch is NaN"), "{error}");
 }
 
 /// The network of `tests/goldens/eval/make_bound.py`.
-fn pretend_model(x: Tensor<4>, times: &[f64]) -> Tensor<4> {
-    let t = times[0];
-    Tensor::cat(vec![x.clone() * 0.9 + (x.clone() * 2.0 + t / 200.0).sin() * 0.3, (x + t / 300.0).cos()], 1)
+fn pretend_model(x: Tensor, times: &[f64]) -> Tensor {
+    let t = times[0] as f32;
+    let of = |f: &dyn Fn(f32) -> f32| Tensor::new(x.values().into_iter().map(f).collect(), x.dims());
+    of(&|x| x * 0.9 + (x * 2.0 + t / 200.0).sin() * 0.3).join_channels(&of(&|x| (x + t / 300.0).cos()))
 }
 
 fn numbers(value: &Value) -> Vec<f64> {
@@ -210,12 +211,11 @@ fn terms_are_those_of_numpy() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/goldens/eval/bound.json");
     let golden: Value = serde_json::from_str(&std::fs::read_to_string(file).expect("a file")).expect("JSON");
     let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000).expect("betas");
-    let device = Device::flex();
     let shape: Vec<usize> = numbers(&golden["shape"]).iter().map(|n| *n as usize).collect();
     let shape: [usize; 4] = shape.try_into().expect("four");
     let tensor = |values: Vec<f64>| {
         let values: Vec<f32> = values.into_iter().map(|value| value as f32).collect();
-        Tensor::<4>::from_data(TensorData::new(values, shape), &device)
+        Tensor::new(values, shape)
     };
     let x0 = tensor(numbers(&golden["grey"])) / 127.5 - 1.0;
     let steps = golden["noise"].as_array().expect("noise").iter().map(|row| Some(tensor(numbers(row)))).collect();

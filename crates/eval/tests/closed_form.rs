@@ -3,10 +3,10 @@
 
 use std::ops::ControlFlow;
 
-use burn::tensor::{Device, Tensor, TensorData};
 use ddim_eval::{EvalError, Grid, LogDensity, Trace, log_density};
 use ddim_sampler::{Noise, PictureNoise};
 use ddim_schedule::{Level, NoiseSchedule};
+use ddim_tensor::{Device, Tensor};
 
 const SHAPE: [usize; 3] = [2, 2, 3];
 const DIMS: usize = 12;
@@ -37,19 +37,25 @@ impl Mixture {
     }
 
     /// `v` of the best prediction: with `D = c^2 r^2 + s^2` and `x' = x - c m`,
-    /// `E[x0 - m | x] = (c r^2 x' + s^2 a tanh(c a.x' / D)) / D`.
-    fn velocity(&self, x: Tensor<4>, level: Level) -> Tensor<4> {
-        let [n, c, h, w] = x.dims();
-        let (signal, noise) = (level.signal(), level.noise());
-        let d = signal * signal * SPREAD * SPREAD + noise * noise;
-        let half: Vec<f32> = self.half.iter().map(|a| *a as f32).collect();
-        let half = Tensor::<4>::from_data(TensorData::new(half, [1, c, h, w]), &x.device());
-        let y = x.clone() - signal * self.mean;
-        let product = (y.clone() * half.clone()).reshape([n, DIMS]).sum_dim(1).reshape([n, 1, 1, 1]);
-        let x0 = (y * (signal * SPREAD * SPREAD) + (product * (signal / d)).tanh() * half * (noise * noise)) / d
-            + self.mean;
-        let eps = (x - x0.clone() * signal) / noise;
-        eps * signal - x0 * noise
+    /// `E[x0 - m | x] = (c r^2 x' + s^2 a tanh(c a.x' / D)) / D`; and the transpose of its Jacobian times `slope`.
+    fn velocity(&self, x: Tensor, level: Level, slope: Tensor) -> (Tensor, Tensor) {
+        let shape = x.dims();
+        let (c, s) = (level.signal(), level.noise());
+        let d = c * c * SPREAD * SPREAD + s * s;
+        let dot = |x: &[f64]| x.iter().zip(&self.half).map(|(x, a)| x * a).sum::<f64>();
+        let (mut values, mut rows) = (Vec::new(), Vec::new());
+        for (x, z) in numbers(x).chunks_exact(DIMS).zip(numbers(slope).chunks_exact(DIMS)) {
+            let y: Vec<f64> = x.iter().map(|x| x - c * self.mean).collect();
+            let (tanh, along) = ((c * dot(&y) / d).tanh(), dot(z));
+            for i in 0..DIMS {
+                let a = self.half[i];
+                let x0 = (c * SPREAD * SPREAD * y[i] + s * s * a * tanh) / d + self.mean;
+                let x0_row = (c * SPREAD * SPREAD * z[i] + s * s * a * (1.0 - tanh * tanh) * c / d * along) / d;
+                values.push((x[i] * c / s - x0 * (c * c / s + s)) as f32);
+                rows.push((z[i] * c / s - x0_row * (c * c / s + s)) as f32);
+            }
+        }
+        (Tensor::new(values, shape), Tensor::new(rows, shape))
     }
 
     /// The logarithm of the density of pictures with the noise of the cleanest level.
@@ -64,15 +70,15 @@ impl Mixture {
         larger + ((one - larger).exp() / 2.0 + (other - larger).exp() / 2.0).ln()
     }
 
-    fn found(&self, x0: Tensor<4>, steps: usize, trace: Trace) -> LogDensity {
+    fn found(&self, x0: Tensor, steps: usize, trace: Trace) -> LogDensity {
         let signs = PictureNoise::new(5, 0..x0.dims()[0] as u64);
-        let found = log_density(|x, level| self.velocity(x, level), &grid(steps), x0, trace, &signs, go_on);
+        let found =
+            log_density(|x, level, slope| self.velocity(x, level, slope), &grid(steps), x0, trace, &signs, go_on);
         found.expect("finite").expect("nobody stopped it")
     }
 
-    fn expected(&self, x0: &Tensor<4>) -> Vec<f64> {
-        let values: Vec<f64> = x0.to_data().iter::<f64>().collect();
-        values.chunks_exact(DIMS).map(|x| self.log_density(x)).collect()
+    fn expected(&self, x0: &Tensor) -> Vec<f64> {
+        numbers(x0.clone()).chunks_exact(DIMS).map(|x| self.log_density(x)).collect()
     }
 }
 
@@ -82,9 +88,13 @@ fn grid(steps: usize) -> Grid {
 }
 
 /// Pictures that are likely, and others that are not.
-fn pictures(n: usize) -> Tensor<4> {
+fn pictures(n: usize) -> Tensor {
     let [c, h, w] = SHAPE;
-    PictureNoise::new(1, 0..n as u64).initial([n, c, h, w], &Device::flex()) * 0.8
+    PictureNoise::new(1, 0..n as u64).initial([n, c, h, w], &Device::Cpu) * 0.8
+}
+
+fn numbers(x: Tensor) -> Vec<f64> {
+    x.into_values().into_iter().map(f64::from).collect()
 }
 
 fn largest_error(found: &LogDensity, expected: &[f64]) -> f64 {
@@ -125,7 +135,7 @@ fn probes_are_right_on_average_and_know_their_error() {
     let one = pictures(1);
     let exact = mixture.found(one.clone(), 16, Trace::Exact).estimates[0][0];
     let n = 400;
-    let found = mixture.found(one.repeat_dim(0, n), 16, Trace::Hutchinson { probes: 2 });
+    let found = mixture.found(one.select(&vec![0; n]), 16, Trace::Hutchinson { probes: 2 });
     assert_eq!(found.calls, 4 * 16 * 2);
     let all: Vec<f64> = found.estimates.iter().map(|estimates| (estimates[0] + estimates[1]) / 2.0).collect();
     let mean = all.iter().sum::<f64>() / n as f64;
@@ -143,7 +153,7 @@ fn probes_are_right_on_average_and_know_their_error() {
 fn a_picture_does_not_depend_on_its_batch() {
     let mixture = Mixture::of_two();
     let all = mixture.found(pictures(3), 4, Trace::Hutchinson { probes: 1 });
-    let first = mixture.found(pictures(3).slice([0..1]), 4, Trace::Hutchinson { probes: 1 });
+    let first = mixture.found(pictures(3).pictures(0..1), 4, Trace::Hutchinson { probes: 1 });
     assert_eq!(all.estimates[0], first.estimates[0]);
 }
 
@@ -160,7 +170,7 @@ fn it_can_be_stopped_at_every_network_call() {
             if calls == last { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let signs = PictureNoise::new(0, 0..1);
-        let velocity = |x: Tensor<4>, level| mixture.velocity(x, level);
+        let velocity = |x: Tensor, level, slope| mixture.velocity(x, level, slope);
         let found = log_density(velocity, &grid, pictures(1), trace, &signs, observe).expect("finite");
         assert_eq!((found.is_some(), calls), (last == 25, last.min(24)));
     }
@@ -169,7 +179,8 @@ fn it_can_be_stopped_at_every_network_call() {
 #[test]
 fn what_cannot_be_evaluated_is_named() {
     let signs = PictureNoise::new(0, 0..2);
-    let run = |x0, trace| log_density(|x: Tensor<4>, _| x.log(), &grid(2), x0, trace, &signs, go_on);
+    let logarithm = |x: Tensor, _, slope: Tensor| (x.clone().ln(), slope / x);
+    let run = |x0, trace| log_density(logarithm, &grid(2), x0, trace, &signs, go_on);
     let x0 = pictures(2);
     assert_eq!(run(x0.clone(), Trace::Hutchinson { probes: 0 }), Err(EvalError::Probes));
     let error = run(x0, Trace::Exact).expect_err("logarithms of negative numbers").to_string();

@@ -6,15 +6,14 @@ mod network;
 use std::path::Path;
 use std::sync::Arc;
 
-use burn::tensor::activation::softmax;
-use burn::tensor::{Device, Tensor, TensorData};
 use ddim_checkpoint::{
     CheckpointError, Weights, read_text, weights_fingerprint, write_folder, write_text, write_weights,
 };
 use ddim_data::{Picture, Size};
-use ddim_engine::{Conditioning, Engine, Observed, Precision, Way};
+use ddim_engine::{Conditioning, Engine, EngineOptions, Observed};
 use ddim_eval::{EvalError, Extracted, Extractor};
 use ddim_graph::{Graph, Labels};
+use ddim_tensor::{Device, Tensor};
 
 use crate::{FeatureError, output};
 pub use config::{ClassifierConfig, ClassifierShape};
@@ -68,7 +67,8 @@ impl Classifier {
         let graph = config.graph()?;
         let fingerprint = weights_fingerprint(&graph, &weights);
         let (graph, weights, size) = (Arc::new(graph), Arc::new(weights), config.size);
-        let engine = Engine::new(graph, weights, device, Precision::F32, Way::Fast, Some(size));
+        let options = EngineOptions { size: Some(size), ..EngineOptions::default() };
+        let engine = Engine::new(graph, weights, device, &options).expect("plain layers in f32");
         let conditioning = engine.condition(&[0.0], &Labels::None);
         Ok(Classifier { config, engine, conditioning, device: device.clone(), fingerprint })
     }
@@ -130,7 +130,7 @@ impl Classifier {
     }
 
     /// \[n, channels, height, width\], from -1 to 1.
-    fn tensor(&self, pictures: &[Picture]) -> Result<Tensor<4>, EvalError> {
+    fn tensor(&self, pictures: &[Picture]) -> Result<Tensor, EvalError> {
         let ClassifierConfig { size: [height, width], channels, .. } = self.config;
         let expected = Size([height, width, channels]);
         let mut values = Vec::with_capacity(pictures.len() * height * width * channels);
@@ -142,7 +142,7 @@ impl Classifier {
             values.extend(picture.to_values(|level| f32::from(level) / 127.5 - 1.0));
         }
         let shape = [pictures.len(), channels, height, width];
-        Ok(Tensor::from_data(TensorData::new(values, shape), &self.device))
+        Ok(Tensor::new(values, shape).to(&self.device))
     }
 }
 
@@ -160,11 +160,13 @@ impl Extractor for Classifier {
         let x = self.tensor(pictures)?;
         let Observed { output, points } = self.engine.observe(x, &self.conditioning, &[MAP, FEATURES]);
         let [map, features] = points.try_into().expect("as many as asked for");
-        let channels = SPATIAL_CHANNELS.min(map.dims()[1]);
+        let map = map.channels(0..SPATIAL_CHANNELS.min(map.dims()[1]));
+        let width = |x: &Tensor| x.dims()[1..].iter().product();
+        let classes = width(&output);
         Ok(Extracted {
-            pooled: output::features(features.flatten(1, 3))?,
-            spatial: Some(output::features(map.slice_dim(1, 0..channels).flatten(1, 3))?),
-            probabilities: Some(output::features(softmax(output.flatten(1, 3), 1))?),
+            pooled: output::features(width(&features), features.into_values())?,
+            spatial: Some(output::features(width(&map), map.into_values())?),
+            probabilities: Some(output::features(classes, output::softmax(classes, output.into_values()))?),
         })
     }
 }

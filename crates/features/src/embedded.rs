@@ -3,8 +3,8 @@
 use std::fmt;
 use std::path::Path;
 
-use burn::tensor::Device;
 use ddim_checkpoint::Weights;
+use ddim_tensor::Device;
 
 use crate::{Classifier, FeatureError};
 
@@ -98,7 +98,7 @@ mod tests {
     /// identity as UTF-32, and the count.
     #[test]
     fn the_statistics_are_those_of_the_classifier_beside_them() {
-        let classifier = embedded_classifier("fashion-mnist", &Device::flex()).expect("embedded");
+        let classifier = embedded_classifier("fashion-mnist", &Device::Cpu).expect("embedded");
         assert_eq!((classifier.config().classes.len(), classifier.parameters()), (10, 168_786));
         let identity: Vec<u8> = classifier.identity().chars().flat_map(|c| u32::from(c).to_le_bytes()).collect();
         for (split, count) in [(Split::Train, 55_000_i64), (Split::HeldOut, 5_000)] {
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn an_unknown_name_is_refused() {
-        let error = embedded_classifier("mnist", &Device::flex()).expect_err("unknown").to_string();
+        let error = embedded_classifier("mnist", &Device::Cpu).expect_err("unknown").to_string();
         assert_eq!(error, "no embedded classifier is called \"mnist\"; there are: fashion-mnist");
     }
 }

@@ -9,13 +9,12 @@ use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use burn::tensor::activation::softmax;
-use burn::tensor::{Device, Tensor, TensorData};
 use ddim_checkpoint::{Weights, weights_fingerprint};
 use ddim_data::Picture;
-use ddim_engine::{Conditioning, Engine, Observed, Precision, Way};
+use ddim_engine::{Conditioning, Engine, EngineOptions, Observed};
 use ddim_eval::{EvalError, Extracted, Extractor};
 use ddim_graph::Labels;
+use ddim_tensor::{Device, Tensor};
 
 use crate::{FeatureError, output};
 use network::{POOLED, SPATIAL};
@@ -123,13 +122,14 @@ impl Inception {
             weights.last_mut().expect("the bias of the last layer").fill(0.0);
         }
         let (graph, weights, side) = (Arc::new(graph), Arc::new(weights), prepare::SIDE);
-        let engine = Engine::new(graph, weights, device, Precision::F32, Way::Fast, Some([side; 2]));
+        let usual = EngineOptions { size: Some([side; 2]), ..EngineOptions::default() };
+        let engine = Engine::new(graph, weights, device, &usual).expect("plain layers in f32");
         let conditioning = engine.condition(&[0.0], &Labels::None);
         Ok(Inception { engine, conditioning, options, device: device.clone(), fingerprint })
     }
 
     /// \[n, 3, 299, 299\].
-    fn tensor(&self, pictures: &[Picture]) -> Result<Tensor<4>, EvalError> {
+    fn tensor(&self, pictures: &[Picture]) -> Result<Tensor, EvalError> {
         let mut values = Vec::with_capacity(pictures.len() * 3 * prepare::SIDE * prepare::SIDE);
         for (index, picture) in pictures.iter().enumerate() {
             let found = picture.channels;
@@ -139,7 +139,7 @@ impl Inception {
             values.extend(self.options.preparation.values(&rgb));
         }
         let shape = [pictures.len(), 3, prepare::SIDE, prepare::SIDE];
-        Ok(Tensor::from_data(TensorData::new(values, shape), &self.device))
+        Ok(Tensor::new(values, shape).to(&self.device))
     }
 }
 
@@ -163,12 +163,14 @@ impl Extractor for Inception {
         let x = self.tensor(pictures)?;
         let Observed { output, points } = self.engine.observe(x, &self.conditioning, &[SPATIAL, POOLED]);
         let [spatial, pooled] = points.try_into().expect("as many as asked for");
-        // Channels innermost, as TensorFlow lays them out.
-        let spatial: Tensor<4> = spatial.slice_dim(1, 0..SPATIAL_CHANNELS).permute([0, 2, 3, 1]);
+        let spatial = spatial.channels(0..SPATIAL_CHANNELS);
+        let width = |x: &Tensor| x.dims()[1..].iter().product();
+        let classes = width(&output);
         Ok(Extracted {
-            pooled: output::features(pooled.flatten(1, 3))?,
-            spatial: Some(output::features(spatial.flatten(1, 3))?),
-            probabilities: Some(output::features(softmax(output.flatten(1, 3), 1))?),
+            pooled: output::features(width(&pooled), pooled.into_values())?,
+            // Channels innermost, as TensorFlow lays them out.
+            spatial: Some(output::features(width(&spatial), spatial.values_by_pixel())?),
+            probabilities: Some(output::features(classes, output::softmax(classes, output.into_values()))?),
         })
     }
 }

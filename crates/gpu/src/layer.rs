@@ -7,7 +7,7 @@ use ddim_shaders::Kernels;
 
 use crate::fused::keeps_the_size;
 use crate::network::Form;
-use crate::precision::cast;
+use crate::precision::{cast, dtype};
 use crate::weights::{Weight, Weights};
 
 /// The weights of a layer.
@@ -94,7 +94,7 @@ impl Making<'_> {
     }
 
     fn rounded<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        cast(x, self.form.precision().dtype().into())
+        cast(x, dtype(self.form.precision()).into())
     }
 
     /// Weights of convolutions on a GPU in any other order than channels innermost are laid out anew at each call.

@@ -46,5 +46,6 @@ mod rows;
 mod weights;
 
 pub use conditioning::Conditioning;
+pub use ddim_graph::Precision;
 pub use network::{Form, Network};
-pub use precision::Precision;
+pub use precision::computes_in;

@@ -4,13 +4,12 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Gradients, Tensor};
-use ddim_graph::{Graph, Labels, Parameter};
+use ddim_graph::{Graph, Labels, Parameter, Precision};
 
 use crate::conditioning::Conditioning;
 use crate::fused::Fused;
 use crate::layer::{Making, Ready};
 use crate::pass::{Pass, Trace};
-use crate::precision::Precision;
 use crate::rows::Rows;
 use crate::weights::Weights;
 

@@ -9,7 +9,7 @@ use ddim_shaders::{GroupNorm, Size, convolve, group_norm, softmax};
 use crate::conditioning::{self, Conditioning};
 use crate::layer::Ready;
 use crate::network::{Form, Network};
-use crate::precision::cast;
+use crate::precision::{cast, dtype};
 use crate::rows::activate;
 
 /// Is told the name of a part and what came out of it.
@@ -212,7 +212,7 @@ impl<'a> Pass<'a> {
     }
 
     fn dtype(&self) -> DType {
-        self.network.form.precision().dtype().into()
+        dtype(self.network.form.precision()).into()
     }
 
     /// Tells what was seen of a layer.

@@ -31,6 +31,7 @@ mod graph;
 mod labels;
 mod operation;
 mod parameter;
+mod precision;
 mod size;
 
 pub use builder::Builder;
@@ -40,4 +41,5 @@ pub use graph::{Graph, Point, Watched};
 pub use labels::{Labels, check_rows, logarithmic_waves, waves, whole_times};
 pub use operation::{Activation, Border, Conv, Layer, Norm, Operation, Part, Pool, Pooling, Resample, Value};
 pub use parameter::{Initial, Parameter, ParameterInfo};
+pub use precision::Precision;
 pub use size::SizeError;

@@ -2,13 +2,13 @@
 
 use std::ops::ControlFlow;
 
-use burn::tensor::{Bool, Device, Tensor, TensorData};
 use ddim_schedule::{
     EmbeddedPair, FinalAlphaBar, Flow, FlowCall, StepControl, StepNoise, Tolerance, Verdict, X0Limit,
 };
+use ddim_tensor::{Tensor, weighted_sum};
 
 use crate::SampleError;
-use crate::step::{check_channels, first_channels, limited, weighted_sum};
+use crate::step::{check_channels, first_channels, limited};
 
 /// What the network is asked for one picture.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -45,7 +45,7 @@ pub enum AdaptiveOutcome {
     /// All pictures are finished.
     Finished {
         /// The pictures, `[n, c, h, w]`, not clipped.
-        pictures: Tensor<4>,
+        pictures: Tensor,
         /// What each has cost.
         effort: Vec<Effort>,
     },
@@ -76,18 +76,18 @@ pub enum AdaptiveOutcome {
 ///
 /// ```
 /// use std::ops::ControlFlow;
-/// use burn::tensor::{Device, Tensor};
 /// use ddim_sampler::{AdaptiveOutcome, Noise, PictureCall, PictureNoise, sample_adaptive};
 /// use ddim_schedule::{BetaSchedule, EmbeddedPair, Flow, NoiseSchedule, Prediction, Settings, Tolerance};
+/// use ddim_tensor::{Device, Tensor};
 ///
 /// let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000)?;
 /// let flow = Flow::new(&schedule, &Settings { prediction: Prediction::X0, ..Settings::default() })?;
-/// let x = PictureNoise::new(0, [0, 1]).initial([2, 1, 8, 8], &Device::flex());
-/// let network = |x: Tensor<4>, _: &[PictureCall]| x.zeros_like() + 0.3;
+/// let x = PictureNoise::new(0, [0, 1]).initial([2, 1, 8, 8], &Device::Cpu);
+/// let network = |x: Tensor, _: &[PictureCall]| Tensor::full(0.3, x.dims());
 /// let pair = EmbeddedPair::DORMAND_PRINCE;
 /// let outcome = sample_adaptive(&flow, &pair, Tolerance::default(), x, network, |_| ControlFlow::Continue(()))?;
 /// let AdaptiveOutcome::Finished { pictures, effort } = outcome else { panic!("nobody stopped it") };
-/// assert!((pictures.mean().into_scalar::<f32>() - 0.3).abs() < 1e-5);
+/// assert!((pictures.values()[0] - 0.3).abs() < 1e-5);
 /// assert!(effort[0].calls < 100);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -95,8 +95,8 @@ pub fn sample_adaptive(
     flow: &Flow,
     pair: &EmbeddedPair,
     tolerance: Tolerance,
-    x: Tensor<4>,
-    network: impl FnMut(Tensor<4>, &[PictureCall]) -> Tensor<4>,
+    x: Tensor,
+    network: impl FnMut(Tensor, &[PictureCall]) -> Tensor,
     mut observe: impl FnMut(&AdaptiveObservation) -> ControlFlow<()>,
 ) -> Result<AdaptiveOutcome, SampleError> {
     let n = x.dims()[0];
@@ -114,7 +114,7 @@ pub fn sample_adaptive(
     finished.sort_by_key(|(place, _)| *place);
     let pictures = match finished.is_empty() {
         true => run.x,
-        false => Tensor::cat(finished.into_iter().map(|(_, picture)| picture).collect(), 0),
+        false => Tensor::cat(&finished.into_iter().map(|(_, picture)| picture).collect::<Vec<_>>()),
     };
     Ok(AdaptiveOutcome::Finished { pictures, effort: run.effort })
 }
@@ -128,8 +128,8 @@ struct Traveller {
 
 /// The state, the velocity and the clean prediction at the same place, `[n, c, h, w]` each.
 struct Slope {
-    v: Tensor<4>,
-    x0: Tensor<4>,
+    v: Tensor,
+    x0: Tensor,
 }
 
 /// The unfinished pictures; row k of every tensor is that of traveller k.
@@ -139,17 +139,17 @@ struct Run<'a, N> {
     tolerance: Tolerance,
     network: N,
     travellers: Vec<Traveller>,
-    x: Tensor<4>,
+    x: Tensor,
     slope: Slope,
     effort: Vec<Effort>,
 }
 
-impl<'a, N: FnMut(Tensor<4>, &[PictureCall]) -> Tensor<4>> Run<'a, N> {
+impl<'a, N: FnMut(Tensor, &[PictureCall]) -> Tensor> Run<'a, N> {
     fn begin(
         flow: &'a Flow,
         pair: &'a EmbeddedPair,
         tolerance: Tolerance,
-        x: Tensor<4>,
+        x: Tensor,
         network: N,
     ) -> Result<Self, SampleError> {
         let (n, angle) = (x.dims()[0], flow.start());
@@ -186,7 +186,7 @@ impl<'a, N: FnMut(Tensor<4>, &[PictureCall]) -> Tensor<4>> Run<'a, N> {
     }
 
     /// Moves those whose error is within the tolerance.
-    fn judge(&mut self, steps: &[f64], errors: &[f64], next: Tensor<4>, slope: Slope) -> Result<(), SampleError> {
+    fn judge(&mut self, steps: &[f64], errors: &[f64], next: Tensor, slope: Slope) -> Result<(), SampleError> {
         let (start, end) = (self.flow.start(), self.flow.end());
         let mut taken = Vec::with_capacity(steps.len());
         for ((traveller, step), error) in self.travellers.iter_mut().zip(steps).zip(errors) {
@@ -216,7 +216,7 @@ impl<'a, N: FnMut(Tensor<4>, &[PictureCall]) -> Tensor<4>> Run<'a, N> {
     }
 
     /// Takes those that have arrived out of the batch.
-    fn retire(&mut self) -> Vec<(usize, Tensor<4>)> {
+    fn retire(&mut self) -> Vec<(usize, Tensor)> {
         let end = self.flow.end();
         let (arrived, on_the_way): (Vec<_>, Vec<_>) =
             (0..self.travellers.len()).partition(|&row| self.travellers[row].angle <= end);
@@ -228,21 +228,20 @@ impl<'a, N: FnMut(Tensor<4>, &[PictureCall]) -> Tensor<4>> Run<'a, N> {
             FinalAlphaBar::First => &self.x,
         };
         let finished = arrived.iter().map(|&row| {
-            let picture = results.clone().slice([row..row + 1]);
+            let picture = results.pictures(row..row + 1);
             (self.travellers[row].place, picture)
         });
         let finished = finished.collect();
         if !on_the_way.is_empty() {
-            self.x = rows_of(&self.x, &on_the_way);
-            self.slope =
-                Slope { v: rows_of(&self.slope.v, &on_the_way), x0: rows_of(&self.slope.x0, &on_the_way) };
+            self.x = self.x.select(&on_the_way);
+            self.slope = Slope { v: self.slope.v.select(&on_the_way), x0: self.slope.x0.select(&on_the_way) };
         }
         self.travellers.retain(|traveller| traveller.angle > end);
         finished
     }
 
     /// The velocity and the clean prediction at these angles.
-    fn slope_at(&mut self, x: Tensor<4>, angles: &[f64]) -> Result<Slope, SampleError> {
+    fn slope_at(&mut self, x: Tensor, angles: &[f64]) -> Result<Slope, SampleError> {
         let calls: Vec<FlowCall> = angles.iter().map(|angle| self.flow.at(*angle)).collect();
         let column = |of: fn(&FlowCall) -> f64| self.per_picture(&calls.iter().map(of).collect::<Vec<_>>());
         let [scale, x0_from_x, x0_from_out] =
@@ -270,19 +269,18 @@ impl<'a, N: FnMut(Tensor<4>, &[PictureCall]) -> Tensor<4>> Run<'a, N> {
     }
 
     /// For each picture the root mean square of its errors, in units of the tolerance.
-    fn errors(&self, next: &Tensor<4>, error: Tensor<4>) -> Result<Vec<f64>, SampleError> {
-        let [n, c, h, w] = next.dims();
+    fn errors(&self, next: &Tensor, error: Tensor) -> Result<Vec<f64>, SampleError> {
+        let [_, c, h, w] = next.dims();
         let size = self.x.clone().abs().max_pair(next.clone().abs());
         let allowed = size * self.tolerance.relative() + self.tolerance.absolute();
         let share = error / allowed;
-        let squares = (share.clone() * share).reshape([n, c * h * w]).mean_dim(1);
-        let squares = squares.try_into_data().map_err(|error| SampleError::device(&error.to_string()))?;
-        Ok(squares.convert::<f32>().iter::<f32>().map(|square| f64::from(square).sqrt()).collect())
+        let squares = share.square().read_sums()?;
+        Ok(squares.into_iter().map(|square| (square / (c * h * w) as f64).sqrt()).collect())
     }
 
     /// One number a picture, `[n, 1, 1, 1]`.
-    fn per_picture(&self, values: &[f64]) -> Tensor<4> {
-        per_picture(values, &self.x.device())
+    fn per_picture(&self, values: &[f64]) -> Tensor {
+        self.x.column(values.iter().copied())
     }
 
     fn progress(&self, finished: usize) -> f64 {
@@ -303,28 +301,16 @@ fn first_step(pair: &EmbeddedPair, tolerance: Tolerance, way: f64) -> f64 {
 }
 
 /// The weighted sum of slopes.
-fn weighted(weights: &[f64], slopes: &[Tensor<4>]) -> Tensor<4> {
+fn weighted(weights: &[f64], slopes: &[Tensor]) -> Tensor {
     weighted_sum(weights.iter().copied().zip(slopes)).expect("a pair has weights")
 }
 
-fn per_picture(values: &[f64], device: &Device) -> Tensor<4> {
-    let values: Vec<f32> = values.iter().map(|value| *value as f32).collect();
-    let n = values.len();
-    Tensor::from_data(TensorData::new(values, [n, 1, 1, 1]), device)
-}
-
 /// `new` for the pictures whose step was taken, `old` for the others.
-fn chosen(taken: &[bool], new: Tensor<4>, old: &Tensor<4>) -> Tensor<4> {
+fn chosen(taken: &[bool], new: Tensor, old: &Tensor) -> Tensor {
     if taken.iter().all(|taken| *taken) {
         return new;
     }
-    let refused: Vec<bool> = taken.iter().map(|taken| !taken).collect();
-    let refused = TensorData::new(refused, [taken.len(), 1, 1, 1]);
-    let refused = Tensor::<4, Bool>::from_data(refused, &new.device()).expand(new.dims());
-    new.mask_where(refused, old.clone())
-}
-
-/// These rows of a batch.
-fn rows_of(x: &Tensor<4>, rows: &[usize]) -> Tensor<4> {
-    Tensor::cat(rows.iter().map(|&row| x.clone().slice([row..row + 1])).collect(), 0)
+    let n = taken.len();
+    let places: Vec<usize> = taken.iter().enumerate().map(|(k, taken)| if *taken { k } else { n + k }).collect();
+    Tensor::cat(&[new, old.clone()]).select(&places)
 }

@@ -2,8 +2,8 @@
 
 use std::ops::ControlFlow;
 
-use burn::tensor::Tensor;
 use ddim_schedule::{Kept, Plan, Step, StepNoise};
+use ddim_tensor::Tensor;
 
 use crate::health::Health;
 use crate::sample::{Call, Observation, Outcome, scaled};
@@ -78,8 +78,8 @@ impl Langevin {
 pub fn sample_corrected(
     plan: &Plan,
     langevin: Langevin,
-    mut x: Tensor<4>,
-    mut network: impl FnMut(Tensor<4>, Call) -> Tensor<4>,
+    mut x: Tensor,
+    mut network: impl FnMut(Tensor, Call) -> Tensor,
     noise: &mut dyn Noise,
     mut observe: impl FnMut(&Observation) -> ControlFlow<()>,
 ) -> Result<Outcome, SampleError> {
@@ -88,8 +88,7 @@ pub fn sample_corrected(
     let n_steps = plan.steps().len();
     let mut health = Health::new(plan);
     for (index, step) in plan.steps().iter().enumerate() {
-        let mut call =
-            |x: &Tensor<4>| network(scaled(x.clone(), step.input_scale), Call { index, time: step.time });
+        let mut call = |x: &Tensor| network(scaled(x.clone(), step.input_scale), Call { index, time: step.time });
         let corrections = if index == 0 { 0 } else { langevin.steps };
         let eps = Update::new(plan, &eps_alone(step));
         for correction in 0..corrections {
@@ -120,7 +119,7 @@ fn eps_alone(step: &Step) -> Step {
 
 /// One Langevin step. With `score = -eps / noise` and `e` as in [`Langevin`], `e score` is
 /// `-2 (snr |z| / |eps|)^2 noise eps`.
-fn corrected(x: Tensor<4>, eps: Tensor<4>, z: Tensor<4>, step: &Step, snr: f64) -> Tensor<4> {
+fn corrected(x: Tensor, eps: Tensor, z: Tensor, step: &Step, snr: f64) -> Tensor {
     let noise = step.marginal.noise;
     let ratio = norms(z.clone()) / norms(eps.clone()) * snr;
     let drift = eps * (ratio.clone().square() * (-2.0 * noise));
@@ -128,7 +127,6 @@ fn corrected(x: Tensor<4>, eps: Tensor<4>, z: Tensor<4>, step: &Step, snr: f64) 
 }
 
 /// The Euclidean norm of each picture, `[n, 1, 1, 1]`.
-fn norms(x: Tensor<4>) -> Tensor<4> {
-    let [n, c, h, w] = x.dims();
-    x.square().reshape([n, c * h * w]).sum_dim(1).sqrt().reshape([n, 1, 1, 1])
+fn norms(x: Tensor) -> Tensor {
+    x.square().sum_each().sqrt()
 }

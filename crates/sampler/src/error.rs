@@ -1,5 +1,7 @@
 //! What can go wrong in a run.
 
+use ddim_tensor::DeviceError;
+
 /// A run that gave no pictures.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -83,6 +85,12 @@ pub enum SampleError {
          calls the network once a step and remembers nothing, such as ddim, ddpm or euler"
     )]
     RemembersThePast,
+}
+
+impl From<DeviceError> for SampleError {
+    fn from(error: DeviceError) -> Self {
+        Self::device(&error.problem)
+    }
 }
 
 impl SampleError {

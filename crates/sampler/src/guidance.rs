@@ -1,7 +1,7 @@
 //! Classifier-free guidance.
 
-use burn::tensor::Tensor;
 use ddim_schedule::{Level, Step};
+use ddim_tensor::Tensor;
 
 /// How strongly a run follows its labels.
 ///
@@ -61,16 +61,15 @@ impl Guidance {
     /// # Panics
     ///
     /// If the batch is odd.
-    pub fn guided(&self, halves: Tensor<4>, channels: usize) -> Tensor<4> {
+    pub fn guided(&self, halves: Tensor, channels: usize) -> Tensor {
         let [n2, all, ..] = halves.dims();
-        let predicted = halves.clone().narrow(1, 0, channels);
-        let conditional = predicted.clone().slice([0..n2 / 2]);
+        let predicted = halves.channels(0..channels);
+        let conditional = predicted.pictures(0..n2 / 2);
         let guided = rescale(guide(predicted, self.scale), conditional, self.rescale);
         if all == channels {
             return guided;
         }
-        let variance = halves.slice([0..n2 / 2]).narrow(1, channels, all - channels);
-        Tensor::cat(vec![guided, variance], 1)
+        guided.join_channels(&halves.pictures(0..n2 / 2).channels(channels..all))
     }
 }
 
@@ -105,87 +104,81 @@ impl From<f64> for Guidance {
 /// # Panics
 ///
 /// If the batch is odd.
-pub fn guide(halves: Tensor<4>, scale: f64) -> Tensor<4> {
+pub fn guide(halves: Tensor, scale: f64) -> Tensor {
     let [n2, ..] = halves.dims();
     assert!(n2.is_multiple_of(2), "guidance needs the batch twice, not {n2} pictures");
-    let conditional = halves.clone().slice([0..n2 / 2]);
-    let unconditional = halves.slice([n2 / 2..n2]);
+    let (conditional, unconditional) = (halves.pictures(0..n2 / 2), halves.pictures(n2 / 2..n2));
     unconditional.clone() + (conditional - unconditional) * scale
 }
 
 /// `phi guided std(conditional)/std(guided) + (1 - phi) guided`, with the standard deviation of each picture: it
 /// takes back the contrast that guidance adds (Lin et al. 2023, section 3.4). Like diffusers' `rescale_noise_cfg`
 /// it acts on what the network predicts, be that eps, v or x0. A prediction without any contrast is left as it is.
-pub fn rescale(guided: Tensor<4>, conditional: Tensor<4>, phi: f64) -> Tensor<4> {
+pub fn rescale(guided: Tensor, conditional: Tensor, phi: f64) -> Tensor {
     if phi == 0.0 {
         return guided;
     }
-    let variance = |x: Tensor<4>| {
-        let [n, c, h, w] = x.dims();
-        let x = x.reshape([n, c * h * w]);
-        let centred = x.clone() - x.mean_dim(1);
-        (centred.clone() * centred).mean_dim(1).reshape([n, 1, 1, 1])
+    let variance = |x: Tensor| {
+        let mean = x.mean_each();
+        (x - mean).square().mean_each()
     };
     let found = variance(guided.clone());
-    let ratio = (variance(conditional) / found.clone()).sqrt().mask_fill(found.equal_elem(0.0), 1.0);
+    let ratio = variance(conditional).divided_or(found, 1.0).sqrt();
     guided * (ratio * phi + (1.0 - phi))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::assert_near;
     use crate::{Noise, PictureNoise};
-    use burn::tensor::{Device, Tolerance};
     use ddim_schedule::{BetaSchedule, NoiseSchedule, Plan, Settings};
+    use ddim_tensor::Device;
 
     #[test]
     fn scale_goes_through_both_predictions() {
-        let device = Device::flex();
-        let halves = Tensor::<4>::from_data([[[[3.0f32]]], [[[1.0]]]], &device);
+        let halves = Tensor::new(vec![3.0, 1.0], [2, 1, 1, 1]);
         for (scale, expected) in [(0.0, 1.0f32), (1.0, 3.0), (2.5, 6.0)] {
-            let guided = guide(halves.clone(), scale).into_data();
-            guided.assert_approx_eq::<f32>(&[[[[expected]]]].into(), Tolerance::default());
+            assert_near(&guide(halves.clone(), scale), &[expected]);
         }
     }
 
     /// diffusers 0.42.1, `rescale_noise_cfg`, on the numbers below: the mean moves with the contrast.
     #[test]
     fn rescaling_is_that_of_diffusers() {
-        let device = Device::flex();
-        let guided = Tensor::<4>::from_data([[[[1.0f32, 2.0, 3.0, 6.0]]], [[[0.0, -1.0, 1.0, 0.5]]]], &device);
-        let conditional =
-            Tensor::<4>::from_data([[[[1.0f32, 1.5, 2.0, 3.5]]], [[[0.5, -0.5, 2.0, 0.25]]]], &device);
-        let rescaled = rescale(guided, conditional, 0.7).into_data();
-        rescaled.assert_approx_eq::<f32>(&RESCALED.into(), Tolerance::default());
+        let two = |values: [f32; 8]| Tensor::new(values.to_vec(), [2, 1, 1, 4]);
+        let guided = two([1.0, 2.0, 3.0, 6.0, 0.0, -1.0, 1.0, 0.5]);
+        let conditional = two([1.0, 1.5, 2.0, 3.5, 0.5, -0.5, 2.0, 0.25]);
+        let expected = [0.65, 1.3, 1.95, 3.9, 0.0, -1.159_360_2, 1.159_360_2, 0.579_680_1];
+        assert_near(&rescale(guided, conditional, 0.7), &expected);
     }
-
-    const RESCALED: [[[[f32; 4]; 1]; 1]; 2] =
-        [[[[0.65, 1.3, 1.95, 3.9]]], [[[0.0, -1.159_360_2, 1.159_360_2, 0.579_680_1]]]];
 
     #[test]
     fn a_whole_rescale_has_the_contrast_of_the_conditional_prediction() {
-        let device = Device::flex();
+        let device = Device::Cpu;
         let halves = PictureNoise::new(3, 0..4).initial([4, 3, 8, 8], &device);
-        let (guided, conditional) = (guide(halves.clone(), 5.0), halves.slice([0..2]));
-        let spread = |x: Tensor<4>| x.reshape([2, 3 * 64]).var(1).sqrt().into_data();
+        let (guided, conditional) = (guide(halves.clone(), 5.0), halves.pictures(0..2));
+        let spread = |x: Tensor| {
+            let mean = x.mean_each();
+            (x - mean).square().mean_each().sqrt()
+        };
         let rescaled = rescale(guided.clone(), conditional.clone(), 1.0);
-        spread(rescaled).assert_approx_eq::<f32>(&spread(conditional.clone()), Tolerance::default());
-        assert_eq!(rescale(guided.clone(), conditional, 0.0).into_data(), guided.into_data());
+        assert_near(&spread(rescaled), &spread(conditional.clone()).values());
+        assert_eq!(rescale(guided.clone(), conditional, 0.0).values(), guided.values());
     }
 
     #[test]
     fn no_contrast_is_no_division_by_zero() {
-        let flat = || Tensor::<4>::full([1, 1, 2, 2], 0.5, &Device::flex());
-        assert_eq!(rescale(flat(), flat(), 1.0).into_data(), flat().into_data());
+        let flat = || Tensor::full(0.5, [1, 1, 2, 2]);
+        assert_eq!(rescale(flat(), flat(), 1.0).values(), flat().values());
     }
 
     #[test]
     fn a_learned_variance_is_not_guided() {
-        let halves = PictureNoise::new(3, 0..4).initial([4, 6, 2, 2], &Device::flex());
+        let halves = PictureNoise::new(3, 0..4).initial([4, 6, 2, 2], &Device::Cpu);
         let guided = Guidance::from(4.0).guided(halves.clone(), 3);
-        let conditional = halves.clone().slice([0..2]);
-        assert_eq!(guided.clone().narrow(1, 3, 3).into_data(), conditional.narrow(1, 3, 3).into_data());
-        assert_eq!(guided.narrow(1, 0, 3).into_data(), guide(halves.narrow(1, 0, 3), 4.0).into_data());
+        assert_eq!(guided.channels(3..6).values(), halves.pictures(0..2).channels(3..6).values());
+        assert_eq!(guided.channels(0..3).values(), guide(halves.channels(0..3), 4.0).values());
     }
 
     #[test]

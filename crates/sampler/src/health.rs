@@ -1,7 +1,7 @@
 //! Finding the first picture that is not finite, with few waits for a GPU.
 
-use burn::tensor::Tensor;
 use ddim_schedule::Plan;
+use ddim_tensor::Tensor;
 
 use crate::SampleError;
 
@@ -12,9 +12,9 @@ pub(crate) enum Verdict {
     Finite,
     /// This picture of the batch is the first that is not.
     NotFinite { picture: usize },
-    /// Sums over parts of pictures, `[n, parts]`: not finite if anything in the part is not. Reading them makes
-    /// the device finish its work, so that is left until there are a few.
-    Pending(Tensor<2>),
+    /// Sums over parts of pictures, `[n, parts, 1, 1]`: not finite if anything in the part is not. Reading them
+    /// makes the device finish its work, so that is left until there are a few.
+    Pending(Tensor),
 }
 
 /// Steps that the host may be ahead of a device: with every step the queue holds more of the device's memory, and
@@ -24,7 +24,7 @@ const WINDOW: usize = 16;
 /// The verdicts of a run.
 pub(crate) struct Health<'a> {
     plan: &'a Plan,
-    pending: Vec<(usize, Tensor<2>)>,
+    pending: Vec<(usize, Tensor)>,
 }
 
 impl<'a> Health<'a> {
@@ -49,10 +49,8 @@ impl<'a> Health<'a> {
 
     fn read(&mut self) -> Result<(), SampleError> {
         for (index, sums) in std::mem::take(&mut self.pending) {
-            let [_, parts] = sums.dims();
-            let sums = sums.try_into_data().map_err(|error| SampleError::device(&error.to_string()))?;
-            let sums = sums.convert::<f32>();
-            if let Some(part) = sums.iter::<f32>().position(|sum| !sum.is_finite()) {
+            let [_, parts, ..] = sums.dims();
+            if let Some(part) = sums.read()?.into_iter().position(|sum| !sum.is_finite()) {
                 return Err(self.error(index, part / parts));
             }
         }
@@ -68,7 +66,6 @@ impl<'a> Health<'a> {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::Device;
     use ddim_schedule::{BetaSchedule, NoiseSchedule, Settings};
 
     use super::*;
@@ -79,7 +76,7 @@ mod tests {
             NoiseSchedule::new(&BetaSchedule::Linear { start: 1e-4, end: 0.02 }, 1000).expect("published");
         let plan = Plan::new(&schedule, &Settings { n_steps: 40, ..Settings::default() }).expect("a plan");
         // The last of two parts of the second picture.
-        let verdict = |sum: f32| Verdict::Pending(Tensor::from_data([[0.5, 1.0], [0.0, sum]], &Device::flex()));
+        let verdict = |sum: f32| Verdict::Pending(Tensor::new(vec![0.5, 1.0, 0.0, sum], [2, 2, 1, 1]));
         let mut health = Health::new(&plan);
         for index in 0..WINDOW - 1 {
             let sum = if index == 2 { f32::NAN } else { 1.0 };

@@ -4,72 +4,42 @@
 //! eta 0, with an allocation each. Here `x` is overwritten by the next state and the network's output by
 //! the predicted clean image, in one pass and without allocating.
 
-use burn::tensor::{DType, Device, Tensor, TensorData};
-use ddim_shaders::StepCoefficients;
+use ddim_tensor::Tensor;
 use rayon::prelude::*;
 
-/// Whether tensors of this device live in host memory, without autodiff: code of the processor's own can take them
-/// up.
-pub fn is_host(device: &Device) -> bool {
-    *device == Device::flex()
-}
-
-/// What a step gives.
-pub(crate) struct HostStep {
-    /// The next state.
-    pub(crate) next: Tensor<4>,
-    /// The predicted clean image, limited.
-    pub(crate) x0: Tensor<4>,
-    /// The first picture of the batch with a number that is not finite, in its prediction before the limit
-    /// or in its next state, if there is one.
-    pub(crate) first_bad_picture: Option<usize>,
-}
+use crate::coefficients::StepCoefficients;
+use crate::health::Verdict;
 
 /// Values a thread takes at least: enough that handing them over costs little.
 const GRAIN: usize = 16 * 1024;
 
-/// Takes one step where it can be done in one pass, and otherwise gives the tensors back untouched.
-///
-/// `x`, `out` and `noise` are `[n, c, h, w]`. The fast path needs f32 tensors in host memory, with at least
-/// one value.
-///
-/// # Errors
-///
-/// The arguments, when one of them does not live in host memory as f32, or when there is nothing in them.
+/// Takes one step of tensors in host memory, `[n, c, h, w]`: `x` becomes the next state and `out` the predicted
+/// clean image, limited. The verdict names the first picture with a number that is not finite, in its prediction
+/// before the limit or in its next state.
 ///
 /// # Panics
 ///
-/// If the shapes differ.
+/// If the shapes differ, or if one of the tensors is elsewhere.
 pub(crate) fn step_on_host(
-    x: Tensor<4>,
-    out: Tensor<4>,
-    noise: Option<Tensor<4>>,
+    x: &mut Tensor,
+    out: &mut Tensor,
+    added: Option<&Tensor>,
     coefficients: &StepCoefficients,
-) -> Result<HostStep, (Tensor<4>, Tensor<4>, Option<Tensor<4>>)> {
-    let device = x.device();
+) -> Verdict {
     let shape = x.dims();
-    let all_f32 = [&x, &out].into_iter().chain(&noise).all(|tensor| tensor.dtype() == DType::F32);
-    if !is_host(&device) || !all_f32 || shape.contains(&0) {
-        return Err((x, out, noise));
-    }
     assert_eq!(shape, out.dims(), "the network's output must have the shape of its input");
-    let noise = noise.map(|z| {
-        assert_eq!(shape, z.dims(), "the noise must have the shape of the state");
-        z.into_data()
+    let added = added.map(|added| {
+        assert_eq!(shape, added.dims(), "the noise must have the shape of the state");
+        added.host().expect("noise in host memory")
     });
-    let (mut x, mut out) = (x.into_data(), out.into_data());
-    let first_bad_picture = step_in_place(
-        floats(&mut x),
-        floats(&mut out),
-        noise.as_ref().map(|z| z.as_slice::<f32>().expect("the dtype was checked")),
-        &coefficients.rounded(),
-        shape[0],
-    );
-    Ok(HostStep { next: Tensor::from_data(x, &device), x0: Tensor::from_data(out, &device), first_bad_picture })
-}
-
-fn floats(data: &mut TensorData) -> &mut [f32] {
-    data.as_mut_slice::<f32>().expect("the dtype was checked")
+    if shape.contains(&0) {
+        return Verdict::Finite;
+    }
+    let (x, out) = (x.host_mut().expect("a state in host memory"), out.host_mut().expect("an output there, too"));
+    match step_in_place(x, out, added, &coefficients.rounded(), shape[0]) {
+        Some(picture) => Verdict::NotFinite { picture },
+        None => Verdict::Finite,
+    }
 }
 
 /// Overwrites `x` by the next state and `out` by the clean image; returns the first bad picture.
@@ -122,7 +92,6 @@ fn is_bad(value: f32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::FloatDType;
 
     const PLAIN: StepCoefficients = StepCoefficients {
         x0_from_x: 1.0,
@@ -135,38 +104,47 @@ mod tests {
     };
 
     /// Three pictures of two values, with `value` as the first one of the last picture.
-    fn batch(value: f32) -> Tensor<4> {
-        Tensor::from_data([[[[0.5f32, -0.5]]], [[[0.0, 0.25]]], [[[value, 0.0]]]], &Device::flex())
+    fn batch(value: f32) -> Tensor {
+        Tensor::new(vec![0.5, -0.5, 0.0, 0.25, value, 0.0], [3, 1, 1, 2])
     }
 
-    fn first_bad([x, out, noise]: [f32; 3]) -> Option<usize> {
-        let step = step_on_host(batch(x), batch(out), Some(batch(noise)), &PLAIN);
-        step.unwrap_or_else(|_| panic!("f32 in host memory")).first_bad_picture
+    fn verdict([x, out, noise]: [f32; 3]) -> Option<usize> {
+        match step_on_host(&mut batch(x), &mut batch(out), Some(&batch(noise)), &PLAIN) {
+            Verdict::Finite => None,
+            Verdict::NotFinite { picture } => Some(picture),
+            pending => panic!("{pending:?}"),
+        }
     }
 
     #[test]
     fn what_is_not_finite_is_found_wherever_it_comes_from() {
-        assert_eq!(first_bad([0.0; 3]), None);
+        assert_eq!(verdict([0.0; 3]), None);
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-            assert_eq!(first_bad([bad, 0.0, 0.0]), Some(2), "the limit hides the prediction of {bad}");
-            assert_eq!(first_bad([0.0, bad, 0.0]), Some(2), "{bad} from the network");
-            assert_eq!(first_bad([0.0, 0.0, bad]), Some(2), "{bad} in the noise");
+            assert_eq!(verdict([bad, 0.0, 0.0]), Some(2), "the limit hides the prediction of {bad}");
+            assert_eq!(verdict([0.0, bad, 0.0]), Some(2), "{bad} from the network");
+            assert_eq!(verdict([0.0, 0.0, bad]), Some(2), "{bad} in the noise");
         }
-        assert_eq!(first_bad([0.0, f32::MAX, f32::MAX]), Some(2), "finite terms whose sum is not");
-        let without_noise = step_on_host(batch(0.0), batch(f32::NAN), None, &PLAIN);
-        assert_eq!(without_noise.map(|step| step.first_bad_picture).ok(), Some(Some(2)));
+        assert_eq!(verdict([0.0, f32::MAX, f32::MAX]), Some(2), "finite terms whose sum is not");
+        let without_noise = step_on_host(&mut batch(0.0), &mut batch(f32::NAN), None, &PLAIN);
+        assert!(matches!(without_noise, Verdict::NotFinite { picture: 2 }));
+    }
+
+    /// What is overwritten here, others may still hold.
+    #[test]
+    fn copies_of_a_state_stay_as_they_are() {
+        let (mut x, mut out) = (batch(0.25), batch(1.0));
+        let (before, output) = (x.clone(), out.clone());
+        step_on_host(&mut x, &mut out, None, &PLAIN);
+        assert_eq!((before.values(), output.values()), (batch(0.25).values(), batch(1.0).values()));
+        assert_ne!(x.values(), before.values());
     }
 
     #[test]
-    fn other_dtypes_and_empty_batches_are_given_back() {
-        let half = || batch(0.0).cast(FloatDType::F16);
-        assert!(step_on_host(half(), batch(0.0), None, &PLAIN).is_err());
-        assert!(step_on_host(batch(0.0), half(), None, &PLAIN).is_err());
-        assert!(step_on_host(batch(0.0), batch(0.0), Some(half()), &PLAIN).is_err());
+    fn empty_batches_are_finite() {
         for shape in [[0, 1, 2, 2], [2, 0, 2, 2]] {
-            let empty = || Tensor::<4>::zeros(shape, &Device::flex());
-            let (x, _, noise) = step_on_host(empty(), empty(), Some(empty()), &PLAIN).err().expect("given back");
-            assert_eq!((x.dims(), noise.map(|z| z.dims())), (shape, Some(shape)));
+            let empty = || Tensor::full(0.0, shape);
+            let verdict = step_on_host(&mut empty(), &mut empty(), Some(&empty()), &PLAIN);
+            assert!(matches!(verdict, Verdict::Finite));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Runs that begin with pictures: from noisy ones, and around parts that stay.
 
-use burn::tensor::Tensor;
 use ddim_schedule::{Marginal, Plan};
+use ddim_tensor::Tensor;
 
 use crate::Noise;
 
@@ -9,13 +9,13 @@ use crate::Noise;
 /// marginal is from. With [`Plan::start`] it is where an image-to-image run starts (Meng et al. 2022, SDEdit).
 ///
 /// ```
-/// use burn::tensor::{Device, Tensor};
 /// use ddim_schedule::Marginal;
-/// let [picture, z] = [0.5, -1.0].map(|value| Tensor::full([1, 1, 1, 1], value, &Device::flex()));
+/// use ddim_tensor::Tensor;
+/// let [picture, z] = [0.5, -1.0].map(|value| Tensor::full(value, [1, 1, 1, 1]));
 /// let x = ddim_sampler::noised(picture, Marginal::new(0.36), z);
-/// assert!((x.into_scalar::<f32>() - (0.6 * 0.5 - 0.8)).abs() < 1e-6);
+/// assert!((x.values()[0] - (0.6 * 0.5 - 0.8)).abs() < 1e-6);
 /// ```
-pub fn noised(picture: Tensor<4>, at: Marginal, z: Tensor<4>) -> Tensor<4> {
+pub fn noised(picture: Tensor, at: Marginal, z: Tensor) -> Tensor {
     picture * at.signal + z * at.noise
 }
 
@@ -26,21 +26,21 @@ pub fn noised(picture: Tensor<4>, at: Marginal, z: Tensor<4>) -> Tensor<4> {
 /// after the last by the picture itself. A plan with [`Resampling`](ddim_schedule::Resampling) makes this RePaint.
 #[derive(Clone, Debug)]
 pub struct Known {
-    picture: Tensor<4>,
-    repaint: Tensor<4>,
+    picture: Tensor,
+    repaint: Tensor,
 }
 
 impl Known {
     /// `picture` is `[n, c, h, w]`. `repaint` says how much of each value the run may change: 1 all of it, 0
     /// nothing. Between the two the states are mixed with these weights. It is of the same shape, or 1 along some
     /// axes.
-    pub fn new(picture: Tensor<4>, repaint: Tensor<4>) -> Self {
+    pub fn new(picture: Tensor, repaint: Tensor) -> Self {
         Self { picture, repaint }
     }
 
     /// Where a whole run starts: the known part noisy, the rest from noise alone, so that what lies under the mask
     /// has no influence.
-    pub fn start(&self, plan: &Plan, z: Tensor<4>) -> Tensor<4> {
+    pub fn start(&self, plan: &Plan, z: Tensor) -> Tensor {
         let known = noised(self.picture.clone(), plan.start(), z.clone());
         self.merged(z * plan.start_scale(), known)
     }
@@ -50,7 +50,7 @@ impl Known {
     /// # Panics
     ///
     /// If `noise` has none for a known part.
-    pub fn put_back(&self, plan: &Plan, index: usize, x: Tensor<4>, noise: &mut dyn Noise) -> Tensor<4> {
+    pub fn put_back(&self, plan: &Plan, index: usize, x: Tensor, noise: &mut dyn Noise) -> Tensor {
         let known = match plan.steps().get(index + 1) {
             Some(next) => {
                 let z = noise.known(index, x.dims(), &x.device());
@@ -61,7 +61,7 @@ impl Known {
         self.merged(x, known)
     }
 
-    fn merged(&self, x: Tensor<4>, known: Tensor<4>) -> Tensor<4> {
+    fn merged(&self, x: Tensor, known: Tensor) -> Tensor {
         x * self.repaint.clone() + known * (1.0 - self.repaint.clone())
     }
 }

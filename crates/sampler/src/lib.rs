@@ -14,6 +14,7 @@
 //! * [`noised`] and [`Known`] begin with pictures: image-to-image and inpainting.
 
 mod adaptive;
+mod coefficients;
 mod corrector;
 mod error;
 mod guidance;
@@ -26,6 +27,8 @@ mod normals;
 mod sample;
 mod slerp;
 mod step;
+#[cfg(test)]
+mod testing;
 mod uniforms;
 mod update;
 
@@ -33,7 +36,6 @@ pub use adaptive::{AdaptiveObservation, AdaptiveOutcome, Effort, PictureCall, sa
 pub use corrector::{Langevin, sample_corrected};
 pub use error::SampleError;
 pub use guidance::{Guidance, GuidanceInterval, guide, rescale};
-pub use host_step::is_host;
 pub use known::{Known, noised};
 pub use noise::{GivenNoise, Noise, PictureNoise};
 pub use normals::fill_normals;

@@ -1,6 +1,6 @@
 //! Where the random numbers of a run come from.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use ddim_tensor::{Device, Tensor};
 use rayon::prelude::*;
 
 use crate::{fill_normals, fill_signs, fill_uniforms};
@@ -14,10 +14,10 @@ const LANGEVIN: u32 = 1 << 30;
 /// is `[n, c, h, w]`.
 pub trait Noise {
     /// The noise a run starts from.
-    fn initial(&mut self, shape: [usize; 4], device: &Device) -> Tensor<4>;
+    fn initial(&mut self, shape: [usize; 4], device: &Device) -> Tensor;
 
     /// The noise added at step `index`, counted from 0 at the noisy end.
-    fn step(&mut self, index: usize, shape: [usize; 4], device: &Device) -> Tensor<4>;
+    fn step(&mut self, index: usize, shape: [usize; 4], device: &Device) -> Tensor;
 
     /// The noise of the `correction`-th Langevin correction before step `index`, both counted from 0; only
     /// [`sample_corrected`](crate::sample_corrected) asks for it.
@@ -25,12 +25,12 @@ pub trait Noise {
     /// # Panics
     ///
     /// Unless a kind of noise says otherwise: it has none for corrections.
-    fn langevin(&mut self, index: usize, correction: usize, _: [usize; 4], _: &Device) -> Tensor<4> {
+    fn langevin(&mut self, index: usize, correction: usize, _: [usize; 4], _: &Device) -> Tensor {
         panic!("this noise has none for correction {correction} before step {index}: draw without corrections")
     }
 
     /// The noise of a known part of the pictures after step `index`, for [`Known`](crate::Known).
-    fn known(&mut self, index: usize, shape: [usize; 4], device: &Device) -> Tensor<4>;
+    fn known(&mut self, index: usize, shape: [usize; 4], device: &Device) -> Tensor;
 }
 
 /// The streams of known parts, half of all there are: no plan has 2^31 steps, so that no number is used twice.
@@ -42,10 +42,10 @@ const KNOWN_STREAMS: u32 = 1 << 31;
 ///
 /// ```
 /// use ddim_sampler::{Noise, PictureNoise};
-/// let device = burn::tensor::Device::flex();
+/// let device = ddim_tensor::Device::Cpu;
 /// let three = PictureNoise::new(7, [0, 1, 2]).initial([3, 1, 2, 2], &device);
 /// let last = PictureNoise::new(7, [2]).initial([1, 1, 2, 2], &device);
-/// assert_eq!(three.slice([2..3]).into_data(), last.into_data());
+/// assert_eq!(three.pictures(2..3).values(), last.values());
 /// ```
 #[derive(Clone, Debug)]
 pub struct PictureNoise {
@@ -65,16 +65,16 @@ impl PictureNoise {
 
     /// Numbers that are uniform in `[0, 1)`, see [`fill_uniforms`]; `stream` is of the caller's choice, and should
     /// not be one of a run with the same seed.
-    pub fn uniforms(&self, stream: u32, shape: [usize; 4], device: &Device) -> Tensor<4> {
+    pub fn uniforms(&self, stream: u32, shape: [usize; 4], device: &Device) -> Tensor {
         self.fill(fill_uniforms, stream, shape, device)
     }
 
     /// Signs, see [`fill_signs`]; for `stream` see [`uniforms`](Self::uniforms).
-    pub fn signs(&self, stream: u32, shape: [usize; 4], device: &Device) -> Tensor<4> {
+    pub fn signs(&self, stream: u32, shape: [usize; 4], device: &Device) -> Tensor {
         self.fill(fill_signs, stream, shape, device)
     }
 
-    fn draw(&self, stream: u32, shape: [usize; 4], device: &Device) -> Tensor<4> {
+    fn draw(&self, stream: u32, shape: [usize; 4], device: &Device) -> Tensor {
         self.fill(fill_normals, stream, shape, device)
     }
 
@@ -84,30 +84,30 @@ impl PictureNoise {
         stream: u32,
         shape: [usize; 4],
         device: &Device,
-    ) -> Tensor<4> {
+    ) -> Tensor {
         let [n, c, h, w] = shape;
         assert_eq!(n, self.streams.len(), "one noise stream for each picture of the batch");
         let mut values = vec![0.0f32; n * c * h * w];
         let pictures = values.par_chunks_mut(c * h * w).zip(&self.streams);
         pictures.for_each(|(out, &(seed, picture))| fill(seed, picture, stream, out));
-        Tensor::from_data(TensorData::new(values, shape), device)
+        Tensor::new(values, shape).to(device)
     }
 }
 
 impl Noise for PictureNoise {
-    fn initial(&mut self, shape: [usize; 4], device: &Device) -> Tensor<4> {
+    fn initial(&mut self, shape: [usize; 4], device: &Device) -> Tensor {
         self.draw(0, shape, device)
     }
 
-    fn step(&mut self, index: usize, shape: [usize; 4], device: &Device) -> Tensor<4> {
+    fn step(&mut self, index: usize, shape: [usize; 4], device: &Device) -> Tensor {
         self.draw(index as u32 + 1, shape, device)
     }
 
-    fn langevin(&mut self, index: usize, correction: usize, shape: [usize; 4], device: &Device) -> Tensor<4> {
+    fn langevin(&mut self, index: usize, correction: usize, shape: [usize; 4], device: &Device) -> Tensor {
         self.draw(langevin_stream(index, correction), shape, device)
     }
 
-    fn known(&mut self, index: usize, shape: [usize; 4], device: &Device) -> Tensor<4> {
+    fn known(&mut self, index: usize, shape: [usize; 4], device: &Device) -> Tensor {
         self.draw(KNOWN_STREAMS + index as u32, shape, device)
     }
 }
@@ -122,31 +122,31 @@ fn langevin_stream(index: usize, correction: usize) -> u32 {
 #[derive(Clone, Debug)]
 pub struct GivenNoise {
     /// The noise the run starts from, `[n, c, h, w]`.
-    pub initial: Tensor<4>,
+    pub initial: Tensor,
     /// The noise of each step, by step; a step that draws none may have `None`.
-    pub steps: Vec<Option<Tensor<4>>>,
+    pub steps: Vec<Option<Tensor>>,
 }
 
 impl Noise for GivenNoise {
-    fn initial(&mut self, shape: [usize; 4], device: &Device) -> Tensor<4> {
+    fn initial(&mut self, shape: [usize; 4], device: &Device) -> Tensor {
         assert_eq!(self.initial.dims(), shape, "the given initial noise has another shape");
-        self.initial.clone().to_device(device)
+        self.initial.clone().to(device)
     }
 
     /// # Panics
     ///
     /// If no noise was given for this step, or noise of another shape.
-    fn step(&mut self, index: usize, shape: [usize; 4], device: &Device) -> Tensor<4> {
+    fn step(&mut self, index: usize, shape: [usize; 4], device: &Device) -> Tensor {
         let noise = self.steps.get(index).cloned().flatten();
         let noise = noise.unwrap_or_else(|| panic!("no noise was given for step {index}"));
         assert_eq!(noise.dims(), shape, "the noise given for step {index} has another shape");
-        noise.to_device(device)
+        noise.to(device)
     }
 
     /// # Panics
     ///
     /// Always: repeated runs have no known part.
-    fn known(&mut self, index: usize, _: [usize; 4], _: &Device) -> Tensor<4> {
+    fn known(&mut self, index: usize, _: [usize; 4], _: &Device) -> Tensor {
         panic!("no noise was given for a known part after step {index}: inpaint with PictureNoise")
     }
 }

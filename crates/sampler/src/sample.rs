@@ -2,8 +2,8 @@
 
 use std::ops::ControlFlow;
 
-use burn::tensor::Tensor;
 use ddim_schedule::{Plan, StepNoise};
+use ddim_tensor::Tensor;
 
 use crate::health::Health;
 use crate::history::History;
@@ -28,20 +28,20 @@ pub struct Observation<'a> {
     /// The steps of the run.
     pub n_steps: usize,
     /// The state after the step, `[n, c, h, w]`; after the last one the pictures.
-    pub x: &'a Tensor<4>,
+    pub x: &'a Tensor,
     /// The clean pictures predicted in this step, limited, `[n, c, h, w]`.
-    pub x0: &'a Tensor<4>,
+    pub x0: &'a Tensor,
 }
 
 /// How a run ended.
 #[derive(Clone, Debug)]
 pub enum Outcome {
     /// All steps were taken: the pictures, `[n, c, h, w]`, not clipped.
-    Finished(Tensor<4>),
+    Finished(Tensor),
     /// The observer stopped the run after this many steps.
     Stopped {
         /// The state at that point, `[n, c, h, w]`.
-        x: Tensor<4>,
+        x: Tensor,
         /// Steps taken.
         steps_taken: usize,
     },
@@ -68,27 +68,27 @@ pub enum Outcome {
 ///
 /// ```
 /// use std::ops::ControlFlow;
-/// use burn::tensor::Device;
 /// use ddim_sampler::{Noise, Outcome, PictureNoise, sample};
 /// use ddim_schedule::{BetaSchedule, NoiseSchedule, Plan, Settings};
+/// use ddim_tensor::{Device, Tensor};
 ///
 /// let schedule = NoiseSchedule::new(&BetaSchedule::Linear { start: 1e-4, end: 0.02 }, 1000)?;
 /// let plan = Plan::new(&schedule, &Settings { n_steps: 10, ..Settings::default() })?;
 /// let mut noise = PictureNoise::new(0, [0]);
-/// let x = noise.initial([1, 1, 8, 8], &Device::flex());
-/// let network = |x: burn::tensor::Tensor<4>, call: ddim_sampler::Call| {
+/// let x = noise.initial([1, 1, 8, 8], &Device::Cpu);
+/// let network = |x: Tensor, call: ddim_sampler::Call| {
 ///     let a = schedule.alpha_bar(call.time as usize);
 ///     (x - 0.3 * a.sqrt()) / (1.0 - a).sqrt()
 /// };
 /// let outcome = sample(&plan, x, network, &mut noise, |_| ControlFlow::Continue(()))?;
 /// let Outcome::Finished(pictures) = outcome else { panic!("nobody stopped it") };
-/// assert!((pictures.mean().into_scalar::<f32>() - 0.3).abs() < 1e-5);
+/// assert!((pictures.values()[0] - 0.3).abs() < 1e-5);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn sample(
     plan: &Plan,
-    x: Tensor<4>,
-    network: impl FnMut(Tensor<4>, Call) -> Tensor<4>,
+    x: Tensor,
+    network: impl FnMut(Tensor, Call) -> Tensor,
     noise: &mut dyn Noise,
     observe: impl FnMut(&Observation) -> ControlFlow<()>,
 ) -> Result<Outcome, SampleError> {
@@ -103,10 +103,10 @@ pub fn sample(
 /// Those of [`sample`].
 pub fn sample_edited(
     plan: &Plan,
-    mut x: Tensor<4>,
-    mut network: impl FnMut(Tensor<4>, Call) -> Tensor<4>,
+    mut x: Tensor,
+    mut network: impl FnMut(Tensor, Call) -> Tensor,
     noise: &mut dyn Noise,
-    mut edit: impl FnMut(usize, Tensor<4>, &mut dyn Noise) -> Tensor<4>,
+    mut edit: impl FnMut(usize, Tensor, &mut dyn Noise) -> Tensor,
     mut observe: impl FnMut(&Observation) -> ControlFlow<()>,
 ) -> Result<Outcome, SampleError> {
     let (shape, device) = (x.dims(), x.device());
@@ -131,6 +131,6 @@ pub fn sample_edited(
 }
 
 /// The network's input; scale 1 costs nothing.
-pub(crate) fn scaled(x: Tensor<4>, scale: f64) -> Tensor<4> {
+pub(crate) fn scaled(x: Tensor, scale: f64) -> Tensor {
     if scale == 1.0 { x } else { x * scale }
 }

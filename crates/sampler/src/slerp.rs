@@ -1,6 +1,6 @@
 //! Between two noises.
 
-use burn::tensor::{Tensor, TensorData};
+use ddim_tensor::Tensor;
 
 /// Below this sine of the angle between two pictures an arc and a line are the same to f32: their weights differ
 /// by less than a sixth of its square.
@@ -14,27 +14,22 @@ const NEARLY_PARALLEL: f64 = 1e-3;
 /// no arc that could be told, and are joined by a line, and so is a picture of nothing but zeros with any other.
 ///
 /// ```
-/// use burn::tensor::{Device, Tensor};
-/// let device = Device::flex();
-/// let picture = |x: f32, y: f32| Tensor::<4>::from_data([[[[x, y]]]], &device);
+/// use ddim_tensor::Tensor;
+/// let picture = |x: f32, y: f32| Tensor::new(vec![x, y], [1, 1, 1, 2]);
 /// let half_way = ddim_sampler::slerp(picture(1.0, 0.0), picture(0.0, 1.0), 0.5);
-/// assert!((half_way - 0.5_f32.sqrt()).abs().max().into_scalar::<f32>() < 1e-6);
+/// assert!(half_way.values().iter().all(|value| (value - 0.5_f32.sqrt()).abs() < 1e-6));
 /// ```
 ///
 /// # Panics
 ///
 /// If the two differ in shape.
-pub fn slerp(a: Tensor<4>, b: Tensor<4>, t: f64) -> Tensor<4> {
+pub fn slerp(a: Tensor, b: Tensor, t: f64) -> Tensor {
     assert_eq!(a.dims(), b.dims(), "slerp needs two batches of one shape");
     let (ab, aa, bb) = (dots(&a, &b), dots(&a, &a), dots(&b, &b));
     let cosines = ab.iter().zip(aa.iter().zip(&bb)).map(|(ab, (aa, bb))| ab / (aa * bb).sqrt());
     let (of_a, of_b): (Vec<f64>, Vec<f64>) = cosines.map(|cosine| weights(cosine, t)).unzip();
-    let device = a.device();
-    let column = |weights: Vec<f64>| {
-        let n = weights.len();
-        Tensor::<4>::from_data(TensorData::new(weights, [n, 1, 1, 1]).convert::<f32>(), &device)
-    };
-    a * column(of_a) + b * column(of_b)
+    let (of_a, of_b) = (a.column(of_a), b.column(of_b));
+    a * of_a + b * of_b
 }
 
 /// The weights of both ends at `t`.
@@ -49,37 +44,36 @@ fn weights(cosine: f64, t: f64) -> (f64, f64) {
 }
 
 /// The scalar product of each picture with its other, on the host.
-fn dots(a: &Tensor<4>, b: &Tensor<4>) -> Vec<f64> {
-    let n = a.dims()[0];
-    let sums: Tensor<2> = (a.clone() * b.clone()).reshape([n as i32, -1]).sum_dim(1);
-    sums.into_data().convert::<f32>().iter::<f32>().map(f64::from).collect()
+fn dots(a: &Tensor, b: &Tensor) -> Vec<f64> {
+    (a.clone() * b.clone()).sums()
 }
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::{Device, Tolerance};
+    use ddim_tensor::Device;
 
     use super::*;
+    use crate::testing::assert_near;
     use crate::{Noise, PictureNoise};
 
     /// Noise of 2 pictures with 3 x 16 x 16 numbers.
-    fn noise(seed: u64) -> Tensor<4> {
-        PictureNoise::new(seed, [0, 1]).initial([2, 3, 16, 16], &Device::flex())
+    fn noise(seed: u64) -> Tensor {
+        PictureNoise::new(seed, [0, 1]).initial([2, 3, 16, 16], &Device::Cpu)
     }
 
-    fn picture(values: [f32; 3]) -> Tensor<4> {
-        Tensor::from_data([[[values]]], &Device::flex())
+    fn picture(values: [f32; 3]) -> Tensor {
+        Tensor::new(values.to_vec(), [1, 1, 1, 3])
     }
 
-    fn lengths(x: &Tensor<4>) -> Vec<f64> {
+    fn lengths(x: &Tensor) -> Vec<f64> {
         dots(x, x).into_iter().map(f64::sqrt).collect()
     }
 
     #[test]
     fn ends_are_the_pictures_themselves() {
         let (a, b) = (noise(1), noise(2));
-        assert_eq!(slerp(a.clone(), b.clone(), 0.0).into_data(), a.to_data());
-        assert_eq!(slerp(a, b.clone(), 1.0).into_data(), b.into_data());
+        assert_eq!(slerp(a.clone(), b.clone(), 0.0).values(), a.values());
+        assert_eq!(slerp(a, b.clone(), 1.0).values(), b.values());
     }
 
     /// Equal lengths stay: the bound is f32 rounding of 768 numbers, a few units of 6e-8 each.
@@ -88,7 +82,7 @@ mod tests {
         let (a, b) = (noise(1), noise(2));
         let b = b.clone() * picture_scales(&a, &b);
         let length = lengths(&a);
-        let angle = |x: &Tensor<4>, picture: usize| {
+        let angle = |x: &Tensor, picture: usize| {
             let cosine = dots(&a, x)[picture] / (length[picture] * lengths(x)[picture]);
             cosine.min(1.0).acos()
         };
@@ -103,34 +97,30 @@ mod tests {
     }
 
     /// What makes the pictures of `b` as long as those of `a`.
-    fn picture_scales(a: &Tensor<4>, b: &Tensor<4>) -> Tensor<4> {
-        let scales: Vec<f32> = lengths(a).iter().zip(lengths(b)).map(|(a, b)| (a / b) as f32).collect();
-        Tensor::from_data(TensorData::new(scales, [2, 1, 1, 1]), &Device::flex())
+    fn picture_scales(a: &Tensor, b: &Tensor) -> Tensor {
+        a.column(lengths(a).iter().zip(lengths(b)).map(|(a, b)| a / b))
     }
 
     #[test]
     fn a_batch_is_its_pictures_one_by_one() {
         let (a, b) = (noise(3), noise(4));
-        let one = slerp(a.clone().slice([1..2]), b.clone().slice([1..2]), 0.3);
-        assert_eq!(slerp(a, b, 0.3).slice([1..2]).into_data(), one.into_data());
+        let one = slerp(a.pictures(1..2), b.pictures(1..2), 0.3);
+        assert_eq!(slerp(a, b, 0.3).pictures(1..2).values(), one.values());
     }
 
     /// Three right angles: weights of 1/2 of a quarter circle are sqrt(1/2), of a third of it sin(60) and sin(30).
     #[test]
     fn a_quarter_circle_is_walked_by_its_sines() {
         let (x, y) = (picture([2.0, 0.0, 0.0]), picture([0.0, 2.0, 0.0]));
-        let third = slerp(x, y, 1.0 / 3.0).into_data();
-        let expected = [[[[3.0_f32.sqrt(), 1.0, 0.0]]]];
-        third.assert_approx_eq::<f32>(&expected.into(), Tolerance::absolute(1e-6));
+        assert_near(&slerp(x, y, 1.0 / 3.0), &[3.0_f32.sqrt(), 1.0, 0.0]);
     }
 
     #[test]
     fn without_an_arc_it_is_a_line() {
         let (x, zero) = (picture([1.0, 2.0, 3.0]), picture([0.0; 3]));
-        let check = |a: &Tensor<4>, b: &Tensor<4>| {
+        let check = |a: &Tensor, b: &Tensor| {
             let line = a.clone() * 0.75 + b.clone() * 0.25;
-            let found = slerp(a.clone(), b.clone(), 0.25).into_data();
-            found.assert_approx_eq::<f32>(&line.into_data(), Tolerance::absolute(1e-6));
+            assert_near(&slerp(a.clone(), b.clone(), 0.25), &line.values());
         };
         check(&x, &x);
         check(&x, &(x.clone() * 2.0));

@@ -1,21 +1,21 @@
 //! One reverse step on tensors: what every kind of step means, and one pass for those that are linear but for a
 //! clamp.
 
-use burn::tensor::{Int, Tensor};
 use ddim_schedule::{StepNoise, X0Limit};
-use ddim_shaders::{Step, StepCoefficients};
+use ddim_tensor::{Tensor, weighted_sum};
 
 use crate::SampleError;
+use crate::coefficients::StepCoefficients;
 use crate::health::Verdict;
-use crate::host_step::{HostStep, step_on_host};
+use crate::host_step::step_on_host;
 use crate::update::{Keeps, Update};
 
 /// What a step gives: the next state, the limited clean prediction, what later steps need of it, and whether
 /// all are finite.
 pub(crate) struct Stepped {
-    pub(crate) next: Tensor<4>,
-    pub(crate) x0: Tensor<4>,
-    pub(crate) kept: Option<Tensor<4>>,
+    pub(crate) next: Tensor,
+    pub(crate) x0: Tensor,
+    pub(crate) kept: Option<Tensor>,
     pub(crate) verdict: Verdict,
 }
 
@@ -23,14 +23,14 @@ pub(crate) struct Stepped {
 #[derive(Clone, Default)]
 pub(crate) struct Added {
     /// Fresh standard normal noise, for steps that draw some.
-    pub(crate) noise: Option<Tensor<4>>,
+    pub(crate) noise: Option<Tensor>,
     /// The weighted sum of what was kept of earlier steps.
-    pub(crate) history: Option<Tensor<4>>,
+    pub(crate) history: Option<Tensor>,
 }
 
 impl Added {
     /// All that is added, and its weight. A weight of 1 in the fused kernel multiplies exactly.
-    fn merged(self, sigma: f64) -> (Option<Tensor<4>>, f64) {
+    fn merged(self, sigma: f64) -> (Option<Tensor>, f64) {
         match (self.noise, self.history) {
             (noise, None) => (noise, sigma),
             (None, history) => (history, 1.0),
@@ -41,7 +41,7 @@ impl Added {
 
 impl Keeps {
     /// What is kept, where it does not depend on the limited x0: a fused step overwrites what it is made of.
-    fn before_the_step(&self, x: &Tensor<4>, out: &Tensor<4>) -> Option<Tensor<4>> {
+    fn before_the_step(&self, x: &Tensor, out: &Tensor) -> Option<Tensor> {
         match *self {
             Self::Sum { from_x, from_out, .. } => weighted_sum([(from_x, x), (from_out, out)]),
             Self::Nothing | Self::X0 => None,
@@ -51,12 +51,7 @@ impl Keeps {
 
 /// Takes a step, in one pass where what it asks for fits in one. On the CPU that gives the bits of the tensor
 /// operations, on a GPU their numbers up to rounding.
-pub(crate) fn advance(
-    update: &Update,
-    x: Tensor<4>,
-    out: Tensor<4>,
-    added: Added,
-) -> Result<Stepped, SampleError> {
+pub(crate) fn advance(update: &Update, x: Tensor, out: Tensor, added: Added) -> Result<Stepped, SampleError> {
     check_channels(update.noise, x.dims(), out.dims())?;
     let Some(coefficients) = update.fused() else {
         return Ok(advance_plain(update, x, out, added));
@@ -66,22 +61,32 @@ pub(crate) fn advance(
     let (added, weight) = added.merged(coefficients.sigma);
     let kept = update.keeps.before_the_step(&x, &out);
     let coefficients = StepCoefficients { sigma: weight, ..coefficients };
-    let (next, x0, verdict) = match step_on_host(x, out, added, &coefficients) {
-        Ok(HostStep { next, x0, first_bad_picture }) => {
-            let verdict = first_bad_picture.map_or(Verdict::Finite, |picture| Verdict::NotFinite { picture });
-            (next, x0, verdict)
-        }
-        Err((x, out, added)) => {
-            let Step { next, x0, sums } = ddim_shaders::step(x, out, added, &coefficients);
-            (next, x0, Verdict::Pending(sums))
-        }
-    };
+    let (next, x0, verdict) = fused(x, out, added, &coefficients);
     let kept = kept.or_else(|| (update.keeps == Keeps::X0).then(|| x0.clone()));
     Ok(Stepped { next, x0, kept, verdict })
 }
 
+/// One pass over host memory, or one kernel.
+fn fused(
+    mut x: Tensor,
+    mut out: Tensor,
+    added: Option<Tensor>,
+    coefficients: &StepCoefficients,
+) -> (Tensor, Tensor, Verdict) {
+    #[cfg(feature = "gpu")]
+    if let (Some(state), Some(output)) = (x.burn(), out.burn()) {
+        let added = added.map(|added| added.burn().expect("noise where the state is").clone());
+        let step = ddim_shaders::step(state.clone(), output.clone(), added, &(*coefficients).into());
+        let [n, parts] = step.sums.dims();
+        let verdict = Verdict::Pending(step.sums.reshape([n, parts, 1, 1]).into());
+        return (step.next.into(), step.x0.into(), verdict);
+    }
+    let verdict = step_on_host(&mut x, &mut out, added.as_ref(), coefficients);
+    (x, out, verdict)
+}
+
 /// The step as tensor operations: the meaning of every faster version.
-pub(crate) fn advance_plain(update: &Update, x: Tensor<4>, out: Tensor<4>, added: Added) -> Stepped {
+pub(crate) fn advance_plain(update: &Update, x: Tensor, out: Tensor, added: Added) -> Stepped {
     let (out, scale) = split_variance(update.noise, out, x.dims()[1]);
     let added = match scale {
         NoiseScale::Scalar(sigma) => {
@@ -94,7 +99,7 @@ pub(crate) fn advance_plain(update: &Update, x: Tensor<4>, out: Tensor<4>, added
 }
 
 /// The step with everything that is added to it already weighted.
-fn plain_step(update: &Update, x: Tensor<4>, out: Tensor<4>, added: Option<Tensor<4>>) -> Stepped {
+fn plain_step(update: &Update, x: Tensor, out: Tensor, added: Option<Tensor>) -> Stepped {
     let predicted = sum([(update.x0_from_x, &x), (update.x0_from_out, &out)]);
     let x0 = limited(predicted.clone(), update.limit);
     let weighted = [(update.next_from_x, &x), (update.next_from_out, &out), (update.next_from_x0, &x0)];
@@ -105,28 +110,19 @@ fn plain_step(update: &Update, x: Tensor<4>, out: Tensor<4>, added: Option<Tenso
         Keeps::Sum { from_x, from_out, from_x0 } => Some(sum([(from_x, &x), (from_out, &out), (from_x0, &x0)])),
     };
     // The limit would hide an infinite prediction.
-    let verdict = Verdict::Pending(sum_per_picture(predicted) + sum_per_picture(next.clone()));
+    let verdict = Verdict::Pending(predicted.sum_each() + next.sum_each());
     Stepped { next, x0, kept, verdict }
-}
-
-/// `[n, c, h, w]` to `[n, 1]`.
-fn sum_per_picture(x: Tensor<4>) -> Tensor<2> {
-    let [n, c, h, w] = x.dims();
-    x.reshape([n, c * h * w]).sum_dim(1)
 }
 
 /// The standard deviation of the noise: one number, or one a value.
 enum NoiseScale {
     Scalar(f64),
-    Pixelwise(Tensor<4>),
+    Pixelwise(Tensor),
 }
 
 /// Takes the variance channels off a network's output, where it has them.
-fn split_variance(noise: StepNoise, out: Tensor<4>, channels: usize) -> (Tensor<4>, NoiseScale) {
-    let halves = |out: Tensor<4>| {
-        let [mean, variance] = out.split(channels, 1).try_into().expect("the channels were checked");
-        (mean, variance)
-    };
+fn split_variance(noise: StepNoise, out: Tensor, channels: usize) -> (Tensor, NoiseScale) {
+    let halves = |out: Tensor| (out.channels(0..channels), out.channels(channels..2 * channels));
     match noise {
         StepNoise::None => (first_channels(out, channels), NoiseScale::Scalar(0.0)),
         StepNoise::Fixed { sigma } => (first_channels(out, channels), NoiseScale::Scalar(sigma)),
@@ -149,8 +145,8 @@ fn split_variance(noise: StepNoise, out: Tensor<4>, channels: usize) -> (Tensor<
 
 /// A model with learned variance has its extra channels also in a step that draws no noise, or noise of a
 /// fixed variance.
-pub(crate) fn first_channels(out: Tensor<4>, channels: usize) -> Tensor<4> {
-    if out.dims()[1] == channels { out } else { out.narrow(1, 0, channels) }
+pub(crate) fn first_channels(out: Tensor, channels: usize) -> Tensor {
+    if out.dims()[1] == channels { out } else { out.channels(0..channels) }
 }
 
 pub(crate) fn check_channels(noise: StepNoise, x: [usize; 4], out: [usize; 4]) -> Result<(), SampleError> {
@@ -165,58 +161,36 @@ pub(crate) fn check_channels(noise: StepNoise, x: [usize; 4], out: [usize; 4]) -
 
 /// The weighted sum of tensors, left to right; a weight of 0 costs nothing. All are 0 where a run jumps back to
 /// pure noise.
-fn sum<const N: usize>(terms: [(f64, &Tensor<4>); N]) -> Tensor<4> {
-    weighted_sum(terms).unwrap_or_else(|| terms[0].1.zeros_like())
-}
-
-/// The same of any terms; `None` if all weights are 0.
-pub(crate) fn weighted_sum<'a>(terms: impl IntoIterator<Item = (f64, &'a Tensor<4>)>) -> Option<Tensor<4>> {
-    let terms = terms.into_iter().filter(|(weight, _)| *weight != 0.0);
-    let products =
-        terms.map(|(weight, tensor)| if weight == 1.0 { tensor.clone() } else { tensor.clone() * weight });
-    products.reduce(|sum, product| sum + product)
+fn sum<const N: usize>(terms: [(f64, &Tensor); N]) -> Tensor {
+    weighted_sum(terms).unwrap_or_else(|| Tensor::full(0.0, terms[0].1.dims()).to(&terms[0].1.device()))
 }
 
 /// The clean predictions `x0`, `[n, c, h, w]`, with this done to them: each picture by itself.
 ///
 /// ```
-/// use burn::tensor::{Device, Tensor};
 /// use ddim_schedule::X0Limit;
-/// let x0 = Tensor::<4>::full([1, 1, 1, 1], 1.25, &Device::flex());
-/// let clipped: f32 = ddim_sampler::limited(x0, X0Limit::Clip { range: 1.0 }).into_scalar();
-/// assert_eq!(clipped, 1.0);
+/// use ddim_tensor::Tensor;
+/// let x0 = Tensor::new(vec![1.25, -0.5], [1, 1, 1, 2]);
+/// assert_eq!(ddim_sampler::limited(x0, X0Limit::Clip { range: 1.0 }).values(), [1.0, -0.5]);
 /// ```
-pub fn limited(x0: Tensor<4>, limit: X0Limit) -> Tensor<4> {
+pub fn limited(x0: Tensor, limit: X0Limit) -> Tensor {
     match limit {
         X0Limit::Free => x0,
         X0Limit::Clip { range } => x0.clamp(-range, range),
         X0Limit::DynamicThreshold { ratio, max } => {
-            let bound = quantile_of_abs(x0.clone(), ratio).clamp(1.0, max);
-            x0.clone().max_pair(-bound.clone().expand(x0.dims())).min_pair(bound.clone().expand(x0.dims())) / bound
+            // Saharia et al. 2022, section 2.3.
+            let bound = x0.quantile_of_abs(ratio).clamp(1.0, max);
+            x0.max_pair(-bound.clone()).min_pair(bound.clone()) / bound
         }
     }
-}
-
-/// The quantile of the absolute values of each picture, `[n, 1, 1, 1]`, interpolated linearly between
-/// neighbours (Saharia et al. 2022, section 2.3).
-fn quantile_of_abs(x0: Tensor<4>, ratio: f64) -> Tensor<4> {
-    let [n, c, h, w] = x0.dims();
-    let sorted = x0.abs().reshape([n, c * h * w]).sort(1);
-    let place = ratio * (c * h * w - 1) as f64;
-    let (below, above) = (place.floor(), place.ceil());
-    let at = |i: f64| {
-        let index = Tensor::<1, Int>::from_data([i as i64], &sorted.device());
-        sorted.clone().select(1, index)
-    };
-    let quantile = at(below) + (at(above) - at(below)) * (place - below);
-    quantile.reshape([n, 1, 1, 1])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::assert_near;
     use crate::{Noise, PictureNoise};
-    use burn::tensor::{Device, Tolerance};
+    use ddim_tensor::Device;
 
     fn update(limit: X0Limit, noise: StepNoise, [x, out, x0]: [f64; 3]) -> Update {
         Update {
@@ -231,19 +205,15 @@ mod tests {
         }
     }
 
-    fn noise_only(noise: Option<Tensor<4>>) -> Added {
+    fn noise_only(noise: Option<Tensor>) -> Added {
         Added { noise, history: None }
     }
 
-    /// The twins round alike, on the host in one pass and in a graph of automatic differentiation plainly: equal
-    /// bits for clipped and free, with and without noise and a past, whatever is kept, at odd sizes.
+    /// The twins round alike: equal bits for clipped and free, with and without noise and a past, whatever is
+    /// kept, at odd sizes.
     #[test]
     fn one_pass_and_tensor_operations_give_the_same_bits() {
-        let device = Device::flex();
-        let traced = |added: &Added| {
-            let Added { noise, history } = added.clone();
-            Added { noise: noise.map(Tensor::autodiff), history: history.map(Tensor::autodiff) }
-        };
+        let device = Device::Cpu;
         let fixed = StepNoise::Fixed { sigma: 0.37 };
         let weights = [[0.0, 0.4, 0.9], [0.3, 0.0, 0.8], [0.3, -0.2, 0.8]];
         let keeps = [Keeps::Nothing, Keeps::X0, Keeps::Sum { from_x: 0.3, from_out: -0.7, from_x0: 0.0 }];
@@ -258,15 +228,11 @@ mod tests {
                         let added =
                             Added { noise: noise.then(|| draw(20)), history: history.then(|| draw(30) * 0.3) };
                         let plain = advance_plain(&update, draw(0), draw(10), added.clone());
-                        let in_a_graph =
-                            advance(&update, draw(0).autodiff(), draw(10).autodiff(), traced(&added)).unwrap();
                         let fast = advance(&update, draw(0), draw(10), added).unwrap();
-                        assert_eq!(in_a_graph.next.into_data(), plain.next.to_data(), "in a graph");
-                        assert_eq!(in_a_graph.x0.into_data(), plain.x0.to_data(), "in a graph");
                         assert!(matches!(fast.verdict, Verdict::Finite), "the fast path was taken");
-                        assert_eq!(fast.next.into_data(), plain.next.into_data());
-                        assert_eq!(fast.x0.into_data(), plain.x0.into_data());
-                        assert_eq!(fast.kept.map(Tensor::into_data), plain.kept.map(Tensor::into_data));
+                        assert_eq!(fast.next.values(), plain.next.values());
+                        assert_eq!(fast.x0.values(), plain.x0.values());
+                        assert_eq!(fast.kept.map(Tensor::into_values), plain.kept.map(Tensor::into_values));
                     }
                 }
             }
@@ -275,35 +241,29 @@ mod tests {
 
     #[test]
     fn dynamic_threshold_is_the_interpolated_quantile_of_each_picture() {
-        let device = Device::flex();
-        let x0 = Tensor::<4>::from_data([[[[0.0f32, -4.0, 1.0, 3.0]]], [[[0.1, 0.2, 0.3, -0.4]]]], &device);
+        let x0 = Tensor::new(vec![0.0, -4.0, 1.0, 3.0, 0.1, 0.2, 0.3, -0.4], [2, 1, 1, 4]);
         // Sorted |x0| of the first picture: 0 1 3 4; the 0.5-quantile is 2. The second stays below 1.
         let limited = limited(x0, X0Limit::DynamicThreshold { ratio: 0.5, max: 10.0 });
-        let expected = [[[[0.0f32, -1.0, 0.5, 1.0]]], [[[0.1, 0.2, 0.3, -0.4]]]];
-        limited.into_data().assert_approx_eq::<f32>(&expected.into(), Tolerance::default());
+        assert_near(&limited, &[0.0, -1.0, 0.5, 1.0, 0.1, 0.2, 0.3, -0.4]);
     }
 
     #[test]
     fn learned_range_interpolates_log_variances() {
-        let device = Device::flex();
         let (small, large) = (0.01f64, 0.09f64);
         let noise = StepNoise::LearnedRange { log_small: small.ln(), log_large: large.ln() };
         // The second channel is v: -1 asks for the small variance, 1 for the large one, 0 for their mean.
-        let out = Tensor::<4>::from_data([[[[0.0f32, 0.0, 0.0]], [[-1.0, 1.0, 0.0]]]], &device);
-        let x = Tensor::<4>::zeros([1, 1, 1, 3], &device);
-        let z = Tensor::<4>::ones([1, 1, 1, 3], &device);
+        let out = Tensor::new(vec![0.0, 0.0, 0.0, -1.0, 1.0, 0.0], [1, 2, 1, 3]);
+        let [x, z] = [0.0, 1.0].map(|value| Tensor::full(value, [1, 1, 1, 3]));
         let update = update(X0Limit::Free, noise, [0.5, 0.0, 0.5]);
         let stepped = advance(&update, x, out, noise_only(Some(z))).unwrap();
-        let expected = [[[[0.1f32, 0.3, (small * large).sqrt().sqrt() as f32]]]];
-        stepped.next.into_data().assert_approx_eq::<f32>(&expected.into(), Tolerance::default());
+        assert_near(&stepped.next, &[0.1, 0.3, (small * large).sqrt().sqrt() as f32]);
     }
 
     #[test]
     fn wrong_channels_are_an_error() {
-        let device = Device::flex();
-        let x = Tensor::<4>::zeros([1, 3, 2, 2], &device);
+        let x = Tensor::full(0.0, [1, 3, 2, 2]);
         let refusal = |noise, channels| {
-            let out = Tensor::zeros([1, channels, 2, 2], &device);
+            let out = Tensor::full(0.0, [1, channels, 2, 2]);
             advance(&update(X0Limit::Free, noise, [0.0, 0.5, 0.5]), x.clone(), out, Added::default())
                 .err()
                 .unwrap()
@@ -317,15 +277,14 @@ mod tests {
     /// DDIM with eta > 0 and a model that has learned its variance: the second half is of no use.
     #[test]
     fn a_fixed_variance_leaves_the_learned_one_aside() {
-        let device = Device::flex();
+        let device = Device::Cpu;
         let draw = |stream: u64| PictureNoise::new(stream, 0..2).initial([2, 3, 4, 4], &device);
-        let unused = Tensor::<4>::full([2, 3, 4, 4], f32::NAN, &device);
+        let unused = Tensor::full(f32::NAN, [2, 3, 4, 4]);
         for limit in [X0Limit::Clip { range: 1.0 }, X0Limit::DynamicThreshold { ratio: 0.9, max: 2.0 }] {
             let update = update(limit, StepNoise::Fixed { sigma: 0.37 }, [0.3, -0.2, 0.8]);
-            let next = |out: Tensor<4>| {
-                advance(&update, draw(0), out, noise_only(Some(draw(2)))).unwrap().next.into_data()
-            };
-            assert_eq!(next(Tensor::cat(vec![draw(1), unused.clone()], 1)), next(draw(1)));
+            let next =
+                |out: Tensor| advance(&update, draw(0), out, noise_only(Some(draw(2)))).unwrap().next.values();
+            assert_eq!(next(draw(1).join_channels(&unused)), next(draw(1)));
         }
     }
 
@@ -334,7 +293,7 @@ mod tests {
         match verdict {
             Verdict::Finite => None,
             Verdict::NotFinite { picture } => Some(picture),
-            Verdict::Pending(sums) => sums.into_data().iter::<f32>().position(|sum| !sum.is_finite()),
+            Verdict::Pending(sums) => sums.values().into_iter().position(|sum| !sum.is_finite()),
         }
     }
 
@@ -342,8 +301,7 @@ mod tests {
     /// limit hides or that only the next state has.
     #[test]
     fn both_twins_blame_the_same_picture() {
-        let device = Device::flex();
-        let batch = |bad: f32| Tensor::<4>::from_data([[[[0.5f32, -0.5]]], [[[bad, 0.25]]]], &device);
+        let batch = |bad: f32| Tensor::new(vec![0.5, -0.5, bad, 0.25], [2, 1, 1, 2]);
         let update = update(X0Limit::Clip { range: 1.0 }, StepNoise::Fixed { sigma: 0.5 }, [0.3, 0.0, 0.8]);
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0] {
             for place in 0..3 {
@@ -359,10 +317,9 @@ mod tests {
     /// A variance below 0 has no root, and a large logarithm no exponential.
     #[test]
     fn a_learned_variance_that_is_none_is_found() {
-        let device = Device::flex();
-        let [x, z] = [0.5, 1.0].map(|value| Tensor::<4>::full([1, 1, 1, 2], value, &device));
+        let [x, z] = [0.5, 1.0].map(|value| Tensor::full(value, [1, 1, 1, 2]));
         for (noise, variance) in [(StepNoise::Learned, -0.5f32), (StepNoise::LearnedLog, 1e3)] {
-            let out = Tensor::from_data([[[[0.1f32, 0.2]], [[0.5, variance]]]], &device);
+            let out = Tensor::new(vec![0.1, 0.2, 0.5, variance], [1, 2, 1, 2]);
             let update = update(X0Limit::Free, noise, [0.5, 0.0, 0.5]);
             let stepped = advance(&update, x.clone(), out, noise_only(Some(z.clone()))).unwrap();
             assert_eq!(blamed(stepped.verdict), Some(0), "{noise:?}");
@@ -371,7 +328,7 @@ mod tests {
 
     #[test]
     fn a_batch_of_no_pictures_gives_none() {
-        let empty = || Tensor::<4>::zeros([0, 1, 2, 2], &Device::flex());
+        let empty = || Tensor::full(0.0, [0, 1, 2, 2]);
         let update = update(X0Limit::Clip { range: 1.0 }, StepNoise::None, [0.3, -0.2, 0.8]);
         let stepped = advance(&update, empty(), empty(), Added::default()).unwrap();
         assert_eq!((stepped.next.dims(), blamed(stepped.verdict)), ([0, 1, 2, 2], None));

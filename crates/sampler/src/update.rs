@@ -1,7 +1,8 @@
 //! A plan's step, boiled down to the scalars that multiply tensors.
 
 use ddim_schedule::{EpsSource, Kept, Plan, Step, StepNoise, X0Limit};
-use ddim_shaders::StepCoefficients;
+
+use crate::coefficients::StepCoefficients;
 
 /// One step in terms of what the loop holds: the state `x`, the network's output and the limited `x0`.
 ///

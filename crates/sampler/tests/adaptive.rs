@@ -4,9 +4,9 @@
 
 use std::ops::ControlFlow;
 
-use burn::tensor::{Device, Tensor};
 use ddim_sampler::{AdaptiveOutcome, Effort, Noise, PictureCall, PictureNoise, SampleError, sample_adaptive};
 use ddim_schedule::{BetaSchedule, EmbeddedPair, Flow, NoiseSchedule, Prediction, Settings, Tolerance, X0Limit};
+use ddim_tensor::{Device, Tensor};
 
 const MEAN: f64 = 0.3;
 const VARIANCE: f64 = 0.01;
@@ -18,8 +18,8 @@ fn flow(limit: X0Limit) -> Flow {
     Flow::new(&schedule, &settings).expect("a flow")
 }
 
-fn start() -> Tensor<4> {
-    PictureNoise::new(3, 0..SHAPE[0] as u64).initial(SHAPE, &Device::flex())
+fn start() -> Tensor {
+    PictureNoise::new(3, 0..SHAPE[0] as u64).initial(SHAPE, &Device::Cpu)
 }
 
 /// Angles by the time of the linear schedule, in f64: what the network knows of where it is. Between timesteps the
@@ -32,19 +32,19 @@ fn angle(time: f64) -> f64 {
 }
 
 /// The best v for data N(MEAN, VARIANCE): MATH.md section 14.
-fn best_v(x: Tensor<4>, asked: &[PictureCall]) -> Tensor<4> {
+fn best_v(x: Tensor, asked: &[PictureCall]) -> Tensor {
     let rows = asked.iter().enumerate().map(|(row, call)| {
         let (s, c) = angle(call.time).sin_cos();
         let d = c * c * VARIANCE + s * s;
-        let x = x.clone().slice([row..row + 1]);
+        let x = x.pictures(row..row + 1);
         let centred = x - c * MEAN;
         centred * (s * c * (1.0 - VARIANCE) / d) - s * MEAN
     });
-    Tensor::cat(rows.collect(), 0)
+    Tensor::cat(&rows.collect::<Vec<_>>())
 }
 
 /// The solution: `y - m` shrinks with the spread of the noisy data, here in x = y cos; then the step to x0.
-fn solution(flow: &Flow, x: Tensor<4>) -> Tensor<4> {
+fn solution(flow: &Flow, x: Tensor) -> Tensor {
     let spread = |angle: f64| (angle.cos().powi(2) * VARIANCE + angle.sin().powi(2)).sqrt();
     let (start, end) = (flow.start(), flow.end());
     let centred = (x - start.cos() * MEAN) * (spread(end) / spread(start));
@@ -52,7 +52,7 @@ fn solution(flow: &Flow, x: Tensor<4>) -> Tensor<4> {
     centred * (end.cos() * VARIANCE / spread(end).powi(2)) + MEAN
 }
 
-fn run(flow: &Flow, pair: &EmbeddedPair, tolerance: f64) -> (Tensor<4>, Vec<Effort>) {
+fn run(flow: &Flow, pair: &EmbeddedPair, tolerance: f64) -> (Tensor, Vec<Effort>) {
     let tolerance = Tolerance::new(tolerance, tolerance).expect("in range");
     match sample_adaptive(flow, pair, tolerance, start(), best_v, |_| ControlFlow::Continue(())) {
         Ok(AdaptiveOutcome::Finished { pictures, effort }) => (pictures, effort),
@@ -60,8 +60,9 @@ fn run(flow: &Flow, pair: &EmbeddedPair, tolerance: f64) -> (Tensor<4>, Vec<Effo
     }
 }
 
-fn rms(difference: Tensor<4>) -> f64 {
-    f64::from((difference.clone() * difference).mean().into_scalar::<f32>()).sqrt()
+fn rms(difference: Tensor) -> f64 {
+    let len = difference.dims().iter().product::<usize>() as f64;
+    (difference.square().sums().into_iter().sum::<f64>() / len).sqrt()
 }
 
 /// The error stays below ten tolerances, since a run has some ten steps and each may have one; and the calls grow
@@ -101,25 +102,25 @@ fn a_picture_does_not_depend_on_its_batch() {
     let tolerance = Tolerance::default();
     let (together, effort) = run(&flow, &EmbeddedPair::DORMAND_PRINCE, 1e-3);
     for (k, effort) in effort.into_iter().enumerate() {
-        let x = start().slice([k..k + 1]);
+        let x = start().pictures(k..k + 1);
         let alone = sample_adaptive(&flow, &EmbeddedPair::DORMAND_PRINCE, tolerance, x, best_v, |_| {
             ControlFlow::Continue(())
         });
         let Ok(AdaptiveOutcome::Finished { pictures, effort: of_one }) = alone else { panic!("a run") };
-        assert_eq!(pictures.into_data(), together.clone().slice([k..k + 1]).into_data());
+        assert_eq!(pictures.into_values(), together.pictures(k..k + 1).into_values());
         assert_eq!(of_one[0], effort);
     }
 }
 
 #[test]
 fn a_network_that_breaks_is_named_with_its_picture() {
-    let broken = |x: Tensor<4>, asked: &[PictureCall]| {
+    let broken = |x: Tensor, asked: &[PictureCall]| {
         let rows = asked.iter().enumerate().map(|(row, call)| {
             let infinite = call.picture == 4 && call.time < 500.0;
-            let x = best_v(x.clone().slice([row..row + 1]), &[*call]);
-            if infinite { x.full_like(f32::INFINITY) } else { x }
+            let x = best_v(x.pictures(row..row + 1), &[*call]);
+            if infinite { Tensor::full(f32::INFINITY, x.dims()) } else { x }
         });
-        Tensor::cat(rows.collect(), 0)
+        Tensor::cat(&rows.collect::<Vec<_>>())
     };
     for limit in [X0Limit::Free, X0Limit::Clip { range: 1.0 }] {
         let pair = EmbeddedPair::BOGACKI_SHAMPINE;
@@ -134,7 +135,7 @@ fn a_network_that_breaks_is_named_with_its_picture() {
 #[test]
 fn a_tolerance_that_cannot_be_kept_is_an_error() {
     let mut calls = 0;
-    let jumps = |x: Tensor<4>, _: &[PictureCall]| {
+    let jumps = |x: Tensor, _: &[PictureCall]| {
         calls += 1;
         x * if calls % 2 == 0 { 1e4 } else { -1e4 }
     };

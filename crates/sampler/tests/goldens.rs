@@ -12,10 +12,10 @@ mod golden_solvers;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use burn::tensor::{Device, Tensor, TensorData};
 use ddim_checkpoint::SchedulerConfig;
 use ddim_sampler::{Call, GivenNoise, Noise, sample};
 use ddim_schedule::{Method, Plan, solvers};
+use ddim_tensor::{Device, Tensor};
 use golden::{count, folder, numbers, parse, schedule, settings};
 use serde_json::Value;
 
@@ -70,7 +70,7 @@ fn check(path: &Path) -> f64 {
     let golden = parse(path);
     let plan = plan(&golden);
     let mut noise = given_noise(&golden);
-    let start = noise.initial(shape(&golden), &Device::flex()) * plan.start_scale();
+    let start = noise.initial(shape(&golden), &Device::Cpu) * plan.start_scale();
     let mut states = vec![start.clone()];
     let observe = |seen: &ddim_sampler::Observation| {
         states.push(seen.x.clone());
@@ -98,9 +98,9 @@ fn shape(golden: &Value) -> [usize; 4] {
     shape.try_into().expect("n, c, h, w")
 }
 
-fn tensor(values: &Value, shape: [usize; 4]) -> Tensor<4> {
+fn tensor(values: &Value, shape: [usize; 4]) -> Tensor {
     let values: Vec<f32> = numbers(values).into_iter().map(|value| value as f32).collect();
-    Tensor::from_data(TensorData::new(values, shape), &Device::flex())
+    Tensor::new(values, shape)
 }
 
 fn given_noise(golden: &Value) -> GivenNoise {
@@ -112,21 +112,20 @@ fn given_noise(golden: &Value) -> GivenNoise {
 
 /// `m(x, t) = a tanh x + b sin(w t) x + c sqrt(1 - exp(-k t t)) x` in f64, and `p + q sin x` as further
 /// channels where the golden has them.
-fn pretend_model(model: &Value, x: Tensor<4>, call: Call) -> Tensor<4> {
+fn pretend_model(model: &Value, x: Tensor, call: Call) -> Tensor {
     let [a, b, c, w, k, p, q] = ["a", "b", "c", "w", "k", "p", "q"].map(|key| model[key].as_f64().unwrap_or(0.0));
-    let (shape, device, t) = (x.dims(), x.device(), call.time);
+    let (shape, t) = (x.dims(), call.time);
     let slope = b * (w * t).sin() + c * (1.0 - (-k * t * t).exp()).sqrt();
-    let data = x.into_data();
+    let data = x.into_values();
     let map = |f: &dyn Fn(f64) -> f64| {
-        let values: Vec<f32> = data.iter::<f32>().map(|x| f(f64::from(x)) as f32).collect();
-        Tensor::from_data(TensorData::new(values, shape), &device)
+        let values: Vec<f32> = data.iter().map(|x| f(f64::from(*x)) as f32).collect();
+        Tensor::new(values, shape)
     };
     let mean = map(&|x| a * x.tanh() + slope * x);
-    if model["p"].is_null() { mean } else { Tensor::cat(vec![mean, map(&|x| p + q * x.sin())], 1) }
+    if model["p"].is_null() { mean } else { mean.join_channels(&map(&|x| p + q * x.sin())) }
 }
 
-fn largest_difference(x: Tensor<4>, expected: &[f64]) -> f64 {
-    let data = x.into_data();
-    let pairs = data.iter::<f32>().zip(expected);
+fn largest_difference(x: Tensor, expected: &[f64]) -> f64 {
+    let pairs = x.into_values().into_iter().zip(expected);
     pairs.map(|(x, &golden)| (f64::from(x) - f64::from(golden as f32)).abs()).fold(0.0, f64::max)
 }

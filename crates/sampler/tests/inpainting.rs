@@ -3,10 +3,10 @@
 
 use std::ops::ControlFlow;
 
-use burn::tensor::{Device, Tensor, TensorData};
 use ddim_sampler::{Call, Known, Noise, Outcome, PictureNoise, noised, sample, sample_edited};
 use ddim_schedule::solvers::Euler;
 use ddim_schedule::{BetaSchedule, Convention, Eta, Method, NoiseSchedule, Plan, Resampling, Settings};
+use ddim_tensor::{Device, Tensor};
 
 /// The mean of each pixel, their variance, and the covariance between the two.
 const MEAN: f64 = 0.2;
@@ -33,9 +33,10 @@ fn best_eps(a: f64) -> (f64, f64, f64) {
     (own, other, -(own + other) * a.sqrt() * MEAN)
 }
 
-fn network(x: Tensor<4>, alpha_bar: f64) -> Tensor<4> {
+fn network(x: Tensor, alpha_bar: f64) -> Tensor {
     let (own, other, offset) = best_eps(alpha_bar);
-    x.clone() * own + x.flip([3]) * other + offset
+    let swapped = x.values().chunks_exact(2).flat_map(|pair| [pair[1], pair[0]]).collect();
+    x.clone() * own + Tensor::new(swapped, x.dims()) * other + offset
 }
 
 /// Means and second moments of the two pixels.
@@ -113,12 +114,12 @@ fn settings(method: Method, n_steps: usize, resampling: Resampling) -> Settings 
 
 /// Mean and variance of the repainted pixel over many pictures; the known one must be what it was.
 fn drawn(settings: &Settings) -> (f64, f64) {
-    let device = Device::flex();
+    let device = Device::Cpu;
     let plan = Plan::new(&schedule(), settings).expect("a plan");
     let mut noise = PictureNoise::new(5, 0..PICTURES as u64);
-    let seen = Tensor::<1>::from_floats([-7.0, SEEN as f32], &device).reshape([1, 1, 1, 2]);
-    let repaint = Tensor::<1>::from_floats([1.0, 0.0], &device).reshape([1, 1, 1, 2]);
-    let known = Known::new(seen.expand([PICTURES, 1, 1, 2]), repaint);
+    let seen = Tensor::new(vec![-7.0, SEEN as f32], [1, 1, 1, 2]);
+    let repaint = Tensor::new(vec![1.0, 0.0], [1, 1, 1, 2]);
+    let known = Known::new(seen.select(&[0; PICTURES]), repaint);
     let x = known.start(&plan, noise.initial([PICTURES, 1, 1, 2], &device));
     let levels: Vec<f64> = plan.steps().iter().map(|step| step.alpha_bar).collect();
     let outcome = sample_edited(
@@ -130,7 +131,7 @@ fn drawn(settings: &Settings) -> (f64, f64) {
         |_| ControlFlow::Continue(()),
     );
     let Ok(Outcome::Finished(x)) = outcome else { panic!("{outcome:?}") };
-    let pixels: Vec<f32> = x.into_data().iter::<f32>().collect();
+    let pixels: Vec<f32> = x.into_values();
     assert!(pixels.chunks(2).all(|pair| pair[1] == SEEN as f32), "the known pixel is exact at the end");
     moments(pixels.chunks(2).map(|pair| pair[0]))
 }
@@ -200,18 +201,18 @@ fn long_jumps_over_few_steps_do_not_reach_it() {
 /// the whole run takes a cloud of the right pictures to a cloud of the right pictures.
 #[test]
 fn a_noised_picture_has_the_marginal_of_its_level() {
-    let device = Device::flex();
+    let device = Device::Cpu;
     let n = 2 * PICTURES;
     for (method, scale) in [(Method::Ddim { eta: Eta::DDIM }, false), (Method::solver(Euler::default()), true)] {
         for strength in [0.3, 0.6, 1.0] {
             let settings = Settings { strength, ..settings(method.clone(), 10, Resampling::Once) };
             let plan = Plan::new(&schedule(), &settings).expect("a plan");
-            let picture = Tensor::<4>::full([PICTURES, 1, 1, 2], SEEN, &device);
+            let picture = Tensor::full(SEEN as f32, [PICTURES, 1, 1, 2]);
             let z = PictureNoise::new(1, 0..PICTURES as u64).initial([PICTURES, 1, 1, 2], &device);
             let x = noised(picture, plan.start(), z);
             let a = schedule().alpha_bar((1000.0 * strength).round() as usize - 1);
             let expected = if scale { (SEEN, (1.0 - a) / a) } else { (a.sqrt() * SEEN, 1.0 - a) };
-            let found = moments(x.into_data().iter::<f32>().collect::<Vec<_>>().into_iter());
+            let found = moments(x.into_values().into_iter());
             assert_close(found, expected, n, &format!("strength {strength}"));
         }
     }
@@ -221,7 +222,7 @@ fn a_noised_picture_has_the_marginal_of_its_level() {
 /// papers' steps taken from the noisy data.
 #[test]
 fn a_cloud_of_pictures_goes_where_the_steps_take_it() {
-    let device = Device::flex();
+    let device = Device::Cpu;
     for eta in [0.0, 1.0] {
         for strength in [0.25, 0.75] {
             let method = Method::Ddim { eta: Eta::new(eta).expect("in [0, 1]") };
@@ -234,7 +235,7 @@ fn a_cloud_of_pictures_goes_where_the_steps_take_it() {
             let network = |x, call: Call| network(x, levels[call.index]);
             let outcome = sample(&plan, x, network, &mut noise, |_| ControlFlow::Continue(()));
             let Ok(Outcome::Finished(x)) = outcome else { panic!("{outcome:?}") };
-            let first: Vec<f32> = x.into_data().iter::<f32>().step_by(2).collect();
+            let first: Vec<f32> = x.into_values().into_iter().step_by(2).collect();
             let what = format!("eta {eta}, strength {strength}");
             assert_close(moments(first.into_iter()), redrawn(eta, 200, strength), PICTURES, &what);
         }
@@ -253,12 +254,10 @@ fn redrawn(eta: f64, n_steps: usize, strength: f64) -> (f64, f64) {
 }
 
 /// Pictures of the data: `mean + (sqrt(v + c) (z + z')/2 +- sqrt(v - c) (z - z')/2)`.
-fn pictures(device: &Device) -> Tensor<4> {
-    let z = PictureNoise::new(99, 0..PICTURES as u64).initial([PICTURES, 1, 1, 2], device).into_data();
+fn pictures(device: &Device) -> Tensor {
+    let z = PictureNoise::new(99, 0..PICTURES as u64).initial([PICTURES, 1, 1, 2], device).into_values();
     let (sum, difference) = ((VARIANCE + COVARIANCE).sqrt(), (VARIANCE - COVARIANCE).sqrt());
     let values: Vec<f32> = z
-        .iter::<f32>()
-        .collect::<Vec<_>>()
         .chunks(2)
         .flat_map(|z| {
             let (a, b) = (sum * f64::from(z[0]), difference * f64::from(z[1]));
@@ -266,5 +265,5 @@ fn pictures(device: &Device) -> Tensor<4> {
             [(MEAN + half * (a + b)) as f32, (MEAN + half * (a - b)) as f32]
         })
         .collect();
-    Tensor::from_data(TensorData::new(values, [PICTURES, 1, 1, 2]), device)
+    Tensor::new(values, [PICTURES, 1, 1, 2]).to(device)
 }

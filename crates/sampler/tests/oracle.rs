@@ -3,9 +3,9 @@
 
 use std::ops::ControlFlow;
 
-use burn::tensor::{Device, Tensor};
 use ddim_sampler::{Call, Noise, Outcome, PictureNoise, sample};
 use ddim_schedule::{BetaSchedule, Convention, Eta, Method, NoiseSchedule, Plan, Settings, Variance};
+use ddim_tensor::{Device, Tensor};
 
 const MEAN: f64 = 0.3;
 const VARIANCE: f64 = 0.25;
@@ -75,16 +75,16 @@ fn drawn(method: &Method, n_steps: usize) -> (f64, f64) {
     let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, TRAIN_STEPS).expect("the schedule of the DDPM paper");
     let plan = Plan::new(&schedule, &Settings::new(Convention::Exact, method.clone(), n_steps)).expect("a plan");
     let mut noise = PictureNoise::new(11, 0..16);
-    let x = noise.initial([16, 1, 64, 64], &Device::flex());
-    let network = |x: Tensor<4>, call: Call| {
+    let x = noise.initial([16, 1, 64, 64], &Device::Cpu);
+    let network = |x: Tensor, call: Call| {
         let (slope, offset) = best_eps(schedule.alpha_bar(call.time as usize));
         x * slope + offset
     };
     let outcome = sample(&plan, x, network, &mut noise, |_| ControlFlow::Continue(())).expect("a run");
     let Outcome::Finished(x) = outcome else { panic!("nothing stops it") };
-    let data = x.into_data();
-    let mean = data.iter::<f32>().map(f64::from).sum::<f64>() / PIXELS as f64;
-    let variance = data.iter::<f32>().map(|x| (f64::from(x) - mean).powi(2)).sum::<f64>() / (PIXELS - 1) as f64;
+    let data = x.into_values();
+    let mean = data.iter().copied().map(f64::from).sum::<f64>() / PIXELS as f64;
+    let variance = data.iter().map(|x| (f64::from(*x) - mean).powi(2)).sum::<f64>() / (PIXELS - 1) as f64;
     (mean, variance)
 }
 

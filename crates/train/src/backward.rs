@@ -1,66 +1,91 @@
 //! The gradient of the loss of a diffusion network.
 
-use crate::Objective;
 use crate::batch::Batch;
 use crate::flat::Trainee;
-use crate::objective::Loss;
-use burn::tensor::Device;
+use crate::objective::{Loss, Pair};
+use crate::{Objective, TrainError};
 use ddim_checkpoint::UNet;
 use ddim_cpu::Wanted;
 use ddim_graph::Labels;
+use ddim_tensor::Device;
 use std::sync::Arc;
 
-/// The network of a run with its loss.
+/// A network in training: its loss and the gradient of that.
 pub(crate) struct Backward {
     trainee: Trainee,
-    /// The processor's own engine, where one trains there, and the loss asks for the network's output alone.
-    processor: Option<ddim_cpu::Network>,
     loss: Loss,
-    /// With autodiff.
-    device: Device,
+    on: On,
+}
+
+/// Where a network is trained.
+pub(crate) enum On {
+    /// The processor's own engine.
+    Processor(ddim_cpu::Network),
+    /// Tensors of burn, on a device with automatic differentiation.
+    #[cfg(feature = "gpu")]
+    Tensors(burn::tensor::Device),
+}
+
+impl On {
+    /// For pictures of this height and width.
+    ///
+    /// # Errors
+    /// A network with a layer that the processor's engine lacks.
+    pub(crate) fn new(trainee: &Trainee, size: [usize; 2], device: &Device) -> Result<Self, TrainError> {
+        match device {
+            Device::Cpu => Ok(On::Processor(trainee.processor(size)?)),
+            #[cfg(feature = "gpu")]
+            Device::Burn(device) => Ok(On::Tensors(device.clone().autodiff())),
+        }
+    }
 }
 
 impl Backward {
-    pub(crate) fn new(unet: &UNet, loss: Loss, device: &Device) -> Self {
+    pub(crate) fn new(unet: &UNet, loss: Loss, device: &Device) -> Result<Self, TrainError> {
         let trainee = Trainee::new(Arc::clone(unet.graph()), unet.shared());
         let size = unet.config().sample_size.map_or([32; 2], ddim_unet::SampleSize::height_width);
-        let on_processor = ddim_sampler::is_host(device) && loss.objective == Objective::Denoising;
-        let processor = if on_processor { trainee.processor(size) } else { None };
-        Backward { trainee, processor, loss, device: device.clone().autodiff() }
+        let on = On::new(&trainee, size, device)?;
+        Ok(Backward { trainee, loss, on })
     }
 
-    /// All weights of the network, with those that are trained.
+    /// The weights of the network with these trained ones, in the order of the graph.
     pub(crate) fn weights(&self, trained: &[f32]) -> Vec<Vec<f32>> {
         self.trainee.replaced(trained)
     }
 
-    /// Makes ready for [`gradient`](Self::gradient) at these weights.
+    /// Gives the processor's engine the weights of a step, before all its gradients.
     pub(crate) fn load(&mut self, weights: &[f32]) {
-        if let Some(network) = &mut self.processor {
-            self.trainee.load(network, weights);
+        match &mut self.on {
+            On::Processor(network) => self.trainee.load(network, weights),
+            #[cfg(feature = "gpu")]
+            On::Tensors(_) => {}
         }
     }
 
-    /// The loss over a batch and its gradient at the weights that were loaded.
+    /// The loss of a batch and its gradient, at the weights that were loaded.
+    #[cfg_attr(not(feature = "gpu"), expect(unused_variables, reason = "the engine was loaded with the weights"))]
     pub(crate) fn gradient(&self, batch: &Batch, weights: &[f32]) -> (f64, Vec<f32>) {
-        match &self.processor {
-            Some(network) => self.on_processor(network, batch),
-            None => self.on_tensors(batch, weights),
+        match &self.on {
+            On::Processor(network) => match self.loss.objective {
+                Objective::Denoising => self.denoising(network, batch),
+                Objective::Implicit => self.implicit(network, batch),
+            },
+            #[cfg(feature = "gpu")]
+            On::Tensors(device) => self.on_tensors(batch, weights, device),
         }
     }
 
-    fn on_tensors(&self, batch: &Batch, weights: &[f32]) -> (f64, Vec<f32>) {
-        let network = self.trainee.on_tensors(weights, &self.device);
+    #[cfg(feature = "gpu")]
+    fn on_tensors(&self, batch: &Batch, weights: &[f32], device: &burn::tensor::Device) -> (f64, Vec<f32>) {
+        let network = self.trainee.on_tensors(weights, device);
         let conditioning = network.condition(&batch.times, &labels(batch));
-        let (x_t, target) = batch.tensors(&self.device);
+        let [x_t, target] = batch.tensors(device);
         let loss = self.loss.of(|x| network.forward(x, &conditioning), x_t, target, &batch.alpha_bars);
         let gradients = loss.backward();
         (f64::from(loss.into_scalar::<f32>()), network.gradient(gradients))
     }
 
-    /// The same for the denoising objective, without tensors.
-    fn on_processor(&self, network: &ddim_cpu::Network, batch: &Batch) -> (f64, Vec<f32>) {
-        let conditioning = network.condition(&batch.times, &labels(batch));
+    fn denoising(&self, network: &ddim_cpu::Network, batch: &Batch) -> (f64, Vec<f32>) {
         let size = batch.target.len() / batch.times.len();
         let (mut squares, scale) = (0.0, 2.0 / batch.target.len() as f32);
         let slope = |first: usize, out: &[f32], slope: &mut [f32]| {
@@ -70,10 +95,56 @@ impl Backward {
                 *slope = scale * difference;
             }
         };
+        let gradient = self.back(network, batch, &batch.x_t, slope);
+        (squares / batch.target.len() as f64, gradient)
+    }
+
+    /// Both sides go back by themselves; each needs what the network says on the other.
+    fn implicit(&self, network: &ddim_cpu::Network, batch: &Batch) -> (f64, Vec<f32>) {
+        let conditioning = network.condition(&batch.times, &labels(batch));
+        let x = [1.0, -1.0].map(|side| self.loss.shifted(batch, side));
+        let mut out = [Vec::new(), network.forward(&x[1], batch.shape(), &conditioning.modulations())];
+        let (size, count) = (batch.target.len() / batch.times.len(), batch.target.len());
+        let (mut total, mut above) = (0.0, Vec::with_capacity(count));
+        let of = |side: usize, first: usize, found: &[f32], other: &[f32], slope: &mut [f32]| {
+            let mut loss = 0.0;
+            for (k, (found, slope)) in found.chunks_exact(size).zip(slope.chunks_exact_mut(size)).enumerate() {
+                let at = (first + k) * size..(first + k + 1) * size;
+                let mut out = [found, &other[at.clone()]];
+                if side == 1 {
+                    out.swap(0, 1);
+                }
+                let x = x.each_ref().map(|x| &x[at.clone()]);
+                let pair = Pair { x, out, signs: &batch.target[at], alpha_bar: batch.alpha_bars[first + k] };
+                loss += self.loss.implicit(&pair);
+                self.loss.implicit_slope(&pair, side, 1.0 / count as f64, slope);
+            }
+            loss
+        };
+        let mut gradient = self.back(network, batch, &x[0], |first, found, slope| {
+            total += of(0, first, found, &out[1], slope);
+            above.extend_from_slice(found);
+        });
+        out[0] = above;
+        let below = self.back(network, batch, &x[1], |first, found, slope| {
+            of(1, first, found, &out[0], slope);
+        });
+        gradient.iter_mut().zip(below).for_each(|(sum, part)| *sum += part);
+        (total / count as f64, gradient)
+    }
+
+    fn back(
+        &self,
+        network: &ddim_cpu::Network,
+        batch: &Batch,
+        x: &[f32],
+        slope: impl FnMut(usize, &[f32], &mut [f32]),
+    ) -> Vec<f32> {
+        let conditioning = network.condition(&batch.times, &labels(batch));
         let rows = conditioning.modulations();
-        let mut gradients = network.gradients(&batch.x_t, batch.shape(), &rows, Wanted::Weights, slope);
+        let mut gradients = network.gradients(x, batch.shape(), &rows, Wanted::Weights, slope);
         network.condition_gradients(&batch.times, &labels(batch), &mut gradients);
-        (squares / batch.target.len() as f64, self.trainee.of_trained(gradients.parameters))
+        self.trainee.of_trained(gradients.parameters)
     }
 }
 
@@ -82,32 +153,5 @@ fn labels(batch: &Batch) -> Labels<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::batch::Batches;
-    use crate::diffusion::initialised;
-    use crate::optimizer::norm;
-    use crate::testing::{pictures, recipe};
-    use serde_json::json;
-
-    /// Two programs for one gradient, each within f32 rounding of it: 1e-5 of the norm.
-    #[test]
-    fn the_processors_gradient_is_that_of_the_tensor_operations() {
-        let (recipe, set, device) = (recipe(&json!({})), pictures(6), Device::flex());
-        let scheduler = recipe.scheduler().expect("fine");
-        let schedule = scheduler.noise_schedule().expect("fine");
-        let batches =
-            Batches::new(&recipe, &set, schedule, scheduler.prediction()).expect("pictures that are there");
-        let (unet, weights) = initialised(&recipe).expect("fine");
-        let loss = Loss { objective: recipe.objective, prediction: scheduler.prediction() };
-        let mut backward = Backward::new(&unet, loss, &device);
-        assert!(backward.processor.is_some());
-        backward.load(&weights);
-        let batch = batches.rows(3, 0..recipe.batch_size);
-        let (loss, gradient) = backward.gradient(&batch, &weights);
-        let (plain_loss, plain) = Backward { processor: None, ..backward }.gradient(&batch, &weights);
-        let difference: Vec<f32> = gradient.iter().zip(&plain).map(|(a, b)| a - b).collect();
-        assert!((loss - plain_loss).abs() < 1e-6 * loss, "{loss} and {plain_loss}");
-        assert!(norm(&difference) < 1e-5 * norm(&plain), "{} of {}", norm(&difference), norm(&plain));
-    }
-}
+#[cfg(feature = "gpu")]
+mod tests;

@@ -2,7 +2,6 @@
 
 use crate::draw::{Draws, Purpose};
 use crate::{Flip, Objective, Recipe, TrainError};
-use burn::tensor::{Device, Tensor, TensorData};
 use ddim_data::ImageSet;
 use ddim_sampler::{fill_normals, fill_signs};
 use ddim_schedule::{Marginal, NoiseSchedule, Prediction};
@@ -34,9 +33,12 @@ impl Batch {
     }
 
     /// The noisy pictures, and the targets or directions, as tensors.
-    pub(crate) fn tensors(&self, device: &Device) -> (Tensor<4>, Tensor<4>) {
-        let tensor = |values: &Vec<f32>| Tensor::from_data(TensorData::new(values.clone(), self.shape()), device);
-        (tensor(&self.x_t), tensor(&self.target))
+    #[cfg(feature = "gpu")]
+    pub(crate) fn tensors(&self, device: &burn::tensor::Device) -> [burn::tensor::Tensor<4>; 2] {
+        [&self.x_t, &self.target].map(|values| {
+            let data = burn::tensor::TensorData::new(values.clone(), self.shape());
+            burn::tensor::Tensor::from_data(data, device)
+        })
     }
 }
 

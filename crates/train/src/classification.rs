@@ -1,5 +1,6 @@
 //! Training a classifier.
 
+use crate::backward::On;
 use crate::batch::clean;
 use crate::diffusion::without_alpha;
 use crate::draw::Draws;
@@ -8,13 +9,11 @@ use crate::run::{self, RunFolder, Task, Trained};
 use crate::seen::Seen;
 use crate::shards::Shards;
 use crate::{Accuracy, ClassifierRecipe, RecipeError, Shown, TrainError, TrainEvent};
-use burn::tensor::activation::log_softmax;
-use burn::tensor::{Device, Int, Tensor, TensorData};
 use ddim_cpu::Wanted;
 use ddim_data::{ImageSet, Picture};
 use ddim_eval::Extractor;
 use ddim_features::{Classifier, ClassifierConfig};
-use ddim_graph::Labels;
+use ddim_tensor::Device;
 use std::ops::{ControlFlow, Range};
 use std::path::Path;
 use std::sync::Arc;
@@ -54,11 +53,9 @@ struct Classification<'a> {
     labels: &'a [usize],
     /// The pictures that are trained on; the others are held out.
     images: Range<usize>,
-    /// Without autodiff.
     device: &'a Device,
     trainee: Trainee,
-    /// The processor's own engine, where one trains there.
-    processor: Option<ddim_cpu::Network>,
+    on: On,
     config: ClassifierConfig,
     draws: Draws,
     shards: Shards,
@@ -76,14 +73,11 @@ impl<'a> Classification<'a> {
         let weights = flat::initial(&graph, training.seed);
         let first = flat::read(&graph, &weights);
         let trainee = Trainee::new(graph, Arc::new(weights));
-        let processor = if ddim_sampler::is_host(device) { trainee.processor(config.size) } else { None };
+        let on = On::new(&trainee, config.size, device)?;
         let images = recipe.images.of(set.len())?;
         let shards = Shards::new(training.shards, training.batch_size / training.shards)?;
         let draws = Draws::new(training.seed);
-        Ok((
-            Classification { recipe, set, labels, images, device, trainee, processor, config, draws, shards },
-            first,
-        ))
+        Ok((Classification { recipe, set, labels, images, device, trainee, on, config, draws, shards }, first))
     }
 
     /// Some rows of the batch of a step, \[n, channels, height, width\], and their labels.
@@ -117,14 +111,21 @@ impl<'a> Classification<'a> {
         (loss, self.trainee.of_trained(gradients.parameters))
     }
 
-    fn on_tensors(&self, weights: &[f32], (x, labels): (Vec<f32>, Vec<usize>)) -> (f64, Vec<f32>) {
-        let device = self.device.clone().autodiff();
-        let network = self.trainee.on_tensors(weights, &device);
+    #[cfg(feature = "gpu")]
+    fn on_tensors(
+        &self,
+        weights: &[f32],
+        (x, labels): (Vec<f32>, Vec<usize>),
+        device: &burn::tensor::Device,
+    ) -> (f64, Vec<f32>) {
+        use burn::tensor::{Tensor, TensorData};
+        let network = self.trainee.on_tensors(weights, device);
         let (n, classes) = (labels.len(), self.config.classes.len());
         let labels: Vec<i32> = labels.into_iter().map(|label| label as i32).collect();
-        let labels = Tensor::from_data(TensorData::new(labels, [n]), &device);
-        let x = Tensor::from_data(TensorData::new(x, self.shape(n)), &device);
-        let logits = network.forward(x, &network.condition(&[0.0], &Labels::None)).reshape([n, classes]);
+        let labels = Tensor::from_data(TensorData::new(labels, [n]), device);
+        let x = Tensor::<4>::from_data(TensorData::new(x, self.shape(n)), device);
+        let conditioning = network.condition(&[0.0], &ddim_graph::Labels::None);
+        let logits = network.forward(x, &conditioning).reshape([n, classes]);
         let loss = cross_entropy(logits, labels);
         let gradients = loss.backward();
         (f64::from(loss.into_scalar::<f32>()), network.gradient(gradients))
@@ -154,32 +155,38 @@ impl Task for Classification<'_> {
     }
 
     fn gradient(&mut self, step: u64, weights: &[f32]) -> (f64, Vec<f32>) {
-        if let Some(network) = &mut self.processor {
-            self.trainee.load(network, weights);
+        match &mut self.on {
+            On::Processor(network) => self.trainee.load(network, weights),
+            #[cfg(feature = "gpu")]
+            On::Tensors(_) => {}
         }
-        self.shards.gradient(|rows| match &self.processor {
-            Some(network) => self.on_processor(network, self.rows(step, rows)),
-            None => self.on_tensors(weights, self.rows(step, rows)),
+        self.shards.gradient(|rows| match &self.on {
+            On::Processor(network) => self.on_processor(network, self.rows(step, rows)),
+            #[cfg(feature = "gpu")]
+            On::Tensors(device) => self.on_tensors(weights, self.rows(step, rows), device),
         })
     }
 
     fn publish(&self, out: &Path, step: u64, weights: &[f32]) -> Result<Shown, TrainError> {
-        let plain = self.device.clone().without_autodiff();
         let weights = self.trainee.replaced(weights);
-        let accuracy = self.judge(&Classifier::new(self.config.clone(), weights.clone(), &plain)?)?;
+        let accuracy = self.judge(&Classifier::new(self.config.clone(), weights.clone(), self.device)?)?;
         let mut config = self.config.clone();
         config.card.insert("trained_steps".to_owned(), step.into());
         config.card.insert("images".to_owned(), [self.images.start, self.images.end].to_vec().into());
         config.card.insert("held_out".to_owned(), accuracy.of.into());
         config.card.insert("held_out_right".to_owned(), accuracy.right.into());
-        Classifier::new(config, weights, &plain)?.save(&run::model(out))?;
+        Classifier::new(config, weights, self.device)?.save(&run::model(out))?;
         Ok(Shown::Accuracy(accuracy))
     }
 }
 
 /// The mean of -ln p(label), of logits \[n, classes\].
-fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
-    log_softmax(logits, 1).gather(1, labels.unsqueeze_dim(1)).mean().neg()
+#[cfg(feature = "gpu")]
+fn cross_entropy(
+    logits: burn::tensor::Tensor<2>,
+    labels: burn::tensor::Tensor<1, burn::tensor::Int>,
+) -> burn::tensor::Tensor<1> {
+    burn::tensor::activation::log_softmax(logits, 1).gather(1, labels.unsqueeze_dim(1)).mean().neg()
 }
 
 /// A share, of `pictures`, of -ln p(label) of one picture, and of its slope by each of the logits: p - 1 for the

@@ -7,10 +7,10 @@ use crate::run::{self, RunFolder, Task, Trained};
 use crate::seen::Seen;
 use crate::shards::Shards;
 use crate::{Recipe, RecipeError, Shown, TrainError, TrainEvent, flat, preview};
-use burn::tensor::Device;
 use ddim_checkpoint::{Card, Checkpoint, SchedulerConfig, UNet};
 use ddim_data::{Alpha, ImageSet, Size, encode_png, write_whole};
 use ddim_schedule::Convention;
+use ddim_tensor::Device;
 use ddim_unet::{SampleSize, UNet2DConfig};
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
@@ -93,7 +93,7 @@ impl<'a> Diffusion<'a> {
         let batches = Batches::new(recipe, set, schedule, scheduler.prediction())?;
         let loss = Loss { objective: recipe.objective, prediction: scheduler.prediction() };
         let shards = Shards::new(recipe.shards, recipe.batch_size / recipe.shards)?;
-        let backward = Backward::new(&unet, loss, device);
+        let backward = Backward::new(&unet, loss, device)?;
         Ok(Diffusion { recipe, set, beginning, device, unet, scheduler, batches, backward, shards })
     }
 
@@ -144,10 +144,10 @@ impl Task for Diffusion<'_> {
     }
 
     fn publish(&self, out: &Path, step: u64, weights: &[f32]) -> Result<Shown, TrainError> {
-        let plain = self.device.clone().without_autodiff();
         let unet = self.unet.with_weights(self.backward.weights(weights));
         let [height, width, _] = self.set.shape;
-        let sheet = preview::draw(&unet, &self.scheduler, self.recipe.class_count(), [height, width], &plain)?;
+        let sheet =
+            preview::draw(&unet, &self.scheduler, self.recipe.class_count(), [height, width], self.device)?;
         let samples = out.join("samples.png");
         write_whole(&samples, &encode_png(&sheet, &self.recipe.to_json())?)?;
         let unet = unet.with_sample_size(SampleSize::of([height, width]));

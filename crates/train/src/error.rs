@@ -2,6 +2,7 @@
 
 use ddim_checkpoint::{CheckpointError, SchedulerConfigError};
 use ddim_data::{DataError, Size};
+use ddim_engine::EngineError;
 use ddim_eval::EvalError;
 use ddim_features::FeatureError;
 use ddim_sampler::SampleError;
@@ -178,6 +179,9 @@ pub enum TrainError {
     /// The model cannot be written.
     #[error("the trained model cannot be saved: {0}")]
     Model(#[from] CheckpointError),
+    /// The network cannot run on the device.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
     /// The classifier cannot be made or written.
     #[error("classifier: {0}")]
     Classifier(#[from] FeatureError),

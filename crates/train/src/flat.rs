@@ -1,8 +1,7 @@
 //! The trained weights of a network as one list of numbers, in the order of its graph.
 
-use burn::tensor::Device;
 use ddim_cpu::{Convolution, Isa, Precision};
-use ddim_gpu::{Form, Network};
+use ddim_engine::EngineError;
 use ddim_graph::{Graph, Parameter, ParameterInfo};
 use ddim_sampler::{fill_normals, fill_uniforms};
 use std::borrow::Cow;
@@ -56,13 +55,15 @@ impl Trainee {
         trained.flat_map(|(values, _)| values).collect()
     }
 
-    /// The processor's own engine, to be loaded before each step; `size` is that of the pictures. None for a
-    /// network that it cannot train.
-    pub(crate) fn processor(&self, size: [usize; 2]) -> Option<ddim_cpu::Network> {
+    /// The processor's own engine, to be loaded before each step; `size` is that of the pictures. A recipe has no
+    /// dropout, which it could not train.
+    ///
+    /// # Errors
+    /// A network with a layer that it lacks.
+    pub(crate) fn processor(&self, size: [usize; 2]) -> Result<ddim_cpu::Network, EngineError> {
         let weight = |Parameter(k)| Cow::Borrowed(self.weights[k].as_slice());
         let (graph, isa) = (Arc::clone(&self.graph), Isa::detect());
-        let network = ddim_cpu::Network::new(graph, weight, isa, Convolution::Direct, Precision::F32, size);
-        network.ok().filter(ddim_cpu::Network::trains)
+        Ok(ddim_cpu::Network::new(graph, weight, isa, Convolution::Direct, Precision::F32, size)?)
     }
 
     /// Gives the processor's engine the weights of a list.
@@ -72,9 +73,10 @@ impl Trainee {
 
     /// On tensors, with a graph of its own on a device with autodiff: networks made by different calls can be
     /// asked for gradients at the same time.
-    pub(crate) fn on_tensors(&self, flat: &[f32], device: &Device) -> Network {
+    #[cfg(feature = "gpu")]
+    pub(crate) fn on_tensors(&self, flat: &[f32], device: &burn::tensor::Device) -> ddim_gpu::Network {
         let values = |parameter| Cow::Borrowed(self.of(parameter, flat));
-        Network::new(Arc::clone(&self.graph), values, device, Form::Trained)
+        ddim_gpu::Network::new(Arc::clone(&self.graph), values, device, ddim_gpu::Form::Trained)
     }
 }
 

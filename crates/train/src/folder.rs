@@ -34,7 +34,7 @@ mod tests {
     use super::*;
     use crate::testing::{pictures, recipe};
     use crate::{Beginning, train};
-    use burn::tensor::Device;
+    use ddim_tensor::Device;
     use serde_json::json;
     use std::fs;
     use std::ops::ControlFlow;
@@ -42,7 +42,7 @@ mod tests {
     fn run(out: &Path, steps: u64) -> Result<(), TrainError> {
         let recipe = recipe(&json!({ "steps": steps, "warmup_steps": 1 }));
         let go_on = |_: &_| ControlFlow::Continue(());
-        train(&recipe, &pictures(6), &Beginning::Random, out, &Device::flex(), go_on).map(drop)
+        train(&recipe, &pictures(6), &Beginning::Random, out, &Device::Cpu, go_on).map(drop)
     }
 
     /// Whoever calls the library has no command line that looks beforehand.

@@ -1,7 +1,7 @@
 //! What a training step minimises.
 
 use crate::RecipeError;
-use burn::tensor::{Device, Tensor, TensorData};
+use crate::batch::Batch;
 use ddim_schedule::{Marginal, Prediction};
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
@@ -45,54 +45,67 @@ impl FromStr for Objective {
 /// rounding.
 const STEP: f64 = 1.0 / 64.0;
 
-/// The loss of a run.
+/// The loss of a run, value by value on the processor, and on tensors.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Loss {
     pub(crate) objective: Objective,
     pub(crate) prediction: Prediction,
 }
 
+/// One picture of the implicit objective, as the network sees it `STEP` noises above and below along some signs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pair<'a> {
+    /// What the network is given, above and below.
+    pub(crate) x: [&'a [f32]; 2],
+    /// What it says.
+    pub(crate) out: [&'a [f32]; 2],
+    pub(crate) signs: &'a [f32],
+    pub(crate) alpha_bar: f64,
+}
+
 impl Loss {
-    /// The mean over a batch of noisy pictures `x` \[n, c, h, w\]; `target` is that of the batch.
-    pub(crate) fn of(
-        self,
-        network: impl Fn(Tensor<4>) -> Tensor<4>,
-        x: Tensor<4>,
-        target: Tensor<4>,
-        alpha_bars: &[f64],
-    ) -> Tensor<1> {
-        match self.objective {
-            Objective::Denoising => (network(x) - target).square().mean(),
-            Objective::Implicit => self.implicit(network, x, target, alpha_bars),
+    /// What the network is given on one side: `x_t + side STEP noise signs`.
+    pub(crate) fn shifted(self, batch: &Batch, side: f64) -> Vec<f32> {
+        let size = batch.target.len() / batch.times.len();
+        let pictures = batch.x_t.chunks_exact(size).zip(batch.target.chunks_exact(size)).zip(&batch.alpha_bars);
+        let shifted = pictures.flat_map(|((x, signs), alpha_bar)| {
+            let shift = (side * STEP * Marginal::new(*alpha_bar).noise) as f32;
+            x.iter().zip(signs).map(move |(x, sign)| x + shift * sign)
+        });
+        shifted.collect()
+    }
+
+    /// The sum over a picture's values of `eps^2 - 2 noise d eps/dx`, which is the divergence along the signs on
+    /// average: `eps` is the mean of both sides, and its slope their difference over twice the step.
+    pub(crate) fn implicit(self, pair: &Pair) -> f64 {
+        let term = |([above, below], sign): ([f64; 2], f64)| {
+            let middle = (above + below) / 2.0;
+            middle * middle - (above - below) * sign / STEP
+        };
+        self.eps(pair).map(term).sum()
+    }
+
+    /// Its slope by what the network says on one side, times `scale`.
+    pub(crate) fn implicit_slope(self, pair: &Pair, side: usize, scale: f64, slope: &mut [f32]) {
+        let from_out = self.prediction.coefficients(pair.alpha_bar).eps_from_out;
+        let direction = [-1.0, 1.0][side] / STEP;
+        for (([above, below], sign), slope) in self.eps(pair).zip(slope) {
+            *slope = (scale * from_out * ((above + below) / 2.0 + direction * sign)) as f32;
         }
     }
 
-    /// `mean(eps^2) - 2 noise tr(d eps/dx)/d`, of eps at the two ends of `x +- STEP noise signs`.
-    fn implicit(
-        self,
-        network: impl Fn(Tensor<4>) -> Tensor<4>,
-        x: Tensor<4>,
-        signs: Tensor<4>,
-        alpha_bars: &[f64],
-    ) -> Tensor<1> {
-        let device = x.device();
-        let column = |of: &dyn Fn(f64) -> f64| column(alpha_bars.iter().map(|a| of(*a)), &device);
-        let from_x = column(&|alpha_bar| self.prediction.coefficients(alpha_bar).eps_from_x);
-        let from_out = column(&|alpha_bar| self.prediction.coefficients(alpha_bar).eps_from_out);
-        let shift = signs.clone() * column(&|alpha_bar| STEP * Marginal::new(alpha_bar).noise);
-        let eps = |x: Tensor<4>| network(x.clone()) * from_out.clone() + x * from_x.clone();
-        let (above, below) = (eps(x.clone() + shift.clone()), eps(x - shift));
-        let middle = (above.clone() + below.clone()) / 2.0;
-        (middle.square() - (above - below) * signs / STEP).mean()
+    /// Both predictions of the noise and the sign, value by value.
+    fn eps<'a>(self, pair: &Pair<'a>) -> impl Iterator<Item = ([f64; 2], f64)> + 'a {
+        let Pair { x, out, signs, alpha_bar } = *pair;
+        let from = self.prediction.coefficients(alpha_bar);
+        let eps = move |side: usize, i: usize| {
+            f64::from(out[side][i]) * from.eps_from_out + f64::from(x[side][i]) * from.eps_from_x
+        };
+        signs.iter().enumerate().map(move |(i, sign)| ([eps(0, i), eps(1, i)], f64::from(*sign)))
     }
 }
 
-/// One number a picture, \[n, 1, 1, 1\].
-fn column(values: impl Iterator<Item = f64>, device: &Device) -> Tensor<4> {
-    let values: Vec<f32> = values.map(|value| value as f32).collect();
-    let n = values.len();
-    Tensor::from_data(TensorData::new(values, [n, 1, 1, 1]), device)
-}
-
+#[cfg(feature = "gpu")]
+mod tensors;
 #[cfg(test)]
 mod tests;

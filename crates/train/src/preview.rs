@@ -1,13 +1,13 @@
 //! Pictures drawn by the half-trained model.
 
 use crate::{RecipeError, TrainError};
-use burn::tensor::{Device, Tensor};
 use ddim_checkpoint::{SchedulerConfig, UNet};
 use ddim_data::{Layout, Picture, Scale, grid};
-use ddim_engine::{Engine, Precision, Way};
+use ddim_engine::{Engine, EngineOptions};
 use ddim_graph::Labels;
 use ddim_sampler::{Noise, Outcome, PictureNoise, sample};
 use ddim_schedule::{Convention, Eta, Method, PixelRounding, Plan, Settings};
+use ddim_tensor::{Device, Tensor};
 use std::ops::ControlFlow;
 
 /// Steps of DDIM: enough to judge by.
@@ -44,15 +44,16 @@ pub(crate) fn draw(
     let labels: Vec<usize> = (0..count).map(|index| index % columns).collect();
     let labels = if classes.is_some() { Labels::Index(&labels) } else { Labels::None };
     let graph = unet.graph().clone();
-    let engine = Engine::new(graph, unet.shared(), device, Precision::F32, Way::Fast, Some(size));
-    let network = |x: Tensor<4>, call: ddim_sampler::Call| {
+    let options = EngineOptions { size: Some(size), ..EngineOptions::default() };
+    let engine = Engine::new(graph, unet.shared(), device, &options)?;
+    let network = |x: Tensor, call: ddim_sampler::Call| {
         engine.forward(x, &engine.condition(&vec![call.time; count], &labels))
     };
     let mut noise = PictureNoise::new(0, 0..count as u64);
     let x = noise.initial(shape, device);
     let drawn = sample(&plan, x, network, &mut noise, |_| ControlFlow::Continue(()))?;
     let (Outcome::Finished(x) | Outcome::Stopped { x, .. }) = drawn;
-    let values: Vec<f32> = x.into_data().convert::<f32>().try_into_vec().expect("converted to f32");
+    let values = x.into_values();
     let shape = [shape[1], shape[2], shape[3]];
     let picture = |values| Picture::from_values(values, shape, |value| PixelRounding::HalfEven.to_u8(value));
     let pictures: Vec<Picture> = values.chunks_exact(shape.iter().product()).map(picture).collect();

@@ -61,13 +61,13 @@ mod tests {
     use crate::optimizer::norm;
     use crate::run::Task;
     use crate::testing::{pictures, recipe};
-    use burn::tensor::Device;
+    use ddim_tensor::Device;
     use serde_json::json;
 
     /// The loss and the gradient of the first step with so many shards, at these weights or the first ones.
     fn first_step(shards: usize, at: Option<&[f32]>) -> (f64, Vec<f32>, Vec<f32>) {
         let changes = json!({ "shards": shards });
-        let (recipe, set, device) = (recipe(&changes), pictures(6), Device::flex());
+        let (recipe, set, device) = (recipe(&changes), pictures(6), Device::Cpu);
         let (unet, first) = initialised(&recipe).expect("fine");
         let weights = at.map_or(first, <[f32]>::to_vec);
         let mut task = Diffusion::new(&recipe, &set, &Beginning::Random, &device, unet).expect("threads");

@@ -1,6 +1,6 @@
 //! A GPU, and how to open it.
 
-use burn::tensor::Device;
+use ddim_tensor::Device;
 
 use crate::Error;
 
@@ -71,7 +71,7 @@ impl Adapter {
     /// [`Error::Adapter`] if the driver refuses, or if burn's runtime has opened it before without this function.
     pub fn open(&self) -> Result<Device, Error> {
         #[cfg(feature = "wgpu")]
-        let opened = super::runtime::open(self);
+        let opened = super::runtime::open(self).map(Device::from);
         #[cfg(not(feature = "wgpu"))]
         let opened = Err("this program was built without the feature wgpu".to_owned());
         opened.map_err(|reason| Error::Adapter { adapter: format!("{} ({})", self.name, self.api), reason })

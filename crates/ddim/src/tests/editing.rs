@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use burn::tensor::Tensor;
+use ddim_tensor::Tensor;
 use image::{GrayImage, ImageFormat, Luma, Rgb, RgbImage};
 
 use super::{draw, tiny, untrained};
@@ -19,14 +19,13 @@ fn guided_model() -> Model {
 }
 
 /// 1x8x8 pictures, all different, within what a clipped run can give.
-fn some_pictures(count: usize) -> Tensor<4> {
+fn some_pictures(count: usize) -> Tensor {
     PictureNoise::new(77, 0..count as u64).initial([count, 1, 8, 8], &device::cpu()) * 0.25
 }
 
 /// The right half is repainted, but for a column that is half and half.
-fn right_half() -> Tensor<4> {
-    let row = Tensor::<1>::from_floats([0.0, 0.0, 0.0, 0.0, 0.5, 1.0, 1.0, 1.0], &device::cpu());
-    row.reshape([1, 1, 1, 8]).expand([1, 1, 8, 8])
+fn right_half() -> Tensor {
+    Tensor::new([0.0, 0.0, 0.0, 0.0, 0.5, 1.0, 1.0, 1.0].repeat(8), [1, 1, 8, 8])
 }
 
 fn starts() -> [(Start, f64, Resampling); 4] {
@@ -73,8 +72,8 @@ fn what_is_known_stays() {
     let (model, given) = (untrained(&tiny(), None).expect("a model"), some_pictures(3));
     let start = Start::Inpainting { pictures: given.clone(), mask: right_half() };
     let drawn = draw(&model, &Options { steps: 4, count: 4, start, ..Options::default() });
-    let given: Vec<f32> = given.into_data().iter::<f32>().collect();
-    for (at, value) in drawn.iter::<f32>().enumerate() {
+    let given: Vec<f32> = given.into_values();
+    for (at, value) in drawn.into_iter().enumerate() {
         let before = given[at % given.len()]; // the fourth picture begins with the first
         assert_eq!(value == before, at % 8 < 4, "{at}: {before} {value}");
     }
@@ -84,8 +83,8 @@ fn what_is_known_stays() {
 #[test]
 fn what_lies_under_the_mask_is_not_seen() {
     let model = untrained(&tiny(), None).expect("a model");
-    let mask = || -> Tensor<4> { right_half().greater_elem(0.0).float() };
-    let hidden: Tensor<4> = some_pictures(1) * (1.0 - mask()) + mask() * 0.75;
+    let mask = || Tensor::new([0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0].repeat(8), [1, 1, 8, 8]);
+    let hidden: Tensor = some_pictures(1) * (1.0 - mask()) + mask() * 0.75;
     let run = |pictures, strength| {
         let start = Start::Inpainting { pictures, mask: mask() };
         draw(&model, &Options { steps: 4, start, strength: Strength::Share(strength), ..Options::default() })
@@ -105,12 +104,15 @@ fn any_picture_can_be_the_start() {
     });
     let mut file = Cursor::new(Vec::new());
     wide.write_to(&mut file, ImageFormat::Png).expect("room");
-    let row = Tensor::<1>::from_floats([-1.0, -1.0, -1.0, -1.0, 1.0, 1.0, 1.0, 1.0], &device::cpu());
-    let halves: Tensor<4> = row.reshape([1, 1, 1, 8]).expand([1, 1, 8, 8]);
+    let halves = Tensor::new([-1.0, -1.0, -1.0, -1.0, 1.0, 1.0, 1.0, 1.0].repeat(8), [1, 1, 8, 8]);
     let fitted = model.fit(&wide.clone().into()).expect("a picture");
     // The two columns beside the edge are mixed where a picture is scaled.
-    let sides = |x: Tensor<4>| {
-        (x.clone().slice([0..1, 0..1, 0..8, 0..3]).to_data(), x.slice([0..1, 0..1, 0..8, 5..8]).to_data())
+    let sides = |x: Tensor| {
+        let values = x.into_values();
+        let columns = |range: std::ops::Range<usize>| {
+            values.chunks_exact(8).flat_map(|row| row[range.clone()].to_vec()).collect::<Vec<_>>()
+        };
+        (columns(0..3), columns(5..8))
     };
     assert_eq!(sides(fitted.clone()), sides(halves));
     let drawn = |start| draw(&model, &Options { steps: 4, start, ..Options::default() });
@@ -119,7 +121,7 @@ fn any_picture_can_be_the_start() {
     assert_eq!(drawn(Start::file(file.get_ref(), &model).expect("a PNG")), of_tensor);
     let padded =
         model.fit_with(&wide.clone().into(), Fit { resize: Resize::Pad, ground: [0; 3], ..Fit::default() });
-    assert_eq!(padded.expect("a picture").slice([0..1, 0..1, 0..1]).mean().into_scalar::<f32>(), -1.0);
+    assert_eq!(padded.expect("a picture").values()[..8], [-1.0; 8]);
     let empty = model.fit(&image::DynamicImage::new_rgb8(0, 5)).expect_err("no pixels").to_string();
     assert_eq!(empty, "a picture of 0x5 pixels has none: both sides must be at least 1");
     let error = Start::file(b"no picture", &model).expect_err("no picture").to_string();
@@ -175,7 +177,7 @@ fn a_start_that_does_not_fit_is_an_error_that_says_so() {
     };
     let default = || Options { steps: 4, ..Options::default() };
     let from = |start| Options { start, ..default() };
-    let zeros = |shape: [usize; 4]| Tensor::zeros(shape, model.device());
+    let zeros = |shape: [usize; 4]| Tensor::full(0.0, shape).to(model.device());
     refused(from(Start::Pictures(zeros([2, 3, 8, 8]))), "pictures of shape [2, 3, 8, 8] cannot begin a run");
     refused(from(Start::Pictures(zeros([0, 1, 8, 8]))), "m at least 1");
     let mask = zeros([1, 1, 8, 7]);

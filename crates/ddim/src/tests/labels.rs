@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use burn::tensor::{Tensor, TensorData};
+use ddim_tensor::Tensor;
 use serde_json::Value;
 
 use super::{GOLDENS, draw, model, tiny, untrained};
@@ -62,8 +62,8 @@ fn the_picture_follows_its_label() {
     }
 }
 
-fn picture(all: &TensorData, k: usize) -> Vec<f32> {
-    all.iter::<f32>().skip(k * 64).take(64).collect()
+fn picture(all: &[f32], k: usize) -> Vec<f32> {
+    all[k * 64..][..64].to_vec()
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn every_way_of_drawing_takes_them() {
         let tolerance = Tolerance::new(0.05, 0.05).expect("in range");
         let of = |labels: &Labels, batch_size| {
             let options = Options { batch_size, ..options(labels.clone(), 3) };
-            model.sample_adaptive(&options, tolerance).expect("a run").pictures.tensor().to_data()
+            model.sample_adaptive(&options, tolerance).expect("a run").pictures.tensor().values()
         };
         assert_eq!(of(&labels, 3), of(&labels, 1), "{kind:?}");
         assert_ne!(of(&labels, 3), of(&labels.in_turn([1]), 3), "{kind:?}");
@@ -145,11 +145,10 @@ fn the_network_says_what_diffusers_says() {
             }
             _ => golden.values("class_labels").into_iter().map(f64::from).collect::<Vec<_>>().into(),
         };
-        let x = Tensor::<4>::from_data(TensorData::new(golden.values("x"), [2, 2, 4, 4]), model.device());
+        let x = Tensor::new(golden.values("x"), [2, 2, 4, 4]).to(model.device());
         let network = model.network_at_times([2, 2, 4, 4], &labels).expect("two pictures");
-        let out = network(x, &golden.times());
-        let out = out.into_data();
-        let pairs = out.iter::<f32>().zip(golden.values("eps"));
+        let out = network(x, &golden.times()).into_values();
+        let pairs = out.into_iter().zip(golden.values("eps"));
         let difference = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         // tests/goldens/models/README.md: 1e-5 of the largest, and rounding of the reference.
         let largest = golden.values("eps").into_iter().fold(1.0, |most: f32, value| most.max(value.abs()));

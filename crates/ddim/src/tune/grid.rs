@@ -1,7 +1,7 @@
 //! The errors of single DDIM steps on a grid of timesteps: the costs of the dynamic programme, measured once.
 
-use burn::tensor::Tensor;
 use ddim_schedule::{Level, Plan, Tau, Timestep, cheapest_path};
+use ddim_tensor::Tensor;
 
 /// For each pair of levels the error that one DDIM step between them makes, carried to the end.
 pub(super) struct LocalErrors {
@@ -33,7 +33,7 @@ impl LocalErrors {
     ///
     /// From the state at level i the step to j goes in a straight line: `y_i + (s_j - s_i) eps_i` with
     /// `y = x/signal` and the noise level `s`. Its error is the distance to the run's own `y_j`.
-    pub(super) fn add(&mut self, states: &[Tensor<4>], predictions: &[Tensor<4>]) {
+    pub(super) fn add(&mut self, states: &[Tensor], predictions: &[Tensor]) {
         let ys: Vec<Vec<f64>> =
             states.iter().zip(&self.levels).map(|(x, level)| scaled(x, 1.0 / level.signal())).collect();
         for (i, x0) in predictions.iter().enumerate() {
@@ -73,6 +73,6 @@ impl LocalErrors {
     }
 }
 
-fn scaled(x: &Tensor<4>, by: f64) -> Vec<f64> {
-    x.to_data().convert::<f32>().iter::<f32>().map(|value| f64::from(value) * by).collect()
+fn scaled(x: &Tensor, by: f64) -> Vec<f64> {
+    x.values().into_iter().map(|value| f64::from(value) * by).collect()
 }

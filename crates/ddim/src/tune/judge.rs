@@ -2,13 +2,13 @@
 
 use std::ops::{ControlFlow, Range};
 
-use burn::tensor::Tensor;
 use ddim_sampler::{AdaptiveOutcome, Guidance, Noise, Outcome, PictureNoise};
 use ddim_schedule::{Plan, Spacing};
+use ddim_tensor::Tensor;
 
 use super::grid::LocalErrors;
 use super::{Distance, MeasuredOn, Measures, TuneOptions, TuneProgress, TuneStage, mean};
-use crate::{Batch, Error, ErrorSummary, Labels, Model, Options};
+use crate::{Batch, Error, ErrorSummary, Labels, Model, Options, squared_errors};
 
 /// Pictures by their noise, and what the equation makes of it.
 pub(super) struct Reference {
@@ -17,9 +17,9 @@ pub(super) struct Reference {
 
 /// One batch of it.
 struct Solved {
-    noise: Tensor<4>,
+    noise: Tensor,
     labels: Labels,
-    solution: Tensor<4>,
+    solution: Tensor,
 }
 
 /// Draws and compares, counts the calls, and asks the observer whether to go on.
@@ -107,12 +107,8 @@ impl<'a, O: FnMut(&TuneProgress) -> ControlFlow<()>> Judge<'a, O> {
         let mut distances = Vec::new();
         for solved in &pictures.batches {
             let Some(drawn) = self.draw(plan, solved, |_, _| {})? else { return Ok(None) };
-            let [n, c, h, w] = drawn.dims();
-            let half = (drawn - solved.solution.clone()) * 0.5;
-            let of_batch = (half.clone() * half).reshape([n, c * h * w]).mean_dim(1);
-            distances.extend(
-                of_batch.into_data().convert::<f32>().iter::<f32>().map(|square| f64::from(square).sqrt()),
-            );
+            let of_batch = squared_errors(&drawn, &solved.solution);
+            distances.extend(of_batch.into_iter().map(f64::sqrt));
         }
         Ok(Some(distances))
     }
@@ -121,8 +117,8 @@ impl<'a, O: FnMut(&TuneProgress) -> ControlFlow<()>> Judge<'a, O> {
         &mut self,
         plan: &Plan,
         solved: &Solved,
-        mut look: impl FnMut(&Tensor<4>, &Tensor<4>),
-    ) -> Result<Option<Tensor<4>>, Error> {
+        mut look: impl FnMut(&Tensor, &Tensor),
+    ) -> Result<Option<Tensor>, Error> {
         let n = solved.labels.len().max(solved.noise.dims()[0]);
         let batch = self.batch(solved.noise.clone() * plan.start_scale(), solved.labels.clone());
         let (model, options) = (self.model, self.options);
@@ -137,7 +133,7 @@ impl<'a, O: FnMut(&TuneProgress) -> ControlFlow<()>> Judge<'a, O> {
         })
     }
 
-    fn batch(&self, x: Tensor<4>, labels: Labels) -> Batch {
+    fn batch(&self, x: Tensor, labels: Labels) -> Batch {
         Batch { x, labels, guidance: Guidance::OFF, padded_to: self.model.padding(self.options.batch_size) }
     }
 

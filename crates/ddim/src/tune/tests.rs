@@ -90,7 +90,7 @@ fn an_adaptive_picture_does_not_depend_on_its_batch() {
     let draw = |batch_size| {
         let options = Options { count: 7, batch_size, ..Options::default() };
         let drawn = model.sample_adaptive(&options, tolerance).expect("a run");
-        (drawn.pictures.tensor().to_data(), drawn.effort)
+        (drawn.pictures.tensor().values(), drawn.effort)
     };
     let alone = draw(1);
     for batch_size in [3, 7] {

@@ -2,8 +2,8 @@
 
 use std::ops::ControlFlow;
 
-use burn::tensor::{Tensor, TensorData};
 use ddim_sampler::{Noise, PictureNoise, limited};
+use ddim_tensor::Tensor;
 
 use super::decoder::level_cost;
 use super::variance::LogVariance;
@@ -27,14 +27,14 @@ impl Terms {
     /// `count` of them, drawn anew for each picture of `streams`: one from each of `count` runs of neighbours,
     /// which counts for its whole run. So the sum stays right on average. All of them where there are no more than
     /// `count`.
-    pub fn random(bound: &Bound, count: usize, streams: &PictureNoise, x0: &Tensor<4>) -> Self {
+    pub fn random(bound: &Bound, count: usize, streams: &PictureNoise, x0: &Tensor) -> Self {
         let ([pictures, ..], terms) = (x0.dims(), bound.steps.len());
         if count >= terms {
             return Self::all(bound, pictures);
         }
         // Stream 0 is that of the noise that a run would start from; there is no run here.
-        let places = streams.uniforms(0, [pictures, 1, 1, count], &x0.device()).into_data();
-        let places: Vec<f64> = places.iter::<f64>().collect();
+        let places = streams.uniforms(0, [pictures, 1, 1, count], &x0.device()).into_values();
+        let places: Vec<f64> = places.into_iter().map(f64::from).collect();
         let call = |k: usize| {
             let (first, end) = (k * terms / count, (k + 1) * terms / count);
             let run = (end - first) as f64;
@@ -116,16 +116,16 @@ impl PictureBound {
 /// ```
 /// use std::ops::ControlFlow;
 ///
-/// use burn::tensor::{Device, Tensor};
 /// use ddim_eval::{Bound, DecoderVariance, Terms, variational_bound};
 /// use ddim_sampler::PictureNoise;
 /// use ddim_schedule::{BetaSchedule, Eta, Method, NoiseSchedule, Plan, Settings};
+/// use ddim_tensor::Tensor;
 ///
 /// let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000)?;
 /// let settings = Settings { method: Method::Ddim { eta: Eta::DDPM }, n_steps: 1000, ..Settings::default() };
 /// let bound = Bound::new(&Plan::new(&schedule, &settings)?, DecoderVariance::Small)?;
-/// let x0 = Tensor::<4>::full([1, 1, 8, 8], 100.0 / 127.5 - 1.0, &Device::flex());
-/// let network = |x: Tensor<4>, times: &[f64]| {
+/// let x0 = Tensor::full(100.0 / 127.5 - 1.0, [1, 1, 8, 8]);
+/// let network = |x: Tensor, times: &[f64]| {
 ///     let alpha_bar = schedule.alpha_bar(times[0] as usize);
 ///     (x - x0.clone() * alpha_bar.sqrt()) / (1.0 - alpha_bar).sqrt()
 /// };
@@ -139,9 +139,9 @@ impl PictureBound {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn variational_bound(
-    mut network: impl FnMut(Tensor<4>, &[f64]) -> Tensor<4>,
+    mut network: impl FnMut(Tensor, &[f64]) -> Tensor,
     bound: &Bound,
-    x0: Tensor<4>,
+    x0: Tensor,
     terms: &Terms,
     noise: &mut dyn Noise,
     mut observe: impl FnMut() -> ControlFlow<()>,
@@ -149,7 +149,7 @@ pub fn variational_bound(
     let [n, c, h, w] = x0.dims();
     assert_eq!(n, terms.pictures, "terms for as many pictures");
     let (dims, device) = (c * h * w, x0.device());
-    let squares = sums(x0.clone().square());
+    let squares = x0.clone().square().sums();
     let mut pictures: Vec<PictureBound> = squares
         .iter()
         .map(|square| PictureBound { prior: bound.prior(*square, dims), steps: Vec::new(), decoder: 0.0 })
@@ -178,27 +178,27 @@ pub fn variational_bound(
 
 /// What the network says about noisy pictures, beside the truth.
 struct Guess<'a> {
-    x0: &'a Tensor<4>,
-    guess: Tensor<4>,
+    x0: &'a Tensor,
+    guess: Tensor,
     /// Of eps; only where a step looks at it.
-    eps_error: Option<Tensor<4>>,
-    out: Tensor<4>,
+    eps_error: Option<Tensor>,
+    out: Tensor,
 }
 
 impl<'a> Guess<'a> {
     /// Makes each picture as noisy as its step says, and calls the network.
     fn of(
-        network: &mut impl FnMut(Tensor<4>, &[f64]) -> Tensor<4>,
+        network: &mut impl FnMut(Tensor, &[f64]) -> Tensor,
         bound: &Bound,
         steps: &[&BoundStep],
-        x0: &'a Tensor<4>,
-        eps: Tensor<4>,
+        x0: &'a Tensor,
+        eps: Tensor,
     ) -> Self {
-        let each = |of: fn(&BoundStep) -> f64| column(steps.iter().map(|step| of(step)), x0);
+        let each = |of: fn(&BoundStep) -> f64| x0.column(steps.iter().map(|step| of(step)));
         let x = x0.clone() * each(|step| step.signal) + eps.clone() * each(|step| step.noise);
         let times: Vec<f64> = steps.iter().map(|step| step.time).collect();
         let out = network(x.clone() * each(|step| step.input_scale), &times);
-        let mean = out.clone().narrow(1, 0, x0.dims()[1]);
+        let mean = out.channels(0..x0.dims()[1]);
         let predicted =
             x.clone() * each(|step| step.read.x0_from_x) + mean.clone() * each(|step| step.read.x0_from_out);
         let eps_error = steps
@@ -210,7 +210,7 @@ impl<'a> Guess<'a> {
 
     /// `KL(q(x_prev | x_t, x0), p(x_prev | x_t))` of each picture.
     fn divergences(self, steps: &[&BoundStep]) -> Vec<f64> {
-        let each = |of: fn(&BoundStep) -> f64| column(steps.iter().map(|step| of(step)), self.x0);
+        let each = |of: fn(&BoundStep) -> f64| self.x0.column(steps.iter().map(|step| of(step)));
         let difference = (self.x0.clone() - self.guess) * each(|step| step.from_x0);
         let difference = match self.eps_error {
             Some(error) => difference + error * each(|step| step.from_eps),
@@ -223,12 +223,12 @@ impl<'a> Guess<'a> {
                     let log_ratio = step.variance.ln() - log_variance;
                     0.5 * (dims * (log_ratio.exp_m1() - log_ratio) + square / log_variance.exp())
                 };
-                steps.iter().zip(variances).zip(sums(difference.square())).map(of_picture).collect()
+                steps.iter().zip(variances).zip(difference.square().sums()).map(of_picture).collect()
             }
             LogVariance::Pixelwise(log_variance) => {
                 let log_ratio = each(|step| step.variance.ln()) - log_variance.clone();
                 let ratio = log_ratio.clone().exp() + difference.square() * (-log_variance).exp();
-                sums((ratio - log_ratio - 1.0) * 0.5)
+                ((ratio - log_ratio - 1.0) * 0.5).sums()
             }
         }
     }
@@ -239,7 +239,7 @@ impl<'a> Guess<'a> {
         let dims = self.x0.dims()[1..].iter().product::<usize>();
         let channels = self.x0.dims()[1];
         let log_variances = match LogVariance::of(&[decoder], &self.out, channels) {
-            LogVariance::Fixed(variance) => variance.repeat(self.x0.shape().num_elements()),
+            LogVariance::Fixed(variance) => variance.repeat(self.x0.dims().iter().product()),
             LogVariance::Pixelwise(log_variance) => values(log_variance),
         };
         let pixels = values(self.x0.clone()).into_iter().zip(values(self.guess)).zip(log_variances);
@@ -249,18 +249,7 @@ impl<'a> Guess<'a> {
 }
 
 /// One number for each picture, `[n, 1, 1, 1]`, where `like` lives.
-pub(crate) fn column(values: impl Iterator<Item = f64>, like: &Tensor<4>) -> Tensor<4> {
-    let values: Vec<f32> = values.map(|value| value as f32).collect();
-    let n = values.len();
-    Tensor::from_data(TensorData::new(values, [n, 1, 1, 1]), &like.device())
-}
-
 /// The sum over each picture.
-fn sums(x: Tensor<4>) -> Vec<f64> {
-    let [n, c, h, w] = x.dims();
-    x.reshape([n, c * h * w]).sum_dim(1).into_data().iter::<f64>().collect()
-}
-
-fn values(x: Tensor<4>) -> Vec<f64> {
-    x.into_data().iter::<f64>().collect()
+fn values(x: Tensor) -> Vec<f64> {
+    x.into_values().into_iter().map(f64::from).collect()
 }

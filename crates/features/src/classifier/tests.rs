@@ -16,7 +16,7 @@ fn seeded(seed: usize) -> Classifier {
         |k: usize, i: usize| (0.3 * ((1 + k + 100 * seed) as f64 * 12.9898 + i as f64 * 78.233).sin()) as f32;
     let weights = graph.parameters().iter().enumerate();
     let weights = weights.map(|(k, info)| (0..info.len()).map(|i| number(k, i)).collect()).collect();
-    Classifier::new(config(), weights, &Device::flex()).expect("a network")
+    Classifier::new(config(), weights, &Device::Cpu).expect("a network")
 }
 
 fn tiny() -> Classifier {
@@ -66,7 +66,7 @@ fn a_folder_gives_back_the_same_network() {
     for _ in 0..2 {
         classifier.save(&path).expect("writable");
     }
-    let again = Classifier::load(&path, &Device::flex()).expect("a classifier");
+    let again = Classifier::load(&path, &Device::Cpu).expect("a classifier");
     assert_eq!((again.config(), again.identity()), (classifier.config(), classifier.identity()));
     let look = |classifier: &Classifier| classifier.extract(&[picture(3)]);
     assert_eq!(look(&again), look(&classifier));
@@ -76,7 +76,7 @@ fn a_folder_gives_back_the_same_network() {
 #[test]
 fn what_is_no_classifier_is_refused_and_named() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let refused = || Classifier::load(folder.path(), &Device::flex()).expect_err("broken").to_string();
+    let refused = || Classifier::load(folder.path(), &Device::Cpu).expect_err("broken").to_string();
     assert!(refused().contains("holds no configuration: looked for config.json"), "{}", refused());
     let write = |config: ClassifierConfig| {
         std::fs::write(folder.path().join(CONFIG), json!(config).to_string()).expect("writable");
@@ -85,7 +85,7 @@ fn what_is_no_classifier_is_refused_and_named() {
     assert!(refused().contains("holds no weights"), "{}", refused());
     let engine = tiny().engine;
     write_weights(engine.graph(), engine.weights(), &folder.path().join(WEIGHTS)).expect("writable");
-    Classifier::load(folder.path(), &Device::flex()).expect("whole");
+    Classifier::load(folder.path(), &Device::Cpu).expect("whole");
 
     write(ClassifierConfig { channels: 0, ..config() });
     assert!(refused().contains("config.json: channels is 0; it must be from 1 to 4"), "{}", refused());

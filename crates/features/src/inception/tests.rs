@@ -95,16 +95,12 @@ fn write(path: &Path, slots: &[Slot]) {
     safetensors::serialize_to_file(slots.iter().map(stored), None, path).expect("writable");
 }
 
-fn host<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {
-    tensor.to_data().try_into_vec().expect("f32")
-}
-
 /// Every layer in f32, with batch normalisation folded in, against float64: sums of up to 4000 products of random
 /// sign, 2^-24 each, through 20 layers that keep the size of errors, stay below 2e-5 of a layer's root mean square
 /// (5e-6 was found). A pool that counted its padding would be off by a third of a border.
 #[test]
 fn every_layer_is_that_of_the_published_programs() {
-    let (golden, folder, device) = (golden(), tempfile::tempdir().expect("a folder"), Device::flex());
+    let (golden, folder, device) = (golden(), tempfile::tempdir().expect("a folder"), Device::Cpu);
     let path = folder.path().join("weights.safetensors");
     write(&path, &slots());
     let load = |logits| {
@@ -116,10 +112,10 @@ fn every_layer_is_that_of_the_published_programs() {
     let names: Vec<String> = inception.engine.graph().points().iter().map(|point| point.name.clone()).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let Observed { output, points } = inception.engine.observe(x.clone(), &inception.conditioning, &names);
-    let layers = names.iter().map(|name| (*name).to_owned()).zip(points.iter().map(host));
+    let layers = names.iter().map(|name| (*name).to_owned()).zip(points.iter().map(Tensor::values));
     let mut found: BTreeMap<String, Vec<f32>> = layers.filter(|(name, _)| !name.contains('.')).collect();
-    found.insert("unbiased".to_owned(), host(&output));
-    found.insert("logits".to_owned(), host(&biased.engine.forward(x, &biased.conditioning)));
+    found.insert("unbiased".to_owned(), output.values());
+    found.insert("logits".to_owned(), biased.engine.forward(x, &biased.conditioning).values());
     let seen = inception.extract(&[picture(32, 32, 3)]).expect("finite");
     found.insert("spatial".to_owned(), seen.spatial.expect("a map").values);
     assert_eq!(seen.pooled.values, found["pooled"]);
@@ -175,7 +171,7 @@ fn other_networks_are_refused_and_their_tensors_named() {
             slot("AuxLogits.fc.bias", &[8]),
         ],
     );
-    let error = Inception::load(&path, InceptionOptions::default(), &Device::flex()).expect_err("another network");
+    let error = Inception::load(&path, InceptionOptions::default(), &Device::Cpu).expect_err("another network");
     let text = error.to_string();
     assert!(
         text.contains("other.safetensors holds another network than the Inception-v3 of 2015-12-05"),
@@ -184,7 +180,7 @@ fn other_networks_are_refused_and_their_tensors_named() {
     assert!(text.contains("missing: Conv2d_1a_3x3.bn.weight, "), "{text}");
     assert!(text.contains("1 not used: AuxLogits.fc.bias\n"), "{text}");
     assert!(text.contains("Conv2d_1a_3x3.conv.weight should be [32, 3, 3, 3] and is [32, 1, 3, 3]"), "{text}");
-    let error = Inception::load(Path::new("absent.pth"), InceptionOptions::default(), &Device::flex());
+    let error = Inception::load(Path::new("absent.pth"), InceptionOptions::default(), &Device::Cpu);
     assert!(error.expect_err("no file").to_string().starts_with("absent.pth: "));
 }
 

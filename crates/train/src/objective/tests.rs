@@ -3,7 +3,8 @@ use crate::diffusion::{Beginning, Diffusion, initialised};
 use crate::optimizer::norm;
 use crate::run::Task;
 use crate::testing::{pictures, recipe};
-use ddim_sampler::{Noise, PictureNoise};
+use ddim_sampler::{fill_normals, fill_signs};
+use ddim_tensor::Device;
 use serde_json::json;
 
 /// Mean and standard error.
@@ -14,8 +15,26 @@ fn summary(values: &[f64]) -> (f64, f64) {
     (mean, (square / (n - 1.0) / n).sqrt())
 }
 
-fn value(loss: Tensor<1>) -> f64 {
-    f64::from(loss.into_scalar::<f32>())
+/// The mean over the values of pictures of `size` values, of a network that is a function of one value.
+fn implicit(
+    loss: Loss,
+    network: &dyn Fn(f64) -> f64,
+    x: &[f32],
+    signs: &[f32],
+    alpha_bar: f64,
+    size: usize,
+) -> f64 {
+    let shift = STEP * Marginal::new(alpha_bar).noise;
+    let side =
+        |side: f64| -> Vec<f32> { x.iter().zip(signs).map(|(x, s)| x + (side * shift) as f32 * s).collect() };
+    let x = [side(1.0), side(-1.0)];
+    let out = x.each_ref().map(|x| x.iter().map(|x| network(f64::from(*x)) as f32).collect::<Vec<_>>());
+    let of_picture = |k: usize| {
+        let at = k * size..(k + 1) * size;
+        let [x, out] = [&x, &out].map(|both| both.each_ref().map(|side| &side[at.clone()]));
+        loss.implicit(&Pair { x, out, signs: &signs[at], alpha_bar })
+    };
+    (0..signs.len() / size).map(of_picture).sum::<f64>() / signs.len() as f64
 }
 
 /// Hyvarinen's theorem with Vincent's constant, on data N(0.3, 0.5^2) and the scores `-(x - center)/variance`,
@@ -24,28 +43,35 @@ fn value(loss: Tensor<1>) -> f64 {
 /// 10^6, and the seed is fixed), and 1e-4 for f32: sums of values divided by the step of 1/64.
 #[test]
 fn the_two_objectives_differ_by_a_constant_for_every_linear_score() {
-    let (device, shape) = (Device::flex(), [8, 1, 16, 16]);
     for alpha_bar in [0.99, 0.5, 0.02] {
         let q = Marginal::new(alpha_bar);
         for (center, variance) in [(0.3 * q.signal, 0.25 * alpha_bar + 1.0 - alpha_bar), (0.0, 1.0), (-1.0, 3.0)] {
             for prediction in [Prediction::Epsilon, Prediction::X0, Prediction::V] {
                 let from = prediction.coefficients(alpha_bar);
-                let network = |x: Tensor<4>| {
-                    let eps = (x.clone() - center) * (q.noise / variance);
+                let network = |x: f64| {
+                    let eps = (x - center) * (q.noise / variance);
                     (eps - x * from.eps_from_x) / from.eps_from_out
                 };
-                let loss = |objective, x: &Tensor<4>, target: Tensor<4>| {
-                    value(Loss { objective, prediction }.of(network, x.clone(), target, &[alpha_bar; 8]))
-                };
+                let loss = Loss { objective: Objective::Implicit, prediction };
                 let difference = |batch: u64| {
-                    let draw = |stream: u64| PictureNoise::new(10 * batch + stream, 0..8).initial(shape, &device);
-                    let signs = PictureNoise::new(10 * batch, 0..8).signs(1, shape, &device);
-                    let eps = draw(1);
-                    let x = (draw(2) * 0.5 + 0.3) * q.signal + eps.clone() * q.noise;
-                    // The loss in the network's own units is that in eps divided by the square of its weight.
-                    let target = (eps - x.clone() * from.eps_from_x) / from.eps_from_out;
-                    let weight = from.eps_from_out * from.eps_from_out;
-                    weight * loss(Objective::Denoising, &x, target) - loss(Objective::Implicit, &x, signs)
+                    let draw = |stream: u32| {
+                        let mut values = vec![0.0; 2048];
+                        fill_normals(batch, 0, stream, &mut values);
+                        values
+                    };
+                    let (eps, x0, mut signs) = (draw(1), draw(2), vec![0.0; 2048]);
+                    fill_signs(batch, 0, 3, &mut signs);
+                    let noisy = |(x0, eps): (&f32, &f32)| {
+                        ((f64::from(*x0) * 0.5 + 0.3) * q.signal + f64::from(*eps) * q.noise) as f32
+                    };
+                    let x: Vec<f32> = x0.iter().zip(&eps).map(noisy).collect();
+                    // The loss in eps, whatever the network predicts.
+                    let square = |(x, eps): (&f32, &f32)| {
+                        let x = f64::from(*x);
+                        (network(x) * from.eps_from_out + x * from.eps_from_x - f64::from(*eps)).powi(2)
+                    };
+                    let denoising = x.iter().zip(&eps).map(square).sum::<f64>() / 2048.0;
+                    denoising - implicit(loss, &network, &x, &signs, alpha_bar, 256)
                 };
                 let (mean, error) = summary(&(0..64).map(difference).collect::<Vec<_>>());
                 let case = format!("alpha_bar {alpha_bar}, center {center}, variance {variance}, {prediction}");
@@ -55,19 +81,43 @@ fn the_two_objectives_differ_by_a_constant_for_every_linear_score() {
     }
 }
 
+/// The slope is that of the loss: by the difference of two losses, 1e-3 apart in one output.
+#[test]
+fn the_slope_is_that_of_the_loss() {
+    let loss = Loss { objective: Objective::Implicit, prediction: Prediction::V };
+    let (x, signs, alpha_bar) = ([[0.3, -0.2], [0.1, 0.4]], [1.0, -1.0], 0.6);
+    let at = |out: &[[f32; 2]; 2]| {
+        loss.implicit(&Pair { x: [&x[0], &x[1]], out: [&out[0], &out[1]], signs: &signs, alpha_bar })
+    };
+    let out = [[0.5f32, -0.7], [0.2, 0.9]];
+    for side in 0..2 {
+        let mut slope = [0.0; 2];
+        let pair = Pair { x: [&x[0], &x[1]], out: [&out[0], &out[1]], signs: &signs, alpha_bar };
+        loss.implicit_slope(&pair, side, 1.0, &mut slope);
+        for (k, slope) in slope.into_iter().enumerate() {
+            let moved = |by: f32| {
+                let mut out = out;
+                out[side][k] += by;
+                at(&out)
+            };
+            let expected = (moved(5e-4) - moved(-5e-4)) / 1e-3;
+            assert!((f64::from(slope) - expected).abs() < 1e-3 * expected.abs(), "{slope} and {expected}");
+        }
+    }
+}
+
 /// eps = tanh(x / noise), as curved as a score gets at that noise: `tanh^2 - 2 sech^2` exactly. Taylor's series
 /// says that the differences miss it by at most STEP^2 (max |f f''| + max |f'''|/3) = STEP^2 (0.77 + 2/3); 1e-5 is
 /// for f32.
 #[test]
 fn the_bias_of_the_difference_is_of_second_order() {
-    let (device, alpha_bar) = (Device::flex(), 0.9);
+    let alpha_bar = 0.9;
     let noise = Marginal::new(alpha_bar).noise;
     let loss = Loss { objective: Objective::Implicit, prediction: Prediction::Epsilon };
     for i in -20..=20 {
-        let (u, sign) = (f64::from(i) / 8.0, if i % 2 == 0 { 1.0 } else { -1.0 });
-        let x = Tensor::<4>::full([1, 1, 2, 2], u * noise, &device);
-        let signs = Tensor::<4>::full([1, 1, 2, 2], sign, &device);
-        let found = value(loss.of(|x| (x / noise).tanh(), x, signs, &[alpha_bar]));
+        let (u, sign) = (f64::from(i) / 8.0, if i % 2 == 0 { 1.0f32 } else { -1.0 });
+        let x = [(u * noise) as f32; 4];
+        let found = implicit(loss, &|x| (x / noise).tanh(), &x, &[sign; 4], alpha_bar, 4);
         let exact = u.tanh().powi(2) - 2.0 / u.cosh().powi(2);
         assert!((found - exact).abs() < STEP * STEP * (0.77 + 2.0 / 3.0) + 1e-5, "{u}: {found}, not {exact}");
     }
@@ -76,7 +126,7 @@ fn the_bias_of_the_difference_is_of_second_order() {
 /// A network, at its first weights and at others: losses that differ by 1, and gradients that agree on average.
 #[test]
 fn a_network_has_the_same_two_losses_and_gradients() {
-    let (set, device) = (pictures(6), Device::flex());
+    let (set, device) = (pictures(6), Device::Cpu);
     let mean_of = |objective: &str, scale: f32| {
         let recipe = recipe(&json!({ "objective": objective, "batch_size": 32, "shards": 1 }));
         let (unet, weights) = initialised(&recipe).expect("fine");

@@ -2,8 +2,8 @@ use super::*;
 use crate::diffusion::{self, Beginning, initialised};
 use crate::testing::{pictures, recipe};
 use crate::{Recipe, flat};
-use burn::tensor::Device;
 use ddim_data::ImageSet;
+use ddim_tensor::Device;
 use serde_json::{Value, json};
 use std::fs;
 use tempfile::TempDir;
@@ -15,7 +15,7 @@ fn train(
     out: &Path,
     observe: impl FnMut(&TrainEvent) -> ControlFlow<()>,
 ) -> Result<Trained, TrainError> {
-    diffusion::train(recipe, set, &Beginning::Random, out, &Device::flex(), observe)
+    diffusion::train(recipe, set, &Beginning::Random, out, &Device::Cpu, observe)
 }
 
 /// Trains without interruption.
@@ -347,7 +347,7 @@ fn a_run_may_begin_with_a_model_and_says_so() {
     let still = crate::testing::recipe(&json!({ "steps": 1, "warmup_steps": 0, "learning_rate": 1e-30 }));
     let begun = |recipe: &Recipe, out: &Path| {
         let beginning = Beginning::Model(first.clone());
-        diffusion::train(recipe, &pictures(6), &beginning, out, &Device::flex(), |_| ControlFlow::Continue(()))
+        diffusion::train(recipe, &pictures(6), &beginning, out, &Device::Cpu, |_| ControlFlow::Continue(()))
     };
     begun(&still, second.path()).expect("trains");
     let after = load(second.path()).expect("loads");
@@ -375,7 +375,7 @@ fn on(set: &ImageSet, out: &Path, other_pictures: OtherPictures) -> Result<Recog
         ControlFlow::Continue(())
     };
     let folder = RunFolder { path: out, other_pictures };
-    diffusion::train(&recipe(&json!({})), set, &Beginning::Random, folder, &Device::flex(), observe)?;
+    diffusion::train(&recipe(&json!({})), set, &Beginning::Random, folder, &Device::Cpu, observe)?;
     Ok(recognised.expect("a beginning"))
 }
 
