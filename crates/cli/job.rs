@@ -7,7 +7,7 @@ use ddim::{Batch, Labels};
 use ddim_data::Layout;
 use ddim_sampler::PictureNoise;
 use ddim_sampler::{
-    AdaptiveObservation, AdaptiveOutcome, GivenNoise, Guidance, Langevin, Noise, Observation, Outcome,
+    AdaptiveObservation, AdaptiveOutcome, Between, GivenNoise, Guidance, Langevin, Noise, Observation, Outcome,
 };
 use ddim_schedule::PixelRounding;
 use ddim_tensor::Tensor;
@@ -193,11 +193,9 @@ impl<'a> Job<'a> {
     ) -> Result<Outcome, ddim::Error> {
         let batch = self.batch(pictures, x);
         let known = self.beginning.start.known(pictures, &self.device.device);
-        let (model, plan, mut noise) = (&self.model.inner, &self.plan.plan, self.noise_of(pictures));
-        let outcome = match self.langevin {
-            None => model.draw_around(plan, batch, known.as_ref(), noise.as_mut(), observe),
-            Some(langevin) => model.draw_corrected(plan, langevin, batch, noise.as_mut(), observe),
-        };
+        let between = Between { langevin: self.langevin, known };
+        let (model, mut noise) = (&self.model.inner, self.noise_of(pictures));
+        let outcome = model.draw_with(&self.plan.plan, batch, between, noise.as_mut(), observe);
         outcome.map_err(|error| error.in_batch(|place| pictures[place]))
     }
 
@@ -302,11 +300,6 @@ fn langevin(args: &SampleArgs, plan: &ResolvedPlan) -> anyhow::Result<Option<Lan
             "--corrector-steps needs the levels of a plan, which --solver adaptive has not: leave one of them out"
         );
     }
-    if langevin.is_some() && args.edit.mask.is_some() {
-        misused!(
-            "--corrector-steps and --mask: a run around a known part cannot be corrected; leave one of them out"
-        );
-    }
     langevin.map_or(Ok(()), |langevin| langevin.check(&plan.plan)).context("--corrector-steps")?;
     Ok(langevin)
 }
@@ -350,8 +343,8 @@ fn draws(
     })
 }
 
-/// As many pictures as are drawn when nothing says otherwise: each class equally often, unless nobody has named them and
-/// they are many.
+/// As many pictures as are drawn when nothing says otherwise: each class equally often, unless nobody has named
+/// them and they are many.
 fn usual_num(classes: usize, are_typed: bool) -> usize {
     if are_typed || classes <= MOST_UNASKED {
         return DEFAULT_NUM.next_multiple_of(classes);

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use ddim_sampler::{Noise, Observation, Outcome, PictureNoise};
+use ddim_sampler::{Between, Noise, Observation, Outcome, PictureNoise};
 use ddim_schedule::Plan;
 
 use crate::{Batch, Error, Model, Options, Pictures};
@@ -102,6 +102,7 @@ impl Model {
         let plan = self.plan(options)?;
         let shape = self.shape()?;
         options.start.check(shape)?;
+        options.corrector.map_or(Ok(()), |langevin| langevin.check(&plan))?;
         self.check_labels(&options.labels)?;
         if options.batch_size == 0 {
             return Err(Error::BatchSize);
@@ -147,7 +148,8 @@ impl Batches<'_> {
             padded_to: model.padding(options.batch_size),
         };
         let known = options.start.known(&indices, model.device());
-        let outcome = model.draw_around(plan, batch, known.as_ref(), &mut noise, observe);
+        let between = Between { langevin: options.corrector, known };
+        let outcome = model.draw_with(plan, batch, between, &mut noise, observe);
         match outcome.map_err(|error| error.in_batch(|place| first_picture + place))? {
             Outcome::Finished(x) => Ok(Pictures::new(x, plan.convention().pixel_rounding())),
             Outcome::Stopped { .. } => Err(Error::Stopped { finished: self.none() }),

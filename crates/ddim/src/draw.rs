@@ -2,10 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use ddim_sampler::{
-    Call, Guidance, GuidanceInterval, Known, Langevin, Noise, Observation, Outcome, SampleError, sample_corrected,
-    sample_edited,
-};
+use ddim_sampler::{Between, Call, Guidance, GuidanceInterval, Noise, Observation, Outcome, Run};
 use ddim_schedule::Plan;
 use ddim_tensor::Tensor;
 use ddim_unet::{TimeEmbeddingType, UNet2DConfig};
@@ -25,9 +22,6 @@ pub struct Batch {
     /// The network always sees this many pictures, filled up with repeats: see [`Model::padding`].
     pub padded_to: usize,
 }
-
-/// What a loop asks for the output of a state.
-type Network<'a> = &'a mut dyn FnMut(Tensor, Call) -> Tensor;
 
 impl Model {
     /// Draws one batch with a plan, a start and noise of the caller's own.
@@ -49,80 +43,54 @@ impl Model {
         noise: &mut dyn Noise,
         observe: impl FnMut(&Observation) -> ControlFlow<()>,
     ) -> Result<Outcome, Error> {
-        self.draw_around(plan, batch, None, noise, observe)
+        self.draw_with(plan, batch, Between::default(), noise, observe)
     }
 
-    /// The same around a known part of the pictures, which is put back after every step.
+    /// The same with this done between the steps: Langevin corrections, a known part that is put back, or both.
     ///
     /// # Errors
     ///
-    /// Those of [`draw`](Self::draw).
+    /// Those of [`draw`](Self::draw); also [`Error::Sample`] for corrections of a plan that looks back.
     ///
     /// # Panics
     ///
-    /// As [`draw`](Self::draw) does, and if `noise` has none for a known part.
-    pub fn draw_around(
+    /// As [`draw`](Self::draw) does, and if `noise` has none for corrections or a known part.
+    pub fn draw_with(
         &self,
         plan: &Plan,
         batch: Batch,
-        known: Option<&Known>,
+        between: Between,
         noise: &mut dyn Noise,
         observe: impl FnMut(&Observation) -> ControlFlow<()>,
     ) -> Result<Outcome, Error> {
-        let edit = |index, x, noise: &mut dyn Noise| match known {
-            Some(known) => known.put_back(plan, index, x, noise),
-            None => x,
-        };
-        self.run(plan, batch, |x, network| sample_edited(plan, x, network, noise, edit, observe))
+        let network = self.network_of(plan, &batch)?;
+        Ok(Run::with(plan, batch.x, between)?.drive(network, noise, observe)?)
     }
 
-    /// [`draw`](Self::draw) with Langevin corrections between the steps.
-    ///
-    /// # Errors
-    ///
-    /// As [`draw`](Self::draw); also [`Error::Sample`] for a plan that looks back.
-    ///
-    /// # Panics
-    ///
-    /// As [`draw`](Self::draw), and if `noise` has none for corrections.
-    pub fn draw_corrected(
-        &self,
-        plan: &Plan,
-        langevin: Langevin,
-        batch: Batch,
-        noise: &mut dyn Noise,
-        observe: impl FnMut(&Observation) -> ControlFlow<()>,
-    ) -> Result<Outcome, Error> {
-        self.run(plan, batch, |x, network| sample_corrected(plan, langevin, x, network, noise, observe))
-    }
-
-    /// Gives a loop its start and its network.
-    pub(crate) fn run(
-        &self,
-        plan: &Plan,
-        batch: Batch,
-        sample: impl FnOnce(Tensor, Network<'_>) -> Result<Outcome, SampleError>,
-    ) -> Result<Outcome, Error> {
+    /// The network that a run of this plan calls for this batch: padded, told its labels, and guided.
+    pub(crate) fn network_of<'a>(
+        &'a self,
+        plan: &'a Plan,
+        batch: &Batch,
+    ) -> Result<impl FnMut(Tensor, Call) -> Tensor + use<'a>, Error> {
         self.check_plan(plan)?;
-        self.check_batch(&batch)?;
-        self.check_room(&batch)?;
+        self.check_batch(batch)?;
+        self.check_room(batch)?;
         let [n, channels, ..] = batch.x.dims();
-        let rows = n.max(batch.padded_to);
-        let labels = self.network_labels(&batch, rows);
+        let (rows, guidance) = (n.max(batch.padded_to), batch.guidance);
         let engine = self.engine();
-        let mut conditions = Conditions::new(engine, plan, &labels);
-        let mut network = |x: Tensor, call: Call| {
+        let mut conditions = Conditions::new(engine, plan, &self.network_labels(batch, rows));
+        Ok(move |x: Tensor, call: Call| {
             let x = padded(x, rows);
-            let out = if batch.guidance.acts_at(&plan.steps()[call.index]) {
+            let out = if guidance.acts_at(&plan.steps()[call.index]) {
                 let both = Tensor::cat(&[x.clone(), x]);
                 let halves = engine.forward(both, &conditions.step(call.index, 2 * rows));
-                batch.guidance.guided(halves, channels)
+                guidance.guided(halves, channels)
             } else {
                 engine.forward(x, &conditions.step(call.index, rows))
             };
             if rows == n { out } else { out.pictures(0..n) }
-        };
-        Ok(sample(batch.x, &mut network)?)
+        })
     }
 
     /// The [`Batch::padded_to`] that gives a picture the same bits in every batch of at most `batch_size`: that

@@ -30,7 +30,8 @@
 //! 6. **Both ways.** Without noise a run can be turned round: [`Model::encode`] takes pictures to the noise they
 //!    would be drawn from, and [`slerp_line`] and [`slerp_grid`] walk between noises.
 //! 7. **Your own network** needs no [`Model`]: [`sampler::sample`] runs a plan with any function from a noisy
-//!    picture and a time to a prediction. The plan comes from [`Plan::new`], with the [`NoiseSchedule`] it was
+//!    picture and a time to a prediction, and a [`sampler::Run`] asks for each call and is fed its output, from
+//!    wherever it comes. The plan comes from [`Plan::new`], with the [`NoiseSchedule`] it was
 //!    trained with: one of the [`BetaSchedule`]s (linear, scaled linear, cosine, ...), or betas of your own.
 //!
 //! # Pictures in and out

@@ -1,6 +1,6 @@
 //! What to draw.
 
-use crate::sampler::Guidance;
+use crate::sampler::{Guidance, Langevin};
 use crate::schedule::{Convention, Eta, Method, Resampling, Spacing};
 use crate::{Labels, Start};
 
@@ -37,6 +37,9 @@ pub struct Options {
     pub strength: Strength,
     /// How often the steps are taken, for inpainting.
     pub resampling: Resampling,
+    /// Langevin corrections between the steps, each a network call: `Some(Langevin::new(1, 0.16)?)`. Only methods
+    /// that call the network once a step and remember nothing can have them.
+    pub corrector: Option<Langevin>,
     /// Pictures drawn at once.
     pub batch_size: usize,
     /// How timesteps are chosen; none leaves it to the convention.
@@ -85,6 +88,7 @@ impl Default for Options {
             start: Start::Noise,
             strength: Strength::Usual,
             resampling: Resampling::Once,
+            corrector: None,
             batch_size: 16,
             spacing: None,
             convention: None,

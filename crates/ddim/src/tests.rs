@@ -3,6 +3,7 @@
 mod both_ways;
 mod editing;
 mod labels;
+mod runs;
 
 use std::ops::ControlFlow;
 use std::thread;

@@ -5,7 +5,7 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use ddim_sampler::{Call, Noise, Observation, Outcome, SampleError, sample};
+use ddim_sampler::{Call, Noise, Observation, Outcome, Run, SampleError};
 use ddim_schedule::Plan;
 
 use crate::{Batch, Error, Model};
@@ -82,16 +82,15 @@ impl Model {
             clock.now()
         };
         let start = settled();
-        let outcome = self.run(plan, batch, |x, network| {
-            let timed = |x, call: Call| {
-                let start = settled();
-                let out = network(x, call);
-                laps.network += settled().saturating_sub(start);
-                laps.calls += 1;
-                out
-            };
-            sample(plan, x, timed, noise, observe)
-        })?;
+        let mut network = self.network_of(plan, &batch)?;
+        let timed = |x, call: Call| {
+            let start = settled();
+            let out = network(x, call);
+            laps.network += settled().saturating_sub(start);
+            laps.calls += 1;
+            out
+        };
+        let outcome = Run::new(plan, batch.x).drive(timed, noise, observe)?;
         laps.total = settled().saturating_sub(start);
         failed.map_or(Ok((outcome, laps)), Err)
     }

@@ -100,7 +100,7 @@ pub fn sample_adaptive(
     mut observe: impl FnMut(&AdaptiveObservation) -> ControlFlow<()>,
 ) -> Result<AdaptiveOutcome, SampleError> {
     let n = x.dims()[0];
-    let mut run = Run::begin(flow, pair, tolerance, x, network)?;
+    let mut run = Travel::begin(flow, pair, tolerance, x, network)?;
     let mut finished = Vec::with_capacity(n);
     while !run.travellers.is_empty() {
         run.attempt()?;
@@ -133,7 +133,7 @@ struct Slope {
 }
 
 /// The unfinished pictures; row k of every tensor is that of traveller k.
-struct Run<'a, N> {
+struct Travel<'a, N> {
     flow: &'a Flow,
     pair: &'a EmbeddedPair,
     tolerance: Tolerance,
@@ -144,7 +144,7 @@ struct Run<'a, N> {
     effort: Vec<Effort>,
 }
 
-impl<'a, N: FnMut(Tensor, &[PictureCall]) -> Tensor> Run<'a, N> {
+impl<'a, N: FnMut(Tensor, &[PictureCall]) -> Tensor> Travel<'a, N> {
     fn begin(
         flow: &'a Flow,
         pair: &'a EmbeddedPair,

@@ -5,11 +5,7 @@ use std::ops::ControlFlow;
 use ddim_schedule::{Kept, Plan, Step, StepNoise};
 use ddim_tensor::Tensor;
 
-use crate::health::Health;
-use crate::sample::{Call, Observation, Outcome, scaled};
-use crate::step::{Added, Stepped, advance};
-use crate::update::Update;
-use crate::{Noise, SampleError};
+use crate::{Between, Call, Noise, Observation, Outcome, Run, SampleError};
 
 /// Langevin corrections (Song et al. 2021, "Score-based generative modeling through stochastic differential
 /// equations", Algorithm 4): at one noise level, `x + e score + sqrt(2 e) z` with
@@ -78,48 +74,22 @@ impl Langevin {
 pub fn sample_corrected(
     plan: &Plan,
     langevin: Langevin,
-    mut x: Tensor,
-    mut network: impl FnMut(Tensor, Call) -> Tensor,
+    x: Tensor,
+    network: impl FnMut(Tensor, Call) -> Tensor,
     noise: &mut dyn Noise,
-    mut observe: impl FnMut(&Observation) -> ControlFlow<()>,
+    observe: impl FnMut(&Observation) -> ControlFlow<()>,
 ) -> Result<Outcome, SampleError> {
-    langevin.check(plan)?;
-    let (shape, device) = (x.dims(), x.device());
-    let n_steps = plan.steps().len();
-    let mut health = Health::new(plan);
-    for (index, step) in plan.steps().iter().enumerate() {
-        let mut call = |x: &Tensor| network(scaled(x.clone(), step.input_scale), Call { index, time: step.time });
-        let corrections = if index == 0 { 0 } else { langevin.steps };
-        let eps = Update::new(plan, &eps_alone(step));
-        for correction in 0..corrections {
-            let out = call(&x);
-            let Stepped { next: eps, verdict, .. } = advance(&eps, x.clone(), out, Added::default())?;
-            health.record(index, verdict)?;
-            x = corrected(x, eps, noise.langevin(index, correction, shape, &device), step, langevin.snr);
-        }
-        let out = call(&x);
-        let z = (step.noise != StepNoise::None).then(|| noise.step(index, shape, &device));
-        let added = Added { noise: z, history: None };
-        let Stepped { next, x0, verdict, .. } = advance(&Update::new(plan, step), x, out, added)?;
-        health.record(index, verdict)?;
-        x = next;
-        let seen = observe(&Observation { index, n_steps, x: &x, x0: &x0 });
-        if seen.is_break() && index + 1 < n_steps {
-            return Ok(Outcome::Stopped { x, steps_taken: index + 1 });
-        }
-    }
-    health.finish()?;
-    Ok(Outcome::Finished(x))
+    Run::with(plan, x, Between { langevin: Some(langevin), known: None })?.drive(network, noise, observe)
 }
 
 /// The step whose result is its eps, limited and rederived as the plan says.
-fn eps_alone(step: &Step) -> Step {
+pub(crate) fn eps_alone(step: &Step) -> Step {
     Step { c_x: 0.0, c_x0: 0.0, c_eps: 1.0, noise: StepNoise::None, ..step.clone() }
 }
 
 /// One Langevin step. With `score = -eps / noise` and `e` as in [`Langevin`], `e score` is
 /// `-2 (snr |z| / |eps|)^2 noise eps`.
-fn corrected(x: Tensor, eps: Tensor, z: Tensor, step: &Step, snr: f64) -> Tensor {
+pub(crate) fn corrected(x: Tensor, eps: Tensor, z: Tensor, step: &Step, snr: f64) -> Tensor {
     let noise = step.marginal.noise;
     let ratio = norms(z.clone()) / norms(eps.clone()) * snr;
     let drift = eps * (ratio.clone().square() * (-2.0 * noise));

@@ -85,6 +85,15 @@ pub enum SampleError {
          calls the network once a step and remembers nothing, such as ddim, ddpm or euler"
     )]
     RemembersThePast,
+    /// A saved run of another plan, or one that was changed since.
+    #[error(
+        "the saved run does not fit the plan: {problem}; go on with the plan, and with what is between its steps, \
+         that it was begun with"
+    )]
+    Saved {
+        /// What does not fit.
+        problem: String,
+    },
 }
 
 impl From<DeviceError> for SampleError {

@@ -21,47 +21,39 @@ pub(crate) enum Verdict {
 /// more work is in vain when something fails.
 const WINDOW: usize = 16;
 
-/// The verdicts of a run.
-pub(crate) struct Health<'a> {
-    plan: &'a Plan,
+/// The verdicts of a run of a plan.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Health {
     pending: Vec<(usize, Tensor)>,
 }
 
-impl<'a> Health<'a> {
-    pub(crate) fn new(plan: &'a Plan) -> Self {
-        Self { plan, pending: Vec::new() }
-    }
-
-    pub(crate) fn record(&mut self, index: usize, verdict: Verdict) -> Result<(), SampleError> {
+impl Health {
+    pub(crate) fn record(&mut self, plan: &Plan, index: usize, verdict: Verdict) -> Result<(), SampleError> {
         match verdict {
             Verdict::Finite => Ok(()),
-            Verdict::NotFinite { picture } => Err(self.error(index, picture)),
+            Verdict::NotFinite { picture } => Err(not_finite(plan, index, picture)),
             Verdict::Pending(sums) => {
                 self.pending.push((index, sums));
-                if self.pending.len() == WINDOW { self.read() } else { Ok(()) }
+                if self.pending.len() == WINDOW { self.read(plan) } else { Ok(()) }
             }
         }
     }
 
-    pub(crate) fn finish(mut self) -> Result<(), SampleError> {
-        self.read()
-    }
-
-    fn read(&mut self) -> Result<(), SampleError> {
+    /// Looks at what is pending.
+    pub(crate) fn read(&mut self, plan: &Plan) -> Result<(), SampleError> {
         for (index, sums) in std::mem::take(&mut self.pending) {
             let [_, parts, ..] = sums.dims();
             if let Some(part) = sums.read()?.into_iter().position(|sum| !sum.is_finite()) {
-                return Err(self.error(index, part / parts));
+                return Err(not_finite(plan, index, part / parts));
             }
         }
         Ok(())
     }
+}
 
-    fn error(&self, index: usize, picture: usize) -> SampleError {
-        let steps = self.plan.steps();
-        let time = steps[index].time;
-        SampleError::NotFinite { step: index + 1, n_steps: steps.len(), time, picture }
-    }
+fn not_finite(plan: &Plan, index: usize, picture: usize) -> SampleError {
+    let steps = plan.steps();
+    SampleError::NotFinite { step: index + 1, n_steps: steps.len(), time: steps[index].time, picture }
 }
 
 #[cfg(test)]
@@ -77,12 +69,12 @@ mod tests {
         let plan = Plan::new(&schedule, &Settings { n_steps: 40, ..Settings::default() }).expect("a plan");
         // The last of two parts of the second picture.
         let verdict = |sum: f32| Verdict::Pending(Tensor::new(vec![0.5, 1.0, 0.0, sum], [2, 2, 1, 1]));
-        let mut health = Health::new(&plan);
+        let mut health = Health::default();
         for index in 0..WINDOW - 1 {
             let sum = if index == 2 { f32::NAN } else { 1.0 };
-            health.record(index, verdict(sum)).expect("not read yet");
+            health.record(&plan, index, verdict(sum)).expect("not read yet");
         }
-        let found = health.record(WINDOW - 1, verdict(1.0)).expect_err("read now");
+        let found = health.record(&plan, WINDOW - 1, verdict(1.0)).expect_err("read now");
         assert!(matches!(found, SampleError::NotFinite { step: 3, picture: 1, .. }), "{found}");
     }
 }

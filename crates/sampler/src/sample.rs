@@ -1,15 +1,11 @@
-//! The loop.
+//! A run from its start to its end, with a network that is a function.
 
 use std::ops::ControlFlow;
 
-use ddim_schedule::{Plan, StepNoise};
+use ddim_schedule::Plan;
 use ddim_tensor::Tensor;
 
-use crate::health::Health;
-use crate::history::History;
-use crate::step::{Added, Stepped, advance};
-use crate::update::Update;
-use crate::{Noise, SampleError};
+use crate::{Noise, Run, SampleError};
 
 /// A call of the network.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -92,45 +88,23 @@ pub fn sample(
     noise: &mut dyn Noise,
     observe: impl FnMut(&Observation) -> ControlFlow<()>,
 ) -> Result<Outcome, SampleError> {
-    sample_edited(plan, x, network, noise, |_, x, _| x, observe)
+    Run::new(plan, x).drive(network, noise, observe)
 }
 
 /// The same with a hand on the state: after every step `edit` gets the step's index, the state and the noise of
-/// the run, and gives the state to go on with. [`Known::put_back`](crate::Known::put_back) is one such edit.
+/// the run, and gives the state to go on with. For known parts and corrections there is
+/// [`Between`](crate::Between).
 ///
 /// # Errors
 ///
 /// Those of [`sample`].
 pub fn sample_edited(
     plan: &Plan,
-    mut x: Tensor,
-    mut network: impl FnMut(Tensor, Call) -> Tensor,
+    x: Tensor,
+    network: impl FnMut(Tensor, Call) -> Tensor,
     noise: &mut dyn Noise,
-    mut edit: impl FnMut(usize, Tensor, &mut dyn Noise) -> Tensor,
-    mut observe: impl FnMut(&Observation) -> ControlFlow<()>,
+    edit: impl FnMut(usize, Tensor, &mut dyn Noise) -> Tensor,
+    observe: impl FnMut(&Observation) -> ControlFlow<()>,
 ) -> Result<Outcome, SampleError> {
-    let (shape, device) = (x.dims(), x.device());
-    let n_steps = plan.steps().len();
-    let mut health = Health::new(plan);
-    let mut history = History::new(plan, &x);
-    for (index, step) in plan.steps().iter().enumerate() {
-        let out = network(scaled(x.clone(), step.input_scale), Call { index, time: step.time });
-        let z = (step.noise != StepNoise::None).then(|| noise.step(index, shape, &device));
-        let added = Added { noise: z, history: history.weighted(step) };
-        let Stepped { next, x0, kept, verdict } = advance(&Update::new(plan, step), x, out, added)?;
-        health.record(index, verdict)?;
-        history.keep(kept);
-        x = edit(index, next, noise);
-        let seen = observe(&Observation { index, n_steps, x: &x, x0: &x0 });
-        if seen.is_break() && index + 1 < n_steps {
-            return Ok(Outcome::Stopped { x, steps_taken: index + 1 });
-        }
-    }
-    health.finish()?;
-    Ok(Outcome::Finished(x))
-}
-
-/// The network's input; scale 1 costs nothing.
-pub(crate) fn scaled(x: Tensor, scale: f64) -> Tensor {
-    if scale == 1.0 { x } else { x * scale }
+    Run::new(plan, x).drive_edited(network, noise, edit, observe)
 }

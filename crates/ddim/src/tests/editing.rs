@@ -7,7 +7,7 @@ use image::{GrayImage, ImageFormat, Luma, Rgb, RgbImage};
 
 use super::{draw, tiny, untrained};
 use crate::data::{Fit, Resize};
-use crate::sampler::{Guidance, GuidanceInterval, Noise, PictureNoise};
+use crate::sampler::{Guidance, GuidanceInterval, Langevin, Noise, PictureNoise};
 use crate::schedule::{Eta, Method, Resampling};
 use crate::unet::UNet2DConfig;
 use crate::{Model, Options, Start, Strength, device};
@@ -77,6 +77,32 @@ fn what_is_known_stays() {
         let before = given[at % given.len()]; // the fourth picture begins with the first
         assert_eq!(value == before, at % 8 < 4, "{at}: {before} {value}");
     }
+}
+
+/// Corrected runs too: known pixels stay, corrections change the others, and a picture is the same in any batch. A
+/// solver that looks back is refused before anything is drawn.
+#[test]
+fn a_known_part_and_corrections_go_together() {
+    let (model, given) = (untrained(&tiny(), None).expect("a model"), some_pictures(3));
+    let options = |corrections, batch_size| Options {
+        steps: 4,
+        count: 4,
+        batch_size,
+        start: Start::Inpainting { pictures: given.clone(), mask: right_half() },
+        corrector: (corrections > 0).then(|| Langevin::new(corrections, 0.16).expect("in range")),
+        ..Options::default()
+    };
+    let [none, one, two] = [0, 1, 2].map(|corrections| draw(&model, &options(corrections, 4)));
+    assert_eq!(draw(&model, &options(2, 1)), two);
+    let given = given.values();
+    for at in 0..two.len() {
+        let is_known = at % 8 < 4;
+        assert_eq!(two[at] == given[at % given.len()], is_known, "{at}");
+        assert!(is_known || (none[at] != one[at] && one[at] != two[at]), "{at}");
+    }
+    let looks_back = Options { method: "dpm++".parse().expect("known"), ..options(1, 4) };
+    let error = model.batches(&looks_back).expect_err("it remembers").to_string();
+    assert!(error.contains("this solver looks back"), "{error}");
 }
 
 /// In a whole run what lies under the mask has no influence; in a part of one it has.
