@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ddim_tensor::Tensor;
 
 use super::with_classes;
-use crate::sampler::{Between, Guidance, Langevin, Outcome, PictureNoise, Run, Wanted};
+use crate::sampler::{Between, Guidance, Langevin, Noise, Observation, Outcome, PictureNoise, Run, Wanted};
 use crate::{Batch, Labels, Model, Options};
 
 /// A run among others.
@@ -14,6 +14,7 @@ struct Guest {
     run: Run,
     noise: PictureNoise,
     labels: Vec<usize>,
+    between: Between,
     /// Calls of the others before it comes.
     comes_after: usize,
 }
@@ -24,22 +25,20 @@ impl Guest {
         let plan = Arc::new(model.plan(&options).expect("a plan"));
         let mut noise = PictureNoise::new(steps as u64, (0..labels.len()).map(|k| 7 * k as u64));
         let [c, h, w] = model.shape().expect("a size");
-        let x = crate::sampler::Noise::initial(&mut noise, [labels.len(), c, h, w], model.device());
+        let x = noise.initial([labels.len(), c, h, w], model.device()) * plan.start_scale();
         let langevin = (method == "ddpm").then(|| Langevin::new(1, 0.16).expect("in range"));
-        let x = x * plan.start_scale();
-        let run = Run::with(plan, x, Between { langevin, known: None }).expect("a run");
-        Self { run, noise, labels: labels.to_vec(), comes_after }
+        let between = Between { langevin, known: None };
+        let run = Run::with(plan, x, between.clone()).expect("a run");
+        Self { run, noise, labels: labels.to_vec(), between, comes_after }
     }
 
     /// The same run by itself, the usual way.
-    fn alone(model: &Model, guest: &Self) -> Vec<f32> {
-        let (x, labels) = (guest.run.x().clone(), guest.labels.clone().into());
+    fn alone(&self, model: &Model) -> Vec<f32> {
+        let (x, labels) = (self.run.x().clone(), self.labels.clone().into());
         let batch = Batch { x, labels, guidance: Guidance::OFF, padded_to: 0 };
-        let langevin = (guest.run.plan().settings().method.name() == "ddpm").then(|| Langevin::new(1, 0.16));
-        let between = Between { langevin: langevin.transpose().expect("in range"), known: None };
-        let mut noise = guest.noise.clone();
-        let go_on = |_: &_| ControlFlow::Continue(());
-        match model.draw_with(guest.run.plan(), batch, between, &mut noise, go_on).expect("a run") {
+        let (mut noise, between) = (self.noise.clone(), self.between.clone());
+        let go_on = |_: &Observation| ControlFlow::Continue(());
+        match model.draw_with(self.run.plan(), batch, between, &mut noise, go_on).expect("a run") {
             Outcome::Finished(x) => x.into_values(),
             stopped => panic!("{stopped:?}"),
         }
@@ -71,7 +70,7 @@ fn runs_that_share_calls_get_the_bits_of_each_alone() {
         Guest::new(&model, "unipc", 5, &[2], 0),
         Guest::new(&model, "dpm++:order=3", 9, &[1, 1, 3], 3),
     ];
-    let alone: Vec<Vec<f32>> = guests.iter().map(|guest| Guest::alone(&model, guest)).collect();
+    let alone: Vec<Vec<f32>> = guests.iter().map(|guest| guest.alone(&model)).collect();
     let (mut calls, mut together) = (0, 0);
     loop {
         let mut here: Vec<&mut Guest> =
