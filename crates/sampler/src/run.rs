@@ -181,7 +181,7 @@ impl<P: Borrow<Plan>> Run<P> {
     /// shape, or with twice the channels where a variance is learned. The noise is that of the run's pictures.
     /// Returns the step; none where the output was for a correction.
     ///
-    /// Where the last wanted input still lives, the state is copied once more than it has to be.
+    /// Drop the wanted input before: while it lives, the state is copied instead of overwritten.
     ///
     /// # Errors
     ///
@@ -193,6 +193,8 @@ impl<P: Borrow<Plan>> Run<P> {
     /// For a finished run, an output of another shape, and noise that has none for this step.
     pub fn feed(&mut self, out: Tensor, noise: &mut dyn Noise) -> Result<Option<Taken>, SampleError> {
         assert!(self.index < self.plan().steps().len(), "a finished run wants no output");
+        let ([n, _, h, w], [given, _, rows, columns]) = (self.x.dims(), out.dims());
+        assert_eq!([given, rows, columns], [n, h, w], "the network's output must have the shape of its input");
         match self.purpose() {
             Purpose::Step => self.step(out, noise).map(Some),
             Purpose::Correction { number } => self.correct(number, out, noise).map(|()| None),

@@ -204,6 +204,14 @@ fn a_finished_run_is_fed_nothing() {
     let _ = run.feed(Tensor::full(0.0, SHAPE), &mut noise());
 }
 
+/// Not even where one number could stand for many.
+#[test]
+#[should_panic(expected = "the network's output must have the shape of its input")]
+fn an_output_of_another_shape_is_no_output() {
+    let plan = plan(Settings::new(Convention::Exact, Method::Ddim { eta: Eta::DDIM }, 2));
+    let _ = Run::new(&plan, start(&plan)).feed(Tensor::full(0.0, [1, 3, 5, 3]), &mut noise());
+}
+
 #[test]
 fn what_was_saved_of_another_run_is_refused() {
     let plan = |text: &str| plan(Settings::new(Convention::Exact, text.parse().expect("known"), 4));
