@@ -140,6 +140,16 @@ pub enum CheckpointError {
         /// What is wrong with it.
         source: SchedulerConfigError,
     },
+    /// A weight file of PyTorch, in a build that reads none.
+    #[cfg(not(feature = "pickles"))]
+    #[error(
+        "{}: a weight file of PyTorch, and this program was built without the feature pickles, which reads them: \
+         convert it to safetensors, or build with it", .path.display()
+    )]
+    NoPickles {
+        /// The weight file.
+        path: PathBuf,
+    },
     /// A weight file is broken as a whole.
     #[error("{}: {problem}", .path.display())]
     Weights {

@@ -57,9 +57,11 @@ mod folder;
 mod inspect;
 mod json;
 mod layout;
+#[cfg(feature = "pickles")]
 mod legacy;
 mod listed;
 mod names;
+#[cfg(feature = "pickles")]
 mod pickle;
 mod places;
 mod python;

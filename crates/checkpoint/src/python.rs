@@ -13,6 +13,7 @@ const NAMING: &str = "import functools, sys, torch; from diffusers import UNet2D
                       keys, torch.load(file, map_location='cpu')); [p.data.copy_(v) for p, v in \
                       zip(m.parameters(), w, strict=True)]; m.save_pretrained(out)";
 
+#[cfg(feature = "pickles")]
 /// Saves the weights of all networks in a file, each under the name that it has there.
 const WEIGHTS_ALONE: &str = "import sys, torch; o = torch.load(sys.argv[1], map_location='cpu', \
                              weights_only=False); o = o if isinstance(o, dict) else {'model': o}; torch.save({k: \
@@ -33,6 +34,7 @@ pub(crate) fn naming(weights: &Path, config: &Path, keys: &[String]) -> String {
     command(NAMING, paths.iter().chain(keys))
 }
 
+#[cfg(feature = "pickles")]
 /// The command that makes a file of weights of one with whole networks in it, and the name of that file.
 pub(crate) fn weights_alone(weights: &Path) -> (String, String) {
     let made = weights.with_extension("weights.pt").display().to_string();

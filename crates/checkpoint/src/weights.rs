@@ -19,7 +19,7 @@ use crate::python::naming;
 use crate::sets::Refused;
 use crate::shards::{self, Index};
 use crate::warning::Warning;
-use crate::{names, pickle, safetensors_header, sets};
+use crate::{names, safetensors_header, sets};
 
 /// Open weights whose headers have been checked, in one file or in several with an index. Tensors are under the
 /// names of today's diffusers.
@@ -58,12 +58,14 @@ pub(crate) enum Place {
     /// In this range of the source.
     Range(Range<u64>),
     /// In a PyTorch archive, which finds them itself.
+    #[cfg(feature = "pickles")]
     Archive(pytorch_reader::Tensor),
 }
 
 enum Source {
     File(File),
     Memory(&'static [u8]),
+    #[cfg(feature = "pickles")]
     Archive,
 }
 
@@ -184,6 +186,7 @@ impl Weights {
     fn claimed(&self, tensor: &Stored) -> u64 {
         match &tensor.place {
             Place::Range(range) => range.end - range.start,
+            #[cfg(feature = "pickles")]
             Place::Archive(tensor) => tensor.byte_len() as u64,
         }
     }
@@ -207,9 +210,7 @@ impl Weights {
         let of_file = |file: &WeightFile| {
             let print = match &file.source {
                 Source::Memory(bytes) => Ok(fingerprint(bytes)),
-                Source::File(_) | Source::Archive => {
-                    File::open(&file.path).and_then(|open| fingerprint_of(open, file.len))
-                }
+                _ => File::open(&file.path).and_then(|open| fingerprint_of(open, file.len)),
             };
             print.map_err(|source| CheckpointError::Io { path: file.path.clone(), source })
         };
@@ -287,7 +288,9 @@ impl Weights {
                 Ok(Cow::Borrowed(&bytes[range.start as usize..range.end as usize]))
             }
             (Source::File(file), Place::Range(range)) => read_range(file, range).map(Cow::Owned),
+            #[cfg(feature = "pickles")]
             (_, Place::Archive(tensor)) => tensor.read().map(Cow::Owned),
+            #[cfg(feature = "pickles")]
             (Source::Archive, Place::Range(_)) => unreachable!("an archive gives no ranges"),
         }
     }
@@ -317,7 +320,10 @@ fn open_one(path: &Path, number: usize) -> Result<(WeightFile, Vec<Stored>), Che
     let file = File::open(path).map_err(io_error)?;
     let len = file.metadata().map_err(io_error)?.len();
     let (source, mut stored) = match path.extension().is_some_and(|ending| ending != "safetensors") {
-        true => (Source::Archive, pickle::read(path)?),
+        #[cfg(feature = "pickles")]
+        true => (Source::Archive, crate::pickle::read(path)?),
+        #[cfg(not(feature = "pickles"))]
+        true => return Err(CheckpointError::NoPickles { path: path.into() }),
         false => {
             let stored = header(path, &file, len)?;
             (Source::File(file), stored)
