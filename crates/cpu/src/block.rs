@@ -64,12 +64,12 @@ pub(crate) enum Start<'a> {
     Result,
 }
 
-/// Where results go.
+/// Where results go: row `i` at `i * pitch + column`.
 #[derive(Clone, Copy)]
 pub(crate) struct Target {
     pub(crate) values: *mut f32,
     pub(crate) len: usize,
-    pub(crate) rows: Rows,
+    pub(crate) pitch: usize,
 }
 
 // SAFETY: tiles of one product are disjoint; whoever hands a target to threads sees to that.
@@ -104,37 +104,6 @@ impl Rows {
         let (line, x) = (row / self.width, row % self.width);
         let (n, y) = (line / self.height, line % self.height);
         n * self.picture + y * self.line + x * self.pixel
-    }
-
-    /// Where this row and those behind it begin.
-    #[inline(always)]
-    pub(crate) fn places<const N: usize>(&self, row: usize) -> [usize; N] {
-        if self.width == usize::MAX {
-            return std::array::from_fn(|i| (row + i) * self.pixel);
-        }
-        let (line, mut x) = (row / self.width, row % self.width);
-        let (mut n, mut y) = (line / self.height, line % self.height);
-        let mut at = n * self.picture + y * self.line + x * self.pixel;
-        std::array::from_fn(|_| {
-            let here = at;
-            (x, at) = (x + 1, at + self.pixel);
-            if x == self.width {
-                (x, y) = (0, y + 1);
-                if y == self.height {
-                    (y, n) = (0, n + 1);
-                }
-                at = n * self.picture + y * self.line;
-            }
-            here
-        })
-    }
-
-    /// Whether rows of so many numbers lie apart from each other.
-    pub(crate) fn hold(&self, columns: usize) -> bool {
-        let line = self.width.saturating_mul(self.pixel);
-        self.pixel >= columns
-            && (self.width == usize::MAX
-                || self.line >= line && self.picture >= self.height.saturating_mul(self.line))
     }
 
     #[inline(always)]
@@ -174,8 +143,7 @@ impl<C: Cell> Block<'_, C> {
         assert!(left.rows.at(to - 1) + reach < left.values.len(), "the left matrix ends early");
         let columns = (last - first).next_multiple_of(width);
         assert!((runs.places() - 1) * right.pitch + columns <= right.values.len(), "the right matrix ends early");
-        assert!(target.rows.grow(), "the rows of the result do not lie in order");
-        let end = target.rows.at(to - 1) + last;
+        let end = (to - 1) * target.pitch + last;
         assert!(end <= target.len, "the result ends early");
         assert!(finish.residual.is_none_or(|residual| end <= residual.len()), "the residual ends early");
         if let Start::Rows { values, pitch } = finish.start {

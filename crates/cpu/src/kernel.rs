@@ -8,7 +8,7 @@ use crate::block::{self, Finish, Left, Runs};
 use crate::cell::{Cell, Pair};
 use crate::isa::Isa;
 use crate::layout::Layout;
-use crate::product::{Packed, Product, Split, product_into};
+use crate::product::{Packed, Product, Split, product};
 use crate::winograd::{self, Transformed};
 
 /// The weights of a convolution.
@@ -63,7 +63,7 @@ impl<C: Cell> Weights<C> {
         }
     }
 
-    /// The convolution of pictures into the inside of `out`.
+    /// The convolution of pictures into the inside of `out`. What is in its border afterwards is not said.
     pub(crate) fn convolve(
         &self,
         isa: Isa,
@@ -83,7 +83,8 @@ impl<C: Cell> Weights<C> {
                 let (values, channels) = C::rows(isa, x, pixels, from.channels, from.channels, &mut room.cells);
                 let left = left(values, &Layout { channels, ..*from }, conv, [to.height, to.width]);
                 let work = Product { left, right: packed, finish, rows: count * to.pixels() };
-                product_into(isa, split, &work, &mut out[to.inside()..], to.rows());
+                product(isa, split, &work, out, to.channels);
+                to.set_apart(count, out);
             }
         }
     }

@@ -2,8 +2,6 @@
 
 use ddim_graph::Border;
 
-use crate::block::Rows;
-
 /// The shape of one picture's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
@@ -41,20 +39,6 @@ impl Layout {
         self.border.top * self.pitch() + self.border.left * self.channels
     }
 
-    /// Where the pixels of pictures lie, behind the first of the inside.
-    pub(crate) fn rows(&self) -> Rows {
-        if self.border == Border::NONE {
-            return Rows::matrix(self.channels);
-        }
-        Rows {
-            height: self.height,
-            width: self.width,
-            picture: self.len(),
-            line: self.pitch(),
-            pixel: self.channels,
-        }
-    }
-
     /// The lines of one picture, without border.
     pub(crate) fn lines<'a>(&self, picture: &'a [f32]) -> impl Iterator<Item = &'a [f32]> {
         let line = self.line();
@@ -69,6 +53,19 @@ impl Layout {
         let (inside, line) = (self.inside().min(picture.len()), self.line());
         let lines = picture[inside..].chunks_mut(self.pitch().max(1)).take(self.height);
         lines.map(move |l| &mut l[..line])
+    }
+
+    /// Moves pictures that lie one behind the other, without borders, into theirs.
+    pub(crate) fn set_apart(&self, pictures: usize, values: &mut [f32]) {
+        if self.border == Border::NONE {
+            return;
+        }
+        // The last line first: none goes to a place before its own, so that it covers only lines that have gone.
+        for line in (0..pictures * self.height).rev() {
+            let (picture, y) = (line / self.height, line % self.height);
+            let to = picture * self.len() + self.inside() + y * self.pitch();
+            values.copy_within(line * self.line()..(line + 1) * self.line(), to);
+        }
     }
 
     /// Zeros where the border is.

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::block::{Block, Finish, Left, Right, Rows, Start, Target};
+use crate::block::{Block, Finish, Left, Right, Start, Target};
 use crate::cell::Cell;
 use crate::isa::Isa;
 use crate::lanes::with_isa;
@@ -150,23 +150,15 @@ impl Packed {
 /// Computes a product into `out`, whose rows are `pitch` apart.
 ///
 /// # Panics
-/// As [`product_into`].
-pub(crate) fn product<C: Cell>(isa: Isa, split: Split, product: &Product<C>, out: &mut [f32], pitch: usize) {
-    product_into(isa, split, product, out, Rows::matrix(pitch));
-}
-
-/// Computes a product into `out`, whose rows lie as `places` says.
-///
-/// # Panics
 /// Matrices that do not hold what the product names; a result with rows shorter than the right matrix.
-pub(crate) fn product_into<C: Cell>(isa: Isa, split: Split, product: &Product<C>, out: &mut [f32], places: Rows) {
+pub(crate) fn product<C: Cell>(isa: Isa, split: Split, product: &Product<C>, out: &mut [f32], pitch: usize) {
     let Product { left, right, finish, rows } = *product;
     assert_eq!(left.runs.places(), right.places, "places of the left and of the right matrix");
-    assert!(places.hold(right.columns), "rows of {} columns in {places:?}", right.columns);
+    assert!(pitch >= right.columns, "rows of {} columns, {pitch} apart", right.columns);
     if rows == 0 || right.columns == 0 {
         return;
     }
-    let target = Target { values: out.as_mut_ptr(), len: out.len(), rows: places };
+    let target = Target { values: out.as_mut_ptr(), len: out.len(), pitch };
     let panels = right.columns.div_ceil(right.panel);
     let by_panel = right.values.len() > rows * right.places;
     let block_rows = if by_panel { rows } else { BLOCK };
@@ -201,7 +193,7 @@ pub(crate) fn product_of_rows(
     rows: usize,
     out: &mut [f32],
 ) {
-    let target = Target { values: out.as_mut_ptr(), len: out.len(), rows: Rows::matrix(columns) };
+    let target = Target { values: out.as_mut_ptr(), len: out.len(), pitch: columns };
     for first in (0..columns).step_by(isa.panel()) {
         let columns = (first, columns.min(first + isa.panel()));
         let right = Right { values: &values[first..], pitch };

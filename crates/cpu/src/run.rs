@@ -106,12 +106,8 @@ impl Run<'_> {
                 self.each(out, to).for_each(|(n, out)| spread(*resample, (&x[n * from.len()..], from), (out, to)));
             }
             Work::Join { parts } => {
-                let mut first = 0;
-                let all = self.plan.pictures * to.pixels();
-                for (x, Layout { channels, .. }) in parts.iter().map(of) {
-                    join((x, *channels), first, to.channels, &mut out[..all * to.channels]);
-                    first += channels;
-                }
+                let parts: Vec<_> = parts.iter().map(of).map(|(x, from)| (x, from.channels)).collect();
+                join(&parts, &mut out[..self.plan.pictures * to.len()]);
             }
             Work::Norm { x, norm } => self.norm(k, norm, of(x), (out, to)),
             Work::Conv { x, conv, residual, last } => {
@@ -119,9 +115,9 @@ impl Run<'_> {
                 let residual = residual.map(|value| rest.get(value));
                 let start = self.starts(k, to.channels, conv.shift, start);
                 let finish = Finish { start, residual, scale: conv.scale as f32, least: last.least() };
-                self.each(out, to).for_each(|(_, out)| to.clear_border(out));
                 let pictures = Pictures { count: self.plan.pictures, x, from, to };
                 self.conv(k, (conv, pictures), finish, rooms, out);
+                self.each(out, to).for_each(|(_, out)| to.clear_border(out));
             }
             Work::Attend { qkv, heads, width } => self.attend([*heads, *width], of(qkv), rooms, (out, to)),
             Work::Multiply { x, by } => {

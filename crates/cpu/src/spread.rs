@@ -114,10 +114,24 @@ pub(crate) fn gather(resample: Resample, (d, from): (&[f32], &Layout), (d_x, to)
     }
 }
 
-/// The channels of one part of a join, of which there are `to`, from `first` on, pixel by pixel.
-pub(crate) fn join((x, channels): (&[f32], usize), first: usize, to: usize, out: &mut [f32]) {
-    for (out, x) in out.chunks_exact_mut(to).zip(x.chunks_exact(channels)) {
-        out[first..first + channels].copy_from_slice(x);
+/// The channels of all parts, each with its number of them, one after the other, pixel by pixel.
+pub(crate) fn join(parts: &[(&[f32], usize)], out: &mut [f32]) {
+    if let [(a, in_a), (b, in_b)] = *parts {
+        // The usual case, without a loop for each pixel.
+        let pixels = a.chunks_exact(in_a).zip(b.chunks_exact(in_b));
+        for (out, (a, b)) in out.chunks_exact_mut(in_a + in_b).zip(pixels) {
+            out[..in_a].copy_from_slice(a);
+            out[in_a..].copy_from_slice(b);
+        }
+        return;
+    }
+    let all = parts.iter().map(|(_, channels)| channels).sum();
+    for (pixel, mut out) in out.chunks_exact_mut(all).enumerate() {
+        for (x, channels) in parts {
+            let (here, behind) = out.split_at_mut(*channels);
+            here.copy_from_slice(&x[pixel * channels..][..*channels]);
+            out = behind;
+        }
     }
 }
 

@@ -73,7 +73,7 @@ unsafe fn tile<L: Lanes, C: Cell, const DOWN: usize, const ACROSS: usize>(block:
         let mut sums = first_sums;
 
         let mut right_at = right.values.as_ptr();
-        let start = left.rows.places::<DOWN>(row).map(|place| left.values.as_ptr().add(place));
+        let start: [*const C; DOWN] = std::array::from_fn(|i| left.values.as_ptr().add(left.rows.at(row + i)));
         for run in 0..left.runs.count {
             let rows: [*const C; DOWN] = std::array::from_fn(|i| start[i].add(run * left.runs.pitch));
             let mut at = 0;
@@ -107,7 +107,6 @@ unsafe fn begin<L: Lanes, C: Cell, const DOWN: usize, const ACROSS: usize>(
     sums: &mut [[L; ACROSS]; DOWN],
 ) {
     let Block { left, finish, target, columns: (first, last), .. } = *block;
-    let places = target.rows.places::<DOWN>(row);
     for (i, sums) in sums.iter_mut().enumerate() {
         for (v, sum) in sums.iter_mut().enumerate() {
             let at = v * L::WIDTH;
@@ -119,7 +118,7 @@ unsafe fn begin<L: Lanes, C: Cell, const DOWN: usize, const ACROSS: usize>(
                         *sum = L::load(values.as_ptr().add(left.rows.picture_of(row + i) * pitch + first + at));
                     }
                     Start::Result => {
-                        let from = target.values.add(places[i] + first + at);
+                        let from = target.values.add((row + i) * target.pitch + first + at);
                         *sum = L::load_some(from, last - first - at);
                     }
                 }
@@ -139,10 +138,9 @@ unsafe fn end<L: Lanes, C: Cell, const DOWN: usize, const ACROSS: usize>(
     sums: &[[L; ACROSS]; DOWN],
 ) {
     let Block { finish, target, columns: (first, last), .. } = *block;
-    let places = target.rows.places::<DOWN>(row);
     for (i, sums) in sums.iter().enumerate() {
         for (v, sum) in sums.iter().enumerate() {
-            let (place, count) = (places[i] + first + v * L::WIDTH, last - first - v * L::WIDTH);
+            let (place, count) = ((row + i) * target.pitch + first + v * L::WIDTH, last - first - v * L::WIDTH);
             let mut sum = *sum;
             // SAFETY: the caller vouches for every place that is touched here.
             unsafe {
