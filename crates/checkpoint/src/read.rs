@@ -19,7 +19,7 @@ use crate::{Card, Checkpoint, SchedulerConfig, UNet};
 ///
 /// ```no_run
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// /// use ddim_checkpoint::{ModelFiles, WeightChoice};
+/// use ddim_checkpoint::{ModelFiles, WeightChoice};
 ///
 /// let files = ModelFiles::open("out/checkpoint-500".as_ref(), &WeightChoice::Usual)?;
 /// for warning in files.warnings() {
