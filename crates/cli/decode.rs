@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, bail};
+use ddim::Route;
 use ddim_schedule::quoted;
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -31,17 +32,17 @@ pub(crate) fn run(args: DecodeArgs, interrupt: &Interrupt) -> anyhow::Result<End
     let device = device::choose(args.computing.device.device)?;
     let model = Model::load(&encoded.model(args.model), &device.device)?;
     let plan_args = encoded.plan(args.trip.plan()).with_context(|| args.latents.display().to_string())?;
-    let plan = plan::both_ways(&plan_args, &model.training)?.decode();
+    let plan = plan::both_ways(&plan_args, &model.training)?.decode().clone();
     let shape = model.inner.shape().with_context(|| model.name.clone())?;
-    let given = Given::read("", &args.latents, &plan.plan, shape)?;
+    let given = Given::read("", &args.latents, Some(&plan), shape)?;
     let classes = Classes::of(&model.inner);
     let class = if args.class.is_empty() { classes.recorded(encoded.classes()) } else { args.class };
     let is_told = labels::takes_numbers(model.inner.label_kind()) && args.labels.label.is_empty();
     let label = if is_told { encoded.labels() } else { args.labels.label };
     let labels = labels::in_turn(&model.inner, &class, &label, Unsaid::Any)?;
     let like_sample = SampleArgs { batch_size: args.computing.batch_size, ..SampleArgs::default() };
-    let decided = Decided { plan, given: Some(given), labels };
-    let job = Job::with_plan(&like_sample, &model, &device, decided)?;
+    let decided = Decided { route: Route::Plan(plan), given: Some(given), labels };
+    let job = Job::decided(&like_sample, &model, &device, decided)?;
     encoded.warn_of_another(&job);
     sample::draw(&job, &args.output, interrupt, started)
 }

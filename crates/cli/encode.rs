@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use anyhow::Context;
+use ddim::{Device, Route};
 use serde_json::json;
 
 use crate::Ending;
@@ -27,18 +28,19 @@ pub(crate) fn run(args: EncodeArgs, interrupt: &Interrupt) -> anyhow::Result<End
     }
     let device = device::choose(args.computing.device.device)?;
     let model = Model::load(&args.model, &device.device)?;
-    let plan = plan::both_ways(&args.trip.plan(), &model.training)?.encode();
+    let plan = plan::both_ways(&args.trip.plan(), &model.training)?.encode().clone();
     let told = labels::in_turn(&model.inner, &args.class, &args.labels.label, Unsaid::Any)?;
     let needed = Needed {
         shape: model.inner.shape().with_context(|| model.name.clone())?,
         rules: args.pictures.rules.clone(),
-        rounding: plan.plan.convention().pixel_rounding(),
+        rounding: plan.convention().pixel_rounding(),
     };
     let images = Images::read(&args.pictures, needed)?;
     let like_sample = SampleArgs { batch_size: args.computing.batch_size, ..SampleArgs::default() };
-    let given = Given::of_values(("pictures", json!(images.records())), images.values().to_vec(), images.shape());
-    let decided = Decided { plan, given: Some(given), labels: images.labels(told) };
-    let job = Job::with_plan(&like_sample, &model, &device, decided)?;
+    let start = images.tensor(0..images.len(), &Device::Cpu);
+    let given = Given::start(("pictures", json!(images.records())), start);
+    let decided = Decided { route: Route::Plan(plan), given: Some(given), labels: images.labels(told) };
+    let job = Job::decided(&like_sample, &model, &device, decided)?;
     let output = OutputArgs { out: Some(args.out), force: args.force, json: args.json, ..OutputArgs::default() };
     let ending = sample::draw(&job, &output, interrupt, started)?;
     images.check_complete()?;

@@ -1,11 +1,11 @@
 //! `ddim interpolate`: the pictures between two, or between four.
 
+use std::ops::ControlFlow;
 use std::time::Instant;
 
 use anyhow::Context;
-use ddim::{Batch, Labels, slerp_grid, slerp_line};
+use ddim::{Labels, RoundTrip, Route, Run, Streams, slerp_grid, slerp_line};
 use ddim_data::Layout;
-use ddim_sampler::{Guidance, Noise, PictureNoise};
 use ddim_tensor::Tensor;
 use serde_json::{Value, json};
 
@@ -16,7 +16,6 @@ use crate::job::{Decided, Job, Series};
 use crate::labels::{self, Unsaid};
 use crate::model::Model;
 use crate::noise::Given;
-use crate::plan::BothWays;
 use crate::signals::Interrupt;
 use crate::{device, plan, sample};
 
@@ -48,7 +47,7 @@ pub(crate) fn run(args: InterpolateArgs, interrupt: &Interrupt) -> anyhow::Resul
     let needed = Needed {
         shape: model.inner.shape().with_context(|| model.name.clone())?,
         rules: args.rules.clone(),
-        rounding: both.trip.decode().convention().pixel_rounding(),
+        rounding: both.decode().convention().pixel_rounding(),
     };
     let ends = points.iter().map(|point| End::find(point, &needed, &model, &both, &label));
     let ends = ends.collect::<anyhow::Result<Vec<End>>>()?;
@@ -58,9 +57,9 @@ pub(crate) fn run(args: InterpolateArgs, interrupt: &Interrupt) -> anyhow::Resul
     let ends: Vec<Value> = ends.into_iter().map(|end| end.record).collect();
     let columns = layout.columns(noise.dims()[0], [needed.shape[2], needed.shape[1]]);
     let record = ("interpolation", json!({ "between": ends, "columns": columns }));
-    let given = Given::of_values(record, noise.values(), noise.dims());
-    let decided = Decided { plan: both.decode(), given: Some(given), labels: label };
-    let mut job = Job::with_plan(&like_sample, &model, &device, decided)?;
+    let route = Route::Plan(both.decode().clone());
+    let decided = Decided { route, given: Some(Given::start(record, noise)), labels: label };
+    let mut job = Job::decided(&like_sample, &model, &device, decided)?;
     (job.layout, job.series) = (layout, Series::Walk { side });
     sample::draw(&job, &args.output, interrupt, started)
 }
@@ -95,22 +94,22 @@ impl End {
         point: &NoisePoint,
         needed: &Needed,
         model: &Model,
-        both: &BothWays,
+        both: &RoundTrip,
         label: &Labels,
     ) -> anyhow::Result<Self> {
-        let [channels, height, width] = needed.shape;
         let device = model.inner.device();
         let path = match point {
             NoisePoint::Seed(seed) => {
-                let noise = PictureNoise::new(*seed, [0]).initial([1, channels, height, width], device);
+                let noise = Streams::Seed(*seed).initial(&[0], needed.shape, device);
                 return Ok(Self { noise, record: json!(point.to_string()) });
             }
             NoisePoint::Picture(path) => path,
         };
         let image = Images::read_file(path, needed.clone())?;
-        let x = image.tensor(0..1, device);
-        let batch = Batch { x, labels: label.clone(), guidance: Guidance::OFF, padded_to: 0 };
-        let noise = model.inner.encode(&both.trip, batch).with_context(|| point.to_string())?;
+        let (route, picture) = (Route::Plan(both.encode().clone()), Streams::given(image.tensor(0..1, device)));
+        let run = Run { labels: label.clone(), ..Run::new(&model.inner, route, picture, 1, 1) };
+        let (noise, _) = run.all(|_, _| ControlFlow::Continue(())).with_context(|| point.to_string())?;
+        let noise = noise.tensor().clone();
         Ok(Self { noise, record: json!(format!("{point} ({})", image.fingerprint(0..1))) })
     }
 }

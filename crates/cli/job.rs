@@ -1,16 +1,12 @@
 //! What a run draws: every option of `ddim sample` made definite, before anything is drawn or written.
 
-use std::ops::ControlFlow;
+use std::path::PathBuf;
 
 use anyhow::{Context, bail};
-use ddim::{Batch, Labels};
-use ddim_data::Layout;
-use ddim_sampler::PictureNoise;
-use ddim_sampler::{
-    AdaptiveObservation, AdaptiveOutcome, Between, GivenNoise, Guidance, Langevin, Noise, Observation, Outcome,
-};
-use ddim_schedule::PixelRounding;
-use ddim_tensor::Tensor;
+use ddim::{Labels, Route, Run, Streams};
+use ddim_data::{Layout, Picture};
+use ddim_sampler::{Guidance, Langevin};
+use ddim_schedule::Direction;
 use serde_json::Value;
 
 use crate::args::{MOST, SampleArgs, WrongUsage, misused};
@@ -20,9 +16,9 @@ use crate::editing::{self, Beginning};
 use crate::labels::{self, Unsaid};
 use crate::model::Model;
 use crate::noise::Given;
-use crate::plan::{self, Adaptive, ResolvedPlan};
+use crate::plan;
 use crate::run_record::RunRecord;
-use crate::seeds::{Draws, Stream};
+use crate::seeds::Draws;
 use crate::units;
 
 /// How many pictures are drawn when nothing says otherwise: at least so many, each class equally often.
@@ -49,40 +45,30 @@ pub(crate) enum Series {
 #[derive(Debug)]
 pub(crate) struct Decided {
     /// The method.
-    pub(crate) plan: ResolvedPlan,
+    pub(crate) route: Route,
     /// What the pictures start from, where that is given.
     pub(crate) given: Option<Given>,
     /// What they are told, in turn.
     pub(crate) labels: Labels,
 }
 
-/// A run, ready to start.
+/// A run, ready to start, and what the command line knows of it besides.
 #[derive(Debug)]
 pub(crate) struct Job<'a> {
-    /// The network.
+    /// The run.
+    pub(crate) drawing: Run<'a>,
+    /// The model, as it was named.
     pub(crate) model: &'a Model,
     /// Where it computes.
     pub(crate) device: &'a Chosen,
-    /// The method.
-    pub(crate) plan: ResolvedPlan,
-    /// What the pictures are told, in turn.
-    pub(crate) labels: Labels,
-    /// How strongly the class is followed.
-    guidance: Guidance,
-    /// Langevin corrections between the steps.
-    langevin: Option<Langevin>,
     /// Channels, height, width.
     pub(crate) shape: [usize; 3],
-    /// Pictures drawn at once.
-    pub(crate) batch_size: usize,
     /// How pictures stand side by side in a grid.
     pub(crate) layout: Layout,
     /// How they hang together.
     pub(crate) series: Series,
     /// What is written beside or into the pictures.
     pub(crate) run: Value,
-    streams: Vec<Stream>,
-    given: Option<Given>,
     beginning: Beginning,
 }
 
@@ -93,72 +79,66 @@ impl<'a> Job<'a> {
     /// When options contradict each other, the model or the noise file.
     pub(crate) fn new(args: &SampleArgs, model: &'a Model, device: &'a Chosen) -> anyhow::Result<Self> {
         let shape = model.inner.shape().with_context(|| model.name.clone())?;
-        let plan = plan::resolve_any(&editing::plan_args(args)?, &model.training)?;
-        let given =
-            args.noise.as_ref().map(|file| Given::read("--noise ", file, &plan.plan, shape)).transpose()?;
+        let route = plan::route(&editing::plan_args(args)?, &model.training)?;
+        let read = |file: &PathBuf| Given::read("--noise ", file, route.plan(), shape);
+        let given = args.noise.as_ref().map(read).transpose()?;
         let unsaid = if args.edit.init.is_empty() { Unsaid::All } else { Unsaid::AnyOrAll };
         let labels = labels::in_turn(&model.inner, &args.class, &args.labels.label, unsaid)?;
-        Self::with_plan(args, model, device, Decided { plan, given, labels })
+        Self::decided(args, model, device, Decided { route, given, labels })
     }
 
-    /// The same with a plan of the caller's own, from what is given instead of `--noise`, `--class` and `--label`.
+    /// The same with a route of the caller's own, from what is given instead of `--noise`, `--class` and `--label`.
     ///
     /// # Errors
     /// When options contradict each other or the model.
-    pub(crate) fn with_plan(
+    pub(crate) fn decided(
         args: &SampleArgs,
         model: &'a Model,
         device: &'a Chosen,
-        Decided { plan, given, labels }: Decided,
+        Decided { route, given, labels }: Decided,
     ) -> anyhow::Result<Self> {
         let shape = model.inner.shape().with_context(|| model.name.clone())?;
-        check_method(args, model, &plan)?;
-        let langevin = langevin(args, &plan)?;
-        let beginning =
-            Beginning::read(&args.edit, shape, plan.plan.convention().pixel_rounding(), &device.device)?;
+        check_method(args, model, &route)?;
+        let corrector = langevin(args, &route)?;
+        let beginning = Beginning::read(&args.edit, shape, route.rounding(), &device.device)?;
         let draws = draws(args, given.as_ref(), beginning.several(), labels.len().max(1))?;
         let guidance = guidance(args);
         model.inner.check_guidance(&guidance).with_context(|| format!("--guidance {}", args.guidance))?;
         check_guided(&guidance, labels.classes(), model)?;
         model.check_memory(draws.len().min(args.batch_size), &guidance)?;
-        let mut job = Self {
-            model,
-            device,
-            guidance,
-            langevin,
-            shape,
-            batch_size: args.batch_size,
-            layout: layout(draws.len(), labels.len()),
-            labels,
-            series: Series::Apart,
-            run: Value::Null,
-            streams: draws.streams(),
-            plan,
-            given,
-            beginning,
+        let (named, noise) = match given {
+            Some(Given { record, noise }) => (Some(record), Streams::Given(noise)),
+            None => (None, draws.streams()),
         };
-        job.run = job.record(args, &draws)?;
+        let layout = layout(draws.len(), labels.len());
+        let start = beginning.start.clone();
+        let of_noise = Run::new(&model.inner, route, noise, draws.len(), args.batch_size);
+        let drawing = Run { start, labels, guidance, corrector, ..of_noise };
+        let (series, run) = (Series::Apart, Value::Null);
+        let mut job = Self { drawing, model, device, shape, layout, series, run, beginning };
+        job.run = job.record(args, &draws, named.as_ref())?;
         Ok(job)
     }
 
     /// What decides the pictures.
-    fn record(&self, args: &SampleArgs, draws: &Draws) -> anyhow::Result<Value> {
+    fn record(
+        &self,
+        args: &SampleArgs,
+        draws: &Draws,
+        given: Option<&(&'static str, Value)>,
+    ) -> anyhow::Result<Value> {
         let classes = Classes::of(&self.model.inner);
-        let names: Vec<String> = self.labels.classes().iter().map(|class| classes.name(*class)).collect();
+        let names: Vec<String> = self.drawing.labels.classes().iter().map(|class| classes.name(*class)).collect();
         let record = RunRecord {
             model: &self.model.name,
             weights: &self.model.weights,
             scheduler: &serde_json::from_str(&self.model.training.scheduler.to_json())?,
-            plan: &self.plan,
+            drawing: &self.drawing,
             draws,
-            given: self.given.as_ref().map(|given| &given.record),
+            given,
             classes: &names,
-            labels: &self.labels,
-            guidance: &self.guidance,
-            langevin: self.langevin,
             beginning: &self.beginning,
             shape: self.shape,
-            batch_size: self.batch_size,
             device: &self.device.name,
             precision: args.precision.name(),
         };
@@ -167,69 +147,18 @@ impl<'a> Job<'a> {
 
     /// How many pictures the run has.
     pub(crate) fn pictures(&self) -> usize {
-        self.streams.len()
+        self.drawing.pictures
     }
 
-    /// Network calls for a picture.
-    pub(crate) fn calls(&self) -> usize {
-        let steps = self.plan.plan.steps().len();
-        self.langevin.map_or(steps, |langevin| langevin.calls(steps))
+    /// Which way it goes.
+    pub(crate) fn direction(&self) -> Direction {
+        self.drawing.route.settings().direction
     }
 
-    /// From numbers to 8 bits.
-    pub(crate) fn rounding(&self) -> PixelRounding {
-        self.plan.plan.convention().pixel_rounding()
-    }
-
-    /// Draws the pictures with these indices; `observe` sees every step and may stop the batch.
-    ///
-    /// # Errors
-    /// When the network gives numbers that are not finite.
-    pub(crate) fn draw(
-        &self,
-        pictures: &[usize],
-        x: Tensor,
-        observe: impl FnMut(&Observation<'_>) -> ControlFlow<()>,
-    ) -> Result<Outcome, ddim::Error> {
-        let batch = self.batch(pictures, x);
-        let known = self.beginning.start.known(pictures, &self.device.device);
-        let between = Between { langevin: self.langevin, known };
-        let (model, mut noise) = (&self.model.inner, self.noise_of(pictures));
-        let outcome = model.draw_with(&self.plan.plan, batch, between, noise.as_mut(), observe);
-        outcome.map_err(|error| error.in_batch(|place| pictures[place]))
-    }
-
-    /// The same for a run to a tolerance.
-    ///
-    /// # Errors
-    /// As [`draw`](Self::draw), and when no step is short enough for the tolerance.
-    pub(crate) fn draw_adaptive(
-        &self,
-        adaptive: &Adaptive,
-        pictures: &[usize],
-        x: Tensor,
-        observe: impl FnMut(&AdaptiveObservation<'_>) -> ControlFlow<()>,
-    ) -> Result<AdaptiveOutcome, ddim::Error> {
-        let batch = self.batch(pictures, x);
-        let outcome = self.model.inner.draw_adaptive(&adaptive.flow, adaptive.tolerance, batch, observe);
-        outcome.map_err(|error| error.in_batch(|place| pictures[place]))
-    }
-
-    fn batch(&self, pictures: &[usize], x: Tensor) -> Batch {
-        Batch {
-            x,
-            labels: self.labels.in_turn(pictures.iter().copied()),
-            guidance: self.guidance,
-            padded_to: self.model.inner.padding(self.batch_size),
-        }
-    }
-
-    /// The noise, or the noisy pictures, that these pictures start from.
-    pub(crate) fn start(&self, pictures: &[usize]) -> Tensor {
-        let [channels, height, width] = self.shape;
-        let shape = [pictures.len(), channels, height, width];
-        let z = self.noise_of(pictures).initial(shape, &self.device.device);
-        self.beginning.start.state(&self.plan.plan, pictures, z)
+    /// A picture in 8 bits.
+    pub(crate) fn picture(&self, values: &[f32]) -> Picture {
+        let rounding = self.drawing.route.rounding();
+        Picture::from_values(values, self.shape, |value| rounding.to_u8(value))
     }
 
     /// Those of the pictures that can be drawn: all whose `--init` picture could be read.
@@ -245,22 +174,12 @@ impl<'a> Job<'a> {
         self.beginning.complete()
     }
 
-    /// An error of a picture, with what was asked for that may have led to it.
-    pub(crate) fn explained(&self, error: ddim::Error) -> anyhow::Error {
-        let (scale, error) = (self.guidance.scale, anyhow::Error::new(error));
-        match scale.abs() > LARGEST_USUAL_GUIDANCE {
+    /// An error of drawing, with what was asked for that may have led to it.
+    pub(crate) fn explained(&self, error: anyhow::Error) -> anyhow::Error {
+        let scale = self.drawing.guidance.scale;
+        match scale.abs() > LARGEST_USUAL_GUIDANCE && error.is::<ddim::Error>() {
             true => error.context(format!("--guidance {scale:?} is far more than usual, which is 1 to 10")),
             false => error,
-        }
-    }
-
-    fn noise_of(&self, pictures: &[usize]) -> Box<dyn Noise> {
-        match &self.given {
-            Some(given) => Box::<GivenNoise>::new(given.of(pictures, &self.device.device)),
-            None => {
-                let streams = pictures.iter().map(|picture| self.streams[*picture]);
-                Box::new(PictureNoise::from_streams(streams.map(|stream| (stream.seed, stream.picture))))
-            }
         }
     }
 }
@@ -278,29 +197,30 @@ fn check_guided(guidance: &Guidance, classes: &[usize], model: &Model) -> Result
 }
 
 /// Refuses times that the network has no embedding for, and what the method has no steps for.
-fn check_method(args: &SampleArgs, model: &Model, plan: &ResolvedPlan) -> anyhow::Result<()> {
-    plan::check_effect(&args.plan, plan)?;
-    match &plan.adaptive {
-        None => model.inner.check_plan(&plan.plan)?,
-        Some(_) if !args.edit.init.is_empty() => {
+fn check_method(args: &SampleArgs, model: &Model, route: &Route) -> anyhow::Result<()> {
+    plan::check_effect(&args.plan, route.settings())?;
+    match route {
+        Route::Plan(plan) => model.inner.check_plan(plan)?,
+        Route::Flow { .. } if !args.edit.init.is_empty() => {
             misused!("--init needs the steps of a plan, which --solver adaptive has not: leave one of them out")
         }
-        Some(adaptive) => model.inner.check_flow(&adaptive.flow)?,
+        Route::Flow { flow, .. } => model.inner.check_flow(flow)?,
     }
     Ok(())
 }
 
 /// The corrections asked for, if the plan can be corrected.
-fn langevin(args: &SampleArgs, plan: &ResolvedPlan) -> anyhow::Result<Option<Langevin>> {
+fn langevin(args: &SampleArgs, route: &Route) -> anyhow::Result<Option<Langevin>> {
     let langevin = args.corrections.langevin();
     let langevin =
         langevin.map_err(|error| WrongUsage::new(format!("--corrector-steps and --corrector-snr: {error}")))?;
-    if langevin.is_some() && plan.adaptive.is_some() {
-        misused!(
+    match (langevin, route) {
+        (Some(langevin), Route::Plan(plan)) => langevin.check(plan).context("--corrector-steps")?,
+        (Some(_), Route::Flow { .. }) => misused!(
             "--corrector-steps needs the levels of a plan, which --solver adaptive has not: leave one of them out"
-        );
+        ),
+        (None, _) => {}
     }
-    langevin.map_or(Ok(()), |langevin| langevin.check(&plan.plan)).context("--corrector-steps")?;
     Ok(langevin)
 }
 

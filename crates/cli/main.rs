@@ -48,6 +48,7 @@ mod warmup;
 use std::env;
 use std::ffi::OsString;
 use std::io;
+use std::ops::ControlFlow;
 use std::process::ExitCode;
 
 use tracing_subscriber::filter::Targets;
@@ -65,6 +66,13 @@ pub(crate) enum Ending {
     Done,
     /// Ctrl-C stopped it; what was finished is kept.
     Interrupted,
+}
+
+/// How a run ended that a user may break off.
+impl From<ControlFlow<()>> for Ending {
+    fn from(ended: ControlFlow<()>) -> Self {
+        if ended.is_break() { Self::Interrupted } else { Self::Done }
+    }
 }
 
 fn main() -> ExitCode {

@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use ddim_checkpoint::fingerprint;
 use ddim_sampler::GivenNoise;
 use ddim_schedule::{Plan, StepNoise};
-use ddim_tensor::{Device, Tensor};
+use ddim_tensor::Tensor;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::{Value, json};
 
@@ -19,73 +19,56 @@ pub(crate) const INITIAL: &str = "initial_noise";
 const STEPS: &str = "step_noise";
 const USED_AT: &str = "step_noise_used_at_step";
 
-/// The starts of `n` pictures, and noise for their steps.
+/// The starts of pictures, and noise for their steps.
 #[derive(Clone, Debug)]
 pub(crate) struct Given {
     /// The field of the run's record that says what it is.
     pub(crate) record: (&'static str, Value),
-    shape: [usize; 4],
-    initial: Vec<f32>,
-    /// By step: the noise of all pictures.
-    steps: Vec<Option<Vec<f32>>>,
+    /// The numbers.
+    pub(crate) noise: GivenNoise,
 }
 
 impl Given {
-    /// Reads the noise of a run with this plan, for pictures of this shape (channels, height, width). `option` is what
+    /// Reads the noise of a run with this plan, or of one that adds none on its way, for pictures of this shape (channels, height, width). `option` is what
     /// was typed before the file.
     ///
     /// # Errors
     /// When the file cannot be read, is of another shape, or lacks the noise of a step that needs it.
-    pub(crate) fn read(option: &str, path: &Path, plan: &Plan, shape: [usize; 3]) -> anyhow::Result<Self> {
+    pub(crate) fn read(option: &str, path: &Path, plan: Option<&Plan>, shape: [usize; 3]) -> anyhow::Result<Self> {
         let file = format!("{option}{}", path.display());
         let bytes = fs::read(path).with_context(|| file.clone())?;
         let tensors =
             SafeTensors::deserialize(&bytes).with_context(|| format!("{file}: not a safetensors file"))?;
-        let noise = Self::from_tensors(&tensors, plan, shape).with_context(|| file)?;
+        let noise = from_tensors(&tensors, plan, shape).with_context(|| file)?;
         let name = format!("{} ({})", path.display(), fingerprint(&bytes));
-        Ok(Self { record: ("noise", json!(name)), ..noise })
+        Ok(Self { record: ("noise", json!(name)), noise })
     }
 
-    /// These numbers, [n,c,h,w], for a run whose steps add no noise.
-    pub(crate) fn of_values(record: (&'static str, Value), initial: Vec<f32>, shape: [usize; 4]) -> Self {
-        Self { record, shape, initial, steps: Vec::new() }
+    /// This start, [n,c,h,w], for a run whose steps add no noise.
+    pub(crate) fn start(record: (&'static str, Value), initial: Tensor) -> Self {
+        Self { record, noise: GivenNoise { initial, steps: Vec::new() } }
     }
 
     /// How many pictures it is for.
     pub(crate) fn pictures(&self) -> usize {
-        self.shape[0]
-    }
-
-    /// The noise of these pictures.
-    pub(crate) fn of(&self, pictures: &[usize], device: &Device) -> GivenNoise {
-        let [_, channels, height, width] = self.shape;
-        let one = channels * height * width;
-        let tensor = |values: &Vec<f32>| {
-            let chosen: Vec<f32> =
-                pictures.iter().flat_map(|picture| &values[picture * one..(picture + 1) * one]).copied().collect();
-            Tensor::new(chosen, [pictures.len(), channels, height, width]).to(device)
-        };
-        GivenNoise {
-            initial: tensor(&self.initial),
-            steps: self.steps.iter().map(|step| step.as_ref().map(tensor)).collect(),
-        }
-    }
-
-    fn from_tensors(tensors: &SafeTensors<'_>, plan: &Plan, shape: [usize; 3]) -> anyhow::Result<Self> {
-        let (found, initial) = floats(tensors, INITIAL)?;
-        let [channels, height, width] = shape;
-        let [pictures, rest @ ..] = found.as_slice() else { bail!("{INITIAL} has no axes; it must be [n,c,h,w]") };
-        if rest != shape || *pictures == 0 {
-            bail!("{INITIAL} is {found:?}; the model needs [n, {channels}, {height}, {width}] with n from 1 on");
-        }
-        let shape = [*pictures, channels, height, width];
-        let steps = step_noise(tensors, plan, shape)?;
-        Ok(Self { record: ("noise", Value::Null), shape, initial, steps })
+        self.noise.initial.dims()[0]
     }
 }
 
+fn from_tensors(tensors: &SafeTensors<'_>, plan: Option<&Plan>, shape: [usize; 3]) -> anyhow::Result<GivenNoise> {
+    let (found, initial) = floats(tensors, INITIAL)?;
+    let [channels, height, width] = shape;
+    let [pictures, rest @ ..] = found.as_slice() else { bail!("{INITIAL} has no axes; it must be [n,c,h,w]") };
+    if rest != shape || *pictures == 0 {
+        bail!("{INITIAL} is {found:?}; the model needs [n, {channels}, {height}, {width}] with n from 1 on");
+    }
+    let shape = [*pictures, channels, height, width];
+    let steps = plan.map_or(Ok(Vec::new()), |plan| step_noise(tensors, plan, shape))?;
+    Ok(GivenNoise { initial: Tensor::new(initial, shape), steps })
+}
+
 /// The noise by step; every step of the plan that adds noise has some.
-fn step_noise(tensors: &SafeTensors<'_>, plan: &Plan, shape: [usize; 4]) -> anyhow::Result<Vec<Option<Vec<f32>>>> {
+fn step_noise(tensors: &SafeTensors<'_>, plan: &Plan, shape: [usize; 4]) -> anyhow::Result<Vec<Option<Tensor>>> {
     let mut steps = vec![None; plan.steps().len()];
     if tensors.tensor(STEPS).is_ok() {
         let (found, values) = floats(tensors, STEPS)?;
@@ -101,7 +84,7 @@ fn step_noise(tensors: &SafeTensors<'_>, plan: &Plan, shape: [usize; 4]) -> anyh
             let place = steps.get_mut(step).with_context(|| {
                 format!("{USED_AT} names step {step}; the run has the steps 0 to {}", plan.steps().len() - 1)
             })?;
-            *place = Some(noise.to_vec());
+            *place = Some(Tensor::new(noise.to_vec(), shape));
         }
     }
     let needs_noise =
@@ -150,7 +133,9 @@ fn words<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> + '_ {
 
 #[cfg(test)]
 mod tests {
+    use ddim::Streams;
     use ddim_schedule::{BetaSchedule, Convention, Eta, Method, NoiseSchedule, Settings};
+    use ddim_tensor::Device;
     use safetensors::tensor::TensorView;
 
     use super::*;
@@ -177,14 +162,19 @@ mod tests {
     }
 
     fn read(used_at: &[i64], eta: Eta, shape: [usize; 3]) -> anyhow::Result<Given> {
-        Given::read("", file(used_at).path(), &plan(eta), shape)
+        Given::read("", file(used_at).path(), Some(&plan(eta)), shape)
     }
 
     #[test]
     fn picks_the_noise_of_the_pictures_asked_for() {
-        let given = read(&[0], Eta::DDPM, [1, 1, 1]).expect("enough").of(&[1], &Device::Cpu);
-        assert_eq!(given.initial.into_values(), [2.0]);
-        assert!(given.steps[0].is_some() && given.steps[1].is_none());
+        let given = read(&[0], Eta::DDPM, [1, 1, 1]).expect("enough");
+        assert!(given.noise.steps[0].is_some() && given.noise.steps[1].is_none());
+        let (shape, device) = ([1, 1, 1, 1], Device::Cpu);
+        let mut noise = Streams::Given(given.noise).of(&[1], &device);
+        assert_eq!(
+            (noise.initial(shape, &device).values(), noise.step(0, shape, &device).values()),
+            (vec![2.0], vec![5.0])
+        );
     }
 
     #[test]
@@ -204,7 +194,7 @@ mod tests {
         let tensors = [(INITIAL, view(&[1, 1, 1, 1], &initial)), (STEPS, view(&[], &one)), (USED_AT, used_at)];
         let file = tempfile::NamedTempFile::new().expect("a file");
         fs::write(file.path(), safetensors::serialize(tensors, None).expect("encodes")).expect("writable");
-        let error = Given::read("", file.path(), &plan(Eta::DDPM), [1, 1, 1]).expect_err("refused");
+        let error = Given::read("", file.path(), Some(&plan(Eta::DDPM)), [1, 1, 1]).expect_err("refused");
         assert!(format!("{error:#}").contains("step_noise is []; with 1 number in"), "{error:#}");
     }
 
@@ -212,7 +202,7 @@ mod tests {
     fn a_file_of_something_else_is_an_error() {
         let file = tempfile::NamedTempFile::new().expect("a file");
         fs::write(file.path(), "not tensors").expect("writable");
-        let error = Given::read("", file.path(), &plan(Eta::DDIM), [1, 1, 1]).expect_err("refused");
+        let error = Given::read("", file.path(), Some(&plan(Eta::DDIM)), [1, 1, 1]).expect_err("refused");
         assert!(format!("{error:#}").contains("not a safetensors file"));
     }
 }

@@ -1,12 +1,10 @@
 //! From what was typed and what the model was trained with to the plan of the run.
 
-use ddim::RoundTrip;
+use ddim::{RoundTrip, Route};
 use ddim_checkpoint::{SchedulerClass, SchedulerConfig};
 use ddim_schedule::{
-    Convention, EpsSource, Flow, Method, NoiseSchedule, Plan, Resampling, ScheduleError, Settings, Spacing,
-    Tolerance, X0Limit,
+    Convention, EpsSource, Eta, Flow, Method, Plan, Resampling, ScheduleError, Settings, Spacing, X0Limit,
 };
-use serde_json::{Value, json};
 
 use crate::args::{EtaChoice, InpaintChoice, PlanArgs, SolverChoice, SpacingChoice, WrongUsage, misused};
 use crate::tuned::{self, Home};
@@ -37,75 +35,12 @@ pub(crate) enum Meaning {
     Request,
 }
 
-/// A plan and what it was made from.
-#[derive(Clone, Debug)]
-pub(crate) struct ResolvedPlan {
-    /// The plan.
-    pub(crate) plan: Plan,
-    /// The number of training steps.
-    pub(crate) train_steps: usize,
-    /// For a run that has no plan but a tolerance; of the plan only the settings matter then.
-    pub(crate) adaptive: Option<Adaptive>,
-    timesteps: Vec<f64>,
-}
-
-/// The plans from pictures to noise and back.
-#[derive(Clone, Debug)]
-pub(crate) struct BothWays {
-    /// The plans.
-    pub(crate) trip: RoundTrip,
-    schedule: NoiseSchedule,
-}
-
-impl BothWays {
-    /// Steps each way.
-    pub(crate) fn steps(&self) -> usize {
-        self.trip.decode().settings().n_steps
-    }
-
-    /// From pictures to noise.
-    pub(crate) fn encode(&self) -> ResolvedPlan {
-        resolved(self.trip.encode().clone(), &self.schedule)
-    }
-
-    /// From noise to pictures.
-    pub(crate) fn decode(&self) -> ResolvedPlan {
-        resolved(self.trip.decode().clone(), &self.schedule)
-    }
-}
-
-/// A run with steps as long as a tolerance allows.
-#[derive(Clone, Debug)]
-pub(crate) struct Adaptive {
-    /// The equation.
-    pub(crate) flow: Flow,
-    /// How exactly it is solved.
-    pub(crate) tolerance: Tolerance,
-}
-
-impl ResolvedPlan {
-    /// The timesteps, in order of use.
-    pub(crate) fn timesteps(&self) -> &[f64] {
-        &self.timesteps
-    }
-
-    /// What decides the run, as JSON.
-    pub(crate) fn summary(&self) -> Value {
-        let mut summary = ddim::settings_json(&self.plan);
-        if let Some(adaptive) = &self.adaptive {
-            return adaptive_summary(summary, adaptive.tolerance);
-        }
-        summary["timesteps"] = ddim::plan_json(&self.plan)["timesteps"].take();
-        summary
-    }
-}
-
 /// Refuses what is typed about a plan and changes nothing in it.
 ///
 /// # Errors
 /// Names the option.
-pub(crate) fn check_effect(args: &PlanArgs, plan: &ResolvedPlan) -> Result<(), WrongUsage> {
-    match plan.plan.settings().limit {
+pub(crate) fn check_effect(args: &PlanArgs, settings: &Settings) -> Result<(), WrongUsage> {
+    match settings.limit {
         X0Limit::Free if args.rederive_eps => Err(WrongUsage::no_effect(
             "rederive_eps",
             "takes the noise from the clipped picture, and nothing is clipped here: add --clip",
@@ -118,12 +53,10 @@ pub(crate) fn check_effect(args: &PlanArgs, plan: &ResolvedPlan) -> Result<(), W
 ///
 /// # Errors
 /// When options contradict each other or the library refuses them.
-pub(crate) fn resolve(args: &PlanArgs, training: &Training) -> anyhow::Result<ResolvedPlan> {
+pub(crate) fn resolve(args: &PlanArgs, training: &Training) -> anyhow::Result<Plan> {
     let args = &planned(args, training)?;
-    let schedule = training.scheduler.noise_schedule()?;
     let settings = settings(args, training)?;
-    let plan = Plan::new(&schedule, &settings).map_err(|error| blamed(error, args))?;
-    Ok(resolved(plan, &schedule))
+    Plan::new(&training.scheduler.noise_schedule()?, &settings).map_err(|error| blamed(error, args))
 }
 
 /// The options with tuned timesteps in them, where those were asked for.
@@ -166,24 +99,20 @@ pub(crate) fn usual_counts(usual: &[usize], training: &Training) -> Vec<usize> {
 ///
 /// # Errors
 /// When options contradict each other, the library refuses them, or the method runs one way only.
-pub(crate) fn both_ways(args: &PlanArgs, training: &Training) -> anyhow::Result<BothWays> {
+pub(crate) fn both_ways(args: &PlanArgs, training: &Training) -> anyhow::Result<RoundTrip> {
     let args = &planned(args, training)?;
-    let schedule = training.scheduler.noise_schedule()?;
-    let trip = RoundTrip::new(&schedule, &settings(args, training)?).map_err(|error| blamed(error, args))?;
-    Ok(BothWays { trip, schedule })
+    let settings = settings(args, training)?;
+    RoundTrip::new(&training.scheduler.noise_schedule()?, &settings).map_err(|error| blamed(error, args))
 }
 
-fn resolved(plan: Plan, schedule: &NoiseSchedule) -> ResolvedPlan {
-    let timesteps = plan.steps().iter().map(|step| step.time).collect();
-    ResolvedPlan { plan, train_steps: schedule.train_steps(), adaptive: None, timesteps }
-}
-
-/// The same for a command that can also run to a tolerance.
+/// The way of a command that can also run to a tolerance.
 ///
 /// # Errors
 /// As [`resolve`]; for a run to a tolerance also when a number of steps or their places are given.
-pub(crate) fn resolve_any(args: &PlanArgs, training: &Training) -> anyhow::Result<ResolvedPlan> {
-    let Some(SolverChoice::Adaptive(tolerance)) = args.solver else { return resolve(args, training) };
+pub(crate) fn route(args: &PlanArgs, training: &Training) -> anyhow::Result<Route> {
+    let Some(SolverChoice::Adaptive(tolerance)) = args.solver else {
+        return resolve(args, training).map(Route::Plan);
+    };
     let given = [
         (args.steps.is_some(), "--steps"),
         (args.spacing.is_some(), "--spacing"),
@@ -196,30 +125,8 @@ pub(crate) fn resolve_any(args: &PlanArgs, training: &Training) -> anyhow::Resul
              it out, or set the tolerance as in --solver adaptive:rtol=1e-2,atol=1e-2"
         );
     }
-    // Its steps are never taken.
-    let steps = Some(DEFAULT_STEPS.min(training.scheduler.num_train_timesteps));
-    let of_ddim = PlanArgs { steps, solver: Some(SolverChoice::Planned("ddim".parse()?)), ..args.clone() };
-    let resolved = resolve(&of_ddim, training)?;
-    let flow = Flow::new(&training.scheduler.noise_schedule()?, resolved.plan.settings())?;
-    Ok(ResolvedPlan { adaptive: Some(Adaptive { flow, tolerance }), timesteps: Vec::new(), ..resolved })
-}
-
-/// What decides a run to a tolerance: the settings without those that belong to a plan.
-fn adaptive_summary(mut settings: Value, tolerance: Tolerance) -> Value {
-    if let Value::Object(fields) = &mut settings {
-        for of_plans in
-            ["eta", "variance", "steps", "calls", "strength", "keeps", "spacing", "predecessor", "last_noise"]
-        {
-            fields.shift_remove(of_plans);
-        }
-    }
-    settings["solver"] = "adaptive".into();
-    settings["solver_options"] = json!({
-        "pair": ddim::ADAPTIVE_PAIR.name,
-        "rtol": tolerance.relative(),
-        "atol": tolerance.absolute(),
-    });
-    settings
+    let flow = Flow::new(&training.scheduler.noise_schedule()?, &settings(args, training)?)?;
+    Ok(Route::Flow { flow, tolerance })
 }
 
 /// The error of a refused plan: wrong usage of the options it came from, where they decide it.
@@ -263,7 +170,10 @@ fn settings(args: &PlanArgs, training: &Training) -> anyhow::Result<Settings> {
     };
     let spacing = args.timesteps.clone().map(Spacing::Explicit).or(named);
     let own_count = spacing.as_ref().and_then(Spacing::own_count);
-    let n_steps = args.steps.or(own_count).unwrap_or_else(|| usual_steps(DEFAULT_STEPS, training));
+    let n_steps = args.steps.or(own_count).unwrap_or_else(|| match args.solver {
+        Some(SolverChoice::Adaptive(_)) => DEFAULT_STEPS,
+        _ => usual_steps(DEFAULT_STEPS, training),
+    });
     let convention = args.convention.unwrap_or(match training.meaning {
         Meaning::Betas(convention) => convention,
         Meaning::Request => Convention::Diffusers,
@@ -306,7 +216,9 @@ fn resampling(args: &PlanArgs, n_steps: usize) -> anyhow::Result<Resampling> {
 fn method(args: &PlanArgs, training: &Training) -> anyhow::Result<Method> {
     let asked = match &args.solver {
         Some(SolverChoice::Planned(method)) => Some(method),
-        Some(SolverChoice::Adaptive(_)) | None => None,
+        // Of its settings those of steps are not used.
+        Some(SolverChoice::Adaptive(_)) => return Ok(Method::Ddim { eta: Eta::DDIM }),
+        None => None,
     };
     let class_name = match (asked, training.meaning) {
         (Some(Method::Solver(solver)), _) if args.eta.is_none() => {
@@ -335,7 +247,7 @@ fn method(args: &PlanArgs, training: &Training) -> anyhow::Result<Method> {
 mod tests {
     use clap::Parser;
     use ddim::Options;
-    use ddim_schedule::{Eta, Predecessor, Variance};
+    use ddim_schedule::{Predecessor, Variance};
     use ddim_tensor::Device;
 
     use super::*;
@@ -379,7 +291,7 @@ mod tests {
             training(scheduler, Meaning::Betas(Convention::Exact))
         };
         assert_eq!((of("", &of_steps(10)).n_steps, of("", &of_steps(21)).n_steps), (10, 20));
-        assert_eq!(resolve(&typed(""), &of_steps(1)).expect("a plan").plan.steps().len(), 1);
+        assert_eq!(resolve(&typed(""), &of_steps(1)).expect("a plan").steps().len(), 1);
         assert!(resolve(&typed("--steps 20"), &of_steps(10)).is_err(), "what is typed is not changed");
         assert_eq!(usual_counts(&[10, 20, 50], &of_steps(20)), [10, 20]);
         assert_eq!(usual_counts(&[10, 20, 50], &of_steps(7)), [7]);
@@ -427,7 +339,7 @@ mod tests {
             let model = Model::load(&args, &Device::Cpu).expect("it is in the repository");
             for training in [&model.training, &training_of(&args).expect("it is in the repository")] {
                 let check = |typed_options: &str, options: Options| {
-                    let ours = resolve(&typed(typed_options), training).expect("a plan").plan;
+                    let ours = resolve(&typed(typed_options), training).expect("a plan");
                     let theirs = model.inner.plan(&options).expect("a plan");
                     assert_eq!(ours, theirs, "{} {typed_options}", model.name);
                 };

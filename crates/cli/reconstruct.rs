@@ -1,13 +1,12 @@
 //! `ddim reconstruct`: how close pictures come to themselves on the way to noise and back.
 
 use std::io;
-use std::ops::{ControlFlow, Range};
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use ddim::{Batch, ErrorSummary, Labels, squared_errors};
+use ddim::{Device, Drawn, ErrorSummary, Labels, Observer, RoundTrip, Route, Run, Seen, Streams, squared_errors};
 use ddim_data::{Layout, Picture, Scale, grid};
-use ddim_sampler::{Guidance, Outcome, PictureNoise};
 use ddim_schedule::{PixelRounding, Plan};
 use ddim_tensor::Tensor;
 use indicatif::ProgressBar;
@@ -19,7 +18,6 @@ use crate::images::{Images, Needed};
 use crate::labels::{self, Unsaid};
 use crate::model::Model;
 use crate::output::{self, Folder, MOST_IN_GRID, OpenMode, Sheet};
-use crate::plan::BothWays;
 use crate::signals::{Interrupt, Parting};
 use crate::{device, plan, printing, progress};
 
@@ -51,8 +49,9 @@ pub(crate) fn run(args: &ReconstructArgs, interrupt: &Interrupt) -> anyhow::Resu
     tracing::info!("method: {}", method(&trips));
 
     interrupt.leave(Parting::free(INTERRUPTED));
-    let runner = Runner { model: &model, images: &images, labels: &labels, batch_size: args.computing.batch_size };
-    let Some(rows) = measured(args, &trips, &runner, pairs.as_mut(), interrupt)? else {
+    let batch_size = args.computing.batch_size;
+    let runner = Runner { model: &model, images: &images, labels: &labels, batch_size, interrupt };
+    let Some(rows) = measured(args, &trips, &runner, pairs.as_mut())? else {
         tracing::warn!("{INTERRUPTED}");
         return Ok(Ending::Interrupted);
     };
@@ -70,26 +69,25 @@ pub(crate) fn run(args: &ReconstructArgs, interrupt: &Interrupt) -> anyhow::Resu
 /// A row for each number of steps, none after Ctrl-C; what came back goes to `pairs`.
 fn measured(
     args: &ReconstructArgs,
-    trips: &[BothWays],
+    trips: &[RoundTrip],
     runner: &Runner<'_>,
     mut pairs: Option<&mut Pairs>,
-    interrupt: &Interrupt,
 ) -> anyhow::Result<Option<Vec<Value>>> {
-    let calls: usize = trips.iter().map(|both| both.trip.calls()).sum();
+    let calls: usize = trips.iter().map(RoundTrip::calls).sum();
     let bar = progress::bar((calls * runner.images.len()) as u64, "network calls");
     let mut rows = Vec::new();
-    for both in trips {
-        let Some((errors, pictures)) = runner.there_and_back(both, interrupt, &bar)? else {
+    for trip in trips {
+        let Some((errors, pictures)) = runner.there_and_back(trip, &bar)? else {
             bar.finish_and_clear();
             return Ok(None);
         };
-        let row = Row { both, errors: ErrorSummary::new(&errors) };
+        let row = Row { trip, errors: ErrorSummary::new(&errors) };
         if !args.json {
             bar.suspend(|| row.print(rows.is_empty()))?;
         }
         rows.push(row.to_json());
         if let Some(pairs) = pairs.as_deref_mut() {
-            pairs.add(&pictures, both);
+            pairs.add(&pictures, trip);
         }
     }
     bar.finish_and_clear();
@@ -97,12 +95,12 @@ fn measured(
 }
 
 /// The plans for each number of steps: what is refused is refused before anything is computed.
-fn trips(args: &ReconstructArgs, model: &Model) -> anyhow::Result<Vec<BothWays>> {
+fn trips(args: &ReconstructArgs, model: &Model) -> anyhow::Result<Vec<RoundTrip>> {
     let trip = |n_steps: &usize| {
-        let both = plan::both_ways(&args.habits.plan(Some(*n_steps)), &model.training)?;
-        model.inner.check_plan(both.trip.encode())?;
-        model.inner.check_plan(both.trip.decode())?;
-        Ok(both)
+        let trip = plan::both_ways(&args.habits.plan(Some(*n_steps)), &model.training)?;
+        model.inner.check_plan(trip.encode())?;
+        model.inner.check_plan(trip.decode())?;
+        Ok(trip)
     };
     match args.steps.as_slice() {
         [] => plan::usual_counts(&STEPS, &model.training).iter().map(trip).collect(),
@@ -113,26 +111,31 @@ fn trips(args: &ReconstructArgs, model: &Model) -> anyhow::Result<Vec<BothWays>>
     }
 }
 
+/// Steps each way.
+fn steps(trip: &RoundTrip) -> usize {
+    trip.decode().settings().n_steps
+}
+
 /// The method in one line; there is at least one number of steps.
-fn method(trips: &[BothWays]) -> String {
-    let settings = trips[0].trip.decode().settings();
+fn method(trips: &[RoundTrip]) -> String {
+    let settings = trips[0].decode().settings();
     format!("ddim both ways, eta 0, spacing {}, convention {}", settings.spacing, settings.convention)
 }
 
 /// From numbers to 8 bits, and back; the same for all trips.
-fn rounding(both: &BothWays) -> PixelRounding {
-    both.trip.decode().convention().pixel_rounding()
+fn rounding(trip: &RoundTrip) -> PixelRounding {
+    trip.decode().convention().pixel_rounding()
 }
 
 /// What decides the numbers.
-fn record(args: &ReconstructArgs, model: &Model, images: &Images, told: &Labels, trips: &[BothWays]) -> Value {
+fn record(args: &ReconstructArgs, model: &Model, images: &Images, told: &Labels, trips: &[RoundTrip]) -> Value {
     let mut run = json!({
         "program": format!("ddim {}", env!("CARGO_PKG_VERSION")),
         "model": model.name,
         "weights": model.weights,
         "pictures": images.records(),
         "labels": labels::record(told).unwrap_or_else(|| json!(told.classes())),
-        "steps": trips.iter().map(BothWays::steps).collect::<Vec<_>>(),
+        "steps": trips.iter().map(steps).collect::<Vec<_>>(),
         "method": method(trips),
     });
     if let Some(times) = args.scale {
@@ -147,57 +150,55 @@ struct Runner<'a> {
     images: &'a Images,
     labels: &'a Labels,
     batch_size: usize,
+    interrupt: &'a Interrupt,
 }
 
 impl Runner<'_> {
     /// The error of every picture, and the pictures that came back; `None` when the user stopped it.
-    fn there_and_back(
-        &self,
-        both: &BothWays,
-        interrupt: &Interrupt,
-        bar: &ProgressBar,
-    ) -> anyhow::Result<Option<(Vec<f64>, Vec<f32>)>> {
-        let (mut errors, mut pictures) = (Vec::new(), Vec::new());
-        for first in (0..self.images.len()).step_by(self.batch_size) {
-            let batch = first..self.images.len().min(first + self.batch_size);
-            let x = self.images.tensor(batch.clone(), self.model.inner.device());
-            let follow = |plan, x| self.follow(plan, batch.clone(), x, interrupt, bar);
-            let Some(noise) = follow(both.trip.encode(), x.clone())? else { return Ok(None) };
-            let Some(again) = follow(both.trip.decode(), noise)? else { return Ok(None) };
-            errors.extend(squared_errors(&x, &again));
-            pictures.extend(again.values());
-        }
-        Ok(Some((errors, pictures)))
+    fn there_and_back(&self, trip: &RoundTrip, bar: &ProgressBar) -> anyhow::Result<Option<(Vec<f64>, Vec<f32>)>> {
+        let pictures = self.images.tensor(0..self.images.len(), &Device::Cpu);
+        let Some(noise) = self.follow(trip.encode(), pictures.clone(), bar)? else { return Ok(None) };
+        let Some(again) = self.follow(trip.decode(), noise, bar)? else { return Ok(None) };
+        Ok(Some((squared_errors(&pictures, &again), again.into_values())))
     }
 
-    /// Where a plan leads a batch.
-    fn follow(
-        &self,
-        plan: &Plan,
-        batch: Range<usize>,
-        x: Tensor,
-        interrupt: &Interrupt,
-        bar: &ProgressBar,
-    ) -> anyhow::Result<Option<Tensor>> {
-        let (first, n) = (batch.start, batch.len() as u64);
-        let labels = self.labels.in_turn(batch);
-        let padded_to = self.model.inner.padding(self.batch_size);
-        let batch = Batch { x, labels, guidance: Guidance::OFF, padded_to };
-        let mut no_noise = PictureNoise::new(0, []);
-        let outcome = self.model.inner.draw(plan, batch, &mut no_noise, |_| {
-            bar.inc(n);
-            if interrupt.requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        });
-        match outcome.map_err(|error| error.in_batch(|place| first + place))? {
-            Outcome::Finished(x) => Ok(Some(x)),
-            Outcome::Stopped { .. } => Ok(None),
-        }
+    /// Where a plan leads pictures; `None` when the user stopped it.
+    fn follow(&self, plan: &Plan, start: Tensor, bar: &ProgressBar) -> anyhow::Result<Option<Tensor>> {
+        let (dims, count) = (start.dims(), start.dims()[0]);
+        let (route, start) = (Route::Plan(plan.clone()), Streams::given(start));
+        let run = Run::new(&self.model.inner, route, start, count, self.batch_size);
+        let run = Run { labels: self.labels.clone(), ..run };
+        let mut following = Following { interrupt: self.interrupt, bar, ends: Vec::new() };
+        let ended = run.walk(&(0..count).collect::<Vec<_>>(), &mut following)?;
+        Ok(ended.is_continue().then(|| Tensor::new(following.ends, dims)))
+    }
+}
+
+/// Keeps where pictures were led.
+struct Following<'a> {
+    interrupt: &'a Interrupt,
+    bar: &'a ProgressBar,
+    ends: Vec<f32>,
+}
+
+impl Observer for Following<'_> {
+    type Error = anyhow::Error;
+
+    fn see(&mut self, pictures: &[usize], seen: Seen<'_>) -> ControlFlow<()> {
+        let Seen::Step(_) = seen else { return ControlFlow::Continue(()) };
+        self.bar.inc(pictures.len() as u64);
+        self.interrupt.go_on()
+    }
+
+    fn take(&mut self, batch: Drawn) -> anyhow::Result<ControlFlow<()>> {
+        self.ends.extend(batch.x.into_values());
+        Ok(ControlFlow::Continue(()))
     }
 }
 
 /// A line of the table.
 struct Row<'a> {
-    both: &'a BothWays,
+    trip: &'a RoundTrip,
     errors: ErrorSummary,
 }
 
@@ -207,7 +208,7 @@ impl Row<'_> {
         let ErrorSummary { mean, standard_error, max } = self.errors;
         let spread = standard_error.map_or_else(|| "-".to_owned(), |spread| format!("{spread:.7}"));
         let header = format!("{:>6} {:>6} {:>10} {:>10} {:>10}\n", "steps", "calls", "error", "+-", "max");
-        let (steps, calls) = (self.both.steps(), self.both.trip.calls());
+        let (steps, calls) = (steps(self.trip), self.trip.calls());
         let line = format!("{steps:>6} {calls:>6} {mean:>10.7} {spread:>10} {max:>10.7}\n");
         let text = if is_first { header + &line } else { line };
         printing::results(&text)
@@ -216,8 +217,8 @@ impl Row<'_> {
     fn to_json(&self) -> Value {
         let ErrorSummary { mean, standard_error, max } = self.errors;
         json!({
-            "steps": self.both.steps(),
-            "calls": self.both.trip.calls(),
+            "steps": steps(self.trip),
+            "calls": self.trip.calls(),
             "error": mean,
             "standard_error": standard_error,
             "max": max,
@@ -240,7 +241,7 @@ impl Pairs {
         args: &ReconstructArgs,
         run: &Value,
         images: &Images,
-        trips: &[BothWays],
+        trips: &[RoundTrip],
     ) -> anyhow::Result<Self> {
         if out.extension().is_some_and(|ending| ending == "png") && !out.is_dir() {
             misused!("--out {}: name a folder, one PNG a picture is written", out.display());
@@ -264,8 +265,8 @@ impl Pairs {
     }
 
     /// Adds a picture to every strip.
-    fn add(&mut self, values: &[f32], both: &BothWays) {
-        let rounding = rounding(both);
+    fn add(&mut self, values: &[f32], trip: &RoundTrip) {
+        let rounding = rounding(trip);
         for (strip, values) in self.strips.iter_mut().zip(values.chunks(self.shape.iter().product())) {
             strip.push(Picture::from_values(values, self.shape, |value| rounding.to_u8(value)));
         }

@@ -4,14 +4,13 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::bail;
-use ddim::Labels;
-use ddim_sampler::{Effort, Guidance, GuidanceInterval, Langevin};
+use ddim::Run;
+use ddim_sampler::{Effort, GuidanceInterval, Langevin};
 use serde_json::{Value, json};
 
 use crate::device;
 use crate::editing::Beginning;
 use crate::labels;
-use crate::plan::ResolvedPlan;
 use crate::seeds::{Draws, SeedList};
 
 /// A field that may differ between two runs of the same pictures on a CPU.
@@ -19,6 +18,8 @@ const FREE_ON_CPU: &str = "batch_size";
 const DEVICE: &str = "device";
 /// What a run has cost is not known before its end, and decides nothing.
 const CALLS: &str = "calls";
+/// Fields that others decide.
+const DECIDE_NOTHING: &[&str] = &[CALLS, "guided_steps"];
 const MODEL: &str = "model";
 const WEIGHTS: &str = "weights";
 const NUM: &str = "num";
@@ -35,26 +36,18 @@ pub(crate) struct RunRecord<'a> {
     pub(crate) weights: &'a str,
     /// The scheduler's configuration.
     pub(crate) scheduler: &'a Value,
-    /// The method.
-    pub(crate) plan: &'a ResolvedPlan,
+    /// The run.
+    pub(crate) drawing: &'a Run<'a>,
     /// Which noise is drawn, unless it is given.
     pub(crate) draws: &'a Draws,
     /// What the pictures start from where that is given, under its name.
     pub(crate) given: Option<&'a (&'static str, Value)>,
     /// The classes used in turn, by name where they have one.
     pub(crate) classes: &'a [String],
-    /// What the pictures are told in turn.
-    pub(crate) labels: &'a Labels,
-    /// How the class is followed.
-    pub(crate) guidance: &'a Guidance,
-    /// Langevin corrections.
-    pub(crate) langevin: Option<Langevin>,
     /// What the run begins with besides noise.
     pub(crate) beginning: &'a Beginning,
     /// Channels, height, width.
     pub(crate) shape: [usize; 3],
-    /// Pictures drawn at once.
-    pub(crate) batch_size: usize,
     /// The device, in words.
     pub(crate) device: &'a str,
     /// Numbers in which the network computes.
@@ -74,7 +67,7 @@ impl RunRecord<'_> {
                 ("shape", json!(self.shape)),
                 ("plan", self.of_plan()),
                 ("scheduler", self.scheduler.clone()),
-                ("batch_size", json!(self.batch_size)),
+                ("batch_size", json!(self.drawing.batch_size)),
                 (DEVICE, json!(self.device)),
                 ("precision", json!(self.precision)),
             ],
@@ -93,19 +86,21 @@ impl RunRecord<'_> {
 
     /// The classes or other labels, and how they are followed.
     fn of_guidance(&self) -> Fields {
-        let mut fields = vec![("classes", json!(self.classes)), ("guidance", json!(self.guidance.scale))];
-        fields.extend(labels::record(self.labels).map(|labels| (LABELS, labels)));
-        if !self.guidance.is_off() {
-            let steps = self.plan.plan.steps();
-            let guided = steps.iter().filter(|step| self.guidance.acts_at(step)).count();
-            fields.push(("guided_steps", json!(guided)));
-            fields.push(("guidance_rescale", json!(self.guidance.rescale)));
+        let guidance = &self.drawing.guidance;
+        let mut fields = vec![("classes", json!(self.classes)), ("guidance", json!(guidance.scale))];
+        fields.extend(labels::record(&self.drawing.labels).map(|labels| (LABELS, labels)));
+        if !guidance.is_off() {
+            if let Some(plan) = self.drawing.route.plan() {
+                let guided = plan.steps().iter().filter(|step| guidance.acts_at(step)).count();
+                fields.push(("guided_steps", json!(guided)));
+            }
+            fields.push(("guidance_rescale", json!(guidance.rescale)));
         }
-        if let GuidanceInterval::NoiseLevels { above, up_to } = self.guidance.interval {
+        if let GuidanceInterval::NoiseLevels { above, up_to } = guidance.interval {
             fields.push(("guidance_interval", json!([above, level(up_to)])));
         }
         let corrector = |langevin: Langevin| json!({ "steps": langevin.steps(), "snr": langevin.snr() });
-        fields.extend(self.langevin.map(|langevin| ("corrector", corrector(langevin))));
+        fields.extend(self.drawing.corrector.map(|langevin| ("corrector", corrector(langevin))));
         fields
     }
 
@@ -118,9 +113,9 @@ impl RunRecord<'_> {
     }
 
     fn of_plan(&self) -> Value {
-        let mut plan = self.plan.summary();
-        if let Some(langevin) = self.langevin {
-            plan["calls"] = json!(langevin.calls(self.plan.plan.steps().len()));
+        let mut plan = ddim::route_json(&self.drawing.route);
+        if let (Some(_), calls) = (self.drawing.corrector, self.drawing.calls()) {
+            plan["calls"] = json!(calls);
         }
         plan
     }
@@ -173,7 +168,7 @@ pub(crate) fn effort(picture: &Value) -> Option<Effort> {
 /// # Errors
 /// Names the first field that differs, with both values.
 pub(crate) fn check_same(before: &Value, now: &Value) -> anyhow::Result<()> {
-    let mut before = without(before, &[CALLS]);
+    let (mut before, now) = (without(before, DECIDE_NOTHING), &without(now, DECIDE_NOTHING));
     // One model has many paths (tiny, ./tiny, run/model): where the weights are the same, its name decides nothing.
     if before[MODEL].is_string() && before[WEIGHTS].is_string() && before[WEIGHTS] == now[WEIGHTS] {
         before[MODEL] = now[MODEL].clone();

@@ -7,19 +7,19 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
 
-use ddim_sampler::{AdaptiveOutcome, Effort, Outcome};
-use ddim_schedule::{Method, Solver, solvers};
+use ddim::{Drawn, Observer, Route, Seen};
+use ddim_sampler::Effort;
+use ddim_schedule::{Method, Plan, Solver, solvers};
 use ddim_tensor::Tensor;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use self::sink::{Drawn, Sink, Written};
+use self::sink::{Sink, Written};
 use crate::Ending;
 use crate::args::{OutputArgs, SampleArgs};
 use crate::job::Job;
 use crate::model::Model;
 use crate::output::AnimateWhat;
-use crate::plan::Adaptive;
 use crate::seeds::{self, Seed};
 use crate::signals::Interrupt;
 use crate::{device, output, printing, progress, run_record, units};
@@ -93,87 +93,88 @@ fn draw_all(
     interrupt: &Interrupt,
     effort: &mut Vec<Effort>,
 ) -> anyhow::Result<Ending> {
-    let steps = missing.len() * job.plan.timesteps().len();
-    let bar = progress::bar(steps as u64, "picture steps");
-    let ending = match &job.plan.adaptive {
-        None => draw_batches(job, missing, sink, interrupt, &bar),
-        Some(adaptive) => draw_adaptive(job, adaptive, missing, sink, interrupt, &bar, effort),
-    };
+    let steps = job.drawing.route.plan().map_or(PERCENT, |plan| plan.steps().len());
+    let bar = progress::bar((missing.len() * steps) as u64, "picture steps");
+    let mut writing =
+        Writing { job, sink, interrupt, bar: &bar, batch: sink::Batch::default(), effort, finished: 0 };
+    let ended = job.drawing.walk(missing, &mut writing);
     bar.finish_and_clear();
-    ending
+    Ok(ended.map_err(|error| job.explained(error))?.into())
 }
 
-/// Draws batch after batch, and hands each over as soon as it is finished.
-fn draw_batches(
-    job: &Job<'_>,
-    missing: &[usize],
-    sink: &mut Sink<'_>,
-    interrupt: &Interrupt,
-    bar: &ProgressBar,
-) -> anyhow::Result<Ending> {
-    for pictures in missing.chunks(job.batch_size) {
-        let mut drawn = Drawn::default();
-        let x = job.start(pictures);
-        look_at(&x, 0, job, sink, &mut drawn);
-        let outcome = job.draw(pictures, x, |seen| {
-            look_at(seen.x, seen.index + 1, job, sink, &mut drawn);
-            if let Some((frame, AnimateWhat::X0)) = sink.frame_after(seen.index + 1) {
-                drawn.frames.push((frame, seen.x0.values()));
-            }
-            bar.inc(pictures.len() as u64);
-            if interrupt.requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        });
-        match outcome.map_err(|error| job.explained(error))? {
-            Outcome::Finished(x) => drawn.finals = x.values(),
-            Outcome::Stopped { .. } => return Ok(Ending::Interrupted),
-        }
-        sink.add(pictures, &drawn)?;
-        interrupt.leave(sink.parting());
-        tracing::debug!("finished: {pictures:?}");
-        if interrupt.requested() && pictures.last() != missing.last() {
-            return Ok(Ending::Interrupted);
-        }
-    }
-    Ok(Ending::Done)
+/// What the bar of a run to a tolerance counts for a picture.
+const PERCENT: usize = 100;
+
+/// Shows how far a run is, and hands over each batch as soon as it is finished.
+struct Writing<'a, 's> {
+    job: &'a Job<'a>,
+    sink: &'a mut Sink<'s>,
+    interrupt: &'a Interrupt,
+    bar: &'a ProgressBar,
+    /// What is kept of the batch under way.
+    batch: sink::Batch,
+    /// What each picture has cost.
+    effort: &'a mut Vec<Effort>,
+    /// Pictures of this run.
+    finished: usize,
 }
 
-/// The same for a run to a tolerance; notes what each picture has cost.
-fn draw_adaptive(
-    job: &Job<'_>,
-    adaptive: &Adaptive,
-    missing: &[usize],
-    sink: &mut Sink<'_>,
-    interrupt: &Interrupt,
-    bar: &ProgressBar,
-    effort: &mut Vec<Effort>,
-) -> anyhow::Result<Ending> {
-    let percent = 100;
-    bar.set_length((missing.len() * percent) as u64);
-    for (batch, pictures) in missing.chunks(job.batch_size).enumerate() {
-        let outcome = job.draw_adaptive(adaptive, pictures, job.start(pictures), |seen| {
-            let before = (batch * job.batch_size * percent) as u64;
-            bar.set_position(before + (seen.progress * (pictures.len() * percent) as f64) as u64);
-            if interrupt.requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        });
-        match outcome? {
-            AdaptiveOutcome::Finished { pictures: x, effort: of_batch } => {
-                effort.extend(&of_batch);
-                sink.add(pictures, &Drawn { finals: x.values(), effort: of_batch, ..Drawn::default() })?;
-                interrupt.leave(sink.parting());
+impl Observer for Writing<'_, '_> {
+    type Error = anyhow::Error;
+
+    fn see(&mut self, pictures: &[usize], seen: Seen<'_>) -> ControlFlow<()> {
+        match seen {
+            Seen::Start(x) => {
+                self.batch = sink::Batch::default();
+                self.look_at(x, 0);
+                return ControlFlow::Continue(());
             }
-            AdaptiveOutcome::Stopped { .. } => return Ok(Ending::Interrupted),
+            Seen::Step(step) => {
+                self.look_at(step.x, step.index + 1);
+                if let Some((frame, AnimateWhat::X0)) = self.sink.frame_after(step.index + 1) {
+                    self.batch.frames.push((frame, step.x0.values()));
+                }
+                self.bar.inc(pictures.len() as u64);
+            }
+            Seen::Attempt(attempt) => {
+                let of_batch = (attempt.progress * (pictures.len() * PERCENT) as f64) as u64;
+                self.bar.set_position((self.finished * PERCENT) as u64 + of_batch);
+            }
         }
-        if interrupt.requested() && pictures.last() != missing.last() {
-            return Ok(Ending::Interrupted);
+        self.interrupt.go_on()
+    }
+
+    fn take(&mut self, Drawn { indices, x, effort, .. }: Drawn) -> anyhow::Result<ControlFlow<()>> {
+        self.finished += indices.len();
+        self.effort.extend(&effort);
+        (self.batch.finals, self.batch.effort) = (x.into_values(), effort);
+        self.sink.add(&indices, &self.batch)?;
+        self.interrupt.leave(self.sink.parting());
+        tracing::debug!("finished: {indices:?}");
+        Ok(self.interrupt.go_on())
+    }
+}
+
+impl Writing<'_, '_> {
+    /// Keeps of the state after so many steps what the output asks for; reading numbers back makes a GPU wait, so
+    /// nothing else is read.
+    fn look_at(&mut self, x: &Tensor, steps: usize) {
+        if self.sink.keeps_states() {
+            self.batch.states.push(x.values());
+        }
+        let (frame, plan) = (self.sink.frame_after(steps), self.job.drawing.route.plan());
+        if let (Some((frame, AnimateWhat::X)), Some(plan)) = (frame, plan) {
+            self.batch.frames.push((frame, (x.clone() * plan.view_scale(steps)).into_values()));
         }
     }
-    Ok(Ending::Done)
 }
 
 /// What the pictures of a run to a tolerance have cost, those of earlier runs into the same folder included; a plan says it
 /// beforehand.
 fn calls(job: &Job<'_>, effort: &[Effort]) -> Option<Value> {
-    job.plan.adaptive.as_ref()?;
+    if job.drawing.route.plan().is_some() {
+        return None;
+    }
     let (n, calls) = (effort.len(), effort.iter().map(|effort| effort.calls));
     let total: usize = calls.clone().sum();
     let (least, most) = (calls.clone().min().unwrap_or(0), calls.max().unwrap_or(0));
@@ -188,22 +189,10 @@ fn calls(job: &Job<'_>, effort: &[Effort]) -> Option<Value> {
     )
 }
 
-/// Keeps of the state after so many steps what the output asks for; reading numbers back makes a GPU wait, so nothing
-/// else is read.
-fn look_at(x: &Tensor, steps: usize, job: &Job<'_>, sink: &Sink<'_>, drawn: &mut Drawn) {
-    if sink.keeps_states() {
-        drawn.states.push(x.values());
-    }
-    if let Some((frame, AnimateWhat::X)) = sink.frame_after(steps) {
-        let scale = job.plan.plan.view_scale(steps);
-        drawn.frames.push((frame, (x.clone() * scale).into_values()));
-    }
-}
-
 /// The method in one line, with the convention that decides everything around it.
 fn method(job: &Job<'_>) -> String {
-    let settings = job.plan.plan.settings();
-    if let Some(Adaptive { tolerance, .. }) = &job.plan.adaptive {
+    let settings = job.drawing.route.settings();
+    if let Route::Flow { tolerance, .. } = &job.drawing.route {
         let (relative, absolute) = (tolerance.relative(), tolerance.absolute());
         let pair = ddim::ADAPTIVE_PAIR.name;
         return format!("adaptive ({pair}), rtol {relative}, atol {absolute}, convention {}", settings.convention);
@@ -217,8 +206,8 @@ fn method(job: &Job<'_>) -> String {
         Method::Solver(solver) => with_options(solver.as_ref()),
         _ => name.to_owned(),
     };
-    let (steps, calls) = (settings.n_steps, job.calls());
-    let calls = match calls {
+    let steps = settings.n_steps;
+    let calls = match job.drawing.calls().unwrap_or(steps) {
         calls if calls == steps => String::new(),
         calls => format!(" ({})", units::counted(calls, "network call")),
     };
@@ -241,7 +230,7 @@ pub(crate) fn with_options(solver: &dyn Solver) -> String {
 
 /// Says so where the start is so noisy that the network's errors become the picture.
 fn warn_of_noise(job: &Job<'_>) {
-    let start = job.plan.plan.start_scale();
+    let start = job.drawing.route.plan().map_or(1.0, Plan::start_scale);
     if start > LARGEST_USUAL_START {
         tracing::warn!(
             "the run starts at a noise level of {start:.0}, by which this solver multiplies the network's errors: \

@@ -24,10 +24,10 @@ const HIDDEN: [&str; 8] = [
 /// When options are refused or stdout cannot be written.
 pub(crate) fn run(args: &ScheduleArgs) -> anyhow::Result<Ending> {
     let training = model::training_of(&args.model)?;
-    let resolved = plan::resolve(&args.plan, &training)?;
-    plan::check_effect(&args.plan, &resolved)?;
-    let mut json = ddim::plan_json(&resolved.plan);
-    json["train_steps"] = resolved.train_steps.into();
+    let plan = plan::resolve(&args.plan, &training)?;
+    plan::check_effect(&args.plan, plan.settings())?;
+    let mut json = ddim::plan_json(&plan);
+    json["train_steps"] = training.scheduler.noise_schedule()?.train_steps().into();
     let text = if args.json { format!("{json:#}\n") } else { table(&json) };
     printing::results(&text)?;
     Ok(Ending::Done)

@@ -6,6 +6,8 @@ use std::hash::{BuildHasher, Hasher};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
+use ddim::Streams;
+
 use crate::args;
 
 /// The most pictures that one run may name: a mistyped range should not fill the memory.
@@ -72,15 +74,6 @@ fn drawn() -> u64 {
     RandomState::new().build_hasher().finish() >> 32
 }
 
-/// One picture of a noise stream: its seed and its number within that seed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stream {
-    /// The seed.
-    pub(crate) seed: u64,
-    /// Which picture of that seed.
-    pub(crate) picture: u64,
-}
-
 /// The pictures of a run, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Draws {
@@ -104,13 +97,11 @@ impl Draws {
         }
     }
 
-    /// The stream of every picture, by its index in the run.
-    pub(crate) fn streams(&self) -> Vec<Stream> {
+    /// The noise of every picture.
+    pub(crate) fn streams(&self) -> Streams {
         match self {
-            Self::OneSeed { seed, num } => {
-                (0..*num as u64).map(|picture| Stream { seed: *seed, picture }).collect()
-            }
-            Self::Seeds(list) => list.seeds().map(|seed| Stream { seed, picture: 0 }).collect(),
+            Self::OneSeed { seed, .. } => Streams::Seed(*seed),
+            Self::Seeds(list) => Streams::Listed(list.seeds().map(|seed| (seed, 0)).collect()),
         }
     }
 }
@@ -213,13 +204,5 @@ mod tests {
         assert!(error("1,,2").contains("'' is not a whole number"));
         assert!(error("x").contains("'x'"));
         assert!(error("0-18446744073709551615").contains("split the list"));
-    }
-
-    #[test]
-    fn one_seed_numbers_its_pictures_and_a_list_draws_picture_0_of_each() {
-        let one = Draws::OneSeed { seed: 7, num: 2 }.streams();
-        assert_eq!(one, [Stream { seed: 7, picture: 0 }, Stream { seed: 7, picture: 1 }]);
-        let listed = Draws::Seeds("3,9".parse().expect("a valid list")).streams();
-        assert_eq!(listed, [Stream { seed: 3, picture: 0 }, Stream { seed: 9, picture: 0 }]);
     }
 }

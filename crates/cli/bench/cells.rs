@@ -226,7 +226,7 @@ fn of_eta(eta: EtaChoice) -> PlanArgs {
 fn resolved(args: &BenchArgs, model: &Model, method: PlanArgs, n_steps: usize) -> anyhow::Result<Plan> {
     let spacing = args.spacing.clone().map(|spacing: Spacing| SpacingChoice::Named(spacing));
     let options = PlanArgs { steps: Some(n_steps), spacing, convention: args.convention, ..method };
-    let plan = plan::resolve(&options, &model.training)?.plan;
+    let plan = plan::resolve(&options, &model.training)?;
     model.inner.check_plan(&plan)?;
     Ok(plan)
 }

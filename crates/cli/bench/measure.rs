@@ -1,17 +1,18 @@
 //! Drawing the pictures of a cell and watching the clock.
 
-use std::ops::{ControlFlow, Range};
+use std::ops::ControlFlow;
 
 use anyhow::{Context, bail};
 use ddim::timing::Laps;
-use ddim::{Batch, Labels};
+use ddim::{Drawn, Labels, Observer, Route, Run, Seen, Streams};
 use ddim_data::Picture;
-use ddim_sampler::{Guidance, Noise, Observation, Outcome, PictureNoise};
+use ddim_schedule::PixelRounding;
 use indicatif::ProgressBar;
 
 use super::cells::{Cell, Role};
 use super::clock::Instruments;
 use super::folder::{Folder, NO_RUN, TARGETS};
+use super::memory::HighWater;
 use super::quality::{Quality, Verdict};
 use super::row::{BatchTime, Row};
 use super::unfinished::Unfinished;
@@ -79,18 +80,12 @@ impl<'a> Runner<'a> {
         if unfinished.pictures() < count && !self.interrupt.requested() {
             let warm_up = self.warm_up(cell, batch_size.min(count))?;
             let memory = self.instruments.memory.watch();
-            for first in (unfinished.pictures()..count).step_by(batch_size) {
-                let batch = self.batch(cell, first..count.min(first + batch_size), batch_size)?;
-                let Some((pictures, laps)) = batch else { return Ok(None) };
-                let time = BatchTime {
-                    pictures: pictures.len(),
-                    calls: laps.calls,
-                    seconds: laps.total.as_secs_f64(),
-                    in_network: laps.network.as_secs_f64(),
-                    warm_up_seconds: warm_up,
-                    peak_memory_bytes: memory.bytes(),
-                };
-                unfinished.add(&pictures, time)?;
+            let missing: Vec<usize> = (unfinished.pictures()..count).collect();
+            let rounding = cell.plan.convention().pixel_rounding();
+            let mut timing = Timing { runner: self, unfinished: &mut unfinished, rounding, warm_up, memory };
+            let run = self.run(cell, batch_size);
+            if run.walk_timed(&missing, self.instruments.clock.as_ref(), &mut timing)?.is_break() {
+                return Ok(None);
             }
         }
         if unfinished.pictures() < count {
@@ -117,7 +112,7 @@ impl<'a> Runner<'a> {
     pub(super) fn seconds_of_call(&self, cell: &Cell, batch_size: usize) -> anyhow::Result<Option<f64>> {
         self.warm_up(cell, batch_size)?;
         let over = |steps: usize| -> anyhow::Result<f64> {
-            let (_, laps) = self.draw(cell, 0..batch_size, batch_size, |seen| self.stop_after(steps, seen))?;
+            let laps = self.laps(cell, batch_size, |seen| self.stop_after(steps, seen))?;
             Ok(laps.network.as_secs_f64() / laps.calls as f64)
         };
         let mut seconds = over(FIRST_STEPS)?;
@@ -133,54 +128,33 @@ impl<'a> Runner<'a> {
     /// When nothing can be drawn.
     pub(super) fn seconds_per_call(&self, cell: &Cell, batch_size: usize) -> anyhow::Result<f64> {
         self.warm_up(cell, batch_size)?;
-        let (_, laps) = self.draw(cell, 0..batch_size, batch_size, |seen| self.stop_after(FIRST_STEPS, seen))?;
+        let laps = self.laps(cell, batch_size, |seen| self.stop_after(FIRST_STEPS, seen))?;
         Ok(laps.total.as_secs_f64() / (laps.calls * batch_size) as f64)
     }
 
     /// Seconds for a first step, which is not counted: kernels may be compiled and tuned in it.
     fn warm_up(&self, cell: &Cell, batch_size: usize) -> anyhow::Result<f64> {
-        let (_, laps) = self.draw(cell, 0..batch_size, batch_size, |seen| self.stop_after(1, seen))?;
+        let laps = self.laps(cell, batch_size, |seen| self.stop_after(1, seen))?;
         Ok(laps.total.as_secs_f64())
     }
 
-    /// Draws a batch; none if the user stops it.
-    fn batch(
+    /// Where the time goes that the first batch of a cell takes, as far as `observe` lets it.
+    fn laps(
         &self,
         cell: &Cell,
-        pictures: Range<usize>,
         batch_size: usize,
-    ) -> anyhow::Result<Option<(Vec<Picture>, Laps)>> {
-        let n = pictures.len() as u64;
-        let (outcome, laps) = self.draw(cell, pictures, batch_size, |_| {
-            self.bar.inc(n);
-            self.interrupt.go_on()
-        })?;
-        let Outcome::Finished(x) = outcome else { return Ok(None) };
-        let values: Vec<f32> = x.into_values();
-        let rounding = cell.plan.convention().pixel_rounding();
-        let picture = |values: &[f32]| Picture::from_values(values, self.shape, |value| rounding.to_u8(value));
-        Ok(Some((values.chunks(self.shape.iter().product()).map(picture).collect(), laps)))
+        observe: impl FnMut(Seen<'_>) -> ControlFlow<()>,
+    ) -> Result<Laps, ddim::Error> {
+        let first: Vec<usize> = (0..batch_size).collect();
+        let (_, laps) = self.run(cell, batch_size).timed(&first, self.instruments.clock.as_ref(), observe)?;
+        Ok(laps)
     }
 
-    fn draw(
-        &self,
-        cell: &Cell,
-        pictures: Range<usize>,
-        batch_size: usize,
-        observe: impl FnMut(&Observation<'_>) -> ControlFlow<()>,
-    ) -> Result<(Outcome, Laps), ddim::Error> {
-        let (model, first) = (&self.model.inner, pictures.start);
-        let [channels, height, width] = self.shape;
-        let mut noise = PictureNoise::new(self.seed, pictures.clone().map(|k| k as u64));
-        let x = noise.initial([pictures.len(), channels, height, width], model.device());
-        let batch = Batch {
-            x: x * cell.plan.start_scale(),
-            labels: self.labels.in_turn(pictures.clone()),
-            guidance: Guidance::OFF,
-            padded_to: model.padding(batch_size),
-        };
-        let drawn = model.draw_timed(&cell.plan, batch, &mut noise, self.instruments.clock.as_ref(), observe);
-        drawn.map_err(|error| error.in_batch(|place| first + place))
+    /// The run of a cell, with as many pictures as there are numbers.
+    fn run(&self, cell: &Cell, batch_size: usize) -> Run<'_> {
+        let (route, noise) = (Route::Plan(cell.plan.clone()), Streams::Seed(self.seed));
+        let run = Run::new(&self.model.inner, route, noise, usize::MAX, batch_size);
+        Run { labels: self.labels.clone(), ..run }
     }
 
     /// How good the pictures are; none if the user stops it.
@@ -208,8 +182,48 @@ impl<'a> Runner<'a> {
         if self.interrupt.requested() { Ok(None) } else { verdict.map(Some) }
     }
 
-    fn stop_after(&self, steps: usize, seen: &Observation<'_>) -> ControlFlow<()> {
-        if seen.index + 1 >= steps { ControlFlow::Break(()) } else { self.interrupt.go_on() }
+    fn stop_after(&self, steps: usize, seen: Seen<'_>) -> ControlFlow<()> {
+        match seen {
+            Seen::Step(step) if step.index + 1 >= steps => ControlFlow::Break(()),
+            Seen::Step(_) => self.interrupt.go_on(),
+            Seen::Start(_) | Seen::Attempt(_) => ControlFlow::Continue(()),
+        }
+    }
+}
+
+/// Keeps the pictures of a cell, and what each batch has taken.
+struct Timing<'a> {
+    runner: &'a Runner<'a>,
+    unfinished: &'a mut Unfinished,
+    rounding: PixelRounding,
+    warm_up: f64,
+    memory: HighWater,
+}
+
+impl Observer for Timing<'_> {
+    type Error = anyhow::Error;
+
+    fn see(&mut self, pictures: &[usize], seen: Seen<'_>) -> ControlFlow<()> {
+        let Seen::Step(_) = seen else { return ControlFlow::Continue(()) };
+        self.runner.bar.inc(pictures.len() as u64);
+        self.runner.interrupt.go_on()
+    }
+
+    fn take(&mut self, Drawn { x, laps, .. }: Drawn) -> anyhow::Result<ControlFlow<()>> {
+        let (shape, rounding) = (self.runner.shape, self.rounding);
+        let values: Vec<f32> = x.into_values();
+        let picture = |values: &[f32]| Picture::from_values(values, shape, |value| rounding.to_u8(value));
+        let pictures: Vec<Picture> = values.chunks(shape.iter().product()).map(picture).collect();
+        let time = BatchTime {
+            pictures: pictures.len(),
+            calls: laps.calls,
+            seconds: laps.total.as_secs_f64(),
+            in_network: laps.network.as_secs_f64(),
+            warm_up_seconds: self.warm_up,
+            peak_memory_bytes: self.memory.bytes(),
+        };
+        self.unfinished.add(&pictures, time)?;
+        Ok(ControlFlow::Continue(()))
     }
 }
 

@@ -2,17 +2,18 @@
 
 use std::fmt::Write;
 
+use ddim::Route;
 use ddim_checkpoint::{SchedulerClass, SchedulerConfig};
 use ddim_eval::{
     Bound, BoundBits, BoundEstimate, DecoderVariance, EvalError, Mean, Terms, scaled, variational_bound,
 };
-use ddim_schedule::Method;
+use ddim_schedule::{Method, Plan};
 use serde_json::{Value, json};
 
 use super::pictures::{Batch, Observer, Sets, ended};
 use crate::args::{BoundArgs, DecoderChoice, EvalArgs, WrongUsage};
 use crate::model::Model;
-use crate::plan::{self, ResolvedPlan};
+use crate::plan;
 use crate::signals::Interrupt;
 use crate::{Ending, units};
 
@@ -20,7 +21,7 @@ use crate::{Ending, units};
 #[derive(Debug)]
 pub(super) struct Measured<'a> {
     args: &'a EvalArgs,
-    plan: ResolvedPlan,
+    plan: Plan,
     bound: Bound,
     estimates: Vec<BoundEstimate>,
     sets: Sets,
@@ -41,13 +42,13 @@ pub(super) fn measure<'a>(
     let usual = if of_list { BoundArgs::STEPS } else { plan::usual_steps(BoundArgs::STEPS, &model.training) };
     let options = args.bound.plan(typed, has_learned_variance(&model.training.scheduler)?, usual)?;
     let plan = plan::resolve(&options, &model.training)?;
-    plan::check_effect(&options, &plan)?;
-    model.inner.check_plan(&plan.plan)?;
+    plan::check_effect(&options, plan.settings())?;
+    model.inner.check_plan(&plan)?;
     let decoder = match args.bound.decoder {
         DecoderChoice::Large => DecoderVariance::Large,
         DecoderChoice::Small => DecoderVariance::Small,
     };
-    let bound = Bound::new(&plan.plan, decoder).map_err(explained)?;
+    let bound = Bound::new(&plan, decoder).map_err(explained)?;
     let sets = Sets::read(&args.bound.bound, args, model)?;
     let mut estimates = Vec::new();
     let terms = bound.times().len();
@@ -153,7 +154,7 @@ impl Measured<'_> {
             },
             "any_class": self.args.flow.any_class,
             "seed": self.args.seed,
-            "sampler": self.plan.summary(),
+            "sampler": ddim::route_json(&Route::Plan(self.plan.clone())),
         })
     }
 

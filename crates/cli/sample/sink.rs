@@ -24,7 +24,7 @@ const MOST_SHOWN: usize = 64;
 
 /// A finished batch, as numbers on the host.
 #[derive(Debug, Default)]
-pub(super) struct Drawn {
+pub(super) struct Batch {
     /// The finished pictures.
     pub(super) finals: Vec<f32>,
     /// Every state, the noise first; empty unless kept.
@@ -156,13 +156,13 @@ impl<'a> Sink<'a> {
     ///
     /// # Errors
     /// When a picture cannot be written; those before it stay.
-    pub(super) fn add(&mut self, pictures: &[usize], drawn: &Drawn) -> anyhow::Result<()> {
+    pub(super) fn add(&mut self, pictures: &[usize], drawn: &Batch) -> anyhow::Result<()> {
         let one: usize = self.job.shape.iter().product();
         match &mut self.place {
             Place::File(file) => file.add(&drawn.finals, &drawn.states),
             Place::Folder(folder, _) => {
                 for (place, (index, values)) in pictures.iter().zip(drawn.finals.chunks(one)).enumerate() {
-                    let picture = to_picture(self.job, values).enlarged(self.scales.single);
+                    let picture = self.job.picture(values).enlarged(self.scales.single);
                     folder.write(*index, &picture, drawn.effort.get(place))?;
                 }
             }
@@ -171,16 +171,16 @@ impl<'a> Sink<'a> {
         if let Some(animation) = &mut self.animation {
             for (frame, values) in &drawn.frames {
                 for values in values.chunks(one) {
-                    animation.add(*frame, to_picture(self.job, values));
+                    animation.add(*frame, self.job.picture(values));
                 }
             }
             for (index, values) in pictures.iter().zip(drawn.finals.chunks(one)) {
-                animation.add_finished(*index, || to_picture(self.job, values));
+                animation.add_finished(*index, || self.job.picture(values));
             }
         }
         if let Some(shown) = &mut self.preview {
             let room = MOST_SHOWN.saturating_sub(shown.len());
-            shown.extend(drawn.finals.chunks(one).take(room).map(|values| to_picture(self.job, values)));
+            shown.extend(drawn.finals.chunks(one).take(room).map(|values| self.job.picture(values)));
         }
         self.finished += pictures.len();
         Ok(())
@@ -202,7 +202,7 @@ impl<'a> Sink<'a> {
         }
         let (animation, preview, run) = (None, String::new(), Value::Null);
         let (finished, pictures) = (self.finished, self.job.pictures());
-        let direction = self.job.plan.plan.settings().direction;
+        let direction = self.job.direction();
         let advice = advice(&self.args, &self.place, finished, direction);
         Parting::free(Written { out, animation, preview, finished, run, pictures, advice }.how_to_go_on())
     }
@@ -220,12 +220,12 @@ impl<'a> Sink<'a> {
         let captions = Captions {
             run: &run,
             shape: job.shape,
-            rounding: job.rounding(),
-            timesteps: job.plan.timesteps(),
-            labels: &job.labels.in_turn(job.drawable(&(0..pictures).collect::<Vec<_>>())),
+            rounding: job.drawing.route.rounding(),
+            timesteps: &job.drawing.route.times(),
+            labels: &job.drawing.labels.in_turn(job.drawable(&(0..pictures).collect::<Vec<_>>())),
             layout: job.layout,
             scale: scales.file,
-            direction: job.plan.plan.settings().direction,
+            direction: job.direction(),
         };
         let advice = advice(&self.args, &self.place, self.finished, captions.direction);
         let out = match self.place {
@@ -281,10 +281,6 @@ fn advice(args: &OutputArgs, place: &Place, finished: usize, direction: Directio
     }
 }
 
-fn to_picture(job: &Job<'_>, values: &[f32]) -> Picture {
-    Picture::from_values(values, job.shape, |value| job.rounding().to_u8(value))
-}
-
 /// Refuses options that do not fit the destination.
 fn check(args: &OutputArgs, destination: &Destination, job: &Job<'_>) -> anyhow::Result<()> {
     if let Some(out) = args.out.as_deref().filter(|out| args.animate.as_deref() == Some(*out)) {
@@ -293,7 +289,7 @@ fn check(args: &OutputArgs, destination: &Destination, job: &Job<'_>) -> anyhow:
     if args.trajectory && !matches!(destination, Destination::File(_, FileKind::Tensors)) {
         misused!("--trajectory needs --out FILE.safetensors, the only file that holds every state");
     }
-    if job.plan.adaptive.is_some() && (args.trajectory || args.animate.is_some()) {
+    if job.drawing.route.plan().is_none() && (args.trajectory || args.animate.is_some()) {
         misused!(
             "--trajectory and --animate need steps that all pictures share; leave them out with --solver adaptive"
         );
@@ -313,7 +309,7 @@ fn check(args: &OutputArgs, destination: &Destination, job: &Job<'_>) -> anyhow:
 /// What the frames of an animation are.
 pub(super) fn frames(args: &OutputArgs, job: &Job<'_>) -> Frames {
     match job.series {
-        Series::Apart => Frames::Steps(args.animate_what.unwrap_or_default(), job.plan.timesteps().len()),
+        Series::Apart => Frames::Steps(args.animate_what.unwrap_or_default(), job.drawing.route.times().len()),
         Series::Walk { side } => Frames::Walk { pictures: job.pictures(), side },
     }
 }

@@ -4,14 +4,13 @@ use std::ops::ControlFlow;
 
 use ddim_engine::Conditioning;
 use ddim_graph::Labels as Asked;
-use ddim_sampler::{
-    AdaptiveObservation, AdaptiveOutcome, Effort, GuidanceInterval, Noise, PictureCall, PictureNoise,
-};
+use ddim_sampler::{AdaptiveObservation, AdaptiveOutcome, Effort, GuidanceInterval, PictureCall};
 use ddim_schedule::{EmbeddedPair, Flow, Tolerance};
 use ddim_tensor::Tensor;
 use ddim_unet::TimeEmbeddingType;
 
 use crate::draw::padded;
+use crate::timing::Stopwatch;
 use crate::{Batch, Error, Model, Options, Pictures, settings};
 
 /// The pair of [`Model::sample_adaptive`].
@@ -75,33 +74,8 @@ impl Model {
     ///
     /// Those of [`flow`](Self::flow) and [`draw_adaptive`](Self::draw_adaptive).
     pub fn sample_adaptive(&self, options: &Options, tolerance: Tolerance) -> Result<AdaptivePictures, Error> {
-        let flow = self.flow(options)?;
-        let [c, h, w] = self.shape()?;
-        self.check_labels(&options.labels)?;
-        if options.batch_size == 0 {
-            return Err(Error::BatchSize);
-        }
-        let rounding = flow.settings().convention.pixel_rounding();
-        let (mut finished, mut effort) = (Vec::new(), Vec::new());
-        for first in (0..options.count).step_by(options.batch_size) {
-            let pictures = first..options.count.min(first.saturating_add(options.batch_size));
-            let mut noise = PictureNoise::new(options.seed, pictures.clone().map(|k| k as u64));
-            let batch = Batch {
-                x: noise.initial([pictures.len(), c, h, w], self.device()),
-                labels: self.labels(&options.labels, pictures),
-                guidance: options.guidance,
-                padded_to: self.padding(options.batch_size),
-            };
-            let outcome = self.draw_adaptive(&flow, tolerance, batch, |_| ControlFlow::Continue(()));
-            match outcome.map_err(|error| error.in_batch(|place| first + place))? {
-                AdaptiveOutcome::Finished { pictures, effort: of_batch } => {
-                    finished.push(Pictures::new(pictures, rounding));
-                    effort.extend(of_batch);
-                }
-                AdaptiveOutcome::Stopped { .. } => unreachable!("the observer stops nothing"),
-            }
-        }
-        let pictures = Pictures::none([c, h, w], rounding, self.device()).joined(finished);
+        let run = self.run_to_tolerance(options, tolerance)?;
+        let (pictures, effort) = run.all(|_, _| ControlFlow::Continue(()))?;
         Ok(AdaptivePictures { pictures, effort })
     }
 
@@ -115,6 +89,18 @@ impl Model {
         flow: &Flow,
         tolerance: Tolerance,
         batch: Batch,
+        observe: impl FnMut(&AdaptiveObservation) -> ControlFlow<()>,
+    ) -> Result<AdaptiveOutcome, Error> {
+        self.draw_adaptive_watched(flow, tolerance, batch, &mut Stopwatch::none(self.device()), observe)
+    }
+
+    /// The same with its calls timed.
+    pub(crate) fn draw_adaptive_watched(
+        &self,
+        flow: &Flow,
+        tolerance: Tolerance,
+        batch: Batch,
+        watch: &mut Stopwatch<'_>,
         observe: impl FnMut(&AdaptiveObservation) -> ControlFlow<()>,
     ) -> Result<AdaptiveOutcome, Error> {
         self.check_flow(flow)?;
@@ -149,6 +135,7 @@ impl Model {
             if rows == n { out } else { out.pictures(0..n) }
         };
         let start = batch.x.clone();
-        Ok(ddim_sampler::sample_adaptive(flow, &ADAPTIVE_PAIR, tolerance, start, network, observe)?)
+        let watched = |x: Tensor, asked: &[PictureCall]| watch.call(|| network(x, asked));
+        Ok(ddim_sampler::sample_adaptive(flow, &ADAPTIVE_PAIR, tolerance, start, watched, observe)?)
     }
 }

@@ -2,10 +2,10 @@
 
 use std::ops::ControlFlow;
 
-use ddim_sampler::{Between, Noise, Observation, Outcome, PictureNoise};
-use ddim_schedule::Plan;
+use ddim_sampler::Observation;
 
-use crate::{Batch, Error, Model, Options, Pictures};
+use crate::walk::{Ended, Queue};
+use crate::{Error, Model, Options, Pictures, Run, Seen};
 
 /// What an observer sees after a step.
 #[derive(Clone, Copy, Debug)]
@@ -20,14 +20,9 @@ pub struct Progress<'a> {
 
 /// A run that is drawn batch by batch: see [`Model::batches`].
 #[derive(Debug)]
-pub struct Batches<'a> {
-    model: &'a Model,
-    options: &'a Options,
-    plan: Plan,
-    /// Channels, height, width.
-    shape: [usize; 3],
-    /// The first picture of the next batch.
-    next: usize,
+pub struct Batches<'m> {
+    run: Run<'m>,
+    queue: Queue,
 }
 
 impl Model {
@@ -68,17 +63,9 @@ impl Model {
         options: &Options,
         mut observe: impl FnMut(&Progress) -> ControlFlow<()>,
     ) -> Result<Pictures, Error> {
-        let mut batches = self.batches(options)?;
-        let none = batches.none();
-        let mut finished = Vec::new();
-        while let Some(batch) = batches.next_with(&mut observe) {
-            match batch {
-                Ok(pictures) => finished.push(pictures),
-                Err(Error::Stopped { .. }) => return Err(Error::Stopped { finished: none.joined(finished) }),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(none.joined(finished))
+        let count = options.count;
+        let drawn = self.run(options)?.all(|pictures, seen| progress(pictures[0], count, seen, &mut observe));
+        Ok(drawn?.0)
     }
 
     /// The same pictures batch by batch, each as soon as it is finished: for runs that do not fit in memory, and
@@ -98,16 +85,17 @@ impl Model {
     /// # Errors
     ///
     /// What is wrong with the options; what fails later, the batch says.
-    pub fn batches<'a>(&'a self, options: &'a Options) -> Result<Batches<'a>, Error> {
-        let plan = self.plan(options)?;
-        let shape = self.shape()?;
-        options.start.check(shape)?;
-        options.corrector.map_or(Ok(()), |langevin| langevin.check(&plan))?;
-        self.check_labels(&options.labels)?;
-        if options.batch_size == 0 {
-            return Err(Error::BatchSize);
-        }
-        Ok(Batches { model: self, options, plan, shape, next: 0 })
+    pub fn batches(&self, options: &Options) -> Result<Batches<'_>, Error> {
+        let run = self.run(options)?;
+        let queue = Queue::new((0..run.pictures).collect());
+        Ok(Batches { run, queue })
+    }
+}
+
+impl<'m> Run<'m> {
+    /// Its pictures batch by batch, each as soon as it is finished.
+    pub fn batches(&self) -> Batches<'m> {
+        Batches { run: self.clone(), queue: Queue::new((0..self.pictures).collect()) }
     }
 }
 
@@ -117,47 +105,17 @@ impl Batches<'_> {
         &mut self,
         mut observe: impl FnMut(&Progress) -> ControlFlow<()>,
     ) -> Option<Result<Pictures, Error>> {
-        let count = self.options.count;
-        let first_picture = self.next;
-        if first_picture >= count {
-            return None;
-        }
-        self.next = count.min(first_picture.saturating_add(self.options.batch_size));
-        let drawn = self.draw(first_picture, |step| observe(&Progress { first_picture, count, step: *step }));
-        if drawn.is_err() {
-            self.next = count;
-        }
-        Some(drawn)
-    }
-
-    /// Draws the pictures from the first one up to the next batch.
-    fn draw(
-        &self,
-        first_picture: usize,
-        observe: impl FnMut(&Observation) -> ControlFlow<()>,
-    ) -> Result<Pictures, Error> {
-        let (Self { model, options, plan, .. }, [c, h, w]) = (self, self.shape);
-        let pictures = first_picture..self.next;
-        let indices: Vec<usize> = pictures.clone().collect();
-        let mut noise = PictureNoise::new(options.seed, pictures.clone().map(|k| k as u64));
-        let z = noise.initial([indices.len(), c, h, w], model.device());
-        let batch = Batch {
-            x: options.start.state(plan, &indices, z),
-            labels: model.labels(&options.labels, pictures),
-            guidance: options.guidance,
-            padded_to: model.padding(options.batch_size),
-        };
-        let known = options.start.known(&indices, model.device());
-        let between = Between { langevin: options.corrector, known };
-        let outcome = model.draw_with(plan, batch, between, &mut noise, observe);
-        match outcome.map_err(|error| error.in_batch(|place| first_picture + place))? {
-            Outcome::Finished(x) => Ok(Pictures::new(x, plan.convention().pixel_rounding())),
-            Outcome::Stopped { .. } => Err(Error::Stopped { finished: self.none() }),
-        }
-    }
-
-    fn none(&self) -> Pictures {
-        Pictures::none(self.shape, self.plan.convention().pixel_rounding(), self.model.device())
+        let Self { run, queue } = self;
+        let count = run.pictures;
+        let drawn = run.next_batch(queue, None, |pictures, seen| progress(pictures[0], count, seen, &mut observe));
+        Some(match drawn? {
+            Ok(Ended::Finished(drawn)) => Ok(Pictures::new(drawn.x, run.route.rounding())),
+            Ok(Ended::Left(_)) => {
+                queue.clear();
+                run.none().and_then(|finished| Err(Error::Stopped { finished }))
+            }
+            Err(error) => Err(error),
+        })
     }
 }
 
@@ -166,5 +124,18 @@ impl Iterator for Batches<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         self.next_with(|_| ControlFlow::Continue(()))
+    }
+}
+
+/// Shows a step of a plan.
+fn progress(
+    first_picture: usize,
+    count: usize,
+    seen: Seen<'_>,
+    mut observe: impl FnMut(&Progress) -> ControlFlow<()>,
+) -> ControlFlow<()> {
+    match seen {
+        Seen::Step(step) => observe(&Progress { first_picture, count, step }),
+        Seen::Start(_) | Seen::Attempt(_) => ControlFlow::Continue(()),
     }
 }

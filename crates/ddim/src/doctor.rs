@@ -7,11 +7,11 @@
 use std::ops::ControlFlow;
 
 use ddim_graph::Watched;
-use ddim_sampler::{Guidance, Noise, PictureNoise};
+use ddim_sampler::{Noise, PictureNoise};
 use ddim_schedule::Plan;
 use ddim_tensor::Tensor;
 
-use crate::{Batch, Error, Labels, Model};
+use crate::{Error, Labels, Model, Route, Run, Seen, Streams};
 
 mod product;
 
@@ -165,14 +165,14 @@ impl Model {
 
     /// The state after each step.
     fn states(&self, plan: &Plan, pictures: usize, seed: u64) -> Result<Vec<Vec<f32>>, Error> {
-        let [c, h, w] = self.shape()?;
-        let mut noise = PictureNoise::new(seed, 0..pictures as u64);
-        let x = noise.initial([pictures, c, h, w], self.device()) * plan.start_scale();
-        let (labels, padded_to) = (self.some_labels(pictures), self.padding(pictures));
-        let batch = Batch { x, labels, guidance: Guidance::OFF, padded_to };
+        let (route, noise) = (Route::Plan(plan.clone()), Streams::Seed(seed));
+        let labels = self.some_labels(pictures);
+        let run = Run { labels, ..Run::new(self, route, noise, pictures, pictures) };
         let mut states = Vec::new();
-        self.draw(plan, batch, &mut noise, |seen| {
-            states.push(seen.x.values());
+        run.all(|_, seen| {
+            if let Seen::Step(step) = seen {
+                states.push(step.x.values());
+            }
             ControlFlow::Continue(())
         })?;
         Ok(states)

@@ -8,6 +8,7 @@ use ddim_tensor::Tensor;
 use ddim_unet::{TimeEmbeddingType, UNet2DConfig};
 
 use crate::conditions::Conditions;
+use crate::timing::Stopwatch;
 use crate::{Error, LabelKind, Labels, Model, device};
 
 /// One batch for [`Model::draw`].
@@ -63,8 +64,22 @@ impl Model {
         noise: &mut dyn Noise,
         observe: impl FnMut(&Observation) -> ControlFlow<()>,
     ) -> Result<Outcome, Error> {
-        let network = self.network_of(plan, &batch)?;
-        Ok(Run::with(plan, batch.x, between)?.drive(network, noise, observe)?)
+        self.draw_watched(plan, batch, between, noise, &mut Stopwatch::none(self.device()), observe)
+    }
+
+    /// The same with its calls timed.
+    pub(crate) fn draw_watched(
+        &self,
+        plan: &Plan,
+        batch: Batch,
+        between: Between,
+        noise: &mut dyn Noise,
+        watch: &mut Stopwatch<'_>,
+        observe: impl FnMut(&Observation) -> ControlFlow<()>,
+    ) -> Result<Outcome, Error> {
+        let mut network = self.network_of(plan, &batch)?;
+        let watched = |x, call| watch.call(|| network(x, call));
+        Ok(Run::with(plan, batch.x, between)?.drive(watched, noise, observe)?)
     }
 
     /// The network that a run of this plan calls for this batch: padded, told its labels, and guided.

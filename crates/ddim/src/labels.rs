@@ -316,11 +316,11 @@ impl Model {
         }
     }
 
-    /// The labels of these pictures: those asked for, or all classes, in turn.
-    pub(crate) fn labels(&self, asked_for: &Labels, pictures: std::ops::Range<usize>) -> Labels {
+    /// The labels to be used in turn: those asked for, or all classes.
+    pub(crate) fn labels_or_all(&self, asked_for: &Labels) -> Labels {
         match asked_for.is_empty() {
-            true => Labels::Classes(self.class_labels()).in_turn(pictures),
-            false => asked_for.in_turn(pictures),
+            true => Labels::Classes(self.class_labels()),
+            false => asked_for.clone(),
         }
     }
 }

@@ -87,14 +87,16 @@ mod network;
 mod options;
 mod pictures;
 mod plan_json;
+mod run;
 mod settings;
 mod start;
 #[cfg(test)]
 mod tests;
 pub mod timing;
 mod tune;
+mod walk;
 
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 pub use burn;
 pub use image;
 
@@ -125,10 +127,12 @@ pub use labels::{LabelError, LabelKind, LabelRows, Labels};
 pub use model::Model;
 pub use options::{Options, Strength};
 pub use pictures::Pictures;
-pub use plan_json::{plan_json, settings_json};
+pub use plan_json::{plan_json, route_json, settings_json};
+pub use run::{Route, Run, Streams};
 pub use settings::settings;
 pub use start::Start;
 pub use tune::{Distance, MeasuredOn, Measures, TuneOptions, TuneProgress, TuneStage, Tuning};
+pub use walk::{Drawn, Observer, Seen};
 
 /// Compiles the README's example.
 #[cfg(doctest)]

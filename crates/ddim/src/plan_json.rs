@@ -1,10 +1,12 @@
 //! A plan as JSON: everything that a program in another language needs to run the method.
 
 use ddim_schedule::{
-    Direction, EpsSource, FinalAlphaBar, Kept, LastNoise, Method, Plan, Predecessor, Resampling, Step, StepNoise,
-    Variance, X0Limit,
+    Direction, EpsSource, FinalAlphaBar, Kept, LastNoise, Method, Plan, Predecessor, Resampling, Settings, Step,
+    StepNoise, Variance, X0Limit,
 };
 use serde_json::{Map, Value, json};
+
+use crate::{ADAPTIVE_PAIR, Route};
 
 /// The whole plan: its settings, and one entry a step, in order of use, for every number of the update
 ///
@@ -44,12 +46,50 @@ pub fn settings_json(plan: &Plan) -> Value {
     Value::Object(settings(plan))
 }
 
+/// What decides a route: of a plan its settings and timesteps, of a flow its settings and tolerance.
+///
+/// ```
+/// use ddim::{Model, Options, Tolerance, device, route_json};
+/// # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/goldens/models/attention_one_layer");
+/// let model = Model::load(folder, &device::cpu())?;
+/// let run = model.run_to_tolerance(&Options::default(), Tolerance::new(0.1, 0.01)?)?;
+/// let json = route_json(&run.route);
+/// assert_eq!((&json["solver"], &json["solver_options"]["rtol"]), (&"adaptive".into(), &0.1.into()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn route_json(route: &Route) -> Value {
+    Value::Object(match route {
+        Route::Plan(plan) => {
+            let mut fields = settings(plan);
+            fields.extend(table(plan).into_iter().take(1));
+            fields
+        }
+        Route::Flow { flow, tolerance } => {
+            let settings = flow.settings();
+            let mut fields = object(json!({
+                "convention": settings.convention.to_string(),
+                "solver": "adaptive",
+                "solver_options": {
+                    "pair": ADAPTIVE_PAIR.name,
+                    "rtol": tolerance.relative(),
+                    "atol": tolerance.absolute(),
+                },
+                "direction": direction(settings.direction),
+                "start_scale": 1.0,
+            }));
+            fields.extend(predictions(settings));
+            fields
+        }
+    })
+}
+
 /// The columns of the plan, the best known first.
 fn table(plan: &Plan) -> Map<String, Value> {
     let mut columns = Map::new();
     let mut column = |name: &str, value: &dyn Fn(&Step) -> Value| {
         columns.insert(name.to_owned(), plan.steps().iter().map(value).collect());
     };
+    // The first: what a record of a run keeps of the table.
     column("timesteps", &|step| number(step.time));
     column("alpha_bar", &|step| json!(step.alpha_bar));
     column("alpha_bar_prev", &|step| json!(step.alpha_bar_prev));
@@ -101,12 +141,7 @@ fn log_variances(noise: StepNoise) -> [Option<f64>; 2] {
 fn settings(plan: &Plan) -> Map<String, Value> {
     let settings = plan.settings();
     let (eta, variance) = parameters(&settings.method);
-    let (clip, dynamic_threshold) = match settings.limit {
-        X0Limit::Free => (Value::Null, Value::Null),
-        X0Limit::Clip { range } => (json!(range), Value::Null),
-        X0Limit::DynamicThreshold { ratio, max } => (Value::Null, json!({ "ratio": ratio, "max": max })),
-    };
-    let fields = json!({
+    let mut fields = object(json!({
         "convention": settings.convention.to_string(),
         "solver": settings.method.name(),
         "solver_options": solver_options(&settings.method),
@@ -114,10 +149,7 @@ fn settings(plan: &Plan) -> Map<String, Value> {
         "variance": variance,
         "steps": settings.n_steps,
         "calls": plan.steps().len(),
-        "direction": match settings.direction {
-            Direction::Decode => "decode",
-            Direction::Encode => "encode",
-        },
+        "direction": direction(settings.direction),
         "strength": settings.strength,
         "start_scale": plan.start_scale(),
         "keeps": match plan.kept() {
@@ -127,6 +159,46 @@ fn settings(plan: &Plan) -> Map<String, Value> {
             Kept::Output => json!("out"),
         },
         "spacing": settings.spacing.to_string(),
+    }));
+    fields.extend(predictions(settings));
+    fields.extend(object(json!({
+        "predecessor": match settings.predecessor {
+            Predecessor::InList => "in_list",
+            Predecessor::Stride => "stride",
+        },
+        "last_noise": match settings.last_noise {
+            LastNoise::Never => "never",
+            LastNoise::UnlessTimestepZero => "unless_timestep_zero",
+        },
+    })));
+    if let Resampling::Jumps { length, times } = settings.resampling {
+        fields.insert("resampling".to_owned(), json!({ "jump_length": length, "times": times }));
+    }
+    fields
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(fields) => fields,
+        other => unreachable!("{other} is written as an object above"),
+    }
+}
+
+fn direction(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Decode => "decode",
+        Direction::Encode => "encode",
+    }
+}
+
+/// What is made of the network's outputs, in a plan as in a flow.
+fn predictions(settings: &Settings) -> Map<String, Value> {
+    let (clip, dynamic_threshold) = match settings.limit {
+        X0Limit::Free => (Value::Null, Value::Null),
+        X0Limit::Clip { range } => (json!(range), Value::Null),
+        X0Limit::DynamicThreshold { ratio, max } => (Value::Null, json!({ "ratio": ratio, "max": max })),
+    };
+    object(json!({
         "prediction": settings.prediction.to_string(),
         "clip": clip,
         "dynamic_threshold": dynamic_threshold,
@@ -138,20 +210,7 @@ fn settings(plan: &Plan) -> Map<String, Value> {
             FinalAlphaBar::One => "one",
             FinalAlphaBar::First => "first",
         },
-        "predecessor": match settings.predecessor {
-            Predecessor::InList => "in_list",
-            Predecessor::Stride => "stride",
-        },
-        "last_noise": match settings.last_noise {
-            LastNoise::Never => "never",
-            LastNoise::UnlessTimestepZero => "unless_timestep_zero",
-        },
-    });
-    let Value::Object(mut fields) = fields else { unreachable!("an object was written above") };
-    if let Resampling::Jumps { length, times } = settings.resampling {
-        fields.insert("resampling".to_owned(), json!({ "jump_length": length, "times": times }));
-    }
-    fields
+    }))
 }
 
 /// Eta and variance of a method, null where it has none.
@@ -190,7 +249,7 @@ mod tests {
     use std::ops::ControlFlow;
 
     use ddim_sampler::{Observation, Outcome, PictureNoise};
-    use ddim_schedule::{BetaSchedule, Convention, Eta, NoiseSchedule, Settings};
+    use ddim_schedule::{BetaSchedule, Convention, Eta, NoiseSchedule};
     use ddim_tensor::Tensor;
 
     use super::*;

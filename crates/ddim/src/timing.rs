@@ -1,14 +1,13 @@
-//! How long drawing takes: in the network, and around it.
+//! How long drawing takes, in the network and around it: what [`Run::timed`](crate::Run::timed) tells.
 //!
 //! Time is an argument like randomness: a [`Clock`] tells it, and a test has one of its own.
 
-use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use ddim_sampler::{Call, Noise, Observation, Outcome, Run, SampleError};
-use ddim_schedule::Plan;
+use ddim_sampler::SampleError;
+use ddim_tensor::{Device, DeviceError};
 
-use crate::{Batch, Error, Model};
+use crate::Error;
 
 /// What tells the time.
 pub trait Clock {
@@ -34,65 +33,54 @@ pub struct Laps {
     pub calls: usize,
 }
 
-impl Model {
-    /// [`draw`](Self::draw), timed. The device is waited for before and after every call of the network, so that
-    /// what was asked of it outside is not counted inside. That costs nothing on the CPU; a GPU cannot prepare the
-    /// next call meanwhile, and may be a little faster in [`draw`](Self::draw).
-    ///
-    /// ```
-    /// use std::ops::ControlFlow;
-    /// use std::time::Instant;
-    /// use ddim::sampler::{Guidance, Noise, PictureNoise};
-    /// use ddim::{Batch, Model, Options, device};
-    ///
-    /// # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/goldens/models/attention_one_layer");
-    /// let model = Model::load(folder, &device::cpu())?;
-    /// let plan = model.plan(&Options { steps: 3, ..Options::default() })?;
-    /// let [c, h, w] = model.shape()?;
-    /// let mut noise = PictureNoise::new(0, 0..2);
-    /// let x = noise.initial([2, c, h, w], model.device()) * plan.start_scale();
-    /// let batch = Batch { x, labels: ddim::Labels::NONE, guidance: Guidance::OFF, padded_to: 0 };
-    /// let clock = Instant::now();
-    /// let (_, laps) = model.draw_timed(&plan, batch, &mut noise, &clock, |_| ControlFlow::Continue(()))?;
-    /// assert!(laps.calls == 3 && laps.network <= laps.total);
-    /// # Ok::<(), ddim::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// Those of [`draw`](Self::draw), and [`Error::Sample`] if the device fails.
-    ///
-    /// # Panics
-    ///
-    /// As [`draw`](Self::draw) does.
-    pub fn draw_timed(
-        &self,
-        plan: &Plan,
-        batch: Batch,
-        noise: &mut dyn Noise,
-        clock: &dyn Clock,
-        observe: impl FnMut(&Observation) -> ControlFlow<()>,
-    ) -> Result<(Outcome, Laps), Error> {
-        let mut laps = Laps::default();
-        let mut failed = None;
-        let mut settled = || {
-            if let Err(error) = self.device().sync() {
-                failed = Some(Error::from(SampleError::from(error)));
-            }
-            clock.now()
-        };
-        let start = settled();
-        let mut network = self.network_of(plan, &batch)?;
-        let timed = |x, call: Call| {
-            let start = settled();
-            let out = network(x, call);
-            laps.network += settled().saturating_sub(start);
-            laps.calls += 1;
-            out
-        };
-        let outcome = Run::new(plan, batch.x).drive(timed, noise, observe)?;
-        laps.total = settled().saturating_sub(start);
-        failed.map_or(Ok((outcome, laps)), Err)
+/// Times the calls of a network; without a clock it calls.
+pub(crate) struct Stopwatch<'a> {
+    device: &'a Device,
+    clock: Option<&'a dyn Clock>,
+    start: Duration,
+    laps: Laps,
+    failed: Option<DeviceError>,
+}
+
+impl<'a> Stopwatch<'a> {
+    /// One that times nothing.
+    pub(crate) fn none(device: &'a Device) -> Self {
+        Self::start(device, None)
+    }
+
+    /// Begins to time what is computed on this device, if there is a clock.
+    pub(crate) fn start(device: &'a Device, clock: Option<&'a dyn Clock>) -> Self {
+        let mut watch = Self { device, clock, start: Duration::ZERO, laps: Laps::default(), failed: None };
+        watch.start = watch.settled();
+        watch
+    }
+
+    /// Makes one call of the network.
+    pub(crate) fn call<T>(&mut self, call: impl FnOnce() -> T) -> T {
+        let start = self.settled();
+        let out = call();
+        let end = self.settled();
+        self.laps.network += end.saturating_sub(start);
+        self.laps.calls += 1;
+        out
+    }
+
+    /// The times.
+    pub(crate) fn stop(mut self) -> Result<Laps, Error> {
+        let total = self.settled().saturating_sub(self.start);
+        match self.failed {
+            Some(error) => Err(Error::from(SampleError::from(error))),
+            None => Ok(Laps { total, ..self.laps }),
+        }
+    }
+
+    /// The time when the device has done what it was asked for; none without a clock.
+    fn settled(&mut self) -> Duration {
+        let Some(clock) = self.clock else { return Duration::ZERO };
+        if let Err(error) = self.device.sync() {
+            self.failed = Some(error);
+        }
+        clock.now()
     }
 }
 
@@ -274,11 +262,10 @@ impl Shares {
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
-
-    use ddim_sampler::{Guidance, PictureNoise};
+    use std::ops::ControlFlow;
 
     use super::*;
-    use crate::{Options, device};
+    use crate::{Model, Options, device};
 
     /// A second passes whenever somebody asks for the time.
     #[derive(Default)]
@@ -295,26 +282,14 @@ mod tests {
     fn calls_are_timed_apart_from_the_rest_and_pictures_are_the_same() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/goldens/models/attention_one_layer");
         let model = Model::load(folder, &device::cpu()).expect("it is in the repository");
-        let plan = model.plan(&Options { steps: 3, ..Options::default() }).expect("three steps");
-        let [c, h, w] = model.shape().expect("a size");
-        let start = || {
-            let mut noise = PictureNoise::new(5, 0..2);
-            let x = noise.initial([2, c, h, w], model.device()) * plan.start_scale();
-            (Batch { x, labels: crate::Labels::NONE, guidance: Guidance::OFF, padded_to: 0 }, noise)
-        };
-        let (batch, mut noise) = start();
-        let observe = |_: &Observation| ControlFlow::Continue(());
-        let timed = model.draw_timed(&plan, batch, &mut noise, &Ticks::default(), observe);
-        let (outcome, laps) = timed.expect("a run");
+        let run = model.run(&Options { steps: 3, seed: 5, count: 2, ..Options::default() }).expect("three steps");
+        let timed = run.timed(&[0, 1], &Ticks::default(), |_| ControlFlow::Continue(()));
+        let (timed, laps) = timed.expect("a run");
         // Asked at the start, before and after each of three calls, and at the end: seven seconds, three inside.
         let seconds = Duration::from_secs;
         assert_eq!(laps, Laps { total: seconds(7), network: seconds(3), calls: 3 });
-        let (batch, mut noise) = start();
-        let plain = model.draw(&plan, batch, &mut noise, observe).expect("a run");
-        let (Outcome::Finished(timed), Outcome::Finished(plain)) = (outcome, plain) else {
-            panic!("nobody stopped it")
-        };
-        assert_eq!(timed.into_values(), plain.into_values());
+        let (plain, _) = run.all(|_, _| ControlFlow::Continue(())).expect("a run");
+        assert_eq!(timed.expect("nobody stopped it").into_values(), plain.tensor().values());
     }
 
     #[test]

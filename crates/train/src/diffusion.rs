@@ -146,13 +146,12 @@ impl Task for Diffusion<'_> {
     fn publish(&self, out: &Path, step: u64, weights: &[f32]) -> Result<Shown, TrainError> {
         let unet = self.unet.with_weights(self.backward.weights(weights));
         let [height, width, _] = self.set.shape;
-        let sheet =
-            preview::draw(&unet, &self.scheduler, self.recipe.class_count(), [height, width], self.device)?;
-        let samples = out.join("samples.png");
-        write_whole(&samples, &encode_png(&sheet, &self.recipe.to_json())?)?;
         let unet = unet.with_sample_size(SampleSize::of([height, width]));
         let (scheduler, card) = (self.scheduler.clone(), self.card(step));
         let checkpoint = Checkpoint { unet, scheduler, card, warnings: Vec::new() };
+        let sheet = preview::draw(checkpoint.clone(), self.recipe.class_count(), self.device)?;
+        let samples = out.join("samples.png");
+        write_whole(&samples, &encode_png(&sheet, &self.recipe.to_json())?)?;
         ddim_checkpoint::save(&checkpoint, &run::model(out))?;
         Ok(Shown::Samples(samples))
     }

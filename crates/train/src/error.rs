@@ -5,7 +5,6 @@ use ddim_data::{DataError, Size};
 use ddim_engine::EngineError;
 use ddim_eval::EvalError;
 use ddim_features::FeatureError;
-use ddim_sampler::SampleError;
 use ddim_schedule::ScheduleError;
 use ddim_unet::ConfigError;
 use std::io;
@@ -190,7 +189,7 @@ pub enum TrainError {
     Features(#[from] EvalError),
     /// Pictures cannot be drawn with the half-trained model.
     #[error("sampling: {0}")]
-    Sample(#[from] SampleError),
+    Sample(Box<ddim::Error>),
     /// Two runs into one folder.
     #[error("{path}: another run is writing into this folder; wait for it, stop it, or name another folder")]
     Locked {
@@ -294,5 +293,11 @@ impl TrainError {
     pub(crate) fn io(path: &std::path::Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| TrainError::Io { path, source }
+    }
+}
+
+impl From<ddim::Error> for TrainError {
+    fn from(error: ddim::Error) -> Self {
+        Self::Sample(Box::new(error))
     }
 }

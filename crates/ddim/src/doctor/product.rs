@@ -73,7 +73,7 @@ fn by_definition(a: &[f32], b: &[f32], size: usize) -> Vec<f32> {
 fn multiplier<'a>(a: &[f32], b: &[f32], size: usize, on: &Device) -> Box<dyn Fn() -> Vec<f32> + 'a> {
     match on {
         Device::Cpu => as_convolution(a, b, size),
-        #[cfg(feature = "wgpu")]
+        #[cfg(feature = "gpu")]
         Device::Burn(device) => {
             let matrix = |values: &[f32]| {
                 let data = burn::tensor::TensorData::new(values.to_vec(), [size, size]);

@@ -2,21 +2,18 @@
 
 use std::ops::{ControlFlow, Range};
 
-use ddim_sampler::{AdaptiveOutcome, Guidance, Noise, Outcome, PictureNoise};
+use ddim_sampler::AdaptiveObservation;
 use ddim_schedule::{Plan, Spacing};
 use ddim_tensor::Tensor;
 
 use super::grid::LocalErrors;
 use super::{Distance, MeasuredOn, Measures, TuneOptions, TuneProgress, TuneStage, mean};
-use crate::{Batch, Error, ErrorSummary, Labels, Model, Options, squared_errors};
+use crate::{
+    Drawn, Error, ErrorSummary, Labels, Model, Observer, Options, Route, Run, Seen, Streams, squared_errors,
+};
 
-/// Pictures by their noise, and what the equation makes of it.
+/// Pictures by their noise, and what the equation makes of it; all `[n, c, h, w]`.
 pub(super) struct Reference {
-    batches: Vec<Solved>,
-}
-
-/// One batch of it.
-struct Solved {
     noise: Tensor,
     labels: Labels,
     solution: Tensor,
@@ -55,86 +52,60 @@ impl<'a, O: FnMut(&TuneProgress) -> ControlFlow<()>> Judge<'a, O> {
     /// Solves the equation for these pictures; nothing if the observer breaks.
     pub(super) fn reference(&mut self, pictures: Range<usize>) -> Result<Option<Reference>, Error> {
         self.stage(TuneStage::Solving);
-        let (model, options) = (self.model, self.options);
-        let flow = model.flow(&Options::default())?;
-        let [c, h, w] = model.shape()?;
-        let mut batches = Vec::new();
-        for first in pictures.clone().step_by(options.batch_size) {
-            let of_batch = first..pictures.end.min(first + options.batch_size);
-            let n = of_batch.len();
-            let noise = PictureNoise::new(options.seed, of_batch.clone().map(|k| k as u64))
-                .initial([n, c, h, w], model.device());
-            let labels = model.labels(&options.labels, of_batch);
-            let batch = self.batch(noise.clone(), labels.clone());
-            let before = self.seen.calls;
-            let outcome = model.draw_adaptive(&flow, options.tolerance, batch, |seen| {
-                self.spend(before + seen.effort.iter().map(|effort| effort.calls).sum::<usize>())
-            });
-            match outcome.map_err(|error| error.in_batch(|place| first + place))? {
-                AdaptiveOutcome::Finished { pictures: solution, .. } => {
-                    batches.push(Solved { noise, labels, solution })
-                }
-                AdaptiveOutcome::Stopped { .. } => return Ok(None),
-            }
+        let TuneOptions { seed, batch_size, .. } = *self.options;
+        let options = Options { seed, batch_size, labels: self.options.labels.clone(), ..Options::default() };
+        let run = self.model.run_to_tolerance(&options, self.options.tolerance)?;
+        let indices: Vec<usize> = pictures.collect();
+        let mut solved = Solved(Vec::new());
+        if self.walk(&run, &indices, &mut solved)?.is_break() {
+            return Ok(None);
         }
-        Ok(Some(Reference { batches }))
+        let noise = run.noise.initial(&indices, run.shape()?, self.model.device());
+        let labels = run.labels.in_turn(indices);
+        Ok(Some(Reference { noise, labels, solution: Tensor::cat(&solved.0) }))
     }
 
     /// The errors of single DDIM steps between the timesteps of a grid.
     pub(super) fn local_errors(&mut self, pictures: &Reference) -> Result<Option<LocalErrors>, Error> {
-        let model = self.model;
-        let n_steps = LocalErrors::GRID.min(model.schedule().train_steps());
-        let plan = model.tuning_plan(&"ddim".parse()?, Spacing::Uniform, n_steps)?;
-        let mut errors = LocalErrors::new(&plan);
-        for solved in &pictures.batches {
-            let mut predictions = Vec::new();
-            let mut states = vec![solved.noise.clone()];
-            let drawn = self.draw(&plan, solved, |x, x0| {
-                states.push(x.clone());
-                predictions.push(x0.clone());
-            })?;
-            match drawn {
-                Some(_) => errors.add(&states, &predictions),
-                None => return Ok(None),
-            }
-        }
-        Ok(Some(errors))
+        let n_steps = LocalErrors::GRID.min(self.model.schedule().train_steps());
+        let plan = self.model.tuning_plan(&"ddim".parse()?, Spacing::Uniform, n_steps)?;
+        let mut steps = Steps { errors: LocalErrors::new(&plan), states: Vec::new(), predictions: Vec::new() };
+        let ended = self.draw(&plan, pictures, &mut steps)?;
+        Ok(ended.is_continue().then_some(steps.errors))
     }
 
     /// For each picture the root mean square of its difference to the solution, in units of [0, 1]; nothing if the
     /// observer breaks.
     pub(super) fn distances(&mut self, plan: &Plan, pictures: &Reference) -> Result<Option<Vec<f64>>, Error> {
-        let mut distances = Vec::new();
-        for solved in &pictures.batches {
-            let Some(drawn) = self.draw(plan, solved, |_, _| {})? else { return Ok(None) };
-            let of_batch = squared_errors(&drawn, &solved.solution);
-            distances.extend(of_batch.into_iter().map(f64::sqrt));
-        }
-        Ok(Some(distances))
+        let mut measured = Measured { solution: &pictures.solution, distances: Vec::new() };
+        let ended = self.draw(plan, pictures, &mut measured)?;
+        Ok(ended.is_continue().then_some(measured.distances))
     }
 
+    /// Draws the pictures from their noise by this plan.
     fn draw(
         &mut self,
         plan: &Plan,
-        solved: &Solved,
-        mut look: impl FnMut(&Tensor, &Tensor),
-    ) -> Result<Option<Tensor>, Error> {
-        let n = solved.labels.len().max(solved.noise.dims()[0]);
-        let batch = self.batch(solved.noise.clone() * plan.start_scale(), solved.labels.clone());
-        let (model, options) = (self.model, self.options);
-        let mut no_noise = PictureNoise::new(options.seed, (0..n).map(|k| k as u64));
-        let outcome = model.draw(plan, batch, &mut no_noise, |seen| {
-            look(seen.x, seen.x0);
-            self.spend(self.seen.calls + n)
-        });
-        Ok(match outcome? {
-            Outcome::Finished(x) if !self.stopped => Some(x),
-            _ => None,
-        })
+        pictures: &Reference,
+        look: &mut dyn Observer<Error = Error>,
+    ) -> Result<ControlFlow<()>, Error> {
+        let noise = Streams::given(pictures.noise.clone());
+        let (route, count) = (Route::Plan(plan.clone()), pictures.noise.dims()[0]);
+        let run = Run::new(self.model, route, noise, count, self.options.batch_size);
+        let run = Run { labels: pictures.labels.clone(), ..run };
+        self.walk(&run, &(0..count).collect::<Vec<_>>(), look)
     }
 
-    fn batch(&self, x: Tensor, labels: Labels) -> Batch {
-        Batch { x, labels, guidance: Guidance::OFF, padded_to: self.model.padding(self.options.batch_size) }
+    /// Draws pictures of a run, and counts the calls.
+    fn walk(
+        &mut self,
+        run: &Run<'_>,
+        pictures: &[usize],
+        look: &mut dyn Observer<Error = Error>,
+    ) -> Result<ControlFlow<()>, Error> {
+        let ended = run.walk(pictures, &mut Counting { before: self.seen.calls, judge: self, look })?;
+        // Broken at the last step of all, it has come to its end.
+        Ok(if self.stopped { ControlFlow::Break(()) } else { ended })
     }
 
     fn spend(&mut self, calls: usize) -> ControlFlow<()> {
@@ -142,6 +113,92 @@ impl<'a, O: FnMut(&TuneProgress) -> ControlFlow<()>> Judge<'a, O> {
         let answer = (self.observe)(&self.seen);
         self.stopped |= answer.is_break();
         answer
+    }
+}
+
+/// Counts the calls of a run, and lets `look` see it.
+struct Counting<'j, 'a, O> {
+    judge: &'j mut Judge<'a, O>,
+    look: &'j mut dyn Observer<Error = Error>,
+    /// Calls before this batch.
+    before: usize,
+}
+
+impl<O: FnMut(&TuneProgress) -> ControlFlow<()>> Observer for Counting<'_, '_, O> {
+    type Error = Error;
+
+    fn see(&mut self, pictures: &[usize], seen: Seen<'_>) -> ControlFlow<()> {
+        let ControlFlow::Continue(()) = self.look.see(pictures, seen) else { return ControlFlow::Break(()) };
+        match seen {
+            Seen::Start(_) => {
+                self.before = self.judge.seen.calls;
+                ControlFlow::Continue(())
+            }
+            Seen::Step(_) => self.judge.spend(self.judge.seen.calls + pictures.len()),
+            Seen::Attempt(AdaptiveObservation { effort, .. }) => {
+                self.judge.spend(self.before + effort.iter().map(|effort| effort.calls).sum::<usize>())
+            }
+        }
+    }
+
+    fn take(&mut self, batch: Drawn) -> Result<ControlFlow<()>, Error> {
+        if self.judge.stopped { Ok(ControlFlow::Break(())) } else { self.look.take(batch) }
+    }
+}
+
+/// Keeps the pictures.
+struct Solved(Vec<Tensor>);
+
+impl Observer for Solved {
+    type Error = Error;
+
+    fn take(&mut self, batch: Drawn) -> Result<ControlFlow<()>, Error> {
+        self.0.push(batch.x);
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+/// Keeps all steps of a batch, for their errors.
+struct Steps {
+    errors: LocalErrors,
+    states: Vec<Tensor>,
+    predictions: Vec<Tensor>,
+}
+
+impl Observer for Steps {
+    type Error = Error;
+
+    fn see(&mut self, _: &[usize], seen: Seen<'_>) -> ControlFlow<()> {
+        match seen {
+            Seen::Start(x) => (self.states, self.predictions) = (vec![x.clone()], Vec::new()),
+            Seen::Step(step) => {
+                self.states.push(step.x.clone());
+                self.predictions.push(step.x0.clone());
+            }
+            Seen::Attempt(_) => {}
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn take(&mut self, _: Drawn) -> Result<ControlFlow<()>, Error> {
+        self.errors.add(&self.states, &self.predictions);
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+/// Measures how far pictures are from the solution.
+struct Measured<'a> {
+    solution: &'a Tensor,
+    distances: Vec<f64>,
+}
+
+impl Observer for Measured<'_> {
+    type Error = Error;
+
+    fn take(&mut self, Drawn { indices, x, .. }: Drawn) -> Result<ControlFlow<()>, Error> {
+        let errors = squared_errors(&x, &self.solution.select(&indices));
+        self.distances.extend(errors.into_iter().map(f64::sqrt));
+        Ok(ControlFlow::Continue(()))
     }
 }
 

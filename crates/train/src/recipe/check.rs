@@ -30,8 +30,8 @@ impl Recipe {
         }
         // Also that the half-trained model can be sampled from: better known now than at the first checkpoint.
         if problems.are_sound(&["scheduler"]) {
-            let plan = self.scheduler().and_then(|scheduler| preview::plan(&scheduler));
-            problems.take("scheduler", plan);
+            let drawn = self.scheduler().and_then(|scheduler| preview::check(&scheduler));
+            problems.take("scheduler", drawn);
         }
     }
 
