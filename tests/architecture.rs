@@ -283,6 +283,39 @@ fn the_command_line_holds_no_formula() {
     assert_code_absent("crates/cli", &[".sqrt()", ".powi(", ".powf(", ".exp()", ".ln()"]);
 }
 
+/// A run is walked by one function, in `ddim::walk`: nothing else cuts it into batches, fills those up, or asks the
+/// sampler to go down a plan.
+#[test]
+fn one_function_walks_a_run() {
+    let everywhere =
+        || LIBRARIES.iter().flat_map(|library| sources(&code_of(library))).chain(sources("crates/cli"));
+    let places = |code: &str| -> Vec<String> {
+        let found =
+            everywhere().filter(|source| source.code.contains(code) && !source.path.ends_with("sample.rs"));
+        found.map(|source| source.path.file_name().expect("a name").to_string_lossy().into_owned()).collect()
+    };
+    assert_eq!(places(".drive("), ["corrector.rs", "draw.rs"], "the sampler's own, and that of one batch");
+    assert_eq!(places(".draw_watched("), ["draw.rs", "walk.rs"]);
+    assert_eq!(places(".draw_adaptive_watched("), ["adaptive.rs", "walk.rs"]);
+    assert_eq!(places(".padding("), ["walk.rs"]);
+    assert_code_absent("crates/cli", &["padded_to", "Outcome", "ddim::Batch", "chunks(job", "Noise::initial"]);
+    assert_code_absent("crates/train/src", &["padded_to", "Outcome", "PictureNoise"]);
+}
+
+/// What was typed is lowered once: nothing outside `args` writes arguments down, and nobody parses an empty command
+/// line for its defaults.
+#[test]
+fn arguments_are_read_and_never_made() {
+    let (below, above) = (root().join("crates/cli/args"), root().join("crates/cli/args.rs"));
+    for source in
+        sources("crates/cli").iter().filter(|source| source.path != above && !source.path.starts_with(&below))
+    {
+        for code in ["Args {", "Args::default()", "get_matches_from([", "parse_from(["] {
+            assert!(!source.code.contains(code), "{}: {code}", source.path.display());
+        }
+    }
+}
+
 #[test]
 fn randomness_is_an_argument() {
     for library in ["graph", "cpu", "gpu", "engine", "unet", "sampler", "ddim", "checkpoint", "eval", "features"] {

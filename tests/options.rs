@@ -205,6 +205,7 @@ const VALUES: &[(&str, &str)] = &[
     ("inpaint", "repaint"),
     ("jump-length", "5"),
     ("label", "2.5"),
+    ("like", "own_like"),
     ("likelihood", "idx/train-images-idx3-ubyte --num 2"),
     ("mask", "other_mask.png"),
     ("metrics", "sliced"),
@@ -609,6 +610,7 @@ fn prepared() -> TempDir {
     copy(&here.join("c"), &here.join("several"));
     copy(&here.join("other_model/unet"), &here.join("several/unet_ema"));
     fs::copy(here.join("set.npz"), here.join("there.npz")).expect("writable");
+    make("sample --model c --num 4 --steps 5 --seed 3 --spacing quad --out own_like");
     make("sample --model c --num 4 --steps 3 --out own_stopped");
     fs::remove_file(here.join("own_stopped/000003.png")).expect("drawn");
     make("interpolate --seeds 1,2 --count 3 --model c --steps 3 --out own_between");

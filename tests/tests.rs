@@ -10,6 +10,7 @@ mod editing;
 mod ending;
 mod goldens;
 mod gpu;
+mod like;
 mod looking;
 mod mutations;
 mod options;

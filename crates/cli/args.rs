@@ -33,7 +33,7 @@ pub(crate) use self::bound::{BoundArgs, DecoderChoice};
 pub(crate) use self::diagnosis::DoctorArgs;
 pub(crate) use self::distances::{DistanceArgs, FeatureChoice, Metric};
 pub(crate) use self::divergence::DivergenceArgs;
-pub(crate) use self::editing::{EditArgs, InpaintChoice};
+pub(crate) use self::editing::{InpaintChoice, interval};
 pub(crate) use self::evaluation::{EvalArgs, FlowArgs};
 pub(crate) use self::inversion::{
     DecodeArgs, EncodeArgs, EndArgs, InterpolateArgs, NoisePoint, PictureArgs, ReconstructArgs,
@@ -44,9 +44,10 @@ pub(crate) use self::pictures::{OnCorrupt, PictureRules};
 pub(crate) use self::sampling::{EtaChoice, ModelArgs, OutputArgs, PlanArgs, SampleArgs, ScheduleArgs};
 pub(crate) use self::set_name::{SetHome, SetName};
 pub(crate) use self::training::{RecipeArgs, TrainArgs};
-pub(crate) use self::tuning::{SolverChoice, SpacingChoice, TuneArgs};
+pub(crate) use self::tuning::{SolverChoice, SpacingChoice, TuneArgs, with_options};
 pub(crate) use self::usage::{WrongUsage, misused};
 pub(crate) use self::warming::WarmupArgs;
+pub(crate) use self::words::FromWord;
 use crate::device::{DeviceChoice, DeviceParser};
 use crate::printing;
 use crate::seeds;
@@ -187,6 +188,10 @@ impl Cli {
             (Command::Eval(eval), Some((_, matches))) => {
                 eval.typed = eval_table::Typed::of(matches);
                 eval.check()
+            }
+            (Command::Sample(sample), Some((_, matches))) => {
+                sample.typed = sampling::Typed::of(matches);
+                Ok(())
             }
             (Command::Bench(bench), Some((_, matches))) => bench.check(matches),
             _ => Ok(()),

@@ -58,7 +58,7 @@ const USUAL_OUT: &str = "bench";
 /// When an option, the model or the folder is refused, or, at the end, a cell could not be measured.
 pub(crate) fn run(args: &BenchArgs, interrupt: &Interrupt) -> anyhow::Result<Ending> {
     let device = device::choose(args.computing.device.device)?;
-    let model = Model::load(&args.model, &device.device)?.in_precision(args.precision)?;
+    let model = Model::load(&args.model.request(), &device.device)?.in_precision(args.precision)?;
     let cells = cells::cells(args, &model)?;
     let labels = labels(args, &model)?;
     let Some(quality) = quality::of(args, &model, &device, interrupt)? else { return Ok(Ending::Interrupted) };

@@ -9,6 +9,7 @@ use clap::error::ErrorKind;
 use clap::{Arg, Command, ValueEnum};
 use ddim::device::{self, Adapter};
 use ddim_tensor::Device;
+use serde::{Deserialize, Serialize};
 
 use crate::kernels;
 
@@ -117,7 +118,8 @@ impl TypedValueParser for DeviceParser {
 }
 
 /// What `--precision` can be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Precision {
     /// 32 bits
     F32,

@@ -50,8 +50,8 @@ pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<Ending> {
 
 fn examine(args: &DoctorArgs, device: Chosen) -> anyhow::Result<Found<'_>> {
     let bar = progress::bar(4, "checks");
-    let model = Model::load(&args.model, &device.device)?.in_precision(args.precision)?;
-    let reference = Model::load(&args.model, &device::cpu())?.inner.uncompiled();
+    let model = Model::load(&args.model.request(), &device.device)?.in_precision(args.precision)?;
+    let reference = Model::load(&args.model.request(), &device::cpu())?.inner.uncompiled();
     let (pictures, seed) = (args.batch_size, args.seed);
     model.check_memory(pictures, &Guidance::OFF)?;
     // With noise in every step: it comes to the device in a way of its own.

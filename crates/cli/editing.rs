@@ -9,8 +9,9 @@ use ddim_data::{Filter, Fit, Picture};
 use ddim_schedule::PixelRounding;
 use ddim_tensor::{Device, Tensor};
 
-use crate::args::{EditArgs, PlanArgs, SampleArgs, WrongUsage};
+use crate::args::WrongUsage;
 use crate::images::{Images, Needed};
+use crate::request::{PlanRequest, Request};
 use crate::units;
 
 /// How much of a picture is changed when nothing says otherwise: its outline stays, its details do not.
@@ -35,16 +36,16 @@ impl Beginning {
     /// # Errors
     /// When no picture can be used, or the mask cannot.
     pub(crate) fn read(
-        args: &EditArgs,
+        request: &Request,
         shape: [usize; 3],
         rounding: PixelRounding,
         device: &Device,
     ) -> anyhow::Result<Self> {
-        let (images, names) = read_pictures(args, Needed { shape, rules: args.rules.clone(), rounding })?;
+        let (images, names) = read_pictures(request, Needed { shape, rules: request.rules.clone(), rounding })?;
         let [_, height, width] = shape;
         // What a picture is padded with stays; a negative keeps its mask.
-        let fit = Fit { ground: [0; 3], invert: false, ..args.rules.fit(Some([height, width]), Some(1)) };
-        let mask = args.mask.as_deref().map(|file| mask_of_run(file, &fit)).transpose()?;
+        let fit = Fit { ground: [0; 3], invert: false, ..request.rules.fit(Some([height, width]), Some(1)) };
+        let mask = request.mask.as_deref().map(|file| mask_of_run(file, &fit)).transpose()?;
         let start = match &mask {
             _ if images.len() == 0 => Start::Noise,
             None => Start::Pictures(images.tensor_by_place(device)),
@@ -90,9 +91,9 @@ impl Beginning {
 ///
 /// # Errors
 /// For options that need pictures.
-pub(crate) fn plan_args(args: &SampleArgs) -> Result<PlanArgs, WrongUsage> {
-    let EditArgs { init, mask, rules } = &args.edit;
-    let mut plan = args.plan.clone();
+pub(crate) fn plan(request: &Request) -> Result<PlanRequest, WrongUsage> {
+    let Request { init, mask, rules, .. } = request;
+    let mut plan = request.plan.clone();
     if let (true, Some(option)) = (init.is_empty(), rules.typed()) {
         return Err(WrongUsage::no_effect(option, "is for pictures to begin with: give some with --init"));
     }
@@ -103,9 +104,9 @@ pub(crate) fn plan_args(args: &SampleArgs) -> Result<PlanArgs, WrongUsage> {
 }
 
 /// The pictures given with `--init`, and what each path is called in the run's record.
-fn read_pictures(args: &EditArgs, needed: Needed) -> anyhow::Result<(Images, Vec<String>)> {
+fn read_pictures(request: &Request, needed: Needed) -> anyhow::Result<(Images, Vec<String>)> {
     let (mut images, mut names) = (Images::none(needed), Vec::new());
-    for path in &args.init {
+    for path in &request.init {
         let (first, named) = (images.len(), images.named());
         images.add(path, usize::MAX).context("--init")?;
         let count = match images.named() - named {
@@ -117,7 +118,7 @@ fn read_pictures(args: &EditArgs, needed: Needed) -> anyhow::Result<(Images, Vec
     if let (0, Some(problem)) = (images.len(), images.problems().next()) {
         bail!("--init: {problem}");
     }
-    if images.len() == 0 && !args.init.is_empty() {
+    if images.len() == 0 && !request.init.is_empty() {
         bail!("--init: there is no picture left to start from");
     }
     for problem in images.told() {

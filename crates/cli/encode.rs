@@ -7,13 +7,14 @@ use ddim::{Device, Route};
 use serde_json::json;
 
 use crate::Ending;
-use crate::args::{EncodeArgs, OutputArgs, SampleArgs, misused};
+use crate::args::{EncodeArgs, misused};
 use crate::images::{Images, Needed};
 use crate::job::{Decided, Job};
 use crate::labels::{self, Unsaid};
 use crate::model::Model;
 use crate::noise::Given;
 use crate::output::{Destination, FileKind};
+use crate::request::{OutputRequest, Request};
 use crate::signals::Interrupt;
 use crate::{device, plan, sample};
 
@@ -27,8 +28,8 @@ pub(crate) fn run(args: EncodeArgs, interrupt: &Interrupt) -> anyhow::Result<End
         misused!("--out {}: noise is no picture; end the name in .safetensors", args.out.display());
     }
     let device = device::choose(args.computing.device.device)?;
-    let model = Model::load(&args.model, &device.device)?;
-    let plan = plan::both_ways(&args.trip.plan(), &model.training)?.encode().clone();
+    let model = Model::load(&args.model.request(), &device.device)?;
+    let plan = plan::both_ways(&args.trip.request(), &model.training)?.encode().clone();
     let told = labels::in_turn(&model.inner, &args.class, &args.labels.label, Unsaid::Any)?;
     let needed = Needed {
         shape: model.inner.shape().with_context(|| model.name.clone())?,
@@ -36,12 +37,13 @@ pub(crate) fn run(args: EncodeArgs, interrupt: &Interrupt) -> anyhow::Result<End
         rounding: plan.convention().pixel_rounding(),
     };
     let images = Images::read(&args.pictures, needed)?;
-    let like_sample = SampleArgs { batch_size: args.computing.batch_size, ..SampleArgs::default() };
+    let request = Request { batch_size: Some(args.computing.batch_size), ..Request::default() };
     let start = images.tensor(0..images.len(), &Device::Cpu);
     let given = Given::start(("pictures", json!(images.records())), start);
     let decided = Decided { route: Route::Plan(plan), given: Some(given), labels: images.labels(told) };
-    let job = Job::decided(&like_sample, &model, &device, decided)?;
-    let output = OutputArgs { out: Some(args.out), force: args.force, json: args.json, ..OutputArgs::default() };
+    let job = Job::decided(&request, &model, &device, decided)?;
+    let output =
+        OutputRequest { out: Some(args.out), force: args.force, json: args.json, ..OutputRequest::default() };
     let ending = sample::draw(&job, &output, interrupt, started)?;
     images.check_complete()?;
     Ok(ending)

@@ -29,7 +29,7 @@ struct Figure {
 pub(crate) fn run(args: &EvalArgs, interrupt: &Interrupt) -> anyhow::Result<Ending> {
     let device = device::choose(args.device())?;
     let needs_model = !(args.likelihood.is_empty() && args.bound.bound.is_empty());
-    let model = needs_model.then(|| Model::load(&args.model, &device.device)).transpose()?;
+    let model = needs_model.then(|| Model::load(&args.model.request(), &device.device)).transpose()?;
     tracing::info!("device: {}", device.description);
     let mut figures = Vec::new();
     if let Some(model) = &model {

@@ -4,8 +4,9 @@ use ddim::unet::ClassEmbedType;
 use ddim_checkpoint::Inspection;
 use serde_json::{Value, json};
 
-use crate::args::{InspectArgs, ModelArgs};
+use crate::args::InspectArgs;
 use crate::model;
+use crate::request::ModelRequest;
 use crate::{Ending, printing, units};
 
 /// Prints parameters, blocks, schedule and unmatched tensors.
@@ -14,7 +15,7 @@ use crate::{Ending, printing, units};
 /// When there is no such model, its files are broken, or stdout cannot be written.
 pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<Ending> {
     let (name, weights) = (Some(args.model.clone()), args.weights.clone());
-    let inspection = model::inspect(&ModelArgs { model: name, weights, ..ModelArgs::default() })?;
+    let inspection = model::inspect(&ModelRequest { model: name, weights, ..ModelRequest::default() })?;
     let text = if args.json {
         format!("{:#}\n", as_json(&inspection)?)
     } else {

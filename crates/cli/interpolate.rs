@@ -10,12 +10,13 @@ use ddim_tensor::Tensor;
 use serde_json::{Value, json};
 
 use crate::Ending;
-use crate::args::{EndArgs, InterpolateArgs, NoisePoint, SampleArgs, WrongUsage, misused};
+use crate::args::{EndArgs, InterpolateArgs, NoisePoint, WrongUsage, misused};
 use crate::images::{Images, Needed};
 use crate::job::{Decided, Job, Series};
 use crate::labels::{self, Unsaid};
 use crate::model::Model;
 use crate::noise::Given;
+use crate::request::Request;
 use crate::signals::Interrupt;
 use crate::{device, plan, sample};
 
@@ -37,8 +38,8 @@ pub(crate) fn run(args: InterpolateArgs, interrupt: &Interrupt) -> anyhow::Resul
         );
     }
     let device = device::choose(args.computing.device.device)?;
-    let model = Model::load(&args.model, &device.device)?;
-    let both = plan::both_ways(&args.trip.plan(), &model.training)?;
+    let model = Model::load(&args.model.request(), &device.device)?;
+    let both = plan::both_ways(&args.trip.request(), &model.training)?;
     let label = labels::in_turn(&model.inner, args.class.as_slice(), &args.labels.label, Unsaid::Any)?;
     if label.len() > 1 {
         let option = if label.classes().is_empty() { "--label" } else { "--class" };
@@ -53,15 +54,15 @@ pub(crate) fn run(args: InterpolateArgs, interrupt: &Interrupt) -> anyhow::Resul
     let ends = ends.collect::<anyhow::Result<Vec<End>>>()?;
     let (noise, side) = between(&ends, &args);
     let layout = if side > WIDEST && ends.len() == 2 { Layout::Filled } else { Layout::Columns(side) };
-    let like_sample = SampleArgs { batch_size: args.computing.batch_size, ..SampleArgs::default() };
+    let request = Request { batch_size: Some(args.computing.batch_size), ..Request::default() };
     let ends: Vec<Value> = ends.into_iter().map(|end| end.record).collect();
     let columns = layout.columns(noise.dims()[0], [needed.shape[2], needed.shape[1]]);
     let record = ("interpolation", json!({ "between": ends, "columns": columns }));
     let route = Route::Plan(both.decode().clone());
     let decided = Decided { route, given: Some(Given::start(record, noise)), labels: label };
-    let mut job = Job::decided(&like_sample, &model, &device, decided)?;
+    let mut job = Job::decided(&request, &model, &device, decided)?;
     (job.layout, job.series) = (layout, Series::Walk { side });
-    sample::draw(&job, &args.output, interrupt, started)
+    sample::draw(&job, &args.output.request(), interrupt, started)
 }
 
 /// Two points or four.

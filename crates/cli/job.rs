@@ -9,14 +9,15 @@ use ddim_sampler::{Guidance, Langevin};
 use ddim_schedule::Direction;
 use serde_json::Value;
 
-use crate::args::{MOST, SampleArgs, WrongUsage, misused};
+use crate::args::{MOST, WrongUsage, misused};
 use crate::classes::Classes;
-use crate::device::Chosen;
+use crate::device::{Chosen, Precision};
 use crate::editing::{self, Beginning};
 use crate::labels::{self, Unsaid};
 use crate::model::Model;
 use crate::noise::Given;
 use crate::plan;
+use crate::request::{BATCH_SIZE, Request};
 use crate::run_record::RunRecord;
 use crate::seeds::Draws;
 use crate::units;
@@ -77,14 +78,14 @@ impl<'a> Job<'a> {
     ///
     /// # Errors
     /// When options contradict each other, the model or the noise file.
-    pub(crate) fn new(args: &SampleArgs, model: &'a Model, device: &'a Chosen) -> anyhow::Result<Self> {
+    pub(crate) fn new(request: &Request, model: &'a Model, device: &'a Chosen) -> anyhow::Result<Self> {
         let shape = model.inner.shape().with_context(|| model.name.clone())?;
-        let route = plan::route(&editing::plan_args(args)?, &model.training)?;
+        let route = plan::route(&editing::plan(request)?, &model.training)?;
         let read = |file: &PathBuf| Given::read("--noise ", file, route.plan(), shape);
-        let given = args.noise.as_ref().map(read).transpose()?;
-        let unsaid = if args.edit.init.is_empty() { Unsaid::All } else { Unsaid::AnyOrAll };
-        let labels = labels::in_turn(&model.inner, &args.class, &args.labels.label, unsaid)?;
-        Self::decided(args, model, device, Decided { route, given, labels })
+        let given = request.noise.as_ref().map(read).transpose()?;
+        let unsaid = if request.init.is_empty() { Unsaid::All } else { Unsaid::AnyOrAll };
+        let labels = labels::in_turn(&model.inner, &request.class, &request.label, unsaid)?;
+        Self::decided(request, model, device, Decided { route, given, labels })
     }
 
     /// The same with a route of the caller's own, from what is given instead of `--noise`, `--class` and `--label`.
@@ -92,38 +93,49 @@ impl<'a> Job<'a> {
     /// # Errors
     /// When options contradict each other or the model.
     pub(crate) fn decided(
-        args: &SampleArgs,
+        request: &Request,
         model: &'a Model,
         device: &'a Chosen,
         Decided { route, given, labels }: Decided,
     ) -> anyhow::Result<Self> {
         let shape = model.inner.shape().with_context(|| model.name.clone())?;
-        check_method(args, model, &route)?;
-        let corrector = langevin(args, &route)?;
-        let beginning = Beginning::read(&args.edit, shape, route.rounding(), &device.device)?;
-        let draws = draws(args, given.as_ref(), beginning.several(), labels.len().max(1))?;
-        let guidance = guidance(args);
-        model.inner.check_guidance(&guidance).with_context(|| format!("--guidance {}", args.guidance))?;
+        check_method(request, model, &route)?;
+        let corrector = langevin(request, &route)?;
+        let beginning = Beginning::read(request, shape, route.rounding(), &device.device)?;
+        let draws = draws(request, given.as_ref(), beginning.several(), labels.len().max(1))?;
+        let guidance = guidance(request);
+        model.inner.check_guidance(&guidance).with_context(|| format!("--guidance {}", guidance.scale))?;
         check_guided(&guidance, labels.classes(), model)?;
-        model.check_memory(draws.len().min(args.batch_size), &guidance)?;
+        let batch_size = request.batch_size.unwrap_or(BATCH_SIZE);
+        model.check_memory(draws.len().min(batch_size), &guidance)?;
+        if given.is_some() && (beginning.mask.is_some() || corrector.is_some()) {
+            let option = if beginning.mask.is_some() { "--mask" } else { "--corrector-steps" };
+            misused!("{option} cannot be used with --noise, which has none for it; use --seed");
+        }
         let (named, noise) = match given {
             Some(Given { record, noise }) => (Some(record), Streams::Given(noise)),
             None => (None, draws.streams()),
         };
-        let layout = layout(draws.len(), labels.len());
+        let pictures = request.picture.map_or(draws.len(), |_| 1);
+        let layout = layout(pictures, labels.len());
         let start = beginning.start.clone();
-        let of_noise = Run::new(&model.inner, route, noise, draws.len(), args.batch_size);
+        let of_noise = Run::new(&model.inner, route, noise, draws.len(), batch_size);
         let drawing = Run { start, labels, guidance, corrector, ..of_noise };
+        let drawing = match request.picture {
+            None => drawing,
+            Some(picture) if picture < drawing.pictures => drawing.only(&[picture]),
+            Some(picture) => bail!("picture {picture} is none of {}", units::pictures(drawing.pictures)),
+        };
         let (series, run) = (Series::Apart, Value::Null);
         let mut job = Self { drawing, model, device, shape, layout, series, run, beginning };
-        job.run = job.record(args, &draws, named.as_ref())?;
+        job.run = job.record(request, &draws, named.as_ref())?;
         Ok(job)
     }
 
     /// What decides the pictures.
     fn record(
         &self,
-        args: &SampleArgs,
+        request: &Request,
         draws: &Draws,
         given: Option<&(&'static str, Value)>,
     ) -> anyhow::Result<Value> {
@@ -136,11 +148,12 @@ impl<'a> Job<'a> {
             drawing: &self.drawing,
             draws,
             given,
+            request,
             classes: &names,
             beginning: &self.beginning,
             shape: self.shape,
             device: &self.device.name,
-            precision: args.precision.name(),
+            precision: request.precision.unwrap_or(Precision::F32).name(),
         };
         Ok(record.to_json())
     }
@@ -197,11 +210,11 @@ fn check_guided(guidance: &Guidance, classes: &[usize], model: &Model) -> Result
 }
 
 /// Refuses times that the network has no embedding for, and what the method has no steps for.
-fn check_method(args: &SampleArgs, model: &Model, route: &Route) -> anyhow::Result<()> {
-    plan::check_effect(&args.plan, route.settings())?;
+fn check_method(request: &Request, model: &Model, route: &Route) -> anyhow::Result<()> {
+    plan::check_effect(&request.plan, route.settings())?;
     match route {
         Route::Plan(plan) => model.inner.check_plan(plan)?,
-        Route::Flow { .. } if !args.edit.init.is_empty() => {
+        Route::Flow { .. } if !request.init.is_empty() => {
             misused!("--init needs the steps of a plan, which --solver adaptive has not: leave one of them out")
         }
         Route::Flow { flow, .. } => model.inner.check_flow(flow)?,
@@ -210,10 +223,8 @@ fn check_method(args: &SampleArgs, model: &Model, route: &Route) -> anyhow::Resu
 }
 
 /// The corrections asked for, if the plan can be corrected.
-fn langevin(args: &SampleArgs, route: &Route) -> anyhow::Result<Option<Langevin>> {
-    let langevin = args.corrections.langevin();
-    let langevin =
-        langevin.map_err(|error| WrongUsage::new(format!("--corrector-steps and --corrector-snr: {error}")))?;
+fn langevin(request: &Request, route: &Route) -> anyhow::Result<Option<Langevin>> {
+    let langevin = request.langevin()?;
     match (langevin, route) {
         (Some(langevin), Route::Plan(plan)) => langevin.check(plan).context("--corrector-steps")?,
         (Some(_), Route::Flow { .. }) => misused!(
@@ -225,23 +236,23 @@ fn langevin(args: &SampleArgs, route: &Route) -> anyhow::Result<Option<Langevin>
 }
 
 /// How the run is guided.
-fn guidance(args: &SampleArgs) -> Guidance {
+fn guidance(request: &Request) -> Guidance {
     Guidance {
-        scale: args.guidance,
-        interval: args.guidance_interval.unwrap_or_default(),
-        rescale: args.guidance_rescale,
+        scale: request.guidance.unwrap_or(1.0),
+        interval: request.guidance_interval.unwrap_or_default(),
+        rescale: request.guidance_rescale.unwrap_or(0.0),
     }
 }
 
 /// Which pictures are drawn; a noise file and several pictures to begin with say how many themselves.
 fn draws(
-    args: &SampleArgs,
+    request: &Request,
     given: Option<&Given>,
     beginnings: Option<usize>,
     classes: usize,
 ) -> anyhow::Result<Draws> {
     let in_file = given.map(Given::pictures);
-    if let (Some(num), Some(in_file)) = (args.num, in_file)
+    if let (Some(num), Some(in_file)) = (request.num, in_file)
         && num > in_file
     {
         bail!(
@@ -249,16 +260,16 @@ fn draws(
             units::pictures(in_file)
         );
     }
-    Ok(match &args.seeds {
+    Ok(match &request.seeds {
         Some(list) => Draws::Seeds(list.clone()),
         None => {
-            let num = args.num.or(in_file).or(beginnings);
-            let are_typed = !(args.class.is_empty() && args.labels.label.is_empty());
+            let num = request.num.or(in_file).or(beginnings);
+            let are_typed = !(request.class.is_empty() && request.label.is_empty());
             let num = num.unwrap_or_else(|| usual_num(classes, are_typed));
             if num > MOST {
                 bail!("{num} pictures are more than one run draws ({MOST}): ask for fewer at a time");
             }
-            Draws::OneSeed { seed: args.seed.number(), num }
+            Draws::OneSeed { seed: request.seed.unwrap_or(0), num }
         }
     })
 }

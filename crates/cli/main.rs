@@ -34,6 +34,7 @@ mod printing;
 mod progress;
 mod reading;
 mod reconstruct;
+mod request;
 mod run_record;
 mod sample;
 mod schedule;

@@ -12,9 +12,10 @@ use ddim_sampler::Guidance;
 use ddim_schedule::Convention;
 use ddim_tensor::Device;
 
-use crate::args::{ModelArgs, misused};
+use crate::args::misused;
 use crate::device::Precision;
 use crate::plan::{Meaning, Training};
+use crate::request::ModelRequest;
 use crate::tuned::Home;
 use crate::{looks, memory};
 
@@ -36,7 +37,7 @@ impl Model {
     ///
     /// # Errors
     /// When there is no such model, or a file of it is broken.
-    pub(crate) fn load(args: &ModelArgs, device: &Device) -> anyhow::Result<Self> {
+    pub(crate) fn load(args: &ModelRequest, device: &Device) -> anyhow::Result<Self> {
         let source = Source::find(args)?;
         let request = args.scheduler_config.as_deref().map(read_scheduler).transpose()?;
         let (name, home, weights) = (name(args)?.display().to_string(), source.home(args), source.fingerprint()?);
@@ -78,7 +79,7 @@ enum Source {
 }
 
 impl Source {
-    fn find(args: &ModelArgs) -> anyhow::Result<Self> {
+    fn find(args: &ModelRequest) -> anyhow::Result<Self> {
         let name = name(args)?;
         match (embedded(&name), &args.weights) {
             (Some(name), None) => Ok(Self::Embedded(name.to_owned())),
@@ -95,7 +96,7 @@ impl Source {
     }
 
     /// Where what was tuned for it is kept.
-    fn home(&self, args: &ModelArgs) -> Home {
+    fn home(&self, args: &ModelRequest) -> Home {
         match self {
             Self::Embedded(name) => Home::Embedded(name.clone()),
             Self::Files(files) => Home::Folder { folder: files.folder().into(), weights: args.weights.clone() },
@@ -149,7 +150,7 @@ impl Source {
 /// # Errors
 /// When there is no such model, or a file of it is broken.
 pub(crate) fn checkpoint(name: &Path) -> anyhow::Result<Checkpoint> {
-    let args = ModelArgs { model: Some(name.into()), ..ModelArgs::default() };
+    let args = ModelRequest { model: Some(name.into()), ..ModelRequest::default() };
     let checkpoint = Source::find(&args)?.load(None)?;
     say(&checkpoint.warnings);
     Ok(checkpoint)
@@ -159,7 +160,7 @@ pub(crate) fn checkpoint(name: &Path) -> anyhow::Result<Checkpoint> {
 ///
 /// # Errors
 /// When there is no such model, or a file of it is broken.
-pub(crate) fn training_of(args: &ModelArgs) -> anyhow::Result<Training> {
+pub(crate) fn training_of(args: &ModelRequest) -> anyhow::Result<Training> {
     if let Some(file) = &args.scheduler_config {
         let home = match &args.model {
             None => Home::Nowhere,
@@ -178,7 +179,7 @@ pub(crate) fn training_of(args: &ModelArgs) -> anyhow::Result<Training> {
 ///
 /// # Errors
 /// When there is no such model, or its files are broken.
-pub(crate) fn inspect(args: &ModelArgs) -> anyhow::Result<Inspection> {
+pub(crate) fn inspect(args: &ModelRequest) -> anyhow::Result<Inspection> {
     Source::find(args)?.inspect()
 }
 
@@ -269,7 +270,7 @@ fn training(
     Training { scheduler, meaning, home, weights: None }
 }
 
-fn name(args: &ModelArgs) -> anyhow::Result<PathBuf> {
+fn name(args: &ModelRequest) -> anyhow::Result<PathBuf> {
     match (&args.model, ddim_checkpoint::embedded_names().first()) {
         (Some(name), _) => Ok(name.clone()),
         (None, Some(default)) => Ok(PathBuf::from(default)),
@@ -278,7 +279,7 @@ fn name(args: &ModelArgs) -> anyhow::Result<PathBuf> {
 }
 
 /// What an error about the model as a whole is about.
-fn described(args: &ModelArgs, name: &str) -> String {
+fn described(args: &ModelRequest, name: &str) -> String {
     match &args.scheduler_config {
         None => name.to_owned(),
         Some(file) => format!("{name} with --scheduler-config {}", file.display()),
@@ -305,7 +306,7 @@ mod tests {
 
     #[test]
     fn embedded_weights_have_the_fingerprint_of_their_file() {
-        let model = Model::load(&ModelArgs::default(), &Device::Cpu).expect("the default model");
+        let model = Model::load(&ModelRequest::default(), &Device::Cpu).expect("the default model");
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets").join(&model.name);
         let bytes =
             std::fs::read(file.join("unet/diffusion_pytorch_model.safetensors")).expect("in the repository");

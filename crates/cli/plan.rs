@@ -6,7 +6,8 @@ use ddim_schedule::{
     Convention, EpsSource, Eta, Flow, Method, Plan, Resampling, ScheduleError, Settings, Spacing, X0Limit,
 };
 
-use crate::args::{EtaChoice, InpaintChoice, PlanArgs, SolverChoice, SpacingChoice, WrongUsage, misused};
+use crate::args::{EtaChoice, InpaintChoice, SolverChoice, SpacingChoice, WrongUsage, misused};
+use crate::request::{LimitChoice, PlanRequest};
 use crate::tuned::{self, Home};
 use crate::units;
 
@@ -39,7 +40,7 @@ pub(crate) enum Meaning {
 ///
 /// # Errors
 /// Names the option.
-pub(crate) fn check_effect(args: &PlanArgs, settings: &Settings) -> Result<(), WrongUsage> {
+pub(crate) fn check_effect(args: &PlanRequest, settings: &Settings) -> Result<(), WrongUsage> {
     match settings.limit {
         X0Limit::Free if args.rederive_eps => Err(WrongUsage::no_effect(
             "rederive_eps",
@@ -53,7 +54,7 @@ pub(crate) fn check_effect(args: &PlanArgs, settings: &Settings) -> Result<(), W
 ///
 /// # Errors
 /// When options contradict each other or the library refuses them.
-pub(crate) fn resolve(args: &PlanArgs, training: &Training) -> anyhow::Result<Plan> {
+pub(crate) fn resolve(args: &PlanRequest, training: &Training) -> anyhow::Result<Plan> {
     let args = &planned(args, training)?;
     let settings = settings(args, training)?;
     Plan::new(&training.scheduler.noise_schedule()?, &settings).map_err(|error| blamed(error, args))
@@ -63,7 +64,7 @@ pub(crate) fn resolve(args: &PlanArgs, training: &Training) -> anyhow::Result<Pl
 ///
 /// # Errors
 /// When they cannot be had, and when steps without a plan were asked for.
-fn planned(args: &PlanArgs, training: &Training) -> anyhow::Result<PlanArgs> {
+fn planned(args: &PlanRequest, training: &Training) -> anyhow::Result<PlanRequest> {
     if let Some(SolverChoice::Adaptive(_)) = args.solver {
         misused!("--solver adaptive chooses its steps as it goes and has no plan; only `ddim sample` can use it");
     }
@@ -99,7 +100,7 @@ pub(crate) fn usual_counts(usual: &[usize], training: &Training) -> Vec<usize> {
 ///
 /// # Errors
 /// When options contradict each other, the library refuses them, or the method runs one way only.
-pub(crate) fn both_ways(args: &PlanArgs, training: &Training) -> anyhow::Result<RoundTrip> {
+pub(crate) fn both_ways(args: &PlanRequest, training: &Training) -> anyhow::Result<RoundTrip> {
     let args = &planned(args, training)?;
     let settings = settings(args, training)?;
     RoundTrip::new(&training.scheduler.noise_schedule()?, &settings).map_err(|error| blamed(error, args))
@@ -109,7 +110,7 @@ pub(crate) fn both_ways(args: &PlanArgs, training: &Training) -> anyhow::Result<
 ///
 /// # Errors
 /// As [`resolve`]; for a run to a tolerance also when a number of steps or their places are given.
-pub(crate) fn route(args: &PlanArgs, training: &Training) -> anyhow::Result<Route> {
+pub(crate) fn route(args: &PlanRequest, training: &Training) -> anyhow::Result<Route> {
     let Some(SolverChoice::Adaptive(tolerance)) = args.solver else {
         return resolve(args, training).map(Route::Plan);
     };
@@ -130,7 +131,7 @@ pub(crate) fn route(args: &PlanArgs, training: &Training) -> anyhow::Result<Rout
 }
 
 /// The error of a refused plan: wrong usage of the options it came from, where they decide it.
-fn blamed(error: ScheduleError, args: &PlanArgs) -> anyhow::Error {
+fn blamed(error: ScheduleError, args: &PlanRequest) -> anyhow::Error {
     let is_about_steps = matches!(
         error,
         ScheduleError::StepCount { .. }
@@ -153,7 +154,7 @@ fn blamed(error: ScheduleError, args: &PlanArgs) -> anyhow::Error {
 }
 
 /// The options that choose the timesteps.
-fn step_options(args: &PlanArgs) -> &'static str {
+fn step_options(args: &PlanRequest) -> &'static str {
     match (&args.timesteps, &args.spacing, args.steps) {
         (Some(_), _, _) => "--timesteps",
         (None, Some(_), Some(_)) => "--spacing and --steps",
@@ -162,7 +163,7 @@ fn step_options(args: &PlanArgs) -> &'static str {
     }
 }
 
-fn settings(args: &PlanArgs, training: &Training) -> anyhow::Result<Settings> {
+fn settings(args: &PlanRequest, training: &Training) -> anyhow::Result<Settings> {
     let named = match &args.spacing {
         Some(SpacingChoice::Named(spacing)) => Some(spacing.clone()),
         // Its list was put in the place of --timesteps.
@@ -180,11 +181,12 @@ fn settings(args: &PlanArgs, training: &Training) -> anyhow::Result<Settings> {
     });
     let method = method(args, training)?;
     let mut settings = ddim::settings(&training.scheduler, convention, method, n_steps, spacing)?;
-    if args.clip {
-        settings.limit = X0Limit::Clip { range: training.scheduler.clip_sample_range };
-    }
-    if args.no_clip {
-        settings.limit = X0Limit::Free;
+    match args.limit {
+        Some(LimitChoice::Clip) => {
+            settings.limit = X0Limit::Clip { range: training.scheduler.clip_sample_range };
+        }
+        Some(LimitChoice::Free) => settings.limit = X0Limit::Free,
+        None => {}
     }
     if args.rederive_eps {
         settings.eps_source = EpsSource::Rederived;
@@ -197,7 +199,7 @@ fn settings(args: &PlanArgs, training: &Training) -> anyhow::Result<Settings> {
 }
 
 /// How often the steps are taken.
-fn resampling(args: &PlanArgs, n_steps: usize) -> anyhow::Result<Resampling> {
+fn resampling(args: &PlanRequest, n_steps: usize) -> anyhow::Result<Resampling> {
     match (args.inpaint, Resampling::repaint(n_steps)) {
         (Some(InpaintChoice::Repaint), Resampling::Jumps { length, times }) => Ok(Resampling::Jumps {
             length: args.jump_length.unwrap_or(length),
@@ -213,7 +215,7 @@ fn resampling(args: &PlanArgs, n_steps: usize) -> anyhow::Result<Resampling> {
 }
 
 /// The method asked for.
-fn method(args: &PlanArgs, training: &Training) -> anyhow::Result<Method> {
+fn method(args: &PlanRequest, training: &Training) -> anyhow::Result<Method> {
     let asked = match &args.solver {
         Some(SolverChoice::Planned(method)) => Some(method),
         // Of its settings those of steps are not used.
@@ -251,13 +253,14 @@ mod tests {
     use ddim_tensor::Device;
 
     use super::*;
-    use crate::args::{Cli, Command, ModelArgs};
+    use crate::args::{Cli, Command};
     use crate::model::{Model, training_of};
+    use crate::request::ModelRequest;
 
-    fn typed(options: &str) -> PlanArgs {
+    fn typed(options: &str) -> PlanRequest {
         let words = ["ddim", "schedule"].into_iter().chain(options.split_whitespace());
         match Cli::try_parse_from(words).expect("valid options").command {
-            Command::Schedule(args) => args.plan,
+            Command::Schedule(args) => args.plan.request(),
             other => panic!("{other:?}"),
         }
     }
@@ -335,7 +338,7 @@ mod tests {
         let goldens = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/models/");
         let folder = |name: &str| Some(format!("{goldens}{name}"));
         for name in [folder("attention_one_layer"), folder("classes_scale_shift"), None] {
-            let args = ModelArgs { model: name.map(Into::into), ..ModelArgs::default() };
+            let args = ModelRequest { model: name.map(Into::into), ..ModelRequest::default() };
             let model = Model::load(&args, &Device::Cpu).expect("it is in the repository");
             for training in [&model.training, &training_of(&args).expect("it is in the repository")] {
                 let check = |typed_options: &str, options: Options| {

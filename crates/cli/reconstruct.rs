@@ -33,7 +33,7 @@ const STEPS: [usize; 4] = [10, 20, 50, 100];
 /// When an option, the model or a file is refused, or, at the end, a picture was left out.
 pub(crate) fn run(args: &ReconstructArgs, interrupt: &Interrupt) -> anyhow::Result<Ending> {
     let device = device::choose(args.computing.device.device)?;
-    let model = Model::load(&args.model, &device.device)?;
+    let model = Model::load(&args.model.request(), &device.device)?;
     let trips = trips(args, &model)?;
     let told = labels::in_turn(&model.inner, &args.class, &args.labels.label, Unsaid::Any)?;
     let needed = Needed {
@@ -97,7 +97,7 @@ fn measured(
 /// The plans for each number of steps: what is refused is refused before anything is computed.
 fn trips(args: &ReconstructArgs, model: &Model) -> anyhow::Result<Vec<RoundTrip>> {
     let trip = |n_steps: &usize| {
-        let trip = plan::both_ways(&args.habits.plan(Some(*n_steps)), &model.training)?;
+        let trip = plan::both_ways(&args.habits.request(Some(*n_steps)), &model.training)?;
         model.inner.check_plan(trip.encode())?;
         model.inner.check_plan(trip.decode())?;
         Ok(trip)

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::device;
 use crate::editing::Beginning;
 use crate::labels;
+use crate::request::Request;
 use crate::seeds::{Draws, SeedList};
 
 /// A field that may differ between two runs of the same pictures on a CPU.
@@ -19,11 +20,15 @@ const DEVICE: &str = "device";
 /// What a run has cost is not known before its end, and decides nothing.
 const CALLS: &str = "calls";
 /// Fields that others decide.
-const DECIDE_NOTHING: &[&str] = &[CALLS, "guided_steps"];
+const DECIDE_NOTHING: &[&str] = &[CALLS, "guided_steps", COMMAND, REQUEST];
 const MODEL: &str = "model";
 const WEIGHTS: &str = "weights";
 const NUM: &str = "num";
 const SEEDS: &str = "seeds";
+/// What was asked for, by the names of options.
+pub(crate) const REQUEST: &str = "request";
+/// The same as a command.
+const COMMAND: &str = "command";
 /// Labels that are no classes.
 pub(crate) const LABELS: &str = "labels";
 
@@ -38,6 +43,8 @@ pub(crate) struct RunRecord<'a> {
     pub(crate) scheduler: &'a Value,
     /// The run.
     pub(crate) drawing: &'a Run<'a>,
+    /// What was asked for; nothing where another command than `ddim sample` was.
+    pub(crate) request: &'a Request,
     /// Which noise is drawn, unless it is given.
     pub(crate) draws: &'a Draws,
     /// What the pictures start from where that is given, under its name.
@@ -71,17 +78,30 @@ impl RunRecord<'_> {
                 (DEVICE, json!(self.device)),
                 ("precision", json!(self.precision)),
             ],
+            self.of_request(),
         ];
         Value::Object(fields.into_iter().flatten().map(|(name, value)| (name.to_owned(), value)).collect())
     }
 
+    /// What was asked for, made definite; nothing for pictures that start from what no option gives.
+    fn of_request(&self) -> Fields {
+        if self.given.is_some() && self.request.noise.is_none() {
+            return Vec::new();
+        }
+        let request = self.request.decided(self.model, self.drawing, self.draws);
+        vec![(COMMAND, json!(request.command())), (REQUEST, request.to_json())]
+    }
+
     /// How many pictures, and from which noise.
     fn of_draws(&self) -> Fields {
-        match (self.given, self.draws) {
+        let picture = self.request.picture.map(|picture| ("picture", json!(picture)));
+        let mut fields = match (self.given, self.draws) {
             (Some((name, given)), draws) => vec![(NUM, json!(draws.len())), (name, given.clone())],
             (None, Draws::OneSeed { seed, num }) => vec![(NUM, json!(num)), ("seed", json!(seed))],
             (None, Draws::Seeds(list)) => vec![(NUM, json!(list.len())), (SEEDS, json!(list.to_string()))],
-        }
+        };
+        fields.extend(picture);
+        fields
     }
 
     /// The classes or other labels, and how they are followed.

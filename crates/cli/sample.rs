@@ -7,19 +7,22 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
 
+use anyhow::Context;
 use ddim::{Drawn, Observer, Route, Seen};
 use ddim_sampler::Effort;
-use ddim_schedule::{Method, Plan, Solver, solvers};
+use ddim_schedule::{Method, Plan};
 use ddim_tensor::Tensor;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use self::sink::{Sink, Written};
 use crate::Ending;
-use crate::args::{OutputArgs, SampleArgs};
+use crate::args::{SampleArgs, with_options};
+use crate::device::Precision;
 use crate::job::Job;
 use crate::model::Model;
 use crate::output::AnimateWhat;
+use crate::request::{OutputRequest, Past, Request};
 use crate::seeds::{self, Seed};
 use crate::signals::Interrupt;
 use crate::{device, output, printing, progress, run_record, units};
@@ -33,29 +36,49 @@ const LARGEST_USUAL_START: f64 = 1000.0;
 /// When an option, the model or a file is refused, or a picture cannot be drawn or written.
 pub(crate) fn run(args: SampleArgs, interrupt: &Interrupt) -> anyhow::Result<Ending> {
     let started = Instant::now();
-    let args = continued(args);
-    if let Seed::Drawn(seed) = args.seed {
+    let past = args.like.as_deref().map(past).transpose()?;
+    let asked = match &past {
+        Some((past, name)) => args.request().over(past.request().with_context(|| name.clone())?),
+        None => args.request(),
+    };
+    let request = continued(asked, &args);
+    if let (Seed::Drawn(_), Some(seed)) = (args.seed, request.seed) {
         seeds::say(seed);
     }
     let device = device::choose(args.device.device)?;
-    let model = Model::load(&args.model, &device.device)?.in_precision(args.precision)?;
-    draw(&Job::new(&args, &model, &device)?, &args.output, interrupt, started)
+    let model = Model::load(&request.model, &device.device)?;
+    let model = model.in_precision(request.precision.unwrap_or(Precision::F32))?;
+    let request = match &past {
+        Some((past, _)) => past.with_classes(request, &model.inner),
+        None => request,
+    };
+    let job = Job::new(&request, &model, &device)?;
+    if let Some((past, _)) = &past {
+        past.warn_of_another(&job);
+    }
+    draw(&job, &args.output.request(), interrupt, started)
 }
 
-/// The options of a run that is to be completed, with what it decided itself when it began and nobody has typed now: how
+/// The earlier run that is drawn once more, and how it is called in messages.
+fn past(path: &Path) -> anyhow::Result<(Past, String)> {
+    let name = format!("--like {}", path.display());
+    Ok((Past::read(path).with_context(|| name.clone())?, name))
+}
+
+/// The request of a run that is to be completed, with what it decided itself when it began and nobody has typed now: how
 /// many pictures, and a seed that was drawn.
-fn continued(args: SampleArgs) -> SampleArgs {
+fn continued(request: Request, args: &SampleArgs) -> Request {
     let before = match &args.output.out {
         Some(out) if args.output.resume => run_record::read(&out.join(output::RUN)),
         _ => None,
     };
-    let Some(before) = before else { return args };
-    let num = before["num"].as_u64().map(|num| num as usize).filter(|_| args.seeds.is_none());
+    let Some(before) = before else { return request };
+    let num = before["num"].as_u64().map(|num| num as usize).filter(|_| request.seeds.is_none());
     let seed = match (args.seed, before["seed"].as_u64()) {
-        (Seed::Drawn(_), Some(seed)) => Seed::Drawn(seed),
-        (seed, _) => seed,
+        (Seed::Drawn(_), Some(seed)) => Some(seed),
+        _ => request.seed,
     };
-    SampleArgs { num: args.num.or(num), seed, ..args }
+    Request { num: request.num.or(num), seed, ..request }
 }
 
 /// Runs a job of a command that has `started` then, and says where its pictures are.
@@ -64,7 +87,7 @@ fn continued(args: SampleArgs) -> SampleArgs {
 /// When the output is refused, or a picture cannot be drawn or written.
 pub(crate) fn draw(
     job: &Job<'_>,
-    output: &OutputArgs,
+    output: &OutputRequest,
     interrupt: &Interrupt,
     started: Instant,
 ) -> anyhow::Result<Ending> {
@@ -215,19 +238,6 @@ fn method(job: &Job<'_>) -> String {
     format!("{name}{eta}, {steps}{calls}, spacing {}, convention {}", settings.spacing, settings.convention)
 }
 
-/// A solver as `--solver` would name it, with those options that are not as usual.
-pub(crate) fn with_options(solver: &dyn Solver) -> String {
-    let usual = solvers::parse(solver.name()).map(|usual| usual.options()).unwrap_or_default();
-    let options: Vec<String> = solver
-        .options()
-        .into_iter()
-        .filter(|option| !usual.contains(option))
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
-    let colon = if options.is_empty() { "" } else { ":" };
-    format!("{}{colon}{}", solver.name(), options.join(","))
-}
-
 /// Says so where the start is so noisy that the network's errors become the picture.
 fn warn_of_noise(job: &Job<'_>) {
     let start = job.drawing.route.plan().map_or(1.0, Plan::start_scale);
@@ -241,7 +251,7 @@ fn warn_of_noise(job: &Job<'_>) {
 
 /// Prints what was written where.
 fn report(
-    output: &OutputArgs,
+    output: &OutputRequest,
     job: &Job<'_>,
     written: &Written,
     calls: Option<Value>,

@@ -23,9 +23,10 @@ const HIDDEN: [&str; 8] = [
 /// # Errors
 /// When options are refused or stdout cannot be written.
 pub(crate) fn run(args: &ScheduleArgs) -> anyhow::Result<Ending> {
-    let training = model::training_of(&args.model)?;
-    let plan = plan::resolve(&args.plan, &training)?;
-    plan::check_effect(&args.plan, plan.settings())?;
+    let training = model::training_of(&args.model.request())?;
+    let asked = args.plan.request();
+    let plan = plan::resolve(&asked, &training)?;
+    plan::check_effect(&asked, plan.settings())?;
     let mut json = ddim::plan_json(&plan);
     json["train_steps"] = training.scheduler.noise_schedule()?.train_steps().into();
     let text = if args.json { format!("{json:#}\n") } else { table(&json) };

@@ -12,9 +12,10 @@ use ddim_schedule::Method;
 use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
 
-use crate::args::{ModelArgs, TuneArgs};
+use crate::args::TuneArgs;
 use crate::files::{Existing, Staged};
 use crate::model::Model;
+use crate::request::ModelRequest;
 use crate::signals::{Interrupt, Parting};
 use crate::tuned::Home;
 use crate::{Ending, device, labels, printing, progress, run_record, units};
@@ -29,7 +30,8 @@ const MEASURE: &str = "for each picture the root mean square difference to the s
 /// When the model, an option or the file is refused, or a picture cannot be drawn.
 pub(crate) fn run(args: &TuneArgs, interrupt: &Interrupt) -> anyhow::Result<Ending> {
     let device = device::choose(args.computing.device.device)?;
-    let of_model = ModelArgs { model: args.model.clone(), weights: args.weights.clone(), scheduler_config: None };
+    let (name, weights) = (args.model.clone(), args.weights.clone());
+    let of_model = ModelRequest { model: name, weights, scheduler_config: None };
     let model = Model::load(&of_model, &device.device)?;
     model.check_memory(args.computing.batch_size.min(args.pictures.max(args.held_out)), &Guidance::OFF)?;
     let options = options(args, &model)?;

@@ -6,7 +6,8 @@ use anyhow::{Context, anyhow, bail};
 use ddim_checkpoint::TunedSteps;
 use ddim_schedule::{Method, quoted};
 
-use crate::args::{PlanArgs, SolverChoice, SpacingChoice, misused};
+use crate::args::{SolverChoice, SpacingChoice, misused};
+use crate::request::PlanRequest;
 use crate::units;
 
 /// Where the tuned steps of a model are.
@@ -30,11 +31,11 @@ pub(crate) enum Home {
 /// # Errors
 /// When there is nothing tuned for this number of steps, or it was tuned for other weights or another method.
 pub(crate) fn resolved(
-    args: &PlanArgs,
+    args: &PlanRequest,
     home: &Home,
     weights: Option<&str>,
     default_steps: usize,
-) -> anyhow::Result<PlanArgs> {
+) -> anyhow::Result<PlanRequest> {
     let Some(SpacingChoice::Tuned(file)) = &args.spacing else { return Ok(args.clone()) };
     let steps = args.steps.unwrap_or(default_steps);
     let (tuned, place) = read(file.as_deref(), home, steps)?;
@@ -66,7 +67,7 @@ pub(crate) fn resolved(
     }
     let solver = args.solver.clone().or(Some(SolverChoice::Planned(method)));
     let timesteps = Some(entry.timesteps.clone());
-    Ok(PlanArgs { solver, timesteps, spacing: None, steps: Some(steps), ..args.clone() })
+    Ok(PlanRequest { solver, timesteps, spacing: None, steps: Some(steps), ..args.clone() })
 }
 
 /// The tuned steps, and where they are, for messages.

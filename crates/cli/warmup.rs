@@ -42,7 +42,7 @@ pub(crate) fn run(args: &WarmupArgs, interrupt: &Interrupt) -> anyhow::Result<En
     interrupt.leave(Parting::free(INTERRUPTED));
     let device = devices::choose(args.device.device)?;
     tracing::info!("device: {}", device.description);
-    let model = Model::load(&args.model, &device.device)?.in_precision(args.precision)?;
+    let model = Model::load(&args.model.request(), &device.device)?.in_precision(args.precision)?;
     args.batch_size.iter().try_for_each(|pictures| model.check_memory(*pictures, &Guidance::OFF))?;
     let bar = progress::bar(args.batch_size.len() as u64, "batch sizes");
     let steps = plan::usual_steps(STEPS, &model.training);

@@ -6,7 +6,8 @@ use ddim_schedule::Eta;
 
 use super::numbers::at_least_one;
 use super::sampling::EtaChoice;
-use super::{PlanArgs, SetName, SolverChoice, SpacingChoice};
+use super::{SetName, SolverChoice, SpacingChoice};
+use crate::request::PlanRequest;
 
 /// The variational bound: of what, and of which sampler.
 #[derive(Args, Clone, Debug)]
@@ -63,7 +64,7 @@ impl BoundArgs {
     ///
     /// # Errors
     /// When a learned variance is asked for and there is none.
-    pub(crate) fn plan(&self, typed: &PlanArgs, learned: bool, usual: usize) -> anyhow::Result<PlanArgs> {
+    pub(crate) fn plan(&self, typed: &PlanRequest, learned: bool, usual: usize) -> anyhow::Result<PlanRequest> {
         let variance = match (typed.eta, self.variance) {
             (None, None) if learned => Some(VarianceChoice::Learned),
             (_, chosen) => chosen,
@@ -82,7 +83,7 @@ impl BoundArgs {
             Some(SpacingChoice::Named(spacing)) => spacing.own_count(),
             _ => typed.timesteps.as_ref().map(Vec::len),
         };
-        Ok(PlanArgs {
+        Ok(PlanRequest {
             steps: typed.steps.or(own_count).or(Some(usual)),
             eta,
             solver: Some(SolverChoice::Planned(method.parse()?)),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use ddim_sampler::GuidanceInterval;
+use serde::{Deserialize, Serialize};
 
 use super::PictureRules;
 
@@ -27,7 +28,8 @@ pub(crate) struct EditArgs {
 }
 
 /// What `--inpaint` can be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum InpaintChoice {
     /// Each step once, the known part put back after it
     Replace,
@@ -36,7 +38,7 @@ pub(crate) enum InpaintChoice {
 }
 
 /// `LOW,HIGH`: noise levels.
-pub(super) fn interval(text: &str) -> Result<GuidanceInterval, String> {
+pub(crate) fn interval(text: &str) -> Result<GuidanceInterval, String> {
     let numbers: Vec<f64> = text.split(',').map_while(|number| number.trim().parse().ok()).collect();
     match numbers[..] {
         [above, up_to] if above >= 0.0 && above < up_to && text.split(',').count() == 2 => {

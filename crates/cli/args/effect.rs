@@ -46,19 +46,19 @@ const RULES: &[Rule] = &[
     Rule {
         command: "sample",
         options: &["corrector_snr"],
-        works: |typed| typed.number("corrector_steps") > 0.0,
+        works: |typed| typed.number("corrector_steps") > 0.0 || typed.has("like"),
         beside: "is about Langevin steps, and there are none: ask for some with --corrector-steps",
     },
     Rule {
         command: "sample",
         options: &["strength"],
-        works: |typed| typed.has("init"),
+        works: |typed| typed.has("init") || typed.has("like"),
         beside: "needs pictures to change: give some with --init",
     },
     Rule {
         command: "sample",
         options: &["inpaint"],
-        works: |typed| typed.has("mask"),
+        works: |typed| typed.has("mask") || typed.has("like"),
         beside: "needs --mask FILE, white where pictures are repainted",
     },
     Rule {
@@ -70,7 +70,10 @@ const RULES: &[Rule] = &[
     Rule {
         command: "sample",
         options: &["guidance_interval", "guidance_rescale"],
-        works: |typed| typed.has("guidance") && typed.number("guidance") != 1.0,
+        works: |typed| match typed.has("guidance") {
+            true => typed.number("guidance") != 1.0,
+            false => typed.has("like"),
+        },
         beside: "changes what --guidance does, and at 1 it does nothing",
     },
     Rule {

@@ -11,7 +11,8 @@ use super::numbers::{MOST as MOST_PICTURES, at_least_one, at_least_two, timestep
 use super::sampling::times;
 use super::tuning::{SolverChoice, SpacingChoice};
 use super::words::FromWord;
-use super::{ComputingArgs, EtaChoice, LabelArgs, ModelArgs, OutputArgs, PictureRules, PlanArgs};
+use super::{ComputingArgs, EtaChoice, LabelArgs, ModelArgs, OutputArgs, PictureRules};
+use crate::request::PlanRequest;
 use crate::seeds;
 
 /// Shown under `ddim encode --help`.
@@ -109,23 +110,23 @@ pub(crate) struct HabitArgs {
 }
 
 impl HabitArgs {
-    /// The same as options of `ddim sample`.
-    pub(crate) fn plan(&self, steps: Option<usize>) -> PlanArgs {
-        PlanArgs {
+    /// The method: DDIM in so many steps.
+    pub(crate) fn request(&self, steps: Option<usize>) -> PlanRequest {
+        PlanRequest {
             steps,
             eta: self.eta,
             solver: Some(SolverChoice::Planned(Method::Ddim { eta: Eta::DDIM })),
             spacing: self.spacing.clone(),
             convention: self.convention,
-            ..PlanArgs::default()
+            ..PlanRequest::default()
         }
     }
 }
 
 impl TripArgs {
-    /// The same as options of `ddim sample`.
-    pub(crate) fn plan(&self) -> PlanArgs {
-        PlanArgs { timesteps: self.timesteps.clone(), ..self.habits.plan(self.steps) }
+    /// The method: DDIM with these steps.
+    pub(crate) fn request(&self) -> PlanRequest {
+        PlanRequest { timesteps: self.timesteps.clone(), ..self.habits.request(self.steps) }
     }
 }
 

@@ -2,9 +2,11 @@
 
 use clap::{Args, ValueEnum};
 use ddim_data::{Fit, Resize};
+use serde::{Deserialize, Serialize};
 
 /// How pictures are made to fit.
-#[derive(Args, Clone, Debug, Default)]
+#[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct PictureRules {
     /// How a picture of another size is brought to the size needed: crop keeps the middle, pad keeps all and fills
     /// up with the colour of --ground, stretch changes the proportions [default: crop; sets that are compared stay as they are]
@@ -28,11 +30,13 @@ pub(crate) struct PictureRules {
 
     /// Colours are converted anyway; accepted for the sake of commands that asked for it.
     #[arg(long, hide = true)]
+    #[serde(skip)]
     pub(crate) convert: bool,
 }
 
 /// What `--fit` can be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum FitChoice {
     /// The middle, as much of it as has the shape
     Crop,
@@ -43,7 +47,8 @@ pub(crate) enum FitChoice {
 }
 
 /// What to do about a broken picture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum OnCorrupt {
     /// Leave it out and count it
     Skip,
@@ -52,7 +57,8 @@ pub(crate) enum OnCorrupt {
 }
 
 /// A colour as typed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub(crate) struct Ground {
     rgb: [u8; 3],
     typed: String,
@@ -65,7 +71,32 @@ impl From<[u8; 3]> for Ground {
     }
 }
 
+impl From<Ground> for String {
+    fn from(ground: Ground) -> Self {
+        ground.typed
+    }
+}
+
+impl TryFrom<String> for Ground {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        colour(&text)
+    }
+}
+
 impl PictureRules {
+    /// These, and those of `base` that are not among them.
+    pub(crate) fn over(self, base: Self) -> Self {
+        Self {
+            fit: self.fit.or(base.fit),
+            ground: self.ground.or(base.ground),
+            invert: self.invert || base.invert,
+            on_corrupt: self.on_corrupt.or(base.on_corrupt),
+            convert: self.convert || base.convert,
+        }
+    }
+
     /// The same for the library, for pictures of this size (height, width) and number of channels, where they are
     /// known.
     pub(crate) fn fit(&self, size: Option<[usize; 2]>, channels: Option<usize>) -> Fit {

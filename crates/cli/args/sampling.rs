@@ -1,9 +1,11 @@
 //! Options of `ddim sample` and `ddim schedule`.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{Args, FromArgMatches};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args};
 use ddim_sampler::GuidanceInterval;
 use ddim_schedule::{Convention, Eta, solvers};
 
@@ -14,6 +16,7 @@ use super::tuning::{SolverChoice, SpacingChoice};
 use super::{DeviceArgs, LabelArgs};
 use crate::device::Precision;
 use crate::output::AnimateWhat;
+use crate::request::{self, LimitChoice, ModelRequest, OutputRequest, PlanRequest, Request};
 use crate::seeds::{Seed, SeedList};
 
 /// Shown under `ddim sample --help`.
@@ -32,6 +35,7 @@ Examples:
   ddim sample --steps 20 --corrector-steps 1           Langevin corrections: 39 network calls
   ddim sample --init shoe.png --strength 0.6 --class sneaker
   ddim sample --init shoe.png --mask heel.png --inpaint repaint --class sneaker
+  ddim sample --like pictures/000003.png --steps 100   that one once more, in more steps
   ddim sample --spacing tuned --steps 5                the timesteps that suit the model best
   ddim sample --solver adaptive                        as many as each picture needs
   ddim sample --noise start.safetensors --out raw.safetensors --trajectory
@@ -58,6 +62,11 @@ pub(crate) struct SampleArgs {
 
     #[command(flatten)]
     pub(crate) corrections: CorrectionArgs,
+
+    /// Draw once more what an earlier run drew: its run.json, its folder, or one of its pictures, which comes alone. The
+    /// options beside it are what is to be different
+    #[arg(long, value_name = "FILE|FOLDER", help_heading = "Pictures")]
+    pub(crate) like: Option<PathBuf>,
 
     /// How many pictures [default: 16, or a few more so that every class comes equally often, if there are at most 20;
     /// with --noise as many as the file holds, with several --init as many as they are, with --resume as before]
@@ -113,23 +122,65 @@ pub(crate) struct SampleArgs {
 
     /// Pictures drawn at once; fewer need less memory. A GPU fills up a batch that is not full, and takes as long for it:
     /// so a picture has the same bits whatever --num is
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = batch_size, help_heading = "Device")]
+    #[arg(long, value_name = "N", default_value_t = request::BATCH_SIZE, value_parser = batch_size, help_heading = "Device")]
     pub(crate) batch_size: usize,
 
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+
+    /// Which options were typed.
+    #[arg(skip)]
+    pub(super) typed: Typed,
 }
 
-impl Default for SampleArgs {
-    /// What `ddim sample` means without options.
-    fn default() -> Self {
-        let nothing_typed = Self::augment_args(clap::Command::new("sample")).get_matches_from(["sample"]);
-        Self::from_arg_matches(&nothing_typed).expect("every option can be left out")
+impl SampleArgs {
+    /// What was asked for. What nobody has typed is nobody's wish, whatever holds in its place.
+    pub(crate) fn request(&self) -> Request {
+        let CorrectionArgs { corrector_steps, corrector_snr } = self.corrections;
+        let EditArgs { init, mask, rules } = self.edit.clone();
+        Request {
+            model: self.model.request(),
+            plan: self.plan.request(),
+            corrector_steps: self.typed.then("corrector_steps", corrector_steps),
+            corrector_snr: self.typed.then("corrector_snr", corrector_snr),
+            num: self.num,
+            seed: self.typed.then("seed", self.seed.number()),
+            seeds: self.seeds.clone(),
+            picture: None,
+            noise: self.noise.clone(),
+            class: self.class.clone(),
+            label: self.labels.label.clone(),
+            guidance: self.typed.then("guidance", self.guidance),
+            guidance_interval: self.guidance_interval,
+            guidance_rescale: self.typed.then("guidance_rescale", self.guidance_rescale),
+            init,
+            mask,
+            rules,
+            precision: self.typed.then("precision", self.precision),
+            batch_size: self.typed.then("batch_size", self.batch_size),
+        }
+    }
+}
+
+/// The options that were typed, by name.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Typed(Vec<String>);
+
+impl Typed {
+    /// Those of a command.
+    pub(crate) fn of(matches: &ArgMatches) -> Self {
+        let is_typed = |id: &&clap::Id| matches.value_source(id.as_str()) == Some(ValueSource::CommandLine);
+        Self(matches.ids().filter(is_typed).map(ToString::to_string).collect())
+    }
+
+    /// The value of an option, if it was typed.
+    fn then<T>(&self, option: &str, value: T) -> Option<T> {
+        self.0.iter().any(|typed| typed == option).then_some(value)
     }
 }
 
 /// Where the pictures go.
-#[derive(Args, Clone, Debug, Default)]
+#[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct OutputArgs {
     /// A folder (one PNG a picture, named by its index, and run.json) or a file: a grid .png, .npz or
@@ -176,6 +227,25 @@ pub(crate) struct OutputArgs {
     pub(crate) json: bool,
 }
 
+impl OutputArgs {
+    /// The same, in plain data.
+    pub(crate) fn request(&self) -> OutputRequest {
+        let args = self.clone();
+        OutputRequest {
+            out: args.out,
+            no_grid: args.no_grid,
+            resume: args.resume,
+            force: args.force,
+            scale: args.scale,
+            animate: args.animate,
+            animate_what: args.animate_what,
+            show: args.show,
+            trajectory: args.trajectory,
+            json: args.json,
+        }
+    }
+}
+
 /// Options of `ddim schedule`.
 #[derive(Args, Debug)]
 pub(crate) struct ScheduleArgs {
@@ -191,7 +261,7 @@ pub(crate) struct ScheduleArgs {
 }
 
 /// Which model, and what it was trained with.
-#[derive(Args, Clone, Debug, Default)]
+#[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Model")]
 pub(crate) struct ModelArgs {
     /// A folder in the diffusers layout, a part of one (unet/, a weight file), the folder of a training run, or the name
@@ -209,8 +279,16 @@ pub(crate) struct ModelArgs {
     pub(crate) scheduler_config: Option<PathBuf>,
 }
 
+impl ModelArgs {
+    /// The same, in plain data.
+    pub(crate) fn request(&self) -> ModelRequest {
+        let Self { model, weights, scheduler_config } = self.clone();
+        ModelRequest { model, weights, scheduler_config }
+    }
+}
+
 /// The method: which steps, and what is done in each.
-#[derive(Args, Clone, Debug, Default)]
+#[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Method")]
 pub(crate) struct PlanArgs {
     /// How many steps a picture takes; ddim and most solvers call the network once a step [default: 20]
@@ -273,6 +351,31 @@ pub(crate) struct PlanArgs {
     pub(crate) resample: Option<usize>,
 }
 
+impl PlanArgs {
+    /// The same, in plain data.
+    pub(crate) fn request(&self) -> PlanRequest {
+        let args = self.clone();
+        PlanRequest {
+            steps: args.steps,
+            eta: args.eta,
+            solver: args.solver,
+            spacing: args.spacing,
+            timesteps: args.timesteps,
+            convention: args.convention,
+            limit: match (args.clip, args.no_clip) {
+                (_, true) => Some(LimitChoice::Free),
+                (true, false) => Some(LimitChoice::Clip),
+                (false, false) => None,
+            },
+            rederive_eps: args.rederive_eps,
+            strength: args.strength,
+            inpaint: args.inpaint,
+            jump_length: args.jump_length,
+            resample: args.resample,
+        }
+    }
+}
+
 /// Help for `--solver`, with every solver there is.
 fn every_solver() -> String {
     let mut text =
@@ -301,6 +404,15 @@ pub(crate) enum EtaChoice {
     Value(Eta),
     /// The method with the larger standard deviation, which is no value of eta.
     Hat,
+}
+
+impl fmt::Display for EtaChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Value(eta) => write!(f, "{}", eta.value()),
+            Self::Hat => f.write_str("hat"),
+        }
+    }
 }
 
 impl FromStr for EtaChoice {

@@ -1,11 +1,12 @@
 //! Options of `ddim tune`, and how its result is asked for.
 
 use std::ffi::OsStr;
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
-use ddim_schedule::{Method, ScheduleError, Spacing, Tolerance, nearest_names};
+use ddim_schedule::{Method, ScheduleError, Solver, Spacing, Tolerance, nearest_names, solvers};
 
 use super::numbers::{at_least_one, count};
 use super::words::{self, FromWord};
@@ -84,6 +85,16 @@ pub(crate) enum SpacingChoice {
     Tuned(Option<PathBuf>),
 }
 
+impl fmt::Display for SpacingChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named(spacing) => write!(f, "{spacing}"),
+            Self::Tuned(None) => f.write_str("tuned"),
+            Self::Tuned(Some(file)) => write!(f, "tuned:{}", file.display()),
+        }
+    }
+}
+
 impl FromStr for SpacingChoice {
     type Err = String;
 
@@ -117,6 +128,31 @@ pub(crate) enum SolverChoice {
     Planned(Method),
     /// Steps as long as this tolerance allows.
     Adaptive(Tolerance),
+}
+
+impl fmt::Display for SolverChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Planned(Method::Solver(solver)) => f.write_str(&with_options(solver.as_ref())),
+            Self::Planned(method) => f.write_str(method.name()),
+            Self::Adaptive(tolerance) => {
+                write!(f, "adaptive:rtol={},atol={}", tolerance.relative(), tolerance.absolute())
+            }
+        }
+    }
+}
+
+/// A solver by its name, with those options that are not as usual.
+pub(crate) fn with_options(solver: &dyn Solver) -> String {
+    let usual = solvers::parse(solver.name()).map(|usual| usual.options()).unwrap_or_default();
+    let options: Vec<String> = solver
+        .options()
+        .into_iter()
+        .filter(|option| !usual.contains(option))
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    let colon = if options.is_empty() { "" } else { ":" };
+    format!("{}{colon}{}", solver.name(), options.join(","))
 }
 
 impl FromStr for SolverChoice {

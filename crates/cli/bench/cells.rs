@@ -6,9 +6,10 @@ use anyhow::Context;
 use ddim_schedule::{Eta, Method, Plan, Spacing};
 use serde::{Deserialize, Serialize};
 
-use crate::args::{BenchArgs, EtaChoice, PlanArgs, SolverChoice, SpacingChoice};
+use crate::args::{BenchArgs, EtaChoice, SolverChoice, SpacingChoice, with_options};
 use crate::model::Model;
-use crate::{plan, sample, units};
+use crate::request::PlanRequest;
+use crate::{plan, units};
 
 /// Why a cell is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -194,23 +195,23 @@ pub(super) const DDIM: &str = "eta 0";
 const DDPM: &str = "eta 1";
 
 /// Every method with its name, and as options of `ddim sample`.
-fn methods(args: &BenchArgs) -> Vec<(String, PlanArgs)> {
+fn methods(args: &BenchArgs) -> Vec<(String, PlanRequest)> {
     let etas = args.eta.iter().map(|eta| eta_method(*eta));
     let solvers = args.solver.iter().map(|method| {
         let name = match method {
-            Method::Solver(solver) => sample::with_options(solver.as_ref()),
+            Method::Solver(solver) => with_options(solver.as_ref()),
             // The same cells as with --eta, under the same name: they are measured once.
             Method::Ddim { eta } => return eta_method(EtaChoice::Value(*eta)),
             Method::SigmaHat => return eta_method(EtaChoice::Hat),
             other @ Method::Ddpm { .. } => other.name().to_owned(),
         };
         let solver = Some(SolverChoice::Planned(method.clone()));
-        (name, PlanArgs { solver, ..PlanArgs::default() })
+        (name, PlanRequest { solver, ..PlanRequest::default() })
     });
     etas.chain(solvers).collect()
 }
 
-fn eta_method(eta: EtaChoice) -> (String, PlanArgs) {
+fn eta_method(eta: EtaChoice) -> (String, PlanRequest) {
     let name = match eta {
         EtaChoice::Value(value) => format!("eta {}", value.value()),
         EtaChoice::Hat => SIGMA_HAT.to_owned(),
@@ -218,14 +219,14 @@ fn eta_method(eta: EtaChoice) -> (String, PlanArgs) {
     (name, of_eta(eta))
 }
 
-fn of_eta(eta: EtaChoice) -> PlanArgs {
+fn of_eta(eta: EtaChoice) -> PlanRequest {
     let solver = Some(SolverChoice::Planned(Method::Ddim { eta: Eta::DDIM }));
-    PlanArgs { eta: Some(eta), solver, ..PlanArgs::default() }
+    PlanRequest { eta: Some(eta), solver, ..PlanRequest::default() }
 }
 
-fn resolved(args: &BenchArgs, model: &Model, method: PlanArgs, n_steps: usize) -> anyhow::Result<Plan> {
+fn resolved(args: &BenchArgs, model: &Model, method: PlanRequest, n_steps: usize) -> anyhow::Result<Plan> {
     let spacing = args.spacing.clone().map(|spacing: Spacing| SpacingChoice::Named(spacing));
-    let options = PlanArgs { steps: Some(n_steps), spacing, convention: args.convention, ..method };
+    let options = PlanRequest { steps: Some(n_steps), spacing, convention: args.convention, ..method };
     let plan = plan::resolve(&options, &model.training)?;
     model.inner.check_plan(&plan)?;
     Ok(plan)
@@ -244,7 +245,7 @@ mod tests {
         let Command::Bench(args) = Cli::try_parse_from(words).expect("valid options").command else {
             panic!("another command")
         };
-        cells(&args, &Model::load(&args.model, &Device::Cpu).expect("the embedded model"))
+        cells(&args, &Model::load(&args.model.request(), &Device::Cpu).expect("the embedded model"))
     }
 
     #[test]
@@ -269,7 +270,7 @@ mod tests {
             let Command::Bench(args) = Cli::try_parse_from(words).expect("valid options").command else {
                 panic!("another command")
             };
-            let model = Model::load(&args.model, &Device::Cpu).expect("the embedded model");
+            let model = Model::load(&args.model.request(), &Device::Cpu).expect("the embedded model");
             let cells = with_target(cells(&args, &model).expect("plans"), &args, &model).expect("a plan");
             cells.into_iter().map(|cell| (cell.method, cell.steps, cell.role)).collect()
         };

@@ -37,7 +37,7 @@ pub(super) fn measure<'a>(
     model: &Model,
     interrupt: &Interrupt,
 ) -> anyhow::Result<Measured<'a>> {
-    let typed = &args.plan;
+    let typed = &args.plan.request();
     let of_list = typed.steps.is_some() || typed.spacing.is_some() || typed.timesteps.is_some();
     let usual = if of_list { BoundArgs::STEPS } else { plan::usual_steps(BoundArgs::STEPS, &model.training) };
     let options = args.bound.plan(typed, has_learned_variance(&model.training.scheduler)?, usual)?;

@@ -6,9 +6,10 @@ use ddim_data::Scale;
 use serde_json::{Value, json};
 
 use super::sink::frames;
-use crate::args::{OutputArgs, misused};
+use crate::args::misused;
 use crate::job::Job;
 use crate::output::{self, Destination, FileKind, MOST_IN_GRID, Sheet};
+use crate::request::OutputRequest;
 
 /// The name of `--scale` in a run's record.
 const SCALE: &str = "scale";
@@ -31,7 +32,7 @@ pub(super) struct Scales {
 impl Scales {
     /// What was typed; else a picture keeps its pixels in a file that the user has named, and what only shows
     /// pictures is enlarged as far as is good for that.
-    pub(super) fn new(args: &OutputArgs, job: &Job<'_>) -> Self {
+    pub(super) fn new(args: &OutputRequest, job: &Job<'_>) -> Self {
         if let Some(times) = args.scale {
             let scale = Scale::Times(times);
             return Self {
@@ -79,7 +80,7 @@ impl Scales {
 ///
 /// # Errors
 /// Names the way out.
-pub(super) fn check(args: &OutputArgs, destination: &Destination, job: &Job<'_>) -> anyhow::Result<()> {
+pub(super) fn check(args: &OutputRequest, destination: &Destination, job: &Job<'_>) -> anyhow::Result<()> {
     let Some(times) = args.scale else { return Ok(()) };
     let (pictures, layout) = (job.pictures(), job.layout);
     let sheet = |pictures, frames| Sheet { pictures, layout, frames };

@@ -7,13 +7,14 @@ use ddim_sampler::Effort;
 use ddim_schedule::Direction;
 use serde_json::Value;
 
-use crate::args::{OutputArgs, misused};
+use crate::args::misused;
 use crate::files::Existing;
 use crate::job::{Job, Series};
 use crate::output::{
     self, AnimateWhat, Animation, Captions, Collected, Destination, FileKind, Folder, Frames, OpenMode,
     half_blocks, terminal_width,
 };
+use crate::request::OutputRequest;
 use crate::run_record;
 use crate::sample::scales::{self, Scales};
 use crate::signals::Parting;
@@ -49,7 +50,7 @@ pub(super) struct Sink<'a> {
     finished: usize,
     /// Pictures that an earlier run has left in the folder.
     found: usize,
-    args: OutputArgs,
+    args: OutputRequest,
 }
 
 /// The destination, opened.
@@ -96,7 +97,7 @@ impl<'a> Sink<'a> {
     ///
     /// # Errors
     /// When an option does not fit the destination, or a place cannot be written.
-    pub(super) fn open(args: &OutputArgs, job: &'a Job<'a>) -> anyhow::Result<(Self, Vec<usize>)> {
+    pub(super) fn open(args: &OutputRequest, job: &'a Job<'a>) -> anyhow::Result<(Self, Vec<usize>)> {
         let destination = Destination::new(args.out.as_deref(), args.show)?;
         check(args, &destination, job)?;
         let scales = Scales::new(args, job);
@@ -264,7 +265,7 @@ impl Written {
 }
 
 /// What to type to complete a run like this after an interruption: what is refused together is not advised.
-fn advice(args: &OutputArgs, place: &Place, finished: usize, direction: Direction) -> String {
+fn advice(args: &OutputRequest, place: &Place, finished: usize, direction: Direction) -> String {
     let has_folders = direction == Direction::Decode && !args.trajectory;
     let folder = if has_folders { " (--out FOLDER can be resumed)" } else { "" };
     match place {
@@ -282,7 +283,7 @@ fn advice(args: &OutputArgs, place: &Place, finished: usize, direction: Directio
 }
 
 /// Refuses options that do not fit the destination.
-fn check(args: &OutputArgs, destination: &Destination, job: &Job<'_>) -> anyhow::Result<()> {
+fn check(args: &OutputRequest, destination: &Destination, job: &Job<'_>) -> anyhow::Result<()> {
     if let Some(out) = args.out.as_deref().filter(|out| args.animate.as_deref() == Some(*out)) {
         misused!("--out and --animate both name {}; give the moving picture another name", out.display());
     }
@@ -307,14 +308,14 @@ fn check(args: &OutputArgs, destination: &Destination, job: &Job<'_>) -> anyhow:
 }
 
 /// What the frames of an animation are.
-pub(super) fn frames(args: &OutputArgs, job: &Job<'_>) -> Frames {
+pub(super) fn frames(args: &OutputRequest, job: &Job<'_>) -> Frames {
     match job.series {
         Series::Apart => Frames::Steps(args.animate_what.unwrap_or_default(), job.drawing.route.times().len()),
         Series::Walk { side } => Frames::Walk { pictures: job.pictures(), side },
     }
 }
 
-fn open_mode(args: &OutputArgs) -> OpenMode {
+fn open_mode(args: &OutputRequest) -> OpenMode {
     match (args.resume, args.force) {
         (true, _) => OpenMode::Resume,
         (false, true) => OpenMode::Replace,

@@ -21,8 +21,9 @@
 //!    follows. [`Model::plan`] compiles one from [`Options`]; `ddim-schedule` compiles any other.
 //! 3. **Drawing** is walking down that table. [`Model::sample`] does it for any number of pictures;
 //!    [`Model::sample_with`] shows every step and can be stopped, and gives what is finished all the same;
-//!    [`Model::batches`] gives pictures as they come; [`Model::draw`] takes one batch with a plan, a starting
-//!    point and noise of the caller's own.
+//!    [`Model::batches`] gives pictures as they come. All of them draw a [`Run`], which [`Model::run`] makes of
+//!    options: what is drawn, as a value to be changed, cut and walked with an [`Observer`]. [`Model::draw`] takes
+//!    one batch with a plan, a starting point and noise of the caller's own.
 //! 4. **Your pictures** begin a run in place of noise: [`Start::image`] is image-to-image, [`Start::inpainting`]
 //!    repaints a part. [`Model::fit`] makes any picture one of the model's size and colours.
 //! 5. **Noise** belongs to a picture: picture `k` of a seed is the same in any batch, on any number of

@@ -116,6 +116,19 @@ impl Streams {
         self.of(pictures, device).initial([pictures.len(), c, h, w], device)
     }
 
+    /// That of these pictures alone.
+    fn only(&self, pictures: &[usize]) -> Self {
+        let of = |noise: &Tensor| noise.select(pictures);
+        match self {
+            Self::Seed(seed) => Self::Listed(pictures.iter().map(|picture| (*seed, *picture as u64)).collect()),
+            Self::Listed(streams) => Self::Listed(pictures.iter().map(|picture| streams[*picture]).collect()),
+            Self::Given(GivenNoise { initial, steps }) => {
+                let steps = steps.iter().map(|step| step.as_ref().map(of)).collect();
+                Self::Given(GivenNoise { initial: of(initial), steps })
+            }
+        }
+    }
+
     /// The noise of these pictures.
     ///
     /// # Panics
@@ -189,6 +202,32 @@ impl<'m> Run<'m> {
             corrector: None,
             batch_size,
             pictures,
+        }
+    }
+
+    /// A run of these of its pictures alone, each with the noise, the label and the start that it has in this one.
+    ///
+    /// ```
+    /// use ddim::{Model, Options, device};
+    ///
+    /// # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/goldens/models/classes_scale_shift");
+    /// let model = Model::load(folder, &device::cpu())?;
+    /// let run = model.run(&Options { steps: 3, count: 8, ..Options::default() })?;
+    /// let third = run.only(&[2]).batches().next().expect("a picture")?;
+    /// assert_eq!(third.bytes(0), run.batches().next().expect("8 pictures")?.bytes(2));
+    /// # Ok::<(), ddim::Error>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// For a picture that has no noise of its own.
+    pub fn only(&self, pictures: &[usize]) -> Self {
+        Self {
+            noise: self.noise.only(pictures),
+            labels: self.labels.in_turn(pictures.iter().copied()),
+            start: self.start.only(pictures),
+            pictures: pictures.len(),
+            ..self.clone()
         }
     }
 

@@ -61,6 +61,16 @@ impl Start {
         }
     }
 
+    /// What the pictures with these indices begin with, one after the other.
+    pub(crate) fn only(&self, indices: &[usize]) -> Self {
+        let of = |pictures: &Tensor| in_turn(pictures, indices, &pictures.device());
+        match self {
+            Self::Noise => Self::Noise,
+            Self::Pictures(pictures) => Self::Pictures(of(pictures)),
+            Self::Inpainting { pictures, mask } => Self::Inpainting { pictures: of(pictures), mask: mask.clone() },
+        }
+    }
+
     /// What has to be put back into these pictures after every step.
     pub fn known(&self, indices: &[usize], device: &Device) -> Option<Known> {
         match self {

@@ -9,13 +9,13 @@ use ddim_eval::Extractor;
 use indicatif::ProgressBar;
 
 use super::kept::{Kept, advised};
-use crate::args::{EvalArgs, ModelArgs, SampleArgs, SetHome, SetName};
+use crate::args::{EvalArgs, SetHome, SetName};
 use crate::device::Chosen;
 use crate::features::Saved;
 use crate::job::Job;
 use crate::model::Model;
 use crate::reading::{self, Broken};
-use crate::seeds::Seed;
+use crate::request::{ModelRequest, Request};
 use crate::signals::Interrupt;
 use crate::{Ending, drawing, progress};
 
@@ -38,7 +38,7 @@ pub(super) enum Source<'a> {
 pub(super) struct Drawn<'a> {
     model: Model,
     device: &'a Chosen,
-    args: SampleArgs,
+    request: Request,
     pictures: Range<usize>,
 }
 
@@ -70,22 +70,22 @@ impl<'a> Source<'a> {
         device: &'a Chosen,
         k: u64,
     ) -> anyhow::Result<Self> {
-        let model =
-            ModelArgs { model: model.map(Path::to_owned).or(args.model.model.clone()), ..args.model.clone() };
+        let asked = args.model.request();
+        let model = ModelRequest { model: model.map(Path::to_owned).or(asked.model), ..asked };
         let pictures = name.part.drawn(args.num.unwrap_or(DRAWN));
         let loaded = Model::load(&model, &device.device)?;
-        let args = SampleArgs {
+        let request = Request {
             model,
-            plan: args.plan.clone(),
+            plan: args.plan.request(),
             num: Some(pictures.end),
-            seed: Seed::Typed(args.seed.wrapping_add(k)),
-            labels: args.labels.clone(),
-            batch_size: args.computing.batch_size,
-            ..SampleArgs::default()
+            seed: Some(args.seed.wrapping_add(k)),
+            label: args.labels.label.clone(),
+            batch_size: Some(args.computing.batch_size),
+            ..Request::default()
         };
         // What cannot be drawn is refused before anything else is looked at.
-        Job::new(&args, &loaded, device).with_context(|| name.to_string())?;
-        Ok(Self::Model(Box::new(Drawn { model: loaded, device, args, pictures })))
+        Job::new(&request, &loaded, device).with_context(|| name.to_string())?;
+        Ok(Self::Model(Box::new(Drawn { model: loaded, device, request, pictures })))
     }
 
     /// Height and width of its pictures: of most of them, where they lie in files.
@@ -208,7 +208,7 @@ impl Look<'_> {
     }
 
     fn at_drawn(&mut self, drawn: &Drawn<'_>, interrupt: &Interrupt) -> anyhow::Result<Ending> {
-        let job = Job::new(&drawn.args, &drawn.model, drawn.device)?;
+        let job = Job::new(&drawn.request, &drawn.model, drawn.device)?;
         let [channels, height, width] = job.shape;
         self.kept.size = Some(Size([height, width, channels]));
         let numbers: Vec<usize> = drawn.pictures.clone().collect();
