@@ -1,5 +1,6 @@
 //! What can be typed: every command, option and help text. Values are checked here as far as that needs no file.
 
+mod autoencoding;
 mod bench;
 mod bound;
 mod corrections;
@@ -28,6 +29,7 @@ use std::path::PathBuf;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+pub(crate) use self::autoencoding::{AutoencodeArgs, Latents};
 pub(crate) use self::bench::{BenchArgs, Budget, ClockChoice, Counts};
 pub(crate) use self::bound::{BoundArgs, DecoderChoice};
 pub(crate) use self::diagnosis::DoctorArgs;
@@ -130,6 +132,9 @@ pub(crate) enum Command {
     /// Draw the pictures between two pictures, or between four
     #[command(after_long_help = inversion::INTERPOLATE_EXAMPLES)]
     Interpolate(Box<InterpolateArgs>),
+    /// Take pictures through an autoencoder and back, and say how close they come
+    #[command(after_long_help = autoencoding::EXAMPLES)]
+    Autoencode(Box<AutoencodeArgs>),
     /// Show the timesteps and coefficients that a run would use; needs no model and no GPU
     #[command(after_long_help = sampling::SCHEDULE_EXAMPLES)]
     Schedule(ScheduleArgs),

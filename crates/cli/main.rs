@@ -5,6 +5,7 @@
 
 mod advice;
 mod args;
+mod autoencode;
 mod bench;
 mod classes;
 mod completions;
@@ -124,6 +125,7 @@ fn run(cli: Cli, interrupt: &Interrupt) -> anyhow::Result<Ending> {
         Command::Decode(args) => decode::run(*args, interrupt),
         Command::Reconstruct(args) => reconstruct::run(&args, interrupt),
         Command::Interpolate(args) => interpolate::run(*args, interrupt),
+        Command::Autoencode(args) => autoencode::run(&args, interrupt),
         Command::Schedule(args) => schedule::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Devices(args) => devices::run(&args),

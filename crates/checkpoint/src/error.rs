@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use ddim_schedule::ScheduleError;
-use ddim_unet::ConfigError;
+use ddim_autoencoder::{AutoencoderConfig, ConfigError};
 
 use crate::report::Report;
 
@@ -124,9 +124,19 @@ pub enum CheckpointError {
         /// What it says.
         found: String,
     },
+    /// The folder holds no autoencoder that is read.
+    #[error(
+        "{}: {found}; autoencoders of the classes {} are read", .path.display(), AutoencoderConfig::CLASSES.join(", ")
+    )]
+    OtherAutoencoder {
+        /// The file that says so.
+        path: PathBuf,
+        /// What it says.
+        found: String,
+    },
     /// The network's configuration is not one that can be built.
     #[error("{}: {source}", .path.display())]
-    UNetConfig {
+    NetworkConfig {
         /// The configuration file.
         path: PathBuf,
         /// What is wrong with it.

@@ -48,6 +48,7 @@
 //! ```
 
 mod abandoned;
+mod autoencoder;
 mod card;
 mod embedded;
 mod error;
@@ -82,6 +83,7 @@ mod weights;
 mod write;
 
 pub use abandoned::remove_abandoned;
+pub use autoencoder::{Autoencoder, AutoencoderFiles, Network};
 pub use card::Card;
 pub use embedded::{embedded, embedded_names, embedded_tuned, embedded_weights, inspect_embedded};
 pub use error::{CheckpointError, SchedulerConfigError};

@@ -21,6 +21,7 @@ use std::path::{Component, Path, PathBuf};
 use self::foreign::foreign;
 use self::runs::{is_training_checkpoint, newest_inside, schedulers, with_model};
 use self::weight_file::is_weights;
+pub(crate) use self::weight_file::weights_in;
 use crate::error::CheckpointError;
 use crate::layout::{
     CARD, CONFIG, FLAT_SCHEDULER_CONFIG, MAX_CONFIG, MAX_LISTS, MODEL_INDEX, TUNED, Text, UNET_CONFIG, file_name,

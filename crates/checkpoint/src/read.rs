@@ -158,12 +158,12 @@ pub fn read_scheduler(path: &Path) -> Result<(SchedulerConfig, Vec<Warning>), Ch
 /// Makes the network and puts the weights in.
 pub(crate) fn network(config: UNet2DConfig, path: &Path, weights: &Weights) -> Result<UNet, CheckpointError> {
     let values = fit::read(&slots(&config, path)?, weights)?;
-    UNet::new(config, values).map_err(|source| CheckpointError::UNetConfig { path: path.into(), source })
+    UNet::new(config, values).map_err(|source| CheckpointError::NetworkConfig { path: path.into(), source })
 }
 
 /// The parameters of the network. Nothing is allocated for them.
 pub(crate) fn slots(config: &UNet2DConfig, path: &Path) -> Result<Vec<Slot>, CheckpointError> {
-    let graph = config.graph().map_err(|source| CheckpointError::UNetConfig { path: path.into(), source })?;
+    let graph = config.graph().map_err(|source| CheckpointError::NetworkConfig { path: path.into(), source })?;
     Ok(fit::slots(&graph))
 }
 
@@ -177,7 +177,7 @@ const OF_EMA: [&str; 7] =
 /// Options that no `UNet2DModel` has are passed over, as diffusers does; a file that has none of those that it has
 /// is none of its configurations.
 pub(crate) fn unet_config(file: &Text, warnings: &mut Vec<Warning>) -> Result<UNet2DConfig, CheckpointError> {
-    let refused = |source| CheckpointError::UNetConfig { path: file.path.clone(), source };
+    let refused = |source| CheckpointError::NetworkConfig { path: file.path.clone(), source };
     let mut options = object(file)?;
     let class = options.get("_class_name").cloned();
     if let Some(class) = class.as_ref().filter(|class| **class != "UNet2DModel") {
@@ -253,7 +253,7 @@ fn check_pipeline(places: &Places) -> Result<(), CheckpointError> {
     }
 }
 
-fn object(file: &Text) -> Result<Map<String, Value>, CheckpointError> {
+pub(crate) fn object(file: &Text) -> Result<Map<String, Value>, CheckpointError> {
     serde_json::from_str(&file.text).map_err(|error| CheckpointError::Json {
         path: file.path.clone(),
         problem: format!("not a JSON object: {error}"),

@@ -7,7 +7,7 @@ use crate::listed::{listed, shortened};
 
 /// Something in the files of a model that was passed over, or chosen among several. Libraries do not print: these
 /// come out beside what was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Warning {
     /// Options of a configuration that no class has, in the diffusers that this library knows.
@@ -51,6 +51,15 @@ pub enum Warning {
         /// The others.
         others: Vec<String>,
     },
+    /// An autoencoder whose configuration does not say how latents are scaled for diffusion.
+    AssumedScale {
+        /// The configuration.
+        path: PathBuf,
+        /// The `scaling_factor` that is meant.
+        factor: f64,
+        /// What in the configuration says so.
+        because: &'static str,
+    },
 }
 
 /// The longest list in a message.
@@ -89,6 +98,9 @@ impl fmt::Display for Warning {
                 path.display(),
                 shortened(list)
             ),
+            Self::AssumedScale { path, factor, because } => {
+                write!(f, "{}: no scaling_factor; {factor} is meant, since {because}", path.display())
+            }
             Self::Chosen { path, chosen, others } => {
                 write!(
                     f,

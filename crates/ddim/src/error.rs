@@ -137,6 +137,16 @@ pub enum Error {
         /// The channels of the model's pictures.
         channels: usize,
     },
+    /// Pictures or latents that an autoencoder does not take.
+    #[error("{what} of {found} channels: this autoencoder takes {expected}")]
+    StageChannels {
+        /// Pictures or latents.
+        what: &'static str,
+        /// Their channels.
+        found: usize,
+        /// Those of the autoencoder.
+        expected: usize,
+    },
     /// A batch with more or fewer labels than pictures.
     #[error("{found} labels were given for {pictures} pictures: give exactly one for each picture")]
     LabelCount {

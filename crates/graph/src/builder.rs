@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::convolution::Begins;
+use crate::convolution::{Begins, Biased};
 use crate::{
     Activation, Asked, Border, Conv, Convolution, Graph, Initial, Layer, Modulation, Norm, Operation, Parameter,
     ParameterInfo, Part, Point, Pool, Pooling, Resample, Row, RowOperation, Value, Watched,
@@ -141,7 +141,8 @@ impl Builder {
 
     /// A convolution or linear layers, and the sums behind them.
     pub fn convolve(&mut self, x: Value, convolution: Convolution) -> Value {
-        let Convolution { parts, kernel, linear, stride, border, shift, residual, scale, begins } = convolution;
+        let Convolution { parts, kernel, linear, stride, border, shift, residual, scale, begins, biased } =
+            convolution;
         let from = self.channels(x);
         let name = parts.first().map(|(name, _)| name.clone()).expect("a convolution has weights");
         let is_one_pixel = kernel == [1, 1] && stride == 1 && border == Border::NONE;
@@ -159,7 +160,11 @@ impl Builder {
             let shape = [to, from, kernel[0], kernel[1]];
             let shape = if linear { &shape[..2] } else { &shape };
             let weight = self.parameter(format!("{name}.weight"), shape, weights);
-            Part { to, weight, bias: Some(self.parameter(format!("{name}.bias"), &[to], biases)) }
+            let bias = match biased {
+                Biased::Yes => Some(self.parameter(format!("{name}.bias"), &[to], biases)),
+                Biased::No => None,
+            };
+            Part { to, weight, bias }
         };
         let parts: Vec<Part> = parts.into_iter().map(&mut part).collect();
         let conv = Conv { x, from, kernel, stride, border, parts, shift, residual, scale };

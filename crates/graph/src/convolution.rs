@@ -3,8 +3,7 @@
 use crate::{Border, Initial, Modulation, Value};
 
 /// A convolution that [`Builder::convolve`](crate::Builder::convolve) makes a layer of: a kernel of one pixel, a
-/// stride of 1, no border, and with a bias; the former three unless told otherwise, and with numbers that begin as
-/// PyTorch's, unless told otherwise as well.
+/// stride of 1, no border, and a bias, with numbers that begin as PyTorch's: all of it unless told otherwise.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Convolution {
     pub(crate) parts: Vec<(String, usize)>,
@@ -16,6 +15,14 @@ pub struct Convolution {
     pub(crate) residual: Option<Value>,
     pub(crate) scale: f64,
     pub(crate) begins: Begins,
+    pub(crate) biased: Biased,
+}
+
+/// Whether something is added to each output channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Biased {
+    Yes,
+    No,
 }
 
 /// How the numbers of a convolution begin before training.
@@ -40,6 +47,7 @@ impl Convolution {
             residual: None,
             scale: 1.0,
             begins: Begins::Usually,
+            biased: Biased::Yes,
         }
     }
 
@@ -88,6 +96,12 @@ impl Convolution {
     #[must_use]
     pub fn begins(self, weight: Initial, bias: Initial) -> Self {
         Convolution { begins: Begins::With { weight, bias }, ..self }
+    }
+
+    /// Nothing is added to the channels: there is no parameter `name.bias`.
+    #[must_use]
+    pub fn without_bias(self) -> Self {
+        Convolution { biased: Biased::No, ..self }
     }
 
     /// What the sum is multiplied by.

@@ -2,11 +2,10 @@
 
 use crate::ConfigError;
 use crate::options::{
-    Activation, ClassEmbedType, DownBlockType, MidBlockType, ResampleType, SampleSize, TimeEmbeddingType,
-    TimeScaleShift, UpBlockType,
+    ClassEmbedType, DownBlockType, MidBlockType, ResampleType, TimeEmbeddingType, TimeScaleShift, UpBlockType,
 };
+use ddim_options::{Activation, Options, SampleSize};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 mod check;
 
@@ -134,6 +133,10 @@ impl Default for UNet2DConfig {
     }
 }
 
+impl Options for UNet2DConfig {
+    const CLASS: &'static str = "UNet2DModel";
+}
+
 impl UNet2DConfig {
     /// Reads a `config.json`. A missing key takes its default; a key that begins with `_` is a remark, skipped.
     ///
@@ -141,22 +144,12 @@ impl UNet2DConfig {
     /// Text that is not a JSON object, an unknown key, an unknown block or other name, a value of the wrong kind.
     /// Whether the values go together is checked by [`validate`](Self::validate) and [`graph`](Self::graph).
     pub fn from_json(text: &str) -> Result<Self, ConfigError> {
-        let mut options: Map<String, Value> =
-            serde_json::from_str(text).map_err(|error| ConfigError::NotJson { reason: error.to_string() })?;
-        options.retain(|key, _| !key.starts_with('_'));
-        for (key, value) in &options {
-            check_option(key, value)?;
-        }
-        serde_json::from_value(Value::Object(options))
-            .map_err(|error| ConfigError::NotJson { reason: error.to_string() })
+        ddim_options::from_json(text)
     }
 
     /// Writes a `config.json` that [`from_json`](Self::from_json) and diffusers read.
     pub fn to_json(&self) -> String {
-        let mut options = Map::new();
-        options.insert("_class_name".into(), "UNet2DModel".into());
-        options.append(&mut fields(self));
-        format!("{:#}\n", Value::Object(options))
+        ddim_options::to_json(self)
     }
 
     /// Width of the time embedding.
@@ -182,26 +175,5 @@ impl UNet2DConfig {
         } else {
             Err(ConfigError::PictureSize { height, width, multiple })
         }
-    }
-}
-
-/// Reads one option alone, so that an error can name it.
-fn check_option(key: &str, value: &Value) -> Result<(), ConfigError> {
-    let known = fields(&UNet2DConfig::default());
-    if !known.contains_key(key) {
-        let known = known.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-        return Err(ConfigError::UnknownKey { key: key.into(), known });
-    }
-    let alone = Map::from_iter([(key.to_owned(), value.clone())]);
-    serde_json::from_value::<UNet2DConfig>(Value::Object(alone)).map(|_| ()).map_err(|error| {
-        ConfigError::UnknownValue { key: key.into(), value: value.to_string(), reason: error.to_string() }
-    })
-}
-
-/// The options as a JSON object, in the order of the fields.
-fn fields(config: &UNet2DConfig) -> Map<String, Value> {
-    match serde_json::to_value(config) {
-        Ok(Value::Object(fields)) => fields,
-        other => unreachable!("a struct of plain fields is a JSON object, got {other:?}"),
     }
 }

@@ -24,13 +24,11 @@
 //! The crate knows no engine, no weight, and nothing of diffusion: no schedule, no noise, no sampling.
 
 mod config;
-mod error;
 mod graph;
 mod options;
 
 pub use config::UNet2DConfig;
-pub use error::ConfigError;
+pub use ddim_options::{Activation, ConfigError, SampleSize};
 pub use options::{
-    Activation, ClassEmbedType, DownBlockType, MidBlockType, ResampleType, SampleSize, TimeEmbeddingType,
-    TimeScaleShift, UpBlockType,
+    ClassEmbedType, DownBlockType, MidBlockType, ResampleType, TimeEmbeddingType, TimeScaleShift, UpBlockType,
 };

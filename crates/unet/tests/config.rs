@@ -99,7 +99,7 @@ fn values_that_do_not_go_together_are_named() {
     assert!(invalid(|c| c.attention_head_dim = Some(17)).contains("from 1 to the 16 channels"));
     assert!(
         invalid(|c| c.attention_head_dim = Some(0))
-            .contains("`attention_head_dim` of the UNet configuration is 0")
+            .contains("`attention_head_dim` of the UNet2DModel configuration is 0")
     );
     assert!(invalid(|c| c.downsample_padding = 2).contains("from 0 to 1"));
     assert!(invalid(|c| c.layers_per_block = 0).contains("`layers_per_block`"));

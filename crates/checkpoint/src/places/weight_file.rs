@@ -46,32 +46,48 @@ impl Places {
         {
             return Ok((file, WeightChoice::Usual));
         }
-        let named = folders.iter().flat_map(|folder| WEIGHT_NAMES.map(|name| folder.join(name)));
-        if let Some(path) = named.into_iter().find(|path| path.is_file()) {
-            return Ok((path, self.choice.clone()));
-        }
-        for folder in folders.iter().filter(|folder| folder.is_dir()) {
-            match other_weights(folder)?.as_slice() {
-                [] => {}
-                [path] => return Ok((path.clone(), self.choice.clone())),
-                several => {
-                    let names: Vec<String> = several.iter().map(|path| file_name(path)).collect();
-                    let problem = format!(
-                        "several weight files: {}; name one of them in place of the folder, as in {}",
-                        names.join(", "),
-                        several[0].display()
-                    );
-                    return Err(CheckpointError::Weights { path: folder.clone(), problem });
-                }
+        match first_weights(folders)? {
+            Some(path) => Ok((path, self.choice.clone())),
+            None => {
+                Err(missing(&self.root, format!("{WEIGHTS}, .bin, .pt and .ckpt, in unet/ and beside it")))
             }
         }
-        Err(CheckpointError::MissingFile {
-            folder: self.root.clone(),
-            what: "weights",
-            tried: format!("{WEIGHTS}, .bin, .pt and .ckpt, in unet/ and beside it"),
-            next: "Is the download complete? Weights in several parts need the .index.json that lists them",
-        })
     }
+}
+
+/// The weight file in a folder, or the index of the files that they are spread over.
+pub(crate) fn weights_in(folder: &Path) -> Result<PathBuf, CheckpointError> {
+    let found = first_weights(&[folder.to_owned()])?;
+    found.ok_or_else(|| missing(folder, format!("{}, .bin, .pt and .ckpt", WEIGHT_NAMES[0])))
+}
+
+/// The one under a name of diffusers, or the only one there is.
+fn first_weights(folders: &[PathBuf]) -> Result<Option<PathBuf>, CheckpointError> {
+    let mut named = folders.iter().flat_map(|folder| WEIGHT_NAMES.map(|name| folder.join(name)));
+    if let Some(path) = named.find(|path| path.is_file()) {
+        return Ok(Some(path));
+    }
+    for folder in folders.iter().filter(|folder| folder.is_dir()) {
+        match other_weights(folder)?.as_slice() {
+            [] => {}
+            [path] => return Ok(Some(path.clone())),
+            several => {
+                let names: Vec<String> = several.iter().map(|path| file_name(path)).collect();
+                let problem = format!(
+                    "several weight files: {}; name one of them in place of the folder, as in {}",
+                    names.join(", "),
+                    several[0].display()
+                );
+                return Err(CheckpointError::Weights { path: folder.clone(), problem });
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn missing(folder: &Path, tried: String) -> CheckpointError {
+    let next = "Is the download complete? Weights in several parts need the .index.json that lists them";
+    CheckpointError::MissingFile { folder: folder.into(), what: "weights", tried, next }
 }
 
 pub(super) fn is_weights(path: &Path) -> bool {

@@ -3,14 +3,9 @@
 use super::UNet2DConfig;
 use crate::ConfigError;
 use crate::options::{DownBlockType, TimeEmbeddingType, UpBlockType};
+use ddim_options::range::{self, CHANNELS, LAYERS, LEVELS, ROWS};
 use serde::Serialize;
 use std::ops::RangeInclusive;
-
-/// Far above any published network; below what would overflow or exhaust memory by a slip in a file.
-const CHANNELS: RangeInclusive<usize> = 1..=65_536;
-const LEVELS: RangeInclusive<usize> = 1..=16;
-const LAYERS: RangeInclusive<usize> = 1..=256;
-const ROWS: RangeInclusive<usize> = 1..=16_777_216;
 
 impl UNet2DConfig {
     /// Checks every value, alone and together with the others.
@@ -48,7 +43,7 @@ impl UNet2DConfig {
 
     fn check_levels(&self) -> Result<(), ConfigError> {
         let levels = self.block_out_channels.len();
-        within("block_out_channels (its length)", levels, LEVELS)?;
+        within("block_out_channels (its length)", levels, &LEVELS)?;
         let same = format!("as long as block_out_channels, which has {levels} entries");
         if self.down_block_types.len() != levels {
             return out_of_range("down_block_types", &self.down_block_types, &same);
@@ -56,17 +51,17 @@ impl UNet2DConfig {
         if self.up_block_types.len() != levels {
             return out_of_range("up_block_types", &self.up_block_types, &same);
         }
-        self.block_out_channels.iter().try_for_each(|channels| within("block_out_channels", *channels, CHANNELS))
+        self.block_out_channels.iter().try_for_each(|channels| within("block_out_channels", *channels, &CHANNELS))
     }
 
     fn check_counts(&self) -> [Result<(), ConfigError>; 6] {
         [
-            within("in_channels", self.in_channels, CHANNELS),
-            within("out_channels", self.out_channels, CHANNELS),
-            within("layers_per_block", self.layers_per_block, LAYERS),
-            within("downsample_padding", self.downsample_padding, 0..=1),
-            within("time_embedding_dim", self.time_embed_dim(), 1..=4 * CHANNELS.end()),
-            self.num_class_embeds.map_or(Ok(()), |rows| within("num_class_embeds", rows, ROWS)),
+            within("in_channels", self.in_channels, &CHANNELS),
+            within("out_channels", self.out_channels, &CHANNELS),
+            within("layers_per_block", self.layers_per_block, &LAYERS),
+            within("downsample_padding", self.downsample_padding, &(0..=1)),
+            within("time_embedding_dim", self.time_embed_dim(), &(1..=4 * CHANNELS.end())),
+            self.num_class_embeds.map_or(Ok(()), |rows| within("num_class_embeds", rows, &ROWS)),
         ]
     }
 
@@ -85,18 +80,11 @@ impl UNet2DConfig {
     /// Every normalised tensor has the channels of one level or the sum of two, so the levels are all there is
     /// to look at.
     fn check_norms(&self) -> Result<(), ConfigError> {
-        let divides = |groups: usize, channels: usize| groups > 0 && channels.is_multiple_of(groups);
-        if let Some(channels) =
-            self.block_out_channels.iter().find(|channels| !divides(self.norm_num_groups, **channels))
-        {
-            return out_of_range("norm_num_groups", &self.norm_num_groups, &divisor_of(*channels));
-        }
-        let middle = self.block_out_channels[self.block_out_channels.len() - 1];
+        range::groups::<Self>("norm_num_groups", self.norm_num_groups, &self.block_out_channels)?;
+        let middle = &self.block_out_channels[self.block_out_channels.len() - 1..];
         match self.attn_norm_num_groups {
-            Some(groups) if !divides(groups, middle) => {
-                out_of_range("attn_norm_num_groups", &groups, &divisor_of(middle))
-            }
-            _ => Ok(()),
+            Some(groups) => range::groups::<Self>("attn_norm_num_groups", groups, middle),
+            None => Ok(()),
         }
     }
 
@@ -136,18 +124,10 @@ impl UNet2DConfig {
     }
 }
 
-fn within(key: &'static str, value: usize, range: RangeInclusive<usize>) -> Result<(), ConfigError> {
-    if range.contains(&value) {
-        return Ok(());
-    }
-    out_of_range(key, &value, &format!("from {} to {}", range.start(), range.end()))
+fn within(key: &'static str, value: usize, range: &RangeInclusive<usize>) -> Result<(), ConfigError> {
+    range::within::<UNet2DConfig>(key, value, range)
 }
 
-fn divisor_of(channels: usize) -> String {
-    format!("a divisor of {channels}, the channels it has to share out")
-}
-
-/// The value is told as the file has it, not as Rust does.
 fn out_of_range(key: &'static str, value: &impl Serialize, allowed: &str) -> Result<(), ConfigError> {
-    Err(ConfigError::OutOfRange { key, value: serde_json::json!(value).to_string(), allowed: allowed.into() })
+    range::out_of_range::<UNet2DConfig>(key, value, allowed)
 }

@@ -2,31 +2,34 @@
 
 use thiserror::Error;
 
-/// A configuration that describes no network of this family, or an input that the network cannot take.
+/// A configuration that describes no network of its class, or an input that the network cannot take.
 ///
 /// Every message names the option, the value found, and what is allowed instead.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ConfigError {
     /// The text is not JSON at all.
-    #[error("the UNet configuration is not JSON: {reason}; expected the object of a diffusers `unet/config.json`")]
+    #[error("the {class} configuration is not JSON: {reason}; expected the object of a diffusers `config.json`")]
     NotJson {
+        /// What diffusers calls the network.
+        class: &'static str,
         /// What the JSON reader says.
         reason: String,
     },
-    /// A key that no UNet2DModel configuration has.
-    #[error(
-        "unknown option `{key}` in the UNet configuration; \
-         only UNet2DModel configurations are understood, with the options {known}"
-    )]
+    /// A key that no configuration of this class has.
+    #[error("unknown option `{key}` in the {class} configuration; the options are {known}")]
     UnknownKey {
+        /// What diffusers calls the network.
+        class: &'static str,
         /// The key as written.
         key: String,
         /// All keys that are understood, separated by commas.
         known: String,
     },
     /// A known key with a value of the wrong kind, or one that names something unknown.
-    #[error("option `{key}` of the UNet configuration is {value}: {reason}")]
+    #[error("option `{key}` of the {class} configuration is {value}: {reason}")]
     UnknownValue {
+        /// What diffusers calls the network.
+        class: &'static str,
         /// The key.
         key: String,
         /// The value as written.
@@ -35,8 +38,10 @@ pub enum ConfigError {
         reason: String,
     },
     /// A value of the right kind that lies outside what is allowed, alone or together with the others.
-    #[error("option `{key}` of the UNet configuration is {value}; it must be {allowed}")]
+    #[error("option `{key}` of the {class} configuration is {value}; it must be {allowed}")]
     OutOfRange {
+        /// What diffusers calls the network.
+        class: &'static str,
         /// The key.
         key: &'static str,
         /// The value.

@@ -1,0 +1,225 @@
+//! Autoencoders, the first stages of latent diffusion, from a folder to host memory.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ddim_autoencoder::{AutoencoderConfig, CODEBOOK};
+use ddim_graph::Graph;
+use serde_json::{Map, Value};
+
+use crate::error::CheckpointError;
+use crate::fit::{self, Slot};
+use crate::layout::{CONFIG, MAX_CONFIG, MODEL_INDEX, Text, file_name, read_text};
+use crate::places::{WeightChoice, weights_in};
+use crate::read::object;
+use crate::warning::Warning;
+use crate::weights::Weights;
+
+/// A graph and its weights, which engines run. Copies share both.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Network {
+    /// What it does.
+    pub graph: Arc<Graph>,
+    /// In f32, in the order of [`Graph::parameters`].
+    pub weights: Arc<Vec<Vec<f32>>>,
+}
+
+/// An autoencoder in host memory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Autoencoder {
+    /// Its options.
+    pub config: AutoencoderConfig,
+    /// From pictures to what describes their latents.
+    pub encoder: Network,
+    /// From latents to pictures.
+    pub decoder: Network,
+    /// The table of a `VQModel`, `[rows, channels of the latents]`, row by row; nothing for the others.
+    pub codebook: Option<Arc<Vec<f32>>>,
+    /// What was passed over or assumed when its files were read.
+    pub warnings: Vec<Warning>,
+}
+
+/// The files of an autoencoder, found and checked; of the weights the headers only.
+///
+/// ```no_run
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use ddim_checkpoint::AutoencoderFiles;
+///
+/// let files = AutoencoderFiles::open("sd-vae-ft-mse".as_ref())?;
+/// println!("{}: {} weights", files.config().class(), files.parameters());
+/// let autoencoder = files.load()?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct AutoencoderFiles {
+    config: AutoencoderConfig,
+    encoder: Graph,
+    decoder: Graph,
+    weights: Weights,
+    warnings: Vec<Warning>,
+}
+
+/// The folders of autoencoders in pipelines.
+const PARTS: [&str; 2] = ["vae", "vqvae"];
+
+impl AutoencoderFiles {
+    /// Finds the autoencoder that a path means: its folder, its weight file, or the pipeline that it is a part of.
+    ///
+    /// # Errors
+    /// See [`CheckpointError`]; each names the file. Weights that are missing or misshapen are errors.
+    pub fn open(path: &Path) -> Result<Self, CheckpointError> {
+        let (folder, file) = place(path)?;
+        let config = folder.join(CONFIG);
+        if !config.is_file() {
+            let (what, tried) = ("configuration of an autoencoder", format!("{CONFIG}, vae/{CONFIG}, vqvae/{CONFIG}"));
+            let next = "Is this the folder of an autoencoder, or of a pipeline with one, and complete?";
+            return Err(CheckpointError::MissingFile { folder, what, tried, next });
+        }
+        let text = read_text(config, MAX_CONFIG)?;
+        let mut warnings = Vec::new();
+        let config = autoencoder_config(&text, &mut warnings)?;
+        let refused = |source| CheckpointError::NetworkConfig { path: text.path.clone(), source };
+        let (encoder, decoder) = (config.encoder().map_err(refused)?, config.decoder().map_err(refused)?);
+        let slots = [fit::slots(&encoder), fit::slots(&decoder), codebook(&config)].concat();
+        let file = file.map_or_else(|| weights_in(&folder), Ok)?;
+        let (weights, chosen) = Weights::of_network(&file, &text.path, &slots, &WeightChoice::Usual)?;
+        warnings.extend(chosen);
+        fit::check(&slots, &weights)?;
+        let unused = fit::compare(&slots, &weights).unused;
+        if !unused.is_empty() {
+            warnings.push(Warning::UnusedTensors { path: weights.path().into(), names: unused });
+        }
+        Ok(Self { config, encoder, decoder, weights, warnings })
+    }
+
+    /// The options.
+    pub fn config(&self) -> &AutoencoderConfig {
+        &self.config
+    }
+
+    /// How many numbers the weights are.
+    pub fn parameters(&self) -> usize {
+        let table = codebook(&self.config).iter().map(Slot::elements).sum::<usize>();
+        self.encoder.parameter_count() + self.decoder.parameter_count() + table
+    }
+
+    /// What was passed over, and assumed.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// A number that changes with the weights.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn fingerprint(&self) -> Result<String, CheckpointError> {
+        self.weights.fingerprint()
+    }
+
+    /// Reads the weights. Those of type F16, BF16 and F64 become F32.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn load(self) -> Result<Autoencoder, CheckpointError> {
+        let Self { config, encoder, decoder, weights, warnings } = self;
+        let network = |graph: Graph| -> Result<Network, CheckpointError> {
+            let values = weights.fill(&graph)?;
+            Ok(Network { graph: Arc::new(graph), weights: Arc::new(values) })
+        };
+        let table = fit::read(&codebook(&config), &weights)?.pop().map(Arc::new);
+        Ok(Autoencoder {
+            encoder: network(encoder)?,
+            decoder: network(decoder)?,
+            codebook: table,
+            config,
+            warnings,
+        })
+    }
+}
+
+impl Autoencoder {
+    /// Reads the autoencoder that a path means; see [`AutoencoderFiles::open`].
+    ///
+    /// # Errors
+    /// See [`CheckpointError`]; each names the file.
+    pub fn load(path: &Path) -> Result<Self, CheckpointError> {
+        AutoencoderFiles::open(path)?.load()
+    }
+}
+
+/// The folder of an autoencoder, and its weight file where that was named.
+fn place(path: &Path) -> Result<(PathBuf, Option<PathBuf>), CheckpointError> {
+    if path.is_file() {
+        let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let is_text = [CONFIG, MODEL_INDEX].contains(&file_name(path).as_str());
+        let (part, file) = (part(folder), (!is_text).then(|| path.to_owned()));
+        return Ok((part.filter(|_| is_text).unwrap_or_else(|| folder.into()), file));
+    }
+    if !path.is_dir() {
+        return Err(CheckpointError::NoFolder { folder: path.into() });
+    }
+    Ok((part(path).unwrap_or_else(|| path.into()), None))
+}
+
+/// The part of a pipeline that is one.
+fn part(folder: &Path) -> Option<PathBuf> {
+    PARTS.map(|part| folder.join(part)).into_iter().find(|part| part.join(CONFIG).is_file())
+}
+
+/// The table of a family that has one.
+fn codebook(config: &AutoencoderConfig) -> Vec<Slot> {
+    match config {
+        AutoencoderConfig::Vq(vq) => {
+            vec![Slot { name: CODEBOOK.to_owned(), shape: vec![vq.num_vq_embeddings, vq.row()] }]
+        }
+        AutoencoderConfig::Kl(_) | AutoencoderConfig::Tiny(_) => Vec::new(),
+    }
+}
+
+/// Options that no autoencoder of the class has are passed over, as diffusers does.
+fn autoencoder_config(file: &Text, warnings: &mut Vec<Warning>) -> Result<AutoencoderConfig, CheckpointError> {
+    let path = &file.path;
+    let other = |found| CheckpointError::OtherAutoencoder { path: path.clone(), found };
+    let mut options = object(file)?;
+    let Some(class) = options.get("_class_name").cloned() else {
+        return Err(other("the configuration names no class (_class_name)".to_owned()));
+    };
+    let Some((class, known)) = class.as_str().and_then(|class| Some((class, AutoencoderConfig::keys(class)?)))
+    else {
+        return Err(other(format!("the network is of the class {:.60}", class.to_string())));
+    };
+    let is_foreign = |key: &String| !key.starts_with('_') && !known.contains(key);
+    let keys: Vec<String> = options.keys().filter(|key| is_foreign(key)).cloned().collect();
+    if !keys.is_empty() {
+        options.retain(|key, _| !is_foreign(key));
+        warnings.push(Warning::UnknownOptions { path: path.clone(), keys });
+    }
+    if !options.contains_key("scaling_factor") && class != "AutoencoderTiny" {
+        let (factor, because) = assumed_scale(class, &options);
+        options.insert("scaling_factor".to_owned(), factor.into());
+        warnings.push(Warning::AssumedScale { path: path.clone(), factor, because });
+    }
+    let refused = |source| CheckpointError::NetworkConfig { path: path.clone(), source };
+    let text = Value::Object(options).to_string();
+    AutoencoderConfig::from_json(class, &text).expect("a class that was looked up").map_err(refused)
+}
+
+/// The scale of latents where a configuration does not say. Latent diffusion was trained on the latents of a
+/// `VQModel` as they are; the default that later releases of diffusers take for these files ruins their pictures.
+fn assumed_scale(class: &str, options: &Map<String, Value>) -> (f64, &'static str) {
+    let version = options.get("_diffusers_version").and_then(Value::as_str).unwrap_or_default();
+    match (class, release(version)) {
+        ("VQModel", ..12) => (1.0, "latents of a VQModel were not scaled before diffusers 0.12"),
+        _ => (0.18215, "that is the default of diffusers"),
+    }
+}
+
+/// The 12 of `0.12.1`; what says nothing is older than all of them.
+fn release(version: &str) -> u32 {
+    let mut parts = version.split('.');
+    match (parts.next(), parts.next()) {
+        (Some("0"), Some(minor)) => minor.parse().unwrap_or(0),
+        (Some(major), Some(_)) if major.parse::<u32>().is_ok() => u32::MAX,
+        _ => 0,
+    }
+}

@@ -1,0 +1,214 @@
+//! Autoencoders at work: from pictures to latents and back.
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use ddim_autoencoder::{AutoencoderConfig, ConfigError, Scale};
+use ddim_checkpoint::{Autoencoder, Network};
+use ddim_engine::{Conditioning, Engine, EngineOptions, Precision};
+use ddim_graph::Labels as NetworkLabels;
+use ddim_tensor::{Device, Tensor};
+
+use crate::Error;
+
+mod codebook;
+mod posterior;
+mod reconstruction;
+#[cfg(test)]
+mod tests;
+
+pub use codebook::{Codebook, Codes};
+pub use posterior::Posterior;
+pub use reconstruction::{LatentChoice, Reconstruction};
+
+/// An autoencoder on a device: it takes pictures to latents, which are smaller, and latents to pictures.
+///
+/// ```
+/// use ddim::{Device, FirstStage, Tensor};
+///
+/// # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/goldens/latent/models/kl_attention_quant");
+/// let stage = FirstStage::load(folder, &Device::Cpu)?;
+/// let pictures = Tensor::new(vec![0.25; 3 * 32 * 32], [1, 3, 32, 32]); // in [-1, 1]
+/// let latents = stage.encode(pictures)?.mode();
+/// assert_eq!(latents.dims(), [1, 4, 8, 8]);
+/// assert_eq!(stage.decode(latents)?.dims(), [1, 3, 32, 32]);
+/// # Ok::<(), ddim::Error>(())
+/// ```
+///
+/// Either half is made ready for the device when it is first asked for. Both run in f32 whatever a diffusion model
+/// beside them runs in: decoders have values that f16 does not hold.
+#[derive(Clone, Debug)]
+pub struct FirstStage {
+    autoencoder: Arc<Autoencoder>,
+    scale: Scale,
+    device: Device,
+    encoder: OnceLock<Half>,
+    decoder: OnceLock<Half>,
+}
+
+/// A half of an autoencoder, ready.
+#[derive(Clone, Debug)]
+struct Half {
+    engine: Engine,
+    nothing: Conditioning,
+}
+
+/// What an encoder says about pictures.
+#[derive(Clone, Debug)]
+pub enum Encoded {
+    /// A normal distribution of each latent number.
+    Distribution(Posterior),
+    /// Latents to be looked up in a table, `[n, channels, h, w]`, not looked up yet.
+    Table(Tensor),
+    /// Latents, `[n, channels, h, w]`.
+    Latents(Tensor),
+}
+
+impl FirstStage {
+    /// The autoencoder that a path means: its folder, its weight file, or a pipeline that it is a part of
+    /// ([`ddim_checkpoint::AutoencoderFiles::open`]).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Checkpoint`] if a file is missing or broken, naming it.
+    pub fn load(path: impl AsRef<Path>, device: &Device) -> Result<Self, Error> {
+        Self::new(Autoencoder::load(path.as_ref())?, device)
+    }
+
+    /// One made or changed by the caller.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Network`] for latents without a scale, [`Error::Engine`] for what the device cannot run.
+    pub fn new(autoencoder: Autoencoder, device: &Device) -> Result<Self, Error> {
+        let scale = autoencoder.config.scale()?;
+        for network in [&autoencoder.encoder, &autoencoder.decoder] {
+            Engine::check(&network.graph, device, Precision::F32)?;
+        }
+        let (encoder, decoder) = (OnceLock::new(), OnceLock::new());
+        Ok(Self { autoencoder: Arc::new(autoencoder), scale, device: device.clone(), encoder, decoder })
+    }
+
+    /// Its options.
+    pub fn config(&self) -> &AutoencoderConfig {
+        &self.autoencoder.config
+    }
+
+    /// Its graphs and weights.
+    pub fn autoencoder(&self) -> &Autoencoder {
+        &self.autoencoder
+    }
+
+    /// From its latents to those that a diffusion model draws.
+    pub fn scale(&self) -> &Scale {
+        &self.scale
+    }
+
+    /// Where it computes.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The table that latents are looked up in, where there is one.
+    pub fn codebook(&self) -> Option<Codebook<'_>> {
+        let table = self.autoencoder.codebook.as_ref()?;
+        Some(Codebook::new(table, self.config().latent_channels()))
+    }
+
+    /// What becomes of pictures in \[-1, 1\], `[n, channels, h, w]`: their latents have sides
+    /// [`factor`](AutoencoderConfig::factor) times smaller, rounded down.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Network`] for pictures that are smaller than that; [`Error::StageChannels`] for other channels.
+    pub fn encode(&self, pictures: Tensor) -> Result<Encoded, Error> {
+        let config = self.config();
+        let [_, channels, height, width] = pictures.dims();
+        check_channels("pictures", channels, config.in_channels())?;
+        let factor = config.factor();
+        if height < factor || width < factor {
+            return Err(ConfigError::PictureSize { height, width, multiple: factor }.into());
+        }
+        let described = self.half(&self.encoder, &self.autoencoder.encoder).run(pictures);
+        Ok(match config {
+            AutoencoderConfig::Kl(_) => Encoded::Distribution(Posterior::new(described)),
+            AutoencoderConfig::Vq(_) => Encoded::Table(described),
+            AutoencoderConfig::Tiny(_) => Encoded::Latents(described),
+        })
+    }
+
+    /// Pictures of latents `[n, channels, h, w]`, looked up first where there is a table: around \[-1, 1\], not
+    /// limited.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::StageChannels`] for other channels.
+    pub fn decode(&self, latents: Tensor) -> Result<Tensor, Error> {
+        let latents = match self.codebook() {
+            Some(codebook) => codebook.quantized(&latents),
+            None => latents,
+        };
+        self.decode_as_they_are(latents)
+    }
+
+    /// The same, without looking anything up.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`decode`](Self::decode).
+    pub fn decode_as_they_are(&self, latents: Tensor) -> Result<Tensor, Error> {
+        check_channels("latents", latents.dims()[1], self.config().latent_channels())?;
+        let pictures = self.half(&self.decoder, &self.autoencoder.decoder).run(latents);
+        Ok(match self.config() {
+            AutoencoderConfig::Tiny(_) => pictures * 2.0 - 1.0,
+            AutoencoderConfig::Kl(_) | AutoencoderConfig::Vq(_) => pictures,
+        })
+    }
+
+    /// Latents as a diffusion model draws them: `(z - mean) / std`.
+    pub fn for_diffusion(&self, latents: Tensor) -> Tensor {
+        let inverse: Vec<f64> = self.scale.std().iter().map(|std| std.recip()).collect();
+        (latents - self.row(self.scale.mean())) * self.row(&inverse)
+    }
+
+    /// The latents of what a diffusion model has drawn: `u std + mean`.
+    pub fn of_diffusion(&self, drawn: Tensor) -> Tensor {
+        drawn * self.row(self.scale.std()) + self.row(self.scale.mean())
+    }
+
+    /// A number a channel, on the device.
+    fn row(&self, numbers: &[f64]) -> Tensor {
+        let values = numbers.iter().map(|number| *number as f32).collect();
+        Tensor::new(values, [1, numbers.len(), 1, 1]).to(&self.device)
+    }
+
+    fn half<'a>(&self, half: &'a OnceLock<Half>, network: &Network) -> &'a Half {
+        half.get_or_init(|| {
+            let options = EngineOptions { size: self.config().sample_size(), ..EngineOptions::default() };
+            let (graph, weights) = (network.graph.clone(), network.weights.clone());
+            let engine = Engine::new(graph, weights, &self.device, &options).expect("the graph was checked");
+            let nothing = engine.condition(&[0.0], &NetworkLabels::None);
+            Half { engine, nothing }
+        })
+    }
+}
+
+impl Half {
+    fn run(&self, x: Tensor) -> Tensor {
+        self.engine.forward(x, &self.nothing)
+    }
+}
+
+impl Encoded {
+    /// The latents without noise: the mean of a distribution, what is looked up as it is.
+    pub fn mode(&self) -> Tensor {
+        match self {
+            Encoded::Distribution(posterior) => posterior.mean(),
+            Encoded::Table(latents) | Encoded::Latents(latents) => latents.clone(),
+        }
+    }
+}
+
+fn check_channels(what: &'static str, found: usize, expected: usize) -> Result<(), Error> {
+    if found == expected { Ok(()) } else { Err(Error::StageChannels { what, found, expected }) }
+}

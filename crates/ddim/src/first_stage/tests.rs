@@ -1,0 +1,226 @@
+//! Against numbers of diffusers (tests/goldens/latent), and what is refused.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use ddim_graph::Watched;
+use safetensors::SafeTensors;
+use serde_json::Value;
+
+use super::*;
+use crate::first_stage::codebook::Codes;
+
+const GOLDENS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/goldens/latent");
+
+/// The tensors of a file, and how far other rounding may take a number from them.
+struct Golden {
+    tensors: BTreeMap<String, (Vec<f32>, Vec<usize>)>,
+    tolerance: f32,
+}
+
+impl Golden {
+    fn read(model: &str, name: &str) -> Self {
+        let bytes = fs::read(format!("{GOLDENS}/outputs/{model}/{name}.safetensors")).expect("a golden file");
+        let (_, metadata) = SafeTensors::read_metadata(&bytes).expect("a header");
+        let info = &metadata.metadata().as_ref().expect("remarks")["info"];
+        let info: Value = serde_json::from_str(info).expect("JSON");
+        // As README.md beside them says; files without these two have numbers as large as those of the others.
+        let number = |key: &str, otherwise: f64| info[key].as_f64().unwrap_or(otherwise);
+        let tolerance = 1e-5 * number("largest_abs_value", 6.0).max(1.0)
+            + 4.0 * number("max_abs_difference_from_float64", 3e-6);
+        let tensors = SafeTensors::deserialize(&bytes).expect("tensors");
+        let tensors = tensors.iter().map(|(name, view)| {
+            let numbers = match view.dtype() {
+                safetensors::Dtype::F32 => view.data().chunks_exact(4).map(four_bytes).collect(),
+                safetensors::Dtype::U8 => view.data().iter().map(|byte| f32::from(*byte)).collect(),
+                safetensors::Dtype::I64 => {
+                    let whole = |bytes: &[u8]| i64::from_le_bytes(bytes.try_into().expect("eight bytes")) as f32;
+                    view.data().chunks_exact(8).map(whole).collect()
+                }
+                other => panic!("{name} is of type {other:?}"),
+            };
+            (name.to_owned(), (numbers, view.shape().to_vec()))
+        });
+        Golden { tensors: tensors.collect(), tolerance: tolerance as f32 }
+    }
+
+    fn tensor(&self, name: &str) -> Tensor {
+        let (values, shape) = &self.tensors[name];
+        Tensor::new(values.clone(), shape.as_slice().try_into().expect("four axes"))
+    }
+
+    fn check(&self, name: &str, found: &Tensor) {
+        assert_eq!(found.dims().as_slice(), self.tensors[name].1, "{name}");
+        self.check_numbers(name, &found.values());
+    }
+
+    fn check_numbers(&self, name: &str, found: &[f32]) {
+        let expected = &self.tensors[name].0;
+        assert_eq!(found.len(), expected.len(), "{name}");
+        let far = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(far <= self.tolerance, "{name}: {far} away, {} allowed", self.tolerance);
+    }
+
+    fn check_sums(&self, name: &str, found: &[f64]) {
+        for (found, expected) in found.iter().zip(&self.tensors[name].0) {
+            assert!((found / f64::from(*expected) - 1.0).abs() < 1e-5, "{name}: {found}, {expected} is right");
+        }
+    }
+}
+
+fn four_bytes(bytes: &[u8]) -> f32 {
+    f32::from_le_bytes(bytes.try_into().expect("four bytes"))
+}
+
+fn stage(model: &str) -> FirstStage {
+    FirstStage::load(format!("{GOLDENS}/models/{model}"), &Device::Cpu).expect("a model of the goldens")
+}
+
+fn posterior(encoded: Encoded) -> Posterior {
+    match encoded {
+        Encoded::Distribution(posterior) => posterior,
+        other => panic!("{other:?}"),
+    }
+}
+
+const KL: [&str; 4] =
+    ["kl_attention_quant", "kl_attention_quant_old_names", "kl_attention_quant_old_convolutions", "kl_plain_shift"];
+
+/// Where the outputs of a model are.
+fn outputs(model: &str) -> &str {
+    model.split("_old").next().expect("a name")
+}
+
+#[test]
+fn distributions_of_latents_are_those_of_diffusers() {
+    for model in KL {
+        let (stage, golden) = (stage(model), Golden::read(outputs(model), "encode"));
+        let posterior = posterior(stage.encode(golden.tensor("x")).expect("pictures"));
+        golden.check("moments", posterior.moments());
+        golden.check("mean", &posterior.mean());
+        golden.check("logvar", &posterior.log_variance());
+        golden.check("std", &posterior.deviation());
+        let sample = posterior.sample(golden.tensor("noise"));
+        golden.check("sample", &sample);
+        golden.check("sample_for_diffusion", &stage.for_diffusion(sample.clone()));
+        let back = stage.of_diffusion(golden.tensor("sample_for_diffusion"));
+        golden.check("sample", &back);
+        golden.check_sums("kl", &posterior.divergence());
+        let zero = Tensor::full(0.0, posterior.mean().dims());
+        golden.check_sums("nll_of_zero", &posterior.negative_log_density(zero));
+    }
+}
+
+#[test]
+fn sides_that_are_no_multiples_are_rounded_down() {
+    let golden = Golden::read("kl_attention_quant", "encode_size_not_a_multiple");
+    let encoded = stage("kl_attention_quant").encode(golden.tensor("x")).expect("pictures");
+    golden.check("moments", posterior(encoded).moments());
+}
+
+#[test]
+fn pictures_of_latents_are_those_of_diffusers() {
+    for (model, sizes) in [("kl_attention_quant", &["decode", "decode_5x3", "decode_8x12"][..])]
+        .into_iter()
+        .chain([("kl_plain_shift", &["decode", "decode_3x8"][..])])
+    {
+        for name in sizes {
+            let golden = Golden::read(model, name);
+            golden.check("image", &stage(model).decode(golden.tensor("z")).expect("latents"));
+        }
+        let (stage, golden) = (stage(model), Golden::read(model, "reconstruct_by_mode"));
+        let latents = stage.encode(golden.tensor("x")).expect("pictures").mode();
+        golden.check("image", &stage.decode(latents).expect("latents"));
+    }
+}
+
+/// Names of layers are those of modules, and what is seen under them is what the modules give.
+#[test]
+fn every_part_gives_what_it_gives_in_diffusers() {
+    for model in ["kl_attention_quant", "kl_plain_shift", "vq_codes", "vq_wide_codes_attention", "tiny"] {
+        let (stage, golden) = (stage(model), Golden::read(model, "each_part"));
+        let encoded = stage.encode(golden.tensor("x")).expect("pictures").mode();
+        let latents = match stage.codebook() {
+            Some(codebook) => codebook.quantized(&encoded),
+            None if golden.tensors.contains_key("z") => golden.tensor("z"),
+            None => encoded,
+        };
+        let Autoencoder { encoder, decoder, .. } = stage.autoencoder();
+        let mut seen = 0;
+        for (network, x) in [(encoder, golden.tensor("x")), (decoder, latents)] {
+            let points = network.graph.points().iter();
+            let known = points.filter(|point| !matches!(point.watched, Watched::Row(_)));
+            let names: Vec<&str> = known
+                .map(|point| point.name.as_str())
+                .filter(|name| golden.tensors.contains_key(&format!("after.{name}")))
+                .collect();
+            let half = if std::ptr::eq(network, encoder) { &stage.encoder } else { &stage.decoder };
+            let Half { engine, nothing } = stage.half(half, network);
+            let observed = engine.observe(x, nothing, &names);
+            for (name, value) in names.iter().zip(&observed.points) {
+                golden.check(&format!("after.{name}"), value);
+            }
+            seen += names.len();
+        }
+        let there = golden.tensors.keys().filter(|name| name.starts_with("after.")).count();
+        assert_eq!(seen, there, "{model}: modules that are seen, and those in the file");
+    }
+}
+
+#[test]
+fn codes_and_their_pictures_are_those_of_diffusers() {
+    for model in ["vq_codes", "vq_wide_codes_attention"] {
+        let (stage, golden) = (stage(model), Golden::read(model, "encode_decode"));
+        let Encoded::Table(latents) = stage.encode(golden.tensor("x")).expect("pictures") else {
+            panic!("{model} has a table");
+        };
+        golden.check("latents", &latents);
+        let codebook = stage.codebook().expect("a table");
+        let codes = codebook.nearest(&latents);
+        let indices: Vec<f32> = codes.indices.iter().map(|row| *row as f32).collect();
+        assert_eq!(indices, golden.tensors["indices"].0, "{model}");
+        golden.check("codes", &codebook.rows_of(&codes));
+        golden.check("quantized", &codebook.quantized(&latents));
+        golden.check("image", &stage.decode(latents.clone()).expect("latents"));
+        golden.check("image_force_not_quantize", &stage.decode_as_they_are(latents).expect("latents"));
+        assert_eq!(codes.counts(codebook.len()).iter().sum::<usize>(), codes.indices.len());
+    }
+}
+
+#[test]
+fn the_first_of_equally_near_rows_is_taken() {
+    let codebook = Codebook::new(&[1.0, 0.0, -1.0, 0.0, 0.0, 0.5], 2);
+    let latents = Tensor::new(vec![0.0, -1.0, 0.1, 0.0, 0.0, 1.0], [1, 2, 1, 3]);
+    let codes = codebook.nearest(&latents);
+    // The first pixel is 1 away from two rows, but 0.5 from the third.
+    assert_eq!(codes, Codes { indices: vec![2, 1, 2], dims: [1, 1, 3] });
+    let between = Tensor::new(vec![0.0, -1.0], [1, 2, 1, 1]);
+    assert_eq!(codebook.nearest(&between).indices, [0]);
+}
+
+#[test]
+fn the_tiny_one_is_that_of_diffusers() {
+    let (stage, golden) = (stage("tiny"), Golden::read("tiny", "encode_decode"));
+    golden.check("latents", &stage.encode(golden.tensor("x")).expect("pictures").mode());
+    golden.check("image", &stage.decode(golden.tensor("z")).expect("latents"));
+    let through_bytes = stage.decode(golden.tensor("unscaled_from_bytes")).expect("latents");
+    golden.check("reconstruction_through_bytes", &through_bytes);
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let stage = stage("kl_attention_quant");
+    let refused = |result: Result<(), Error>| result.expect_err("a refusal").to_string();
+    let zeros = |dims| Tensor::full(0.0, dims);
+    assert_eq!(
+        refused(stage.encode(zeros([1, 1, 16, 16])).map(|_| ())),
+        "pictures of 1 channels: this autoencoder takes 3"
+    );
+    assert_eq!(
+        refused(stage.decode(zeros([1, 3, 4, 4])).map(|_| ())),
+        "latents of 3 channels: this autoencoder takes 4"
+    );
+    assert!(refused(stage.encode(zeros([1, 3, 3, 16])).map(|_| ())).contains("3x16"));
+    let missing = FirstStage::load(format!("{GOLDENS}/models/none"), &Device::Cpu).map(|_| ());
+    assert!(refused(missing).contains("none"));
+}
