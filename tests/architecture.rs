@@ -99,9 +99,11 @@ fn assert_no_dependency(crate_folder: &str, refused: impl Fn(&str) -> bool) {
 }
 
 /// Every package but the command line.
-const LIBRARIES: [&str; 15] = [
+const LIBRARIES: [&str; 17] = [
     "schedule",
     "graph",
+    "autoencoder",
+    "options",
     "unet",
     "cpu",
     "gpu",
@@ -150,7 +152,7 @@ fn schedule_is_arithmetic_in_f64() {
 
 #[test]
 fn networks_and_engines_do_not_know_what_diffusion_is() {
-    for library in ["graph", "unet", "tensor", "cpu", "gpu", "engine"] {
+    for library in ["graph", "options", "unet", "autoencoder", "tensor", "cpu", "gpu", "engine"] {
         let absent = ["eta", "sigma", "alpha_bar", "rand", "fs"];
         assert_words_absent(&format!("crates/{library}/src"), &absent);
     }
@@ -160,7 +162,9 @@ fn networks_and_engines_do_not_know_what_diffusion_is() {
 #[test]
 fn architectures_and_engines_meet_in_the_graph() {
     assert_eq!(dependencies("graph"), ["thiserror"]);
-    assert_eq!(dependencies("unet"), ["ddim-graph", "serde", "serde_json", "thiserror"]);
+    assert_eq!(dependencies("unet"), ["ddim-graph", "ddim-options", "serde", "serde_json"]);
+    assert_eq!(dependencies("autoencoder"), ["ddim-graph", "ddim-options", "serde"]);
+    assert_eq!(dependencies("options"), ["ddim-graph", "serde", "serde_json", "thiserror"]);
     assert_eq!(dependencies("cpu"), ["ddim-graph", "rayon", "thiserror"]);
     assert_eq!(dependencies("gpu"), ["burn", "ddim-graph", "ddim-shaders"]);
     assert_eq!(dependencies("tensor"), ["burn", "rayon", "thiserror"]);
@@ -252,7 +256,19 @@ fn libraries_name_no_option_of_the_command_line() {
 
 #[test]
 fn libraries_choose_no_device() {
-    for library in ["unet", "gpu", "engine", "sampler", "shaders", "data", "train", "eval", "features"] {
+    for library in [
+        "unet",
+        "autoencoder",
+        "options",
+        "gpu",
+        "engine",
+        "sampler",
+        "shaders",
+        "data",
+        "train",
+        "eval",
+        "features",
+    ] {
         for source in sources(&code_of(library)) {
             let found = DEVICE_CONSTRUCTORS.iter().find(|code| source.code.contains(**code));
             assert!(found.is_none(), "{}: {found:?}", source.path.display());
@@ -318,7 +334,19 @@ fn arguments_are_read_and_never_made() {
 
 #[test]
 fn randomness_is_an_argument() {
-    for library in ["graph", "cpu", "gpu", "engine", "unet", "sampler", "ddim", "checkpoint", "eval", "features"] {
+    for library in [
+        "graph",
+        "cpu",
+        "gpu",
+        "engine",
+        "unet",
+        "autoencoder",
+        "sampler",
+        "ddim",
+        "checkpoint",
+        "eval",
+        "features",
+    ] {
         assert_code_absent(
             &format!("crates/{library}/src"),
             &[".seed(", "thread_rng", "from_entropy", "SystemTime"],

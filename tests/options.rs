@@ -14,7 +14,7 @@ use std::sync::{Mutex, OnceLock};
 
 use tempfile::TempDir;
 
-use crate::program::{copy, ddim, finish, folder, golden, lay_out_labelled};
+use crate::program::{autoencoders, copy, ddim, finish, folder, golden, lay_out_labelled};
 
 /// The commands, each with lines that run.
 const BASES: &[(&str, &[&str])] = &[
@@ -59,6 +59,15 @@ const BASES: &[(&str, &[&str])] = &[
             "--from a/000000.png --to a/000001.png --count 3 --model c --steps 3 --out f.npz",
             "--corners 1,2,3,4 --grid 2 --model c --steps 3 --out f.npz",
             "--corners a/000000.png,2,3,4 --grid 2 --model c --steps 3 --out f.npz",
+        ],
+    ),
+    (
+        "autoencode",
+        &[
+            "a --model kl --size 16",
+            "a --model kl --size 16 --out f.png",
+            "a --model kl --size 16 --out f.safetensors",
+            "a --model kl --size 16 --latents sample",
         ],
     ),
     (
@@ -119,6 +128,9 @@ const WORKS: &[(&str, &str, &[&str])] = &[
     ("interpolate", "--from odd.png --to begin.png --count 3 --model c --steps 3 --out f.npz", &["fit", "ground"]),
     ("interpolate", "--seeds 1,2 --count 3 --model c --steps 3 --out there.npz", &["force"]),
     ("interpolate", "--seeds 1,2 --count 3 --model c --steps 3 --out own_between", &["resume"]),
+    ("autoencode", "odd.png --model kl --size 16", &["fit", "ground"]),
+    ("autoencode", "broken --model kl --size 16 --on-corrupt skip", &["on-corrupt"]),
+    ("autoencode", "a --model kl --size 16 --out begin.png", &["force"]),
     ("inspect", "several", &["weights"]),
     ("doctor", "--model several --steps 2 --json", &["weights"]),
     ("train", "--data odd --recipe plain_recipe.json --out run", &["fit"]),
@@ -252,6 +264,10 @@ const VALUES: &[(&str, &str)] = &[
     ("train data", "other_idx/train-images-idx3-ubyte"),
     ("train init", "c"),
     ("train out", "other"),
+    ("latents", "sample"),
+    ("size", "24"),
+    ("autoencode model", "tiny"),
+    ("autoencode out", "other.png"),
     ("encode out", "other.safetensors"),
     ("encode timesteps", "900,600,300"),
     ("decode timesteps", "900,600,300"),
@@ -606,6 +622,9 @@ fn prepared() -> TempDir {
     }
     make("sample --model c --num 24 --steps 2 --seed 5 --out same_set.npz");
     make("sample --num 24 --steps 1 --out large.npz");
+    for (stage, model) in [("kl", "kl_attention_quant"), ("tiny", "tiny")] {
+        copy(&autoencoders().join(model), &here.join(stage));
+    }
     // Two sets of weights, the moving average of which is that of another model.
     copy(&here.join("c"), &here.join("several"));
     copy(&here.join("other_model/unet"), &here.join("several/unet_ema"));

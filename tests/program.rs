@@ -10,6 +10,11 @@ use tempfile::TempDir;
 pub(crate) const MODELS: [&str; 3] =
     ["attention_one_layer", "classes_scale_shift", "no_attention_two_layers_odd_channels"];
 
+/// Where the tiny autoencoders are, and pipelines with some.
+pub(crate) fn autoencoders() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/latent/models")
+}
+
 /// What a run of the program left.
 #[derive(Debug)]
 pub(crate) struct Ran {

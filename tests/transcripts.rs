@@ -14,7 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::program::{MODELS, copy, folder, golden, lay_out_labelled};
+use crate::program::{MODELS, autoencoders, copy, folder, golden, lay_out_labelled};
 
 /// One command of a transcript.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -79,6 +79,10 @@ fn lay_out(folder: &Path, text: &str) {
     }
     for model in MODELS {
         copy(&golden(model), &folder.join("models").join(model));
+    }
+    if text.contains("autoencoders/") {
+        copy(&autoencoders(), &folder.join("autoencoders"));
+        copy(&autoencoders().with_file_name("outputs"), &folder.join("outputs"));
     }
     if text.contains("models/timestep") || text.contains("models/identity") {
         lay_out_labelled(&folder.join("models"));

@@ -89,7 +89,10 @@ fn needed(args: &AutoencodeArgs, stage: &FirstStage) -> anyhow::Result<Needed> {
     let [height, width] = match args.size {
         Some(size) => size.0,
         None => config.sample_size().with_context(|| {
-            format!("{}: config.json has no sample_size; say the pictures' with --size N or HxW", args.model.display())
+            format!(
+                "{}: config.json has no sample_size; say the pictures' with --size N or HxW",
+                args.model.display()
+            )
         })?,
     };
     let factor = config.factor();
@@ -183,7 +186,8 @@ fn pairs(images: &Images, back: &Reconstruction, scale: Scale, run: &str) -> any
     let size = shape.iter().product();
     let came_back = back.pictures.values();
     let both = images.values().chunks(size).zip(came_back.chunks(size));
-    let pictures: Vec<Picture> = both.flat_map(|(picture_in, back)| [picture(picture_in), picture(back)]).collect();
+    let pictures: Vec<Picture> =
+        both.flat_map(|(picture_in, back)| [picture(picture_in), picture(back)]).collect();
     encode_png(&grid(&pictures, layout, scale), run).map_err(Into::into)
 }
 

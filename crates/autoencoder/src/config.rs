@@ -124,7 +124,8 @@ impl AutoencoderConfig {
     /// From latents to those that a diffusion model draws.
     ///
     /// # Errors
-    /// A factor that is not above 0, a number that is not finite, a list of another length than there are channels.
+    /// A factor that is not above 0, a number that is not finite, a list of another length than there
+    /// are channels.
     pub fn scale(&self) -> Result<Scale, ConfigError> {
         match self {
             Self::Kl(config) => config.scale(),

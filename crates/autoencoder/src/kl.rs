@@ -135,8 +135,8 @@ impl AutoencoderKLConfig {
         Scale::new::<Self>(self.latent_channels, self.scaling_factor, self.shift_factor, of_channels)
     }
 
-    /// From pictures `[n, in_channels, h, w]` to `[n, 2 latent_channels, h / factor, w / factor]`: the means of the
-    /// latents, then the logarithms of their variances, not limited yet.
+    /// From pictures `[n, in_channels, h, w]` to `[n, 2 latent_channels, h / factor, w / factor]`: the means of
+    /// the latents, then the logarithms of their variances, not limited yet.
     pub(crate) fn encoder(&self) -> Graph {
         let ends = Ends {
             from: self.in_channels,

@@ -1,5 +1,5 @@
-//! Autoencoders: networks that take pictures to smaller ones, and back. Drawn in are the smaller ones, which takes a
-//! fraction of the time (Rombach et al. 2022, arXiv:2112.10752); so they are called first stages.
+//! Autoencoders: networks that take pictures to smaller ones, the latents, and back. To draw latents takes a fraction
+//! of the time (Rombach et al. 2022, arXiv:2112.10752), so an autoencoder is the first stage of many models.
 //!
 //! Three families, with the options, parameters and names of diffusers (0.42.1):
 //!
@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | [`AutoencoderKLConfig`] | a normal distribution of each number | Kingma and Welling 2014, arXiv:1312.6114 |
 //! | [`VQModelConfig`] | a row of a table for each pixel | van den Oord et al. 2017, arXiv:1711.00937 |
-//! | [`AutoencoderTinyConfig`] | numbers, fast: for previews | Bohan 2023, "Tiny AutoEncoder for Stable Diffusion" |
+//! | [`AutoencoderTinyConfig`] | numbers, fast: for previews | Bohan 2023, "Tiny AutoEncoder" |
 //!
 //! Each is two graphs, an encoder and a decoder, which engines run:
 //!

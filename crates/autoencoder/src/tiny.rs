@@ -144,7 +144,8 @@ impl AutoencoderTinyConfig {
         1 << self.num_encoder_blocks.len().saturating_sub(1)
     }
 
-    /// From pictures in \[-1, 1\], `[n, in_channels, h, w]`, to latents `[n, latent_channels, h / factor, w / factor]`.
+    /// From pictures in \[-1, 1\], `[n, in_channels, h, w]`, to latents
+    /// `[n, latent_channels, h / factor, w / factor]`.
     pub(crate) fn encoder(&self) -> Graph {
         let mut layers = Layers::new("encoder");
         let mut x = layers.graph.scaled_input(self.in_channels, 0.5, 0.5);

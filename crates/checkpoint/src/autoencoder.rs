@@ -71,7 +71,8 @@ impl AutoencoderFiles {
         let (folder, file) = place(path)?;
         let config = folder.join(CONFIG);
         if !config.is_file() {
-            let (what, tried) = ("configuration of an autoencoder", format!("{CONFIG}, vae/{CONFIG}, vqvae/{CONFIG}"));
+            let (what, tried) =
+                ("configuration of an autoencoder", format!("{CONFIG}, vae/{CONFIG}, vqvae/{CONFIG}"));
             let next = "Is this the folder of an autoencoder, or of a pipeline with one, and complete?";
             return Err(CheckpointError::MissingFile { folder, what, tried, next });
         }

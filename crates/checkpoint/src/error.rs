@@ -3,8 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use ddim_schedule::ScheduleError;
 use ddim_autoencoder::{AutoencoderConfig, ConfigError};
+use ddim_schedule::ScheduleError;
 
 use crate::report::Report;
 
@@ -126,7 +126,8 @@ pub enum CheckpointError {
     },
     /// The folder holds no autoencoder that is read.
     #[error(
-        "{}: {found}; autoencoders of the classes {} are read", .path.display(), AutoencoderConfig::CLASSES.join(", ")
+        "{}: {found}; autoencoders of the classes {} are read",
+        .path.display(), AutoencoderConfig::CLASSES.join(", ")
     )]
     OtherAutoencoder {
         /// The file that says so.

@@ -64,9 +64,8 @@ fn a_scale_that_is_not_written_is_told() {
     };
     assert_eq!(assumed(&golden("kl_attention_quant")), 0.18215);
     for (version, factor) in [("0.4.2", 1.0), ("0.12.0", 0.18215), ("0.42.1", 0.18215), ("1.0", 0.18215)] {
-        let old = changed("vq_codes", |text| {
-            text.replace(r#"  "scaling_factor": 1.0,"#, "").replace("0.42.1", version)
-        });
+        let old =
+            changed("vq_codes", |text| text.replace(r#"  "scaling_factor": 1.0,"#, "").replace("0.42.1", version));
         assert_eq!(assumed(old.path()), factor, "{version}");
     }
 }
@@ -76,7 +75,8 @@ fn what_does_not_fit_is_named() {
     let wide = changed("kl_plain_shift", |text| text.replace("\"latent_channels\": 16", "\"latent_channels\": 8"));
     let error = refusal(wide.path());
     assert!(error.contains("encoder.conv_out.weight should be [16, 20, 3, 3] and is [32, 20, 3, 3]"), "{error}");
-    let large = changed("vq_codes", |text| text.replace("\"num_vq_embeddings\": 32", "\"num_vq_embeddings\": 9999999"));
+    let large =
+        changed("vq_codes", |text| text.replace("\"num_vq_embeddings\": 32", "\"num_vq_embeddings\": 9999999"));
     assert!(refusal(large.path()).contains("quantize.embedding.weight should be [9999999, 3]"));
     let foreign = changed("kl_plain_shift", |text| text.replace("AutoencoderKL", "AsymmetricAutoencoderKL"));
     let error = refusal(foreign.path());

@@ -26,12 +26,7 @@ pub(super) fn file(typed: &[PathBuf]) -> Option<&Path> {
 }
 
 /// Encodes and decodes `x`, or decodes `z`, and writes all that comes out.
-pub(super) fn run(
-    stage: &FirstStage,
-    file: &Path,
-    args: &AutoencodeArgs,
-    out: Option<Out>,
-) -> anyhow::Result<()> {
+pub(super) fn run(stage: &FirstStage, file: &Path, args: &AutoencodeArgs, out: Option<Out>) -> anyhow::Result<()> {
     let Some(out) = out.filter(|out| out.kind == OutKind::Tensors) else {
         misused!("{}: numbers become numbers; name a file for them with --out FILE.safetensors", file.display());
     };

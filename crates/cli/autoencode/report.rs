@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use ddim::autoencoder::AutoencoderConfig;
-use ddim::first_stage::Reconstruction;
+use ddim::first_stage::{Reconstruction, decibels};
 use ddim::{ErrorSummary, FirstStage};
 use ddim_tensor::Tensor;
 use serde_json::{Value, json};
@@ -38,12 +38,11 @@ struct CodeUse {
 impl Report {
     pub(super) fn new(stage: &FirstStage, pictures: &Tensor, back: &Reconstruction) -> Self {
         let errors = back.squared_errors(pictures);
-        let [n, _, h, w] = back.latents.dims();
+        let n = back.latents.dims()[0];
         let codes = stage.codebook().zip(back.codes.as_ref()).map(|(codebook, codes)| {
             let rows = codebook.len();
             let used = codes.counts(rows).into_iter().filter(|count| *count > 0).count();
-            let bits = (rows as f64).log2() * (h * w) as f64;
-            CodeUse { used, rows, perplexity: codes.perplexity(rows), bits }
+            CodeUse { used, rows, perplexity: codes.perplexity(rows), bits: codes.bits(rows) }
         });
         let config: &AutoencoderConfig = stage.config();
         let of = |tensor: &Tensor| -> [usize; 3] { tensor.dims()[1..].try_into().expect("three axes") };
@@ -69,7 +68,10 @@ impl Report {
             ("pictures", format!("{} of {}", self.pictures, sides(self.shape))),
             ("latents", format!("{}: {numbers} numbers for {of}", sides(self.latents))),
             ("squared error", summary(&self.errors, 7)),
-            ("PSNR", format!("{:.2} dB of the mean error, {:.2} dB on average", decibels(self.errors.mean), self.psnr)),
+            (
+                "PSNR",
+                format!("{:.2} dB of the mean error, {:.2} dB on average", decibels(self.errors.mean), self.psnr),
+            ),
         ];
         if let Some(divergence) = &self.divergence {
             lines.push(("KL", format!("{} nats a picture", summary(divergence, 2))));
@@ -79,12 +81,14 @@ impl Report {
             lines.push(("bits", format!("{bits:.0} a picture")));
         }
         let [mean, deviation] = self.scaled;
-        lines.push(("for diffusion", format!("mean {mean:.3}, deviation {deviation:.3}; a prior expects 0 and 1")));
+        lines
+            .push(("for diffusion", format!("mean {mean:.3}, deviation {deviation:.3}; a prior expects 0 and 1")));
         lines.into_iter().map(|(name, value)| format!("{name:<14} {value}\n")).collect()
     }
 
     pub(super) fn to_json(&self, out: Option<&Path>) -> Value {
-        let both = |summary: &ErrorSummary| json!({ "mean": summary.mean, "standard_error": summary.standard_error });
+        let both =
+            |summary: &ErrorSummary| json!({ "mean": summary.mean, "standard_error": summary.standard_error });
         json!({
             "program": format!("ddim {}", env!("CARGO_PKG_VERSION")),
             "autoencoder": self.class,
@@ -103,11 +107,6 @@ impl Report {
             "out": out.map(Path::to_string_lossy),
         })
     }
-}
-
-/// -10 log10 of a squared error between 0 and 1.
-fn decibels(error: f64) -> f64 {
-    -10.0 * error.log10()
 }
 
 fn summary(ErrorSummary { mean, standard_error, .. }: &ErrorSummary, places: usize) -> String {

@@ -19,7 +19,7 @@ mod tests;
 
 pub use codebook::{Codebook, Codes};
 pub use posterior::Posterior;
-pub use reconstruction::{LatentChoice, Reconstruction};
+pub use reconstruction::{LatentChoice, Reconstruction, decibels};
 
 /// An autoencoder on a device: it takes pictures to latents, which are smaller, and latents to pictures.
 ///
@@ -144,6 +144,7 @@ impl FirstStage {
     ///
     /// [`Error::StageChannels`] for other channels.
     pub fn decode(&self, latents: Tensor) -> Result<Tensor, Error> {
+        check_channels("latents", latents.dims()[1], self.config().latent_channels())?;
         let latents = match self.codebook() {
             Some(codebook) => codebook.quantized(&latents),
             None => latents,

@@ -48,9 +48,7 @@ impl Places {
         }
         match first_weights(folders)? {
             Some(path) => Ok((path, self.choice.clone())),
-            None => {
-                Err(missing(&self.root, format!("{WEIGHTS}, .bin, .pt and .ckpt, in unet/ and beside it")))
-            }
+            None => Err(missing(&self.root, format!("{WEIGHTS}, .bin, .pt and .ckpt, in unet/ and beside it"))),
         }
     }
 }

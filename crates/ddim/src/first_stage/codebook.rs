@@ -3,7 +3,8 @@
 use ddim_tensor::Tensor;
 use rayon::prelude::*;
 
-/// Rows of numbers, one of which stands for each pixel of the latents (van den Oord et al. 2017, arXiv:1711.00937).
+/// Rows of numbers, one of which stands for each pixel of the latents (van den Oord et al. 2017,
+/// arXiv:1711.00937).
 #[derive(Clone, Copy, Debug)]
 pub struct Codebook<'a> {
     /// Row by row.
@@ -69,9 +70,10 @@ impl<'a> Codebook<'a> {
     pub fn rows_of(&self, codes: &Codes) -> Tensor {
         let Codes { indices, dims: [n, h, w] } = codes;
         let pixels = h * w;
-        let values = (0..*n).flat_map(|k| (0..self.width).map(move |channel| (k, channel))).flat_map(|(k, channel)| {
-            indices[k * pixels..(k + 1) * pixels].iter().map(move |row| self.rows[row * self.width + channel])
-        });
+        let values =
+            (0..*n).flat_map(|k| (0..self.width).map(move |channel| (k, channel))).flat_map(|(k, channel)| {
+                indices[k * pixels..(k + 1) * pixels].iter().map(move |row| self.rows[row * self.width + channel])
+            });
         Tensor::new(values.collect(), [*n, self.width, *h, *w])
     }
 
@@ -96,6 +98,11 @@ impl Codes {
         assert!(parts.iter().all(|part| part.dims[1..] == [h, w]), "codes of latents of one size");
         let n = parts.iter().map(|part| part.dims[0]).sum();
         Codes { indices: parts.into_iter().flat_map(|part| part.indices).collect(), dims: [n, h, w] }
+    }
+
+    /// What the codes of a picture take where each is written for itself, of so many rows: bits.
+    pub fn bits(&self, rows: usize) -> f64 {
+        (rows as f64).log2() * self.dims[1..].iter().product::<usize>() as f64
     }
 
     /// How many rows are as good as these are used: exp of the entropy of their frequencies, in nats.

@@ -37,8 +37,8 @@ pub struct Reconstruction {
 }
 
 impl FirstStage {
-    /// Encodes pictures `[n, channels, h, w]` in \[-1, 1\] and decodes them, some at once; `observe` sees after each
-    /// batch how many are done and may stop, which gives nothing.
+    /// Encodes pictures `[n, channels, h, w]` in \[-1, 1\] and decodes them, some at once; `observe` sees after
+    /// each batch how many are done and may stop, which gives nothing.
     ///
     /// # Errors
     ///
@@ -115,8 +115,8 @@ impl FirstStage {
 }
 
 impl Reconstruction {
-    /// The mean squared error of each picture, in units in which pictures go from 0 to 1; what came back is limited
-    /// to them.
+    /// The mean squared error of each picture, in units in which pictures go from 0 to 1; what came back is
+    /// limited to them.
     ///
     /// # Panics
     ///
@@ -143,6 +143,12 @@ impl Reconstruction {
             codes: codes.map(Codes::joined),
         }
     }
+}
+
+/// The peak signal-to-noise ratio of a squared error, in decibels: -10 log10 of it, in units in which pictures go from
+/// 0 to 1.
+pub fn decibels(squared_error: f64) -> f64 {
+    -10.0 * squared_error.log10()
 }
 
 fn on_host(tensor: Tensor) -> Tensor {

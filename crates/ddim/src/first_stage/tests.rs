@@ -83,8 +83,12 @@ fn posterior(encoded: Encoded) -> Posterior {
     }
 }
 
-const KL: [&str; 4] =
-    ["kl_attention_quant", "kl_attention_quant_old_names", "kl_attention_quant_old_convolutions", "kl_plain_shift"];
+const KL: [&str; 4] = [
+    "kl_attention_quant",
+    "kl_attention_quant_old_names",
+    "kl_attention_quant_old_convolutions",
+    "kl_plain_shift",
+];
 
 /// Where the outputs of a model are.
 fn outputs(model: &str) -> &str {
@@ -221,6 +225,8 @@ fn what_does_not_fit_is_refused() {
         "latents of 3 channels: this autoencoder takes 4"
     );
     assert!(refused(stage.encode(zeros([1, 3, 3, 16])).map(|_| ())).contains("3x16"));
+    let table = FirstStage::load(format!("{GOLDENS}/models/vq_codes"), &Device::Cpu).expect("a model");
+    assert!(refused(table.decode(zeros([1, 4, 4, 4])).map(|_| ())).starts_with("latents of 4 channels"));
     let missing = FirstStage::load(format!("{GOLDENS}/models/none"), &Device::Cpu).map(|_| ());
     assert!(refused(missing).contains("none"));
 }
