@@ -1,7 +1,7 @@
 //! `ddim inspect`: what a model folder holds.
 
 use ddim::unet::ClassEmbedType;
-use ddim_checkpoint::Inspection;
+use ddim_checkpoint::{Inspection, StageInspection};
 use serde_json::{Value, json};
 
 use crate::args::InspectArgs;
@@ -32,6 +32,8 @@ fn as_json(inspection: &Inspection) -> anyhow::Result<Value> {
     };
     let card: Value = serde_json::from_str(&inspection.card.to_json())?;
     let unet: Value = serde_json::from_str(&inspection.unet.to_json())?;
+    let first_stage =
+        inspection.first_stage.as_ref().map(|stage| serde_json::from_str::<Value>(&stage.config.to_json()));
     let report = &inspection.report;
     let misshapen = report
         .misshapen
@@ -44,6 +46,7 @@ fn as_json(inspection: &Inspection) -> anyhow::Result<Value> {
             .map(|block| json!({ "name": block.name, "parameters": block.parameters }))
             .collect::<Vec<_>>(),
         "unet": unet,
+        "first_stage": first_stage.transpose()?,
         "scheduler": scheduler,
         "weight_file": inspection.weight_file.to_string_lossy(),
         "dtypes": inspection.dtypes,
@@ -65,19 +68,29 @@ fn as_text(name: &str, inspection: &Inspection) -> String {
         let [height, width] = size.height_width();
         format!("{height}x{width}")
     });
-    let mut lines = vec![
-        format!("model       {name}"),
-        format!("pictures    {} channels, {size}", unet.in_channels),
+    let draws = if inspection.first_stage.is_some() { "latents " } else { "pictures" };
+    let mut lines =
+        vec![format!("model       {name}"), format!("{draws}    {} channels, {size}", unet.in_channels)];
+    lines.extend(inspection.first_stage.as_ref().map(first_stage));
+    lines.extend([
         format!("classes     {}", classes(inspection)),
         format!("parameters  {}", inspection.parameters),
         format!("weights     {}: {}", inspection.weight_file.display(), dtypes.join(", ")),
         format!("scheduler   {}", scheduler(inspection)),
         "blocks".to_owned(),
-    ];
+    ]);
     lines.extend(inspection.blocks.iter().map(|block| format!("  {:<18}{:>12}", block.name, block.parameters)));
     lines.push(format!("tensors     {}", inspection.report));
     lines.extend(inspection.warnings.iter().map(|warning| format!("note        {}", model::in_words(warning))));
     lines.join("\n") + "\n"
+}
+
+/// The autoencoder of a model that draws latents.
+fn first_stage(StageInspection { config, parameters }: &StageInspection) -> String {
+    let (class, times, channels) = (config.class(), config.factor(), config.out_channels());
+    format!(
+        "first stage {class}, {parameters} parameters; pictures of {channels} channels, {times} times as high and wide"
+    )
 }
 
 fn classes(inspection: &Inspection) -> String {

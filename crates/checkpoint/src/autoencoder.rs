@@ -53,6 +53,7 @@ pub struct Autoencoder {
 /// ```
 pub struct AutoencoderFiles {
     config: AutoencoderConfig,
+    config_path: PathBuf,
     encoder: Graph,
     decoder: Graph,
     weights: Weights,
@@ -90,7 +91,7 @@ impl AutoencoderFiles {
         if !unused.is_empty() {
             warnings.push(Warning::UnusedTensors { path: weights.path().into(), names: unused });
         }
-        Ok(Self { config, encoder, decoder, weights, warnings })
+        Ok(Self { config, config_path: text.path, encoder, decoder, weights, warnings })
     }
 
     /// The options.
@@ -109,6 +110,13 @@ impl AutoencoderFiles {
         &self.warnings
     }
 
+    /// The same, and what pipelines of diffusers do not do with it.
+    pub(crate) fn warnings_in_a_pipeline(&self) -> Vec<Warning> {
+        let is_centred = self.config.scale().is_ok_and(|scale| scale.mean().iter().all(|mean| *mean == 0.0));
+        let shifted = (!is_centred).then(|| Warning::ShiftElsewhere { path: self.config_path.clone() });
+        self.warnings.iter().cloned().chain(shifted).collect()
+    }
+
     /// A number that changes with the weights.
     ///
     /// # Errors
@@ -122,7 +130,7 @@ impl AutoencoderFiles {
     /// # Errors
     /// A file that cannot be read.
     pub fn load(self) -> Result<Autoencoder, CheckpointError> {
-        let Self { config, encoder, decoder, weights, warnings } = self;
+        let Self { config, encoder, decoder, weights, warnings, .. } = self;
         let network = |graph: Graph| -> Result<Network, CheckpointError> {
             let values = weights.fill(&graph)?;
             Ok(Network { graph: Arc::new(graph), weights: Arc::new(values) })
@@ -163,7 +171,7 @@ fn place(path: &Path) -> Result<(PathBuf, Option<PathBuf>), CheckpointError> {
 }
 
 /// The part of a pipeline that is one.
-fn part(folder: &Path) -> Option<PathBuf> {
+pub(crate) fn part(folder: &Path) -> Option<PathBuf> {
     PARTS.map(|part| folder.join(part)).into_iter().find(|part| part.join(CONFIG).is_file())
 }
 

@@ -105,7 +105,13 @@ fn find(name: &str) -> Result<&'static Embedded, CheckpointError> {
 impl Embedded {
     fn load(&self) -> Result<Checkpoint, CheckpointError> {
         let unet = read::network(self.unet_config()?, &self.path(UNET_CONFIG), &self.weights()?)?;
-        Ok(Checkpoint { unet, scheduler: self.scheduler()?, card: self.card()?, warnings: Vec::new() })
+        Ok(Checkpoint {
+            unet,
+            first_stage: None,
+            scheduler: self.scheduler()?,
+            card: self.card()?,
+            warnings: Vec::new(),
+        })
     }
 
     fn unet_config(&self) -> Result<UNet2DConfig, CheckpointError> {

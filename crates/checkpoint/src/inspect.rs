@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use ddim_autoencoder::AutoencoderConfig;
 use ddim_unet::UNet2DConfig;
 
+use crate::autoencoder::AutoencoderFiles;
 use crate::error::CheckpointError;
 use crate::fit::Slot;
 use crate::places::WeightChoice;
@@ -31,10 +33,27 @@ pub struct Inspection {
     pub parameters: usize,
     /// The parts of the network, in the order in which a picture passes them.
     pub blocks: Vec<Block>,
+    /// The autoencoder whose latents it draws.
+    pub first_stage: Option<StageInspection>,
     /// Tensors of the file that do not fit the network.
     pub report: Report,
     /// What was passed over, and chosen among several.
     pub warnings: Vec<Warning>,
+}
+
+/// What is known of an autoencoder without reading its weights.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StageInspection {
+    /// Its options.
+    pub config: AutoencoderConfig,
+    /// How many numbers its weights are.
+    pub parameters: usize,
+}
+
+impl StageInspection {
+    pub(crate) fn of(files: &AutoencoderFiles) -> Self {
+        Self { config: files.config().clone(), parameters: files.parameters() }
+    }
 }
 
 /// One part of a network.
@@ -77,6 +96,7 @@ impl Inspection {
             dtypes,
             parameters: slots.iter().map(Slot::elements).sum(),
             blocks: blocks(slots),
+            first_stage: None,
             report,
             warnings,
         }

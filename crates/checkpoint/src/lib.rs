@@ -8,6 +8,7 @@
 //! unet/diffusion_pytorch_model.safetensors     its weights, under diffusers' names
 //! scheduler/scheduler_config.json              the noise schedule
 //! tuned.json                                   timesteps tuned for it (ours; most models have none)
+//! vae/ or vqvae/                               the autoencoder of a model that draws latents, likewise
 //! ddim.json                                    name, class names, convention (ours; diffusers ignores it)
 //! ```
 //!
@@ -35,6 +36,7 @@
 //! let weights = config.graph()?.parameters().iter().map(|parameter| vec![0.5; parameter.len()]).collect();
 //! let model = Checkpoint {
 //!     unet: UNet::new(config, weights)?,
+//!     first_stage: None,
 //!     scheduler: SchedulerConfig::default(),
 //!     card: Card { name: "untrained".into(), ..Card::default() },
 //!     warnings: Vec::new(),
@@ -90,7 +92,7 @@ pub use error::{CheckpointError, SchedulerConfigError};
 pub use fingerprint::fingerprint;
 pub use fit::Slot;
 pub use folder::{read_text, write_folder, write_text};
-pub use inspect::{Block, Inspection, inspect};
+pub use inspect::{Block, Inspection, StageInspection, inspect};
 pub use json::plain_json;
 pub use places::WeightChoice;
 pub use read::{ModelFiles, load, load_with_scheduler, read_scheduler};
@@ -101,13 +103,15 @@ pub use tuned::{TunedEntry, TunedSteps, tuned};
 pub use unet::UNet;
 pub use warning::Warning;
 pub use weights::Weights;
-pub use write::{save, weights_fingerprint, write_weights};
+pub use write::{save, save_autoencoder, weights_fingerprint, write_weights};
 
 /// A model: a network, its noise schedule, and what it draws.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
     /// The network, weights included.
     pub unet: UNet,
+    /// The autoencoder whose latents it draws; none for a model that draws pictures.
+    pub first_stage: Option<Autoencoder>,
     /// The schedule it was trained with, and how diffusers would sample from it.
     pub scheduler: SchedulerConfig,
     /// Its name and classes.

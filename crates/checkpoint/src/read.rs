@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use ddim_unet::UNet2DConfig;
 use serde_json::{Map, Value};
 
+use crate::autoencoder::{self, AutoencoderFiles};
 use crate::error::CheckpointError;
 use crate::fit::{self, Slot};
-use crate::inspect::Inspection;
+use crate::inspect::{Inspection, StageInspection};
 use crate::layout::{Text, read_text};
 use crate::places::{Places, WeightChoice};
 use crate::report::Report;
@@ -36,6 +37,7 @@ pub struct ModelFiles {
     card: Card,
     scheduler: Result<(SchedulerConfig, Vec<Warning>), CheckpointError>,
     weights: Weights,
+    first_stage: Option<AutoencoderFiles>,
     slots: Vec<Slot>,
     report: Report,
     warnings: Vec<Warning>,
@@ -63,9 +65,11 @@ impl ModelFiles {
         if report.fits() && !report.unused.is_empty() {
             warnings.push(Warning::UnusedTensors { path: weights.path().into(), names: report.unused.clone() });
         }
+        let first_stage = first_stage(&places.root, &config)?;
+        warnings.extend(first_stage.iter().flat_map(AutoencoderFiles::warnings_in_a_pipeline));
         let scheduler = places.scheduler_config().and_then(|file| scheduler(&file));
         let (folder, config_path) = (places.root, text.path);
-        Ok(Self { folder, config_path, config, card, scheduler, weights, slots, report, warnings })
+        Ok(Self { folder, config_path, config, card, scheduler, weights, first_stage, slots, report, warnings })
     }
 
     /// The model's own folder, where the card lies and what was tuned for it.
@@ -76,6 +80,11 @@ impl ModelFiles {
     /// The options of the network.
     pub fn config(&self) -> &UNet2DConfig {
         &self.config
+    }
+
+    /// The autoencoder whose latents the network draws; none of a model that draws pictures.
+    pub fn first_stage(&self) -> Option<&AutoencoderFiles> {
+        self.first_stage.as_ref()
     }
 
     /// How many numbers the weights of the network are.
@@ -104,7 +113,8 @@ impl ModelFiles {
         let (scheduler, of_scheduler) = self.scheduler?;
         let unet = network(self.config, &self.config_path, &self.weights)?;
         let warnings = [self.warnings, of_scheduler].concat();
-        Ok(Checkpoint { unet, scheduler, card: self.card, warnings })
+        let first_stage = self.first_stage.map(AutoencoderFiles::load).transpose()?;
+        Ok(Checkpoint { unet, first_stage, scheduler, card: self.card, warnings })
     }
 
     /// Like [`load`](Self::load), with another scheduler in place of the folder's own, which need not be there or
@@ -114,7 +124,8 @@ impl ModelFiles {
     /// As [`load`](Self::load).
     pub fn load_with_scheduler(self, scheduler: SchedulerConfig) -> Result<Checkpoint, CheckpointError> {
         let unet = network(self.config, &self.config_path, &self.weights)?;
-        Ok(Checkpoint { unet, scheduler, card: self.card, warnings: self.warnings })
+        let first_stage = self.first_stage.map(AutoencoderFiles::load).transpose()?;
+        Ok(Checkpoint { unet, first_stage, scheduler, card: self.card, warnings: self.warnings })
     }
 
     /// What the files hold. Tensors that do not fit are reported, not refused.
@@ -123,7 +134,16 @@ impl ModelFiles {
             self.warnings.extend(warnings);
             scheduler
         });
-        Inspection::of(self.config, scheduler, self.card, &self.weights, &self.slots, self.report, self.warnings)
+        let inspection = Inspection::of(
+            self.config,
+            scheduler,
+            self.card,
+            &self.weights,
+            &self.slots,
+            self.report,
+            self.warnings,
+        );
+        Inspection { first_stage: self.first_stage.as_ref().map(StageInspection::of), ..inspection }
     }
 }
 
@@ -235,14 +255,31 @@ pub(crate) fn card(file: Option<Text>) -> Result<Card, CheckpointError> {
     }
 }
 
-/// A pipeline with further parts, such as an autoencoder, does not draw pixels with its UNet alone. A part is a
-/// pair of a library and a class; nulls in their place say that there is none, and anything else is an option.
+/// The autoencoder beside the network, whose latents that must draw.
+fn first_stage(root: &Path, unet: &UNet2DConfig) -> Result<Option<AutoencoderFiles>, CheckpointError> {
+    let Some(folder) = autoencoder::part(root) else { return Ok(None) };
+    let files = AutoencoderFiles::open(&folder)?;
+    let latents = files.config().latent_channels();
+    if (unet.in_channels, unet.out_channels) != (latents, latents) {
+        let (from, to) = (unet.in_channels, unet.out_channels);
+        let problem = format!(
+            "latents of this autoencoder have {latents} channels, and the UNet beside it takes {from} and gives {to}: \
+             it must take and give {latents}"
+        );
+        return Err(CheckpointError::Json { path: folder, problem });
+    }
+    Ok(Some(files))
+}
+
+/// A pipeline with further parts, such as a text encoder, does not draw with its UNet alone; an autoencoder makes
+/// pictures of what that draws. A part is a pair of a library and a class; nulls in their place say that there is
+/// none, and anything else is an option.
 fn check_pipeline(places: &Places) -> Result<(), CheckpointError> {
     let Some(file) = places.model_index()? else { return Ok(()) };
     let parts = object(&file)?;
     let is_there = |value: &Value| value.as_array().is_some_and(|pair| !pair.iter().all(Value::is_null));
     let is_foreign = |(key, value): &(&String, &Value)| {
-        !key.starts_with('_') && !["unet", "scheduler"].contains(&key.as_str()) && is_there(value)
+        !key.starts_with('_') && !["unet", "scheduler", "vae", "vqvae"].contains(&key.as_str()) && is_there(value)
     };
     match parts.iter().find(is_foreign) {
         None => Ok(()),

@@ -51,6 +51,12 @@ pub enum Warning {
         /// The others.
         others: Vec<String>,
     },
+    /// An autoencoder whose latents have another mean than 0, which pipelines of diffusers for latents without
+    /// text do not take off.
+    ShiftElsewhere {
+        /// The configuration.
+        path: PathBuf,
+    },
     /// An autoencoder whose configuration does not say how latents are scaled for diffusion.
     AssumedScale {
         /// The configuration.
@@ -97,6 +103,12 @@ impl fmt::Display for Warning {
                  them that is taken in their place: {command}",
                 path.display(),
                 shortened(list)
+            ),
+            Self::ShiftElsewhere { path } => write!(
+                f,
+                "{}: the mean of the latents is taken off and put back; LDMPipeline and DiTPipeline of diffusers pass \
+                 over it",
+                path.display()
             ),
             Self::AssumedScale { path, factor, because } => {
                 write!(f, "{}: no scaling_factor; {factor} is meant, since {because}", path.display())

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::path::Path;
 
+use ddim_autoencoder::CODEBOOK;
 use ddim_graph::Graph;
 use safetensors::{Dtype, SafeTensorError, View};
 use serde_json::json;
@@ -11,9 +12,9 @@ use serde_json::json;
 use crate::error::CheckpointError;
 use crate::fingerprint::fingerprint;
 use crate::folder::{io_error, sync_folder, write_folder, write_text};
-use crate::layout::{CARD, MODEL_INDEX, SCHEDULER_CONFIG, TUNED, UNET_CONFIG, WEIGHTS};
+use crate::layout::{CARD, CONFIG, MODEL_INDEX, SCHEDULER_CONFIG, TUNED, UNET_CONFIG, WEIGHTS};
 use crate::scheduler_names::SchedulerClass;
-use crate::{Checkpoint, DIFFUSERS_VERSION, UNet};
+use crate::{Autoencoder, Checkpoint, DIFFUSERS_VERSION, UNet};
 
 /// Writes a model as a folder that [`load`](crate::load) and diffusers read, replacing an earlier save there.
 ///
@@ -28,7 +29,22 @@ pub fn save(checkpoint: &Checkpoint, folder: &Path) -> Result<(), CheckpointErro
 
 /// What a saved model consists of; a folder with anything else in it is not replaced. What was tuned for the
 /// weights before means nothing to new ones, and goes with them.
-const PARTS: [&str; 8] = [MODEL_INDEX, CARD, TUNED, "unet", UNET_CONFIG, WEIGHTS, "scheduler", SCHEDULER_CONFIG];
+const PARTS: [&str; 14] = [
+    MODEL_INDEX,
+    CARD,
+    TUNED,
+    "unet",
+    UNET_CONFIG,
+    WEIGHTS,
+    "scheduler",
+    SCHEDULER_CONFIG,
+    "vae",
+    "vae/config.json",
+    "vae/diffusion_pytorch_model.safetensors",
+    "vqvae",
+    "vqvae/config.json",
+    "vqvae/diffusion_pytorch_model.safetensors",
+];
 
 fn write_all(checkpoint: &Checkpoint, folder: &Path) -> Result<(), CheckpointError> {
     for part in ["unet", "scheduler"] {
@@ -36,7 +52,7 @@ fn write_all(checkpoint: &Checkpoint, folder: &Path) -> Result<(), CheckpointErr
         fs::create_dir_all(&path).map_err(|source| io_error(&path, source))?;
     }
     let texts = [
-        (MODEL_INDEX, model_index(checkpoint.scheduler.class_name)),
+        (MODEL_INDEX, model_index(checkpoint)),
         (CARD, checkpoint.card.to_json()),
         (UNET_CONFIG, checkpoint.unet.config().to_json()),
         (SCHEDULER_CONFIG, checkpoint.scheduler.to_json()),
@@ -45,20 +61,55 @@ fn write_all(checkpoint: &Checkpoint, folder: &Path) -> Result<(), CheckpointErr
         write_text(&folder.join(name), &text)?;
     }
     write_unet(&checkpoint.unet, &folder.join(WEIGHTS))?;
+    if let Some(autoencoder) = &checkpoint.first_stage {
+        let part = folder.join(FIRST_STAGE);
+        fs::create_dir_all(&part).map_err(|source| io_error(&part, source))?;
+        write_autoencoder(autoencoder, &part)?;
+    }
     [folder.join("unet"), folder.join("scheduler")].iter().try_for_each(|path| sync_folder(path))
 }
 
-fn model_index(scheduler: SchedulerClass) -> String {
-    let pipeline = match scheduler {
-        SchedulerClass::Ddpm => "DDPMPipeline",
-        SchedulerClass::Ddim | SchedulerClass::Other(_) => "DDIMPipeline",
+/// Where the autoencoder of a model that draws latents lies. `LDMPipeline` calls it so, whatever its class.
+const FIRST_STAGE: &str = "vqvae";
+
+/// Writes an autoencoder as a folder that [`Autoencoder::load`] and diffusers read, replacing an earlier save
+/// there; its scale is always written out.
+///
+/// # Errors
+/// A folder that holds anything but a saved autoencoder, and whatever the file system refuses.
+pub fn save_autoencoder(autoencoder: &Autoencoder, folder: &Path) -> Result<(), CheckpointError> {
+    write_folder(folder, &[CONFIG, PART_WEIGHTS], |folder| write_autoencoder(autoencoder, folder))
+}
+
+const PART_WEIGHTS: &str = "diffusion_pytorch_model.safetensors";
+
+fn write_autoencoder(autoencoder: &Autoencoder, folder: &Path) -> Result<(), CheckpointError> {
+    let Autoencoder { config, encoder, decoder, codebook, .. } = autoencoder;
+    write_text(&folder.join(CONFIG), &config.to_json())?;
+    let width = config.latent_channels();
+    let table =
+        codebook.iter().map(|table| (CODEBOOK.to_owned(), Little::new(vec![table.len() / width, width], table)));
+    let halves = [encoder, decoder].into_iter().flat_map(|half| named(&half.graph, &half.weights));
+    write_tensors(halves.chain(table), &folder.join(PART_WEIGHTS))?;
+    sync_folder(folder)
+}
+
+fn model_index(checkpoint: &Checkpoint) -> String {
+    let scheduler = checkpoint.scheduler.class_name;
+    let pipeline = match (&checkpoint.first_stage, scheduler) {
+        (Some(_), _) => "LDMPipeline",
+        (None, SchedulerClass::Ddpm) => "DDPMPipeline",
+        (None, SchedulerClass::Ddim | SchedulerClass::Other(_)) => "DDIMPipeline",
     };
-    let index = json!({
+    let mut index = json!({
         "_class_name": pipeline,
         "_diffusers_version": DIFFUSERS_VERSION,
         "scheduler": ["diffusers", scheduler.name()],
         "unet": ["diffusers", "UNet2DModel"],
     });
+    if let Some(autoencoder) = &checkpoint.first_stage {
+        index[FIRST_STAGE] = json!(["diffusers", autoencoder.config.class()]);
+    }
     format!("{index:#}\n")
 }
 

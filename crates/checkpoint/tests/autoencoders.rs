@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ddim_checkpoint::{Autoencoder, AutoencoderFiles, Warning};
+use ddim_checkpoint::{Autoencoder, AutoencoderFiles, Warning, load, save, save_autoencoder};
+use safetensors::SafeTensors;
 
 const MODELS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/goldens/latent/models");
 
@@ -98,4 +99,65 @@ fn options_that_no_such_class_has_are_passed_over_and_told() {
     let folder = changed("tiny", |text| text.replacen('{', "{ \"colour\": \"red\",", 1));
     let files = AutoencoderFiles::open(folder.path()).expect("an autoencoder");
     assert!(matches!(files.warnings(), [Warning::UnknownOptions { keys, .. }] if keys == &["colour"]));
+}
+
+#[test]
+fn the_autoencoder_of_a_pipeline_comes_with_it_and_is_saved_with_it() {
+    let model = load(&golden("ldm")).expect("a pipeline");
+    let folder = tempfile::tempdir().expect("a folder");
+    let saved = folder.path().join("saved");
+    save(&model, &saved).expect("room");
+    let again = load(&saved).expect("what was saved");
+    assert!(model.first_stage.is_some() && again.first_stage == model.first_stage && again.unet == model.unet);
+    let index = fs::read_to_string(saved.join("model_index.json")).expect("text");
+    assert!(index.contains("LDMPipeline") && index.contains("VQModel"), "{index}");
+    save(&model, &saved).expect("in place of the one before");
+}
+
+/// Tensor for tensor, byte for byte, whatever names they had.
+#[test]
+fn what_is_saved_is_what_diffusers_has_saved() {
+    for (model, modern) in [
+        ("kl_attention_quant_old_convolutions", "kl_attention_quant"),
+        ("kl_plain_shift", "kl_plain_shift"),
+        ("vq_wide_codes_attention", "vq_wide_codes_attention"),
+        ("tiny", "tiny"),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let saved = folder.path().join("saved");
+        save_autoencoder(&Autoencoder::load(&golden(model)).expect("an autoencoder"), &saved).expect("room");
+        let bytes = |folder: &Path| fs::read(folder.join("diffusion_pytorch_model.safetensors")).expect("weights");
+        let (ours, theirs) = (bytes(&saved), bytes(&golden(modern)));
+        let tensors = |bytes| SafeTensors::deserialize(bytes).expect("tensors");
+        let (ours, theirs) = (tensors(&ours), tensors(&theirs));
+        assert_eq!(ours.len(), theirs.len(), "{model}");
+        for (name, tensor) in theirs.iter() {
+            let own = ours.tensor(name).expect("under the same name");
+            assert_eq!((own.shape(), own.data()), (tensor.shape(), tensor.data()), "{model}: {name}");
+        }
+        let config = fs::read_to_string(saved.join("config.json")).expect("text");
+        assert!(config.contains("\"scaling_factor\""), "{config}");
+        assert_eq!(Autoencoder::load(&saved).expect("what was saved").config.to_json(), config);
+    }
+}
+
+#[test]
+fn parts_that_do_not_belong_together_are_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for part in ["unet", "scheduler"] {
+        fs::create_dir(folder.path().join(part)).expect("room");
+        for entry in fs::read_dir(golden("ldm").join(part)).expect("a part") {
+            let path = entry.expect("a file").path();
+            fs::copy(&path, folder.path().join(part).join(path.file_name().expect("a name"))).expect("room");
+        }
+    }
+    fs::create_dir(folder.path().join("vae")).expect("room");
+    for name in ["config.json", "diffusion_pytorch_model.safetensors"] {
+        fs::copy(golden("kl_plain_shift").join(name), folder.path().join("vae").join(name)).expect("room");
+    }
+    let error = load(folder.path()).expect_err("other channels").to_string();
+    assert!(
+        error.contains("latents of this autoencoder have 16 channels, and the UNet beside it takes 3"),
+        "{error}"
+    );
 }

@@ -203,7 +203,7 @@ fn untrained(config: &UNet2DConfig, null_class: Option<usize>) -> Result<Model, 
     let unet = UNet::new(config.clone(), weights).expect("a valid configuration");
     let card = Card { null_class, ..Card::default() };
     Model::from_checkpoint(
-        Checkpoint { unet, scheduler: SchedulerConfig::default(), card, warnings: Vec::new() },
+        Checkpoint { unet, first_stage: None, scheduler: SchedulerConfig::default(), card, warnings: Vec::new() },
         &device,
     )
 }

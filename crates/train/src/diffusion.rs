@@ -148,7 +148,7 @@ impl Task for Diffusion<'_> {
         let [height, width, _] = self.set.shape;
         let unet = unet.with_sample_size(SampleSize::of([height, width]));
         let (scheduler, card) = (self.scheduler.clone(), self.card(step));
-        let checkpoint = Checkpoint { unet, scheduler, card, warnings: Vec::new() };
+        let checkpoint = Checkpoint { unet, first_stage: None, scheduler, card, warnings: Vec::new() };
         let sheet = preview::draw(checkpoint.clone(), self.recipe.class_count(), self.device)?;
         let samples = out.join("samples.png");
         write_whole(&samples, &encode_png(&sheet, &self.recipe.to_json())?)?;

@@ -28,6 +28,7 @@ pub(crate) fn small() -> Checkpoint {
     };
     let weights = graph.parameters().iter().enumerate().map(numbers).collect();
     Checkpoint {
+        first_stage: None,
         unet: UNet::new(config, weights).expect("a valid configuration"),
         scheduler: SchedulerConfig::default(),
         card: Card { name: "small".into(), classes: vec!["a".into(), "b".into()], ..Card::default() },

@@ -197,7 +197,7 @@ impl Golden {
         let weights = graph.parameters().iter().map(|info| self.values(&format!("weights.{}", info.name)));
         let unet = UNet::new(config.clone(), weights.collect()).expect("the same network");
         let (scheduler, card) = (SchedulerConfig::default(), Card::default());
-        let checkpoint = Checkpoint { unet, scheduler, card, warnings: Vec::new() };
+        let checkpoint = Checkpoint { unet, first_stage: None, scheduler, card, warnings: Vec::new() };
         Model::from_checkpoint(checkpoint, &device::cpu()).expect("a model")
     }
 }
