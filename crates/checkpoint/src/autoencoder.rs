@@ -61,7 +61,7 @@ pub struct AutoencoderFiles {
 }
 
 /// The folders of autoencoders in pipelines.
-const PARTS: [&str; 2] = ["vae", "vqvae"];
+pub(crate) const PARTS: [&str; 2] = ["vae", "vqvae"];
 
 impl AutoencoderFiles {
     /// Finds the autoencoder that a path means: its folder, its weight file, or the pipeline that it is a part of.

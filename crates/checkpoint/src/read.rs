@@ -52,7 +52,7 @@ impl ModelFiles {
     /// not fit the network, are no errors yet.
     pub fn open(path: &Path, choice: &WeightChoice) -> Result<Self, CheckpointError> {
         let places = Places::find(path, choice)?;
-        check_pipeline(&places)?;
+        let named = check_pipeline(&places)?;
         let mut warnings = places.warnings.clone();
         let text = places.unet_config()?;
         let config = unet_config(&text, &mut warnings)?;
@@ -65,7 +65,7 @@ impl ModelFiles {
         if report.fits() && !report.unused.is_empty() {
             warnings.push(Warning::UnusedTensors { path: weights.path().into(), names: report.unused.clone() });
         }
-        let first_stage = first_stage(&places.root, &config)?;
+        let first_stage = first_stage(&places.root, named, &config)?;
         warnings.extend(first_stage.iter().flat_map(AutoencoderFiles::warnings_in_a_pipeline));
         let scheduler = places.scheduler_config().and_then(|file| scheduler(&file));
         let (folder, config_path) = (places.root, text.path);
@@ -255,9 +255,14 @@ pub(crate) fn card(file: Option<Text>) -> Result<Card, CheckpointError> {
     }
 }
 
-/// The autoencoder beside the network, whose latents that must draw.
-fn first_stage(root: &Path, unet: &UNet2DConfig) -> Result<Option<AutoencoderFiles>, CheckpointError> {
-    let Some(folder) = autoencoder::part(root) else { return Ok(None) };
+/// The autoencoder beside the network, whose latents that must draw. One that the pipeline names must be there.
+fn first_stage(
+    root: &Path,
+    named: Option<&'static str>,
+    unet: &UNet2DConfig,
+) -> Result<Option<AutoencoderFiles>, CheckpointError> {
+    let folder = named.map(|part| root.join(part)).or_else(|| autoencoder::part(root));
+    let Some(folder) = folder else { return Ok(None) };
     let files = AutoencoderFiles::open(&folder)?;
     let latents = files.config().latent_channels();
     if (unet.in_channels, unet.out_channels) != (latents, latents) {
@@ -274,15 +279,16 @@ fn first_stage(root: &Path, unet: &UNet2DConfig) -> Result<Option<AutoencoderFil
 /// A pipeline with further parts, such as a text encoder, does not draw with its UNet alone; an autoencoder makes
 /// pictures of what that draws. A part is a pair of a library and a class; nulls in their place say that there is
 /// none, and anything else is an option.
-fn check_pipeline(places: &Places) -> Result<(), CheckpointError> {
-    let Some(file) = places.model_index()? else { return Ok(()) };
+///
+/// Gives the part that is an autoencoder.
+fn check_pipeline(places: &Places) -> Result<Option<&'static str>, CheckpointError> {
+    let Some(file) = places.model_index()? else { return Ok(None) };
     let parts = object(&file)?;
     let is_there = |value: &Value| value.as_array().is_some_and(|pair| !pair.iter().all(Value::is_null));
-    let is_foreign = |(key, value): &(&String, &Value)| {
-        !key.starts_with('_') && !["unet", "scheduler", "vae", "vqvae"].contains(&key.as_str()) && is_there(value)
-    };
-    match parts.iter().find(is_foreign) {
-        None => Ok(()),
+    let mut there = parts.iter().filter(|(key, value)| !key.starts_with('_') && is_there(value));
+    let known = |key: &str| ["unet", "scheduler"].contains(&key) || autoencoder::PARTS.contains(&key);
+    match there.find(|(key, _)| !known(key)) {
+        None => Ok(autoencoder::PARTS.into_iter().find(|part| parts.get(*part).is_some_and(is_there))),
         Some((part, _)) => {
             let found = format!("the pipeline has a part {part:.60}");
             Err(CheckpointError::OtherModel { path: file.path, found })

@@ -145,8 +145,8 @@ impl Reconstruction {
     }
 }
 
-/// The peak signal-to-noise ratio of a squared error, in decibels: -10 log10 of it, in units in which pictures go from
-/// 0 to 1.
+/// The peak signal-to-noise ratio of a squared error, in decibels: -10 log10 of it, in units in which pictures go
+/// from 0 to 1.
 pub fn decibels(squared_error: f64) -> f64 {
     -10.0 * squared_error.log10()
 }
