@@ -10,6 +10,7 @@ mod editing;
 mod ending;
 mod goldens;
 mod gpu;
+mod latents;
 mod like;
 mod looking;
 mod mutations;

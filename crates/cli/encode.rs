@@ -32,13 +32,13 @@ pub(crate) fn run(args: EncodeArgs, interrupt: &Interrupt) -> anyhow::Result<End
     let plan = plan::both_ways(&args.trip.request(), &model.training)?.encode().clone();
     let told = labels::in_turn(&model.inner, &args.class, &args.labels.label, Unsaid::Any)?;
     let needed = Needed {
-        shape: model.inner.shape().with_context(|| model.name.clone())?,
+        shape: model.inner.picture_shape().with_context(|| model.name.clone())?,
         rules: args.pictures.rules.clone(),
         rounding: plan.convention().pixel_rounding(),
     };
     let images = Images::read(&args.pictures, needed)?;
     let request = Request { batch_size: Some(args.computing.batch_size), ..Request::default() };
-    let start = images.tensor(0..images.len(), &Device::Cpu);
+    let start = model.inner.encoded(images.tensor(0..images.len(), &Device::Cpu))?;
     let given = Given::start(("pictures", json!(images.records())), start);
     let decided = Decided { route: Route::Plan(plan), given: Some(given), labels: images.labels(told) };
     let job = Job::decided(&request, &model, &device, decided)?;

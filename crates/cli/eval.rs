@@ -30,6 +30,9 @@ pub(crate) fn run(args: &EvalArgs, interrupt: &Interrupt) -> anyhow::Result<Endi
     let device = device::choose(args.device())?;
     let needs_model = !(args.likelihood.is_empty() && args.bound.bound.is_empty());
     let model = needs_model.then(|| Model::load(&args.model.request(), &device.device)).transpose()?;
+    if let Some(model) = &model {
+        model.check_draws_pictures(if args.likelihood.is_empty() { "--bound" } else { "--likelihood" })?;
+    }
     tracing::info!("device: {}", device.description);
     let mut figures = Vec::new();
     if let Some(model) = &model {

@@ -46,7 +46,7 @@ pub(crate) fn run(args: InterpolateArgs, interrupt: &Interrupt) -> anyhow::Resul
         misused!("{option}: {} are named, and all pictures have the same one", label.len());
     }
     let needed = Needed {
-        shape: model.inner.shape().with_context(|| model.name.clone())?,
+        shape: model.inner.picture_shape().with_context(|| model.name.clone())?,
         rules: args.rules.clone(),
         rounding: both.decode().convention().pixel_rounding(),
     };
@@ -101,13 +101,15 @@ impl End {
         let device = model.inner.device();
         let path = match point {
             NoisePoint::Seed(seed) => {
-                let noise = Streams::Seed(*seed).initial(&[0], needed.shape, device);
+                let shape = model.inner.shape().with_context(|| model.name.clone())?;
+                let noise = Streams::Seed(*seed).initial(&[0], shape, device);
                 return Ok(Self { noise, record: json!(point.to_string()) });
             }
             NoisePoint::Picture(path) => path,
         };
         let image = Images::read_file(path, needed.clone())?;
-        let (route, picture) = (Route::Plan(both.encode().clone()), Streams::given(image.tensor(0..1, device)));
+        let start = model.inner.encoded(image.tensor(0..1, device))?;
+        let (route, picture) = (Route::Plan(both.encode().clone()), Streams::given(start));
         let run = Run { labels: label.clone(), ..Run::new(&model.inner, route, picture, 1, 1) };
         let (noise, _) = run.all(|_, _| ControlFlow::Continue(())).with_context(|| point.to_string())?;
         let noise = noise.tensor().clone();

@@ -98,7 +98,7 @@ impl<'a> Job<'a> {
         device: &'a Chosen,
         Decided { route, given, labels }: Decided,
     ) -> anyhow::Result<Self> {
-        let shape = model.inner.shape().with_context(|| model.name.clone())?;
+        let shape = model.inner.picture_shape().with_context(|| model.name.clone())?;
         check_method(request, model, &route)?;
         let corrector = langevin(request, &route)?;
         let beginning = Beginning::read(request, shape, route.rounding(), &device.device)?;
@@ -118,7 +118,7 @@ impl<'a> Job<'a> {
         };
         let pictures = request.picture.map_or(draws.len(), |_| 1);
         let layout = layout(pictures, labels.len());
-        let start = beginning.start.clone();
+        let start = beginning.start.clone().encoded(&model.inner).with_context(|| model.name.clone())?;
         let of_noise = Run::new(&model.inner, route, noise, draws.len(), batch_size);
         let drawing = Run { start, labels, guidance, corrector, ..of_noise };
         let drawing = match request.picture {

@@ -61,6 +61,22 @@ impl Model {
         self.inner.check_memory(pictures, guidance, available).with_context(|| self.name.clone())
     }
 
+    /// Refuses a model whose network draws latents, for a measure of what the network itself draws.
+    ///
+    /// # Errors
+    /// Says what it draws.
+    pub(crate) fn check_draws_pictures(&self, option: &str) -> anyhow::Result<()> {
+        match self.inner.first_stage() {
+            None => Ok(()),
+            Some(stage) => bail!(
+                "{option}: the network of {} draws latents, of which an {} makes pictures, and bits of latents are no bits \
+                 of pictures; compare what it draws with a set: ddim eval SET model: --model {0}",
+                self.name,
+                stage.config().class()
+            ),
+        }
+    }
+
     /// With a network that computes in this precision.
     ///
     /// # Errors

@@ -37,7 +37,7 @@ pub(crate) fn run(args: &ReconstructArgs, interrupt: &Interrupt) -> anyhow::Resu
     let trips = trips(args, &model)?;
     let told = labels::in_turn(&model.inner, &args.class, &args.labels.label, Unsaid::Any)?;
     let needed = Needed {
-        shape: model.inner.shape().with_context(|| model.name.clone())?,
+        shape: model.inner.picture_shape().with_context(|| model.name.clone())?,
         rules: args.pictures.rules.clone(),
         rounding: rounding(&trips[0]),
     };
@@ -157,20 +157,21 @@ impl Runner<'_> {
     /// The error of every picture, and the pictures that came back; `None` when the user stopped it.
     fn there_and_back(&self, trip: &RoundTrip, bar: &ProgressBar) -> anyhow::Result<Option<(Vec<f64>, Vec<f32>)>> {
         let pictures = self.images.tensor(0..self.images.len(), &Device::Cpu);
-        let Some(noise) = self.follow(trip.encode(), pictures.clone(), bar)? else { return Ok(None) };
+        let start = self.model.inner.encoded(pictures.clone())?;
+        let Some(noise) = self.follow(trip.encode(), start, bar)? else { return Ok(None) };
         let Some(again) = self.follow(trip.decode(), noise, bar)? else { return Ok(None) };
         Ok(Some((squared_errors(&pictures, &again), again.into_values())))
     }
 
     /// Where a plan leads pictures; `None` when the user stopped it.
     fn follow(&self, plan: &Plan, start: Tensor, bar: &ProgressBar) -> anyhow::Result<Option<Tensor>> {
-        let (dims, count) = (start.dims(), start.dims()[0]);
+        let count = start.dims()[0];
         let (route, start) = (Route::Plan(plan.clone()), Streams::given(start));
         let run = Run::new(&self.model.inner, route, start, count, self.batch_size);
         let run = Run { labels: self.labels.clone(), ..run };
         let mut following = Following { interrupt: self.interrupt, bar, ends: Vec::new() };
         let ended = run.walk(&(0..count).collect::<Vec<_>>(), &mut following)?;
-        Ok(ended.is_continue().then(|| Tensor::new(following.ends, dims)))
+        Ok(ended.is_continue().then(|| Tensor::cat(&following.ends)))
     }
 }
 
@@ -178,7 +179,7 @@ impl Runner<'_> {
 struct Following<'a> {
     interrupt: &'a Interrupt,
     bar: &'a ProgressBar,
-    ends: Vec<f32>,
+    ends: Vec<Tensor>,
 }
 
 impl Observer for Following<'_> {
@@ -191,7 +192,7 @@ impl Observer for Following<'_> {
     }
 
     fn take(&mut self, batch: Drawn) -> anyhow::Result<ControlFlow<()>> {
-        self.ends.extend(batch.x.into_values());
+        self.ends.push(batch.x.to(&Device::Cpu));
         Ok(ControlFlow::Continue(()))
     }
 }

@@ -155,7 +155,7 @@ impl Observer for Writing<'_, '_> {
             Seen::Step(step) => {
                 self.look_at(step.x, step.index + 1);
                 if let Some((frame, AnimateWhat::X0)) = self.sink.frame_after(step.index + 1) {
-                    self.batch.frames.push((frame, step.x0.values()));
+                    self.show(frame, step.x0.clone());
                 }
                 self.bar.inc(pictures.len() as u64);
             }
@@ -167,10 +167,11 @@ impl Observer for Writing<'_, '_> {
         self.interrupt.go_on()
     }
 
-    fn take(&mut self, Drawn { indices, x, effort, .. }: Drawn) -> anyhow::Result<ControlFlow<()>> {
+    fn take(&mut self, Drawn { indices, x, latents, effort, .. }: Drawn) -> anyhow::Result<ControlFlow<()>> {
         self.finished += indices.len();
         self.effort.extend(&effort);
         (self.batch.finals, self.batch.effort) = (x.into_values(), effort);
+        self.batch.latents = latents.map(Tensor::into_values).unwrap_or_default();
         self.sink.add(&indices, &self.batch)?;
         self.interrupt.leave(self.sink.parting());
         tracing::debug!("finished: {indices:?}");
@@ -187,7 +188,14 @@ impl Writing<'_, '_> {
         }
         let (frame, plan) = (self.sink.frame_after(steps), self.job.drawing.route.plan());
         if let (Some((frame, AnimateWhat::X)), Some(plan)) = (frame, plan) {
-            self.batch.frames.push((frame, (x.clone() * plan.view_scale(steps)).into_values()));
+            self.show(frame, x.clone() * plan.view_scale(steps));
+        }
+    }
+
+    /// Keeps a frame of the animation: what it shows, as pictures. What cannot be decoded yet is not shown.
+    fn show(&mut self, frame: usize, seen: Tensor) {
+        if let Ok(pictures) = self.job.model.inner.decoded(seen) {
+            self.batch.frames.push((frame, pictures.into_values()));
         }
     }
 }

@@ -56,7 +56,7 @@ impl<'a> Runner<'a> {
         quality: &'a dyn Quality,
         (seed, labels): (u64, Labels),
     ) -> anyhow::Result<Self> {
-        let shape = model.inner.shape().with_context(|| model.name.clone())?;
+        let shape = model.inner.picture_shape().with_context(|| model.name.clone())?;
         if !matches!(shape[0], 1 | 3 | 4) {
             bail!("the model draws {} channels, and the pictures compared here have 1 (grey), 3 or 4", shape[0]);
         }

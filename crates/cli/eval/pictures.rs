@@ -206,6 +206,6 @@ fn fitting(name: &SetName, args: &EvalArgs, model: &Model) -> anyhow::Result<Pic
     if !matches!(channels, 1 | 3 | 4) {
         bail!("{name}: the model draws {channels} channels, and pictures have 1, 3 or 4");
     }
-    let size = model.inner.shape().ok().map(|[_, height, width]| [height, width]);
+    let size = model.inner.picture_shape().ok().map(|[_, height, width]| [height, width]);
     Pictures::read(name, args, PICTURES, size, Some(channels))
 }

@@ -27,6 +27,8 @@ pub(crate) struct Collected {
     kind: FileKind,
     staged: Staged,
     finals: Vec<f32>,
+    /// What those were decoded from; empty where the network draws pictures.
+    latents: Vec<f32>,
     states: Vec<Vec<f32>>,
 }
 
@@ -37,6 +39,8 @@ pub(crate) struct Captions<'a> {
     pub(crate) run: &'a str,
     /// Channels, height, width.
     pub(crate) shape: [usize; 3],
+    /// The same of the states on the way to the pictures.
+    pub(crate) state: [usize; 3],
     /// From numbers to 8 bits.
     pub(crate) rounding: PixelRounding,
     /// Timesteps in order of use.
@@ -58,12 +62,13 @@ impl Collected {
     /// When it exists and is to be kept, or cannot be written.
     pub(crate) fn create(path: &Path, kind: FileKind, existing: Existing) -> anyhow::Result<Self> {
         let staged = Staged::create("--out", path, existing)?;
-        Ok(Self { kind, staged, finals: Vec::new(), states: Vec::new() })
+        Ok(Self { kind, staged, finals: Vec::new(), latents: Vec::new(), states: Vec::new() })
     }
 
-    /// Adds finished pictures, and every state on their way where those are kept.
-    pub(crate) fn add(&mut self, finals: &[f32], states: &[Vec<f32>]) {
+    /// Adds finished pictures, the latents that they were decoded from, and every state on their way where those are kept.
+    pub(crate) fn add(&mut self, finals: &[f32], latents: &[f32], states: &[Vec<f32>]) {
         self.finals.extend(finals);
+        self.latents.extend(latents);
         self.states.resize_with(states.len(), Vec::new);
         for (kept, state) in self.states.iter_mut().zip(states) {
             kept.extend(state);
@@ -107,6 +112,8 @@ impl Collected {
         RawRun {
             shape: captions.shape,
             finals: &self.finals,
+            state: captions.state,
+            latents: &self.latents,
             direction: captions.direction,
             timesteps: captions.timesteps,
             states: &self.states,

@@ -19,6 +19,10 @@ pub(crate) struct RawRun<'a> {
     pub(crate) shape: [usize; 3],
     /// The last state of every picture, unclipped.
     pub(crate) finals: &'a [f32],
+    /// Channels, height, width of the states.
+    pub(crate) state: [usize; 3],
+    /// The last state of every picture that was decoded from one; empty where states are pictures.
+    pub(crate) latents: &'a [f32],
     /// Whether that is a picture or noise.
     pub(crate) direction: Direction,
     /// The timesteps, in order of use.
@@ -27,7 +31,8 @@ pub(crate) struct RawRun<'a> {
     pub(crate) states: &'a [Vec<f32>],
 }
 
-/// The bytes of a safetensors file: `final` [n,c,h,w], called `initial_noise` where the run ends at noise, `timesteps` [k], and `x` [k+1,n,c,h,w] where kept.
+/// The bytes of a safetensors file: `final` [n,c,h,w], called `initial_noise` where the run ends at noise, `final_latent`
+/// where that was decoded, `timesteps` [k], and `x` [k+1,n,c,h,w] where kept.
 ///
 /// # Errors
 /// When the file cannot be encoded.
@@ -45,6 +50,12 @@ pub(crate) fn encode(raw: &RawRun<'_>, run: &str) -> anyhow::Result<Vec<u8>> {
         (name, TensorView::new(Dtype::F32, vec![pictures, channels, height, width], &finals)?),
         ("timesteps", TensorView::new(times_type, vec![raw.timesteps.len()], &timesteps)?),
     ];
+    let [channels, height, width] = raw.state;
+    let latents = little_endian(raw.latents);
+    if !latents.is_empty() {
+        let shape = vec![pictures, channels, height, width];
+        tensors.push(("final_latent", TensorView::new(Dtype::F32, shape, &latents)?));
+    }
     if !raw.states.is_empty() {
         let shape = vec![raw.states.len(), pictures, channels, height, width];
         tensors.push(("x", TensorView::new(Dtype::F32, shape, &states)?));
@@ -78,6 +89,8 @@ mod tests {
         let raw = RawRun {
             shape: [1, 1, 1],
             finals: &[1.5, 2.5],
+            state: [1, 1, 1],
+            latents: &[],
             direction: Direction::Decode,
             timesteps: &[999.0],
             states: &states,
@@ -98,6 +111,8 @@ mod tests {
         let raw = RawRun {
             shape: [1, 1, 1],
             finals: &[1.5],
+            state: [1, 1, 1],
+            latents: &[],
             direction: Direction::Encode,
             timesteps: &[0.0],
             states: &[],

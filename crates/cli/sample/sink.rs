@@ -28,6 +28,8 @@ const MOST_SHOWN: usize = 64;
 pub(super) struct Batch {
     /// The finished pictures.
     pub(super) finals: Vec<f32>,
+    /// The latents that they were decoded from; empty where the network draws pictures.
+    pub(super) latents: Vec<f32>,
     /// Every state, the noise first; empty unless kept.
     pub(super) states: Vec<Vec<f32>>,
     /// What an animation shows of the steps, each with the number of its frame.
@@ -160,7 +162,7 @@ impl<'a> Sink<'a> {
     pub(super) fn add(&mut self, pictures: &[usize], drawn: &Batch) -> anyhow::Result<()> {
         let one: usize = self.job.shape.iter().product();
         match &mut self.place {
-            Place::File(file) => file.add(&drawn.finals, &drawn.states),
+            Place::File(file) => file.add(&drawn.finals, &drawn.latents, &drawn.states),
             Place::Folder(folder, _) => {
                 for (place, (index, values)) in pictures.iter().zip(drawn.finals.chunks(one)).enumerate() {
                     let picture = self.job.picture(values).enlarged(self.scales.single);
@@ -218,9 +220,11 @@ impl<'a> Sink<'a> {
         }
         let run = format!("{:#}\n", self.run);
         let (job, pictures, scales) = (self.job, self.job.pictures(), self.scales);
+        let state = job.drawing.shape()?;
         let captions = Captions {
             run: &run,
-            shape: job.shape,
+            shape: if job.direction() == Direction::Encode { state } else { job.shape },
+            state,
             rounding: job.drawing.route.rounding(),
             timesteps: &job.drawing.route.times(),
             labels: &job.drawing.labels.in_turn(job.drawable(&(0..pictures).collect::<Vec<_>>())),

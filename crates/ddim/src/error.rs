@@ -137,6 +137,17 @@ pub enum Error {
         /// The channels of the model's pictures.
         channels: usize,
     },
+    /// A decoder that gave what is no number.
+    #[error(
+        "picture {picture}: the decoder made infinite numbers of its latents: are these the latents it was made for?"
+    )]
+    NotFinite {
+        /// Its place in the batch, or in the run.
+        picture: usize,
+    },
+    /// Pictures to change, or a part of them, where a model draws latents.
+    #[error("the model draws latents, and a mask of pixels has no meaning there: leave the mask out")]
+    MaskOfLatents,
     /// Pictures or latents that an autoencoder does not take.
     #[error("{what} of {found} channels: this autoencoder takes {expected}")]
     StageChannels {
@@ -277,6 +288,7 @@ impl Error {
                 | SampleError::NotFiniteFlow { picture, .. }
                 | SampleError::Tolerance { picture, .. }),
             ) => Self::Picture { picture: index(picture), source },
+            Self::NotFinite { picture } => Self::NotFinite { picture: index(picture) },
             other => other,
         }
     }

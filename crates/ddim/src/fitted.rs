@@ -47,7 +47,7 @@ impl Model {
     ///
     /// As [`fit`](Self::fit).
     pub fn fit_with(&self, image: &DynamicImage, fit: Fit) -> Result<Tensor, Error> {
-        let shape = self.shape()?;
+        let shape = self.picture_shape()?;
         let rounding = self.convention().pixel_rounding();
         self.fitted(image.clone().into(), fit, shape, |level| rounding.to_value(level))
     }
@@ -100,7 +100,7 @@ impl Start {
     ///
     /// [`Error::Data`] if they are no picture or a huge one; otherwise as [`Model::fit`].
     pub fn file(bytes: &[u8], model: &Model) -> Result<Self, Error> {
-        let (shape, rounding) = (model.shape()?, model.convention().pixel_rounding());
+        let (shape, rounding) = (model.picture_shape()?, model.convention().pixel_rounding());
         let picture = Picture::decode(bytes)?;
         Ok(Self::Pictures(model.fitted(picture, Fit::default(), shape, |level| rounding.to_value(level))?))
     }

@@ -6,9 +6,9 @@ use std::sync::OnceLock;
 use ddim_checkpoint::Checkpoint;
 use ddim_engine::{Engine, EngineOptions, Precision, Way};
 use ddim_schedule::{Convention, NoiseSchedule, Plan, Settings};
-use ddim_tensor::Device;
+use ddim_tensor::{Device, Tensor};
 
-use crate::{Error, LabelKind, Options, Start, settings};
+use crate::{Error, FirstStage, LabelKind, Options, Start, settings};
 
 /// A trained model on a device, ready to draw.
 ///
@@ -31,12 +31,17 @@ pub struct Model {
     checkpoint: Checkpoint,
     schedule: NoiseSchedule,
     device: Device,
+    /// The autoencoder whose latents the network draws.
+    first_stage: Option<FirstStage>,
     /// The network, made ready for where it runs when that is first asked for: in what precision is known then.
     engine: OnceLock<Engine>,
     way: Way,
     /// What the network computes in.
     precision: Precision,
 }
+
+/// How many pictures are taken to latents together: enough for all threads.
+const ENCODED_AT_ONCE: usize = 16;
 
 impl Model {
     /// A model compiled into the program; see [`ddim_checkpoint::embedded_names`].
@@ -78,8 +83,10 @@ impl Model {
         }
         Engine::check(checkpoint.unet.graph(), device, Precision::F32)?;
         let schedule = checkpoint.scheduler.noise_schedule()?;
+        let first_stage =
+            checkpoint.first_stage.clone().map(|stage| FirstStage::new(stage, device)).transpose()?;
         let (precision, way, engine) = (Precision::F32, Way::Fast, OnceLock::new());
-        Ok(Self { checkpoint, schedule, device: device.clone(), engine, way, precision })
+        Ok(Self { checkpoint, schedule, device: device.clone(), first_stage, engine, way, precision })
     }
 
     /// The same model without what makes it fast on its device, the same up to rounding: every product of a
@@ -168,7 +175,65 @@ impl Model {
         }
     }
 
+    /// The autoencoder whose latents it draws, and which makes pictures of them; none where it draws pictures.
+    pub fn first_stage(&self) -> Option<&FirstStage> {
+        self.first_stage.as_ref()
+    }
+
     /// Channels, height and width of its pictures.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSize`] if its configuration does not say.
+    pub fn picture_shape(&self) -> Result<[usize; 3], Error> {
+        Ok(self.pictures_of(self.shape()?))
+    }
+
+    /// The shape of the pictures that become of states of this shape.
+    pub(crate) fn pictures_of(&self, [channels, height, width]: [usize; 3]) -> [usize; 3] {
+        match &self.first_stage {
+            None => [channels, height, width],
+            Some(stage) => {
+                let factor = stage.config().factor();
+                [stage.config().out_channels(), factor * height, factor * width]
+            }
+        }
+    }
+
+    /// Pictures `[n, channels, h, w]` of what was drawn: the same where that is pictures, decoded where it is
+    /// latents; around \[-1, 1\], not limited.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::StageChannels`] for latents of other channels, and [`Error::NotFinite`] where the decoder gives what
+    /// is no number.
+    pub fn decoded(&self, drawn: Tensor) -> Result<Tensor, Error> {
+        let Some(stage) = &self.first_stage else { return Ok(drawn) };
+        let pictures = stage.decode(stage.of_diffusion(drawn))?;
+        let is_finite = |sum: &f64| sum.is_finite();
+        match pictures.sums().iter().position(|sum| !is_finite(sum)) {
+            None => Ok(pictures),
+            Some(picture) => Err(Error::NotFinite { picture }),
+        }
+    }
+
+    /// What the network draws in place of these pictures `[n, channels, h, w]` in \[-1, 1\]: the same, or their
+    /// likeliest latents.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`FirstStage::encode`].
+    pub fn encoded(&self, pictures: Tensor) -> Result<Tensor, Error> {
+        let Some(stage) = &self.first_stage else { return Ok(pictures) };
+        let n = pictures.dims()[0];
+        let some = |first: usize| -> Result<Tensor, Error> {
+            let some = pictures.pictures(first..n.min(first + ENCODED_AT_ONCE)).to(stage.device());
+            Ok(stage.for_diffusion(stage.encode(some)?.mode()).to(&pictures.device()))
+        };
+        Ok(Tensor::cat(&(0..n).step_by(ENCODED_AT_ONCE).map(some).collect::<Result<Vec<_>, _>>()?))
+    }
+
+    /// Channels, height and width of what its network draws: its pictures, or the latents that become them.
     ///
     /// # Errors
     ///

@@ -32,7 +32,7 @@ pub struct Run<'m> {
     pub model: &'m Model,
     /// The way from its start to pictures.
     pub route: Route,
-    /// What the pictures begin with.
+    /// What the pictures begin with, as the network draws it: see [`Start::encoded`].
     pub start: Start,
     /// The noise of each.
     pub noise: Streams,
@@ -158,10 +158,10 @@ impl Model {
     /// [`Error::BatchSize`], and [`Error::Sample`] for corrections that the method cannot have.
     pub fn run<'m>(&'m self, options: &Options) -> Result<Run<'m>, Error> {
         let plan = self.plan(options)?;
-        options.start.check(self.shape()?)?;
+        let start = options.start.clone().encoded(self)?;
         options.corrector.map_or(Ok(()), |langevin| langevin.check(&plan))?;
         let run = self.run_along(Route::Plan(plan), options)?;
-        Ok(Run { start: options.start.clone(), corrector: options.corrector, ..run })
+        Ok(Run { start, corrector: options.corrector, ..run })
     }
 
     /// The same along the probability-flow ODE, from noise, with steps as long as this tolerance allows. Of the
@@ -232,6 +232,15 @@ impl<'m> Run<'m> {
     }
 
     /// Channels, height and width of its pictures.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSize`] if neither the model nor given noise says.
+    pub fn picture_shape(&self) -> Result<[usize; 3], Error> {
+        Ok(self.model.pictures_of(self.shape()?))
+    }
+
+    /// Channels, height and width of what the network draws, pictures or latents.
     ///
     /// # Errors
     ///

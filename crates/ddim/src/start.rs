@@ -4,7 +4,7 @@ use ddim_sampler::{Known, noised};
 use ddim_schedule::Plan;
 use ddim_tensor::{Device, Tensor};
 
-use crate::Error;
+use crate::{Error, Model};
 
 /// What a run begins with: noise, or pictures to change.
 ///
@@ -46,6 +46,24 @@ impl Start {
         match mask.map(Tensor::dims) {
             Some(found) if found != [1, 1, height, width] => Err(Error::MaskShape { found, height, width }),
             _ => Ok(()),
+        }
+    }
+
+    /// The same as the model's network draws it: pictures become their likeliest latents where it draws those.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::StartShape`] for pictures of another size than the model's, [`Error::MaskOfLatents`] for a part of
+    /// a picture where there are only latents, and those of [`Model::encoded`].
+    pub fn encoded(self, model: &Model) -> Result<Self, Error> {
+        if matches!(self, Self::Noise) {
+            return Ok(self);
+        }
+        self.check(model.picture_shape()?)?;
+        match self {
+            Self::Pictures(pictures) => Ok(Self::Pictures(model.encoded(pictures.to(model.device()))?)),
+            Self::Inpainting { .. } if model.first_stage().is_some() => Err(Error::MaskOfLatents),
+            other => Ok(other),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use ddim_sampler::{AdaptiveObservation, AdaptiveOutcome, Between, Effort, Noise, Observation, Outcome};
+use ddim_schedule::Direction;
 use ddim_tensor::Tensor;
 
 use crate::timing::{Clock, Laps, Stopwatch};
@@ -42,8 +43,10 @@ pub enum Seen<'a> {
 pub struct Drawn {
     /// Which pictures of the run these are.
     pub indices: Vec<usize>,
-    /// The pictures, `[n, c, h, w]`, neither clipped nor rounded.
+    /// The pictures, `[n, c, h, w]`, neither clipped nor rounded; noise, where the run goes that way.
     pub x: Tensor,
+    /// The latents that they were decoded from, as the sampler left them, where the network draws those.
+    pub latents: Option<Tensor>,
     /// What each has cost, where no plan says so.
     pub effort: Vec<Effort>,
     /// Where the time went; nothing where no clock was given.
@@ -162,7 +165,7 @@ impl Run<'_> {
 
     /// No pictures of its shape.
     pub(crate) fn none(&self) -> Result<Pictures, Error> {
-        Ok(Pictures::none(self.shape()?, self.route.rounding(), self.model.device()))
+        Ok(Pictures::none(self.picture_shape()?, self.route.rounding(), self.model.device()))
     }
 
     /// Draws these pictures as one batch and tells where the time went. No pictures come out if `observe` left the
@@ -262,11 +265,21 @@ impl Run<'_> {
                 }
             }
         };
+        let finished = finished.map(|x| self.decoded(x)).transpose()?;
         let laps = watch.stop()?;
         Ok(match finished {
-            Some(x) => Ended::Finished(Drawn { indices: pictures.to_vec(), x, effort, laps }),
+            Some((x, latents)) => Ended::Finished(Drawn { indices: pictures.to_vec(), x, latents, effort, laps }),
             None => Ended::Left(laps),
         })
+    }
+
+    /// What the run ends with as pictures, and the latents that they were decoded from.
+    fn decoded(&self, x: Tensor) -> Result<(Tensor, Option<Tensor>), Error> {
+        let draws_latents = self.model.first_stage().is_some();
+        match draws_latents && self.route.settings().direction == Direction::Decode {
+            true => Ok((self.model.decoded(x.clone())?, Some(x))),
+            false => Ok((x, None)),
+        }
     }
 
     /// The batch of these pictures at its start.

@@ -25,7 +25,7 @@ impl AllSteps {
     /// # Errors
     /// When the model draws what is no picture.
     pub(super) fn new(model: &Model) -> anyhow::Result<Self> {
-        let shape = model.inner.shape().with_context(|| model.name.clone())?;
+        let shape = model.inner.picture_shape().with_context(|| model.name.clone())?;
         Ok(Self { steps: model.inner.schedule().train_steps(), shape })
     }
 

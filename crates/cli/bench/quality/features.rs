@@ -96,7 +96,7 @@ fn reference(name: Option<&SetName>) -> anyhow::Result<Reference<'_>> {
 
 /// How many features there are, from a grey picture of the model's size.
 fn width(extractor: &dyn Extractor, model: &Model) -> anyhow::Result<usize> {
-    let [channels, height, width] = model.inner.shape().with_context(|| model.name.clone())?;
+    let [channels, height, width] = model.inner.picture_shape().with_context(|| model.name.clone())?;
     let grey = Picture { width, height, channels, pixels: vec![128; width * height * channels] };
     let found = extractor.extract(&[grey]).map_err(|error| {
         anyhow::Error::new(error).context(format!(
@@ -119,7 +119,7 @@ fn look_at_all(
 ) -> anyhow::Result<bool> {
     let part =
         name.part.of(source.len(), None).map_err(|problem| anyhow::anyhow!("--reference {name}: {problem}"))?;
-    let [channels, height, width] = model.inner.shape().with_context(|| model.name.clone())?;
+    let [channels, height, width] = model.inner.picture_shape().with_context(|| model.name.clone())?;
     let rules = &args.judging.rules;
     let fit = rules.fit(Some([height, width]), Some(channels));
     let (mut broken, mut changes) = (Broken::new(rules), Changes::default());

@@ -95,7 +95,7 @@ impl<'a> Source<'a> {
     fn size(&self) -> anyhow::Result<Option<[usize; 2]>> {
         Ok(match self {
             Self::Pictures(source, _) => Some(source.shape()?).map(|[height, width, _]| [height, width]),
-            Self::Model(drawn) => drawn.model.inner.shape().ok().map(|[_, height, width]| [height, width]),
+            Self::Model(drawn) => drawn.model.inner.picture_shape().ok().map(|[_, height, width]| [height, width]),
             Self::Saved(_) => None,
         })
     }
