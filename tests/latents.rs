@@ -113,10 +113,11 @@ fn every_command_takes_a_model_of_latents_or_says_why_not() {
     assert!(inspected.stdout.contains("first stage VQModel"), "{}", inspected.stdout);
     for (line, said) in [
         ("sample --init p/000000.png --mask mask.png --steps 9", "a mask of pixels has no meaning there"),
+        ("train --init m --data p --steps 1 --out run", "its network draws latents"),
         ("eval --likelihood p --num 2 --steps 3", "bits of latents are no bits of pictures"),
         ("eval --bound p --num 2 --steps 3", "bits of latents are no bits of pictures"),
     ] {
-        let refused = run(line);
+        let refused = if line.starts_with("train") { ddim(place.path(), line) } else { run(line) };
         assert_eq!(refused.code, 1, "{line}: {}", refused.stderr);
         assert!(refused.stderr.contains(said), "{line}: {}", refused.stderr);
     }

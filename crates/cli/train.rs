@@ -10,7 +10,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use ddim_train::{
     Beginning, ClassifierRecipe, Decay, OtherPictures, Recipe, RunFolder, TrainError, TrainEvent, Trained,
 };
@@ -71,7 +71,13 @@ fn classifier(args: &TrainArgs, interrupt: &Interrupt) -> anyhow::Result<Ending>
 /// What `--init` names.
 fn beginning(init: Option<&Path>) -> anyhow::Result<Beginning> {
     let load = |name| model::checkpoint(name).context("--init");
-    Ok(init.map(load).transpose()?.map_or(Beginning::Random, Beginning::Model))
+    let checkpoint = init.map(load).transpose()?;
+    if checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.first_stage.is_some()) {
+        bail!(
+            "--init: its network draws latents, and pictures are trained on here: name a model without an autoencoder"
+        );
+    }
+    Ok(checkpoint.map_or(Beginning::Random, Beginning::Model))
 }
 
 /// Threads that a step can be shared out among: a GPU has its own.

@@ -1,5 +1,6 @@
 //! Autoencoders: networks that take pictures to smaller ones, the latents, and back. To draw latents takes a
-//! fraction of the time (Rombach et al. 2022, arXiv:2112.10752), so an autoencoder is the first stage of many models.
+//! fraction of the time (Rombach et al. 2022, arXiv:2112.10752), so an autoencoder is the first stage of many
+//! models.
 //!
 //! Three families, with the options, parameters and names of diffusers (0.42.1):
 //!

@@ -268,8 +268,8 @@ fn first_stage(
     if (unet.in_channels, unet.out_channels) != (latents, latents) {
         let (from, to) = (unet.in_channels, unet.out_channels);
         let problem = format!(
-            "latents of this autoencoder have {latents} channels, and the UNet beside it takes {from} and gives {to}: \
-             it must take and give {latents}"
+            "latents of this autoencoder have {latents} channels, and the UNet beside it takes {from} and gives \
+             {to}: it must take and give {latents}"
         );
         return Err(CheckpointError::Json { path: folder, problem });
     }

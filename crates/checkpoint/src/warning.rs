@@ -106,8 +106,8 @@ impl fmt::Display for Warning {
             ),
             Self::ShiftElsewhere { path } => write!(
                 f,
-                "{}: the mean of the latents is taken off and put back; LDMPipeline and DiTPipeline of diffusers pass \
-                 over it",
+                "{}: the mean of the latents is taken off and put back; LDMPipeline and DiTPipeline of diffusers \
+                 pass over it",
                 path.display()
             ),
             Self::AssumedScale { path, factor, because } => {

@@ -139,7 +139,7 @@ pub enum Error {
     },
     /// A decoder that gave what is no number.
     #[error(
-        "picture {picture}: the decoder made infinite numbers of its latents: are these the latents it was made for?"
+        "picture {picture}: the decoder made infinite numbers of its latents: are they those that it was made for?"
     )]
     NotFinite {
         /// Its place in the batch, or in the run.

@@ -205,8 +205,8 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// [`Error::StageChannels`] for latents of other channels, and [`Error::NotFinite`] where the decoder gives what
-    /// is no number.
+    /// [`Error::StageChannels`] for latents of other channels, and [`Error::NotFinite`] where the decoder gives
+    /// what is no number.
     pub fn decoded(&self, drawn: Tensor) -> Result<Tensor, Error> {
         let Some(stage) = &self.first_stage else { return Ok(drawn) };
         let pictures = stage.decode(stage.of_diffusion(drawn))?;
