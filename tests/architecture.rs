@@ -284,6 +284,17 @@ fn only_the_command_line_prints_and_parses_arguments() {
     }
 }
 
+/// Python's module is a door to the library, and no program of its own.
+#[test]
+fn the_python_module_prints_nothing_and_reads_no_environment() {
+    assert_code_absent("bindings/python/src", &PRINTING);
+    assert_code_absent("bindings/python/src", &["env::var", ".sqrt()", ".powi(", ".powf(", ".exp()", ".ln()"]);
+    let manifest = fs::read_to_string(root().join("bindings/python/Cargo.toml")).expect("a manifest");
+    assert!(manifest.contains("[lints]\nworkspace = true"));
+    // It switches on features of crates under burn, which would then compile twice.
+    assert!(!manifest.lines().any(|line| line.starts_with("numpy")), "arrays come by their protocols");
+}
+
 #[test]
 fn only_the_command_line_reads_the_environment() {
     for source in LIBRARIES.iter().flat_map(|library| sources(&code_of(library))) {
@@ -389,7 +400,7 @@ const WIDTH: usize = 115;
 #[test]
 fn lines_are_no_wider_than_a_page() {
     let mut files = Vec::new();
-    for folder in ["crates", "shaders", "tests", "benches"] {
+    for folder in ["crates", "shaders", "tests", "benches", "bindings"] {
         rust_files(&root().join(folder), &mut files);
     }
     assert!(files.len() > 100, "{} files", files.len());

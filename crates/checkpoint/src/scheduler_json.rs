@@ -40,7 +40,24 @@ impl SchedulerConfig {
         }
     }
 
-    /// The same for a file of others: keys that no class has are passed over as well.
+    /// The same for a configuration of others: options that no class has are passed over, and named beside it.
+    ///
+    /// ```
+    /// use ddim_checkpoint::SchedulerConfig;
+    /// let text = r#"{"_class_name": "DDIMScheduler", "beta_shedule": "linear"}"#;
+    /// let (config, passed_over) = SchedulerConfig::from_json_of_others(text)?;
+    /// assert_eq!((config, passed_over), (SchedulerConfig::default(), vec!["beta_shedule".to_owned()]));
+    /// # Ok::<(), ddim_checkpoint::SchedulerConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`from_json`](Self::from_json), but for an unknown option.
+    pub fn from_json_of_others(text: &str) -> Result<(Self, Vec<String>), Error> {
+        let (config, passed_over) = Self::read(text)?;
+        Ok((config, passed_over.unknown))
+    }
+
+    /// The same for a file of others, with what changes nothing in it.
     pub(crate) fn read(text: &str) -> Result<(Self, PassedOver), Error> {
         let map: Map<String, Value> =
             serde_json::from_str(&plain_json(text)).map_err(|error| Error::Json { problem: error.to_string() })?;

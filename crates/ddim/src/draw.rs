@@ -82,8 +82,30 @@ impl Model {
         Ok(Run::with(plan, batch.x, between)?.drive(watched, noise, observe)?)
     }
 
-    /// The network that a run of this plan calls for this batch: padded, told its labels, and guided.
-    pub(crate) fn network_of<'a>(
+    /// The network that a [`Run`] of this plan calls for this batch: padded, told its labels, and guided. For whoever
+    /// drives the run himself; [`draw`](Self::draw) does both.
+    ///
+    /// ```
+    /// use ddim::sampler::{Noise, PictureNoise, Run};
+    /// use ddim::{Batch, Model, Options, device};
+    /// # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/goldens/models/attention_one_layer");
+    /// let model = Model::load(folder, &device::cpu())?;
+    /// let plan = model.plan(&Options { steps: 3, ..Options::default() })?;
+    /// let mut noise = PictureNoise::new(7, [0]);
+    /// let x = noise.initial([1, 3, 16, 16], model.device()) * plan.start_scale();
+    /// let batch = Batch { x: x.clone(), labels: ddim::Labels::NONE, guidance: 1.0.into(), padded_to: 0 };
+    /// let mut network = model.network_of(&plan, &batch)?;
+    /// let mut run = Run::new(&plan, x);
+    /// while let Some(wanted) = run.wants() {
+    ///     run.feed(network(wanted.x, wanted.call), &mut noise)?;
+    /// }
+    /// # Ok::<(), ddim::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`draw`](Self::draw), but [`Error::Sample`].
+    pub fn network_of<'a>(
         &'a self,
         plan: &'a Plan,
         batch: &Batch,

@@ -1,0 +1,66 @@
+"""Diffusion sampling: DDIM, DDPM and every solver since, fast on a plain CPU and on GPUs.
+
+>>> import ddim
+>>> model = ddim.Model.embedded()           # or ddim.Model.load("path/to/a/folder")
+>>> model.sample(4, steps=10, seed=7, classes=["sneaker"])
+<ddim.Pictures 4 of 28x28x1>
+
+`Model` is a trained network and draws; `Plan` is a sampler as a table; `Noise` belongs to pictures; `Run` asks for
+each network call and is fed the output; `sample` and `drive` take any network, in numpy or torch; `ddim.diffusers`
+has a scheduler for every diffusers pipeline. Arrays come in from numpy, torch or whatever speaks their protocols,
+and go out as `Array`, which they read without a copy. Neither is needed to import this.
+"""
+
+from ._ddim import (
+    Array,
+    Model,
+    Noise,
+    Pictures,
+    Plan,
+    Row,
+    Run,
+    Step,
+    Stream,
+    Wanted,
+    __version__,
+    devices,
+    frechet,
+    kernel_distance,
+    precision_recall,
+    set_threads,
+    solvers,
+)
+from ._sample import drive, sample
+
+
+
+def __getattr__(name: str) -> object:
+    """`ddim.diffusers`, which is imported when it is asked for, and torch and diffusers with it."""
+    if name == "diffusers":
+        from importlib import import_module
+
+        return import_module(".diffusers", __name__)
+    raise AttributeError(f"module 'ddim' has no attribute {name!r}")
+
+
+__all__ = [
+    "Array",
+    "Model",
+    "Noise",
+    "Pictures",
+    "Plan",
+    "Row",
+    "Run",
+    "Step",
+    "Stream",
+    "Wanted",
+    "__version__",
+    "devices",
+    "drive",
+    "frechet",
+    "kernel_distance",
+    "precision_recall",
+    "sample",
+    "set_threads",
+    "solvers",
+]

@@ -1,0 +1,109 @@
+//! Drawing with a model: the pictures of a request, batch by batch and step by step.
+
+use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
+
+use ddim::sampler::{Between, Guidance, Langevin, Noise as _, Observation, Outcome, PictureNoise, Run};
+use ddim::schedule::Plan;
+use ddim::{Batch, Error, Labels, Start, Tensor};
+use pyo3::prelude::*;
+
+use crate::errors::raised;
+use crate::step::Step;
+use crate::threads::{Watch, pool};
+
+/// Pictures to draw, and how.
+pub(crate) struct Job {
+    pub(crate) model: Arc<ddim::Model>,
+    pub(crate) plan: Arc<Plan>,
+    /// The number of each picture, by which labels and starts are used in turn.
+    pub(crate) indices: Vec<usize>,
+    pub(crate) streams: Vec<(u64, u64)>,
+    /// What the runs start from, in place of noise from the streams.
+    pub(crate) given: Option<Tensor>,
+    /// Used in turn.
+    pub(crate) labels: Labels,
+    pub(crate) guidance: Guidance,
+    pub(crate) langevin: Option<Langevin>,
+    pub(crate) start: Start,
+    pub(crate) shape: [usize; 3],
+    pub(crate) batch_size: usize,
+}
+
+impl Job {
+    /// All pictures, `[n, c, h, w]`; none where it was stopped.
+    pub(crate) fn draw(&self, watch: &Watch<'_, Step>) -> PyResult<Option<Tensor>> {
+        let count = self.indices.len();
+        let mut parts = Vec::new();
+        for first in (0..count).step_by(self.batch_size) {
+            let range = first..count.min(first + self.batch_size);
+            let observe = |seen: &Observation<'_>| match watch.stops(|| Step::seen(seen, first, count)) {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            };
+            match self.draw_batch(range, observe)? {
+                Some(part) => parts.push(part),
+                None => return Ok(None),
+            }
+        }
+        let [c, h, w] = self.shape;
+        Ok(Some(match parts.is_empty() {
+            true => Tensor::full(0.0, [0, c, h, w]),
+            false => Tensor::cat(&parts),
+        }))
+    }
+
+    /// The pictures of this part of the request; none where `observe` stopped it.
+    pub(crate) fn draw_batch(
+        &self,
+        range: Range<usize>,
+        observe: impl FnMut(&Observation<'_>) -> ControlFlow<()>,
+    ) -> PyResult<Option<Tensor>> {
+        let (model, plan, [c, h, w]) = (&*self.model, &*self.plan, self.shape);
+        let indices = &self.indices[range.clone()];
+        let mut noise = PictureNoise::from_streams(self.streams[range.clone()].iter().copied());
+        let z = match &self.given {
+            Some(given) => given.pictures(range.clone()).to(model.device()),
+            None => pool()?.install(|| noise.initial([indices.len(), c, h, w], model.device())),
+        };
+        let batch = Batch {
+            x: self.start.state(plan, indices, z),
+            labels: self.labels.in_turn(indices.iter().copied()),
+            guidance: self.guidance,
+            padded_to: model.padding(self.batch_size),
+        };
+        let between = Between { langevin: self.langevin, known: self.start.known(indices, model.device()) };
+        walk(model, plan, batch, between, &mut noise, observe, range.start)
+    }
+}
+
+/// Takes a batch through a plan, call by call, each on the pool: whoever observes may wait as long as he likes,
+/// and keeps no thread of it.
+pub(crate) fn walk(
+    model: &ddim::Model,
+    plan: &Plan,
+    batch: Batch,
+    between: Between,
+    noise: &mut PictureNoise,
+    mut observe: impl FnMut(&Observation<'_>) -> ControlFlow<()>,
+    first: usize,
+) -> PyResult<Option<Tensor>> {
+    let pool = pool()?;
+    let failed = |error: Error| raised(error.in_batch(|place| first + place));
+    let mut network = pool.install(|| model.network_of(plan, &batch)).map_err(failed)?;
+    let mut run = Run::with(plan, batch.x, between).map_err(|error| failed(error.into()))?;
+    while let Some(wanted) = run.wants() {
+        let taken = pool.install(|| {
+            let out = network(wanted.x, wanted.call);
+            run.feed(out, noise)
+        });
+        let Some(taken) = taken.map_err(|error| failed(error.into()))? else { continue };
+        if observe(&run.observation(&taken)).is_break() {
+            return Ok(None);
+        }
+    }
+    match run.finish().map_err(|error| failed(error.into()))? {
+        Outcome::Finished(x) => Ok(Some(x)),
+        Outcome::Stopped { .. } => Ok(None),
+    }
+}

@@ -1,0 +1,144 @@
+"""Signals, threads, forks, and what importing costs."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import ddim
+
+fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+posix = pytest.mark.skipif(os.name != "posix", reason="signals are those of POSIX")
+
+
+def test_four_threads_draw_with_one_model(model):
+    expected = [model.sample(3, steps=4, seed=seed) for seed in range(4)]
+    drawn = [None] * 4
+
+    def draw(seed):
+        drawn[seed] = model.sample(3, steps=4, seed=seed)
+
+    threads = [threading.Thread(target=draw, args=(seed,)) for seed in range(4)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert drawn == expected
+
+
+def test_other_threads_run_meanwhile(model):
+    ticks, stop = [], threading.Event()
+
+    def tick():
+        while not stop.wait(0.001):
+            ticks.append(time.perf_counter())
+
+    thread = threading.Thread(target=tick)
+    thread.start()
+    begun = time.perf_counter()
+    model.sample(16, steps=20)
+    took = time.perf_counter() - begun
+    stop.set()
+    thread.join()
+    assert len(ticks) > took * 50  # Of up to 1000 a second, on a machine that has other things to do as well.
+
+
+@posix
+@pytest.mark.parametrize("what", ["sample", "progress", "stream", "encode"])
+def test_ctrl_c_ends_it(model, what):
+    call = time.perf_counter()
+    model.network(np.zeros((16, 1, 28, 28), np.float32), 5)
+    call = time.perf_counter() - call
+    sent = []
+
+    def interrupt():
+        sent.append(time.perf_counter())
+        os.kill(os.getpid(), signal.SIGINT)
+
+    timer = threading.Timer(0.3, interrupt)
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        if what == "sample":
+            model.sample(5000, steps=50)
+        elif what == "progress":
+            model.sample(5000, steps=50, progress=lambda step: None)
+        elif what == "stream":
+            for _ in model.stream(16, steps=1000):
+                pass
+        else:
+            model.encode(np.zeros((16, 1, 28, 28), np.float32), steps=1000)
+    took = time.perf_counter() - sent[0]
+    # 50 ms and one call; a machine under load may need a few of either.
+    assert took < 4 * (0.05 + call) + 0.2, f"{took:.3f} s after the signal, a call takes {call:.3f} s"
+
+
+@fork
+def test_a_forked_child_draws(model):
+    expected = model.sample(3, steps=3, seed=7)
+    child = os.fork()
+    if child == 0:
+        try:
+            os._exit(0 if model.sample(3, steps=3, seed=7) == expected else 3)
+        finally:
+            os._exit(4)
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid:
+            assert os.waitstatus_to_exitcode(status) == 0
+            return
+        time.sleep(0.02)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    pytest.fail("the child hangs")
+
+
+@fork
+def test_a_stream_of_the_parent_ends_in_the_child(model):
+    stream = model.stream(1, steps=3)
+    next(stream)
+    child = os.fork()
+    if child == 0:
+        try:
+            next(stream)
+        except RuntimeError:
+            os._exit(0)
+        finally:
+            os._exit(4)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert [step.index for step in stream] == [1, 2]
+
+
+def test_bits_do_not_depend_on_the_number_of_threads(model):
+    expected = model.sample(5, steps=3, eta=1.0)
+    try:
+        for threads in (1, 3):
+            ddim.set_threads(threads)
+            assert model.sample(5, steps=3, eta=1.0) == expected
+            # A stream that waits keeps no thread.
+            stream = model.stream(2, steps=3)
+            next(stream)
+            assert model.sample(5, steps=3, eta=1.0) == expected
+    finally:
+        ddim.set_threads(0)
+    with pytest.raises(ValueError):
+        ddim.set_threads(10**6)
+
+
+def test_importing_is_quick_and_brings_nothing():
+    script = (
+        "import sys, time\n"
+        "begun = time.perf_counter()\n"
+        "import ddim\n"
+        "took = time.perf_counter() - begun\n"
+        "assert not {'numpy', 'torch', 'PIL', 'diffusers'} & set(sys.modules), sorted(sys.modules)\n"
+        "print(took)\n"
+    )
+    took = min(
+        float(subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout)
+        for _ in range(5)
+    )
+    assert took < 0.06, took  # 20 ms on an idle machine.
