@@ -11,6 +11,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 
+use crate::Reduced;
 use crate::input;
 use crate::options::listed;
 
@@ -215,7 +216,7 @@ impl Array {
 
     fn __reduce__<'py>(
         slf: &Bound<'py, Self>,
-    ) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyBytes>, &'static str, Bound<'py, PyTuple>))> {
+    ) -> Reduced<'py, (Bound<'py, PyBytes>, &'static str, Bound<'py, PyTuple>)> {
         let (py, array) = (slf.py(), slf.get());
         Ok((slf.get_type().getattr("frombytes")?, (array.tobytes(py), array.dtype(), array.shape(py)?)))
     }

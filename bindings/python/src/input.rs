@@ -269,13 +269,16 @@ fn copied(view: &View, name: &str) -> PyResult<Numbers> {
     let mut values = Vec::with_capacity(count);
     let packed = packed_strides(shape, kind.size());
     match strides {
-        // SAFETY: an array says that its numbers lie there.
         _ if count == 0 => {}
-        Some(strides) if *strides != packed => unsafe { gather(at, kind, shape, strides, &mut values) },
+        Some(strides) if *strides != packed => {
+            // SAFETY: an array says that its numbers lie there.
+            unsafe { gather(at, kind, shape, strides, &mut values) }
+        }
         _ if kind == Kind::F32 && at.cast::<f32>().is_aligned() => {
             // SAFETY: as above.
             values.extend_from_slice(unsafe { std::slice::from_raw_parts(at.cast::<f32>(), count) });
         }
+        // SAFETY: as above.
         _ => values.extend((0..count).map(|i| unsafe { kind.read(at.add(i * kind.size())) })),
     }
     Ok(Numbers { values, shape: shape.clone(), are_bytes: kind == Kind::U8 })

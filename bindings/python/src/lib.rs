@@ -22,6 +22,9 @@ mod threads;
 
 use pyo3::prelude::*;
 
+/// What pickle asks for: what makes the thing again, and from what.
+type Reduced<'py, T> = PyResult<(Bound<'py, PyAny>, T)>;
+
 /// What Python sees.
 #[pymodule(gil_used = false, name = "_ddim")]
 fn python_module(m: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -13,6 +13,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
+use crate::Reduced;
 use crate::array::Array;
 use crate::draw::Job;
 use crate::errors::{of_checkpoint, raised, value};
@@ -24,7 +25,7 @@ use crate::plan::{Asked, Meaning, Plan, Training, tuned as with_tuned};
 use crate::run::langevin;
 use crate::step::Step;
 use crate::stream::Stream;
-use crate::threads::{quick, watched};
+use crate::threads::{Hear, quick, watched};
 use crate::{device, input};
 
 /// Where a model came from: what a pickle says in place of its weights.
@@ -50,6 +51,9 @@ impl Home {
         }
     }
 }
+
+/// Name, path, weights, device and precision: what a pickle keeps.
+type Place = (Option<String>, Option<PathBuf>, Option<String>, String, &'static str);
 
 /// A trained model on a device, ready to draw. Several threads can share one; it pickles as the place it came
 /// from.
@@ -437,7 +441,7 @@ impl Model {
         options.finish("sample()")?;
         let rounding = job.plan.convention().pixel_rounding();
         let hear = hearer(progress.as_ref());
-        let hear = hear.as_ref().map(|hear| hear as &(dyn Fn(Python<'_>, Step) -> PyResult<()> + Sync));
+        let hear = hear.as_ref().map(|hear| hear as Hear<'_, Step>);
         let drawn = watched(py, hear, |watch| job.draw(watch))??;
         drawn.map(|x| Pictures::new(x, rounding)).ok_or_else(|| value("the run was stopped"))
     }
@@ -595,11 +599,7 @@ impl Model {
         }
     }
 
-    #[allow(clippy::type_complexity, reason = "what pickle asks for")]
-    fn __reduce__<'py>(
-        slf: &Bound<'py, Self>,
-    ) -> PyResult<(Bound<'py, PyAny>, (Option<String>, Option<PathBuf>, Option<String>, String, &'static str))>
-    {
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> Reduced<'py, Place> {
         let model = slf.get();
         let (name, path, weights) = match &model.home {
             Home::Embedded(name) => (Some(name.clone()), None, None),

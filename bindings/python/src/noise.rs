@@ -6,6 +6,7 @@ use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use pyo3::types::{PySlice, PyType};
 
+use crate::Reduced;
 use crate::array::Array;
 use crate::errors::value;
 use crate::input::check_room;
@@ -120,8 +121,7 @@ impl Noise {
         Ok(Self { streams: listed(streams, "streams")? })
     }
 
-    #[allow(clippy::type_complexity, reason = "what pickle asks for")]
-    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, (Vec<(u64, u64)>,))> {
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> Reduced<'py, (Vec<(u64, u64)>,)> {
         Ok((slf.get_type().getattr("_of_streams")?, (slf.get().streams(),)))
     }
 }

@@ -10,6 +10,7 @@ use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
+use crate::Reduced;
 use crate::array::Array;
 use crate::errors::{of_data, value};
 use crate::noise::places;
@@ -180,7 +181,7 @@ impl Pictures {
         Ok(Self::new(crate::input::batch(raw, "pictures")?, *rounding))
     }
 
-    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, (Array, &'static str))> {
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> Reduced<'py, (Array, &'static str)> {
         let pictures = slf.get();
         let name = ROUNDINGS.iter().find(|(_, rounding)| *rounding == pictures.rounding);
         let (name, _) = name.expect("every rounding has a name");

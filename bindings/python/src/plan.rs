@@ -11,6 +11,7 @@ use pyo3::exceptions::{PyTypeError, PyUserWarning};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyMapping, PyString};
 
+use crate::Reduced;
 use crate::errors::{of_checkpoint, value};
 use crate::model::{Home, Model};
 use crate::options::Options;
@@ -310,7 +311,7 @@ impl Plan {
     /// One row for each network call, in order.
     #[getter]
     fn rows(&self) -> Vec<Row> {
-        self.plan.steps().iter().map(|step| Row::of(step)).collect()
+        self.plan.steps().iter().map(Row::of).collect()
     }
 
     /// The times that the network is called with.
@@ -428,10 +429,7 @@ impl Plan {
         Self::compile(training, Asked::take(&mut given)?)
     }
 
-    #[allow(clippy::type_complexity, reason = "what pickle asks for")]
-    fn __reduce__<'py>(
-        slf: &Bound<'py, Self>,
-    ) -> PyResult<(Bound<'py, PyAny>, (String, Option<String>, Bound<'py, PyDict>))> {
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> Reduced<'py, (String, Option<String>, Bound<'py, PyDict>)> {
         let plan = slf.get();
         let convention = match plan.training.meaning {
             Meaning::Betas(convention) => Some(convention.to_string()),

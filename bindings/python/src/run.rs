@@ -8,6 +8,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::Reduced;
 use crate::array::Array;
 use crate::errors::{of_sampler, value};
 use crate::input::{batch, check_room};
@@ -86,8 +87,10 @@ impl Run {
 #[pymethods]
 impl Run {
     #[new]
-    #[pyo3(signature = (plan, x=None, *, noise=None, shape=None, corrector_steps=0, corrector_snr=None, known=None,
-    #mask=None))] [allow(clippy::too_many_arguments, reason = "keywords")]
+    #[pyo3(signature = (
+        plan, x=None, *, noise=None, shape=None, corrector_steps=0, corrector_snr=None, known=None, mask=None
+    ))]
+    #[allow(clippy::too_many_arguments, reason = "keywords")]
     fn new(
         py: Python<'_>,
         plan: Py<Plan>,
@@ -259,10 +262,7 @@ impl Run {
         Ok(Self { run: run.map_err(of_sampler)?, plan, noise: noise.clone(), langevin, known })
     }
 
-    #[allow(clippy::type_complexity, reason = "what pickle asks for")]
-    fn __reduce__<'py>(
-        slf: &Bound<'py, Self>,
-    ) -> PyResult<(Bound<'py, PyAny>, (Py<Plan>, Noise, Bound<'py, PyDict>))> {
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> Reduced<'py, (Py<Plan>, Noise, Bound<'py, PyDict>)> {
         let py = slf.py();
         let state = slf.borrow_mut().__getstate__(py)?;
         let run = slf.borrow();

@@ -99,6 +99,9 @@ impl<S> Watch<'_, S> {
     }
 }
 
+/// What hears of long work, on the thread that asked for it, and may raise.
+pub(crate) type Hear<'a, S> = &'a (dyn Fn(Python<'_>, S) -> PyResult<()> + Sync);
+
 /// Long work, on a thread of its own; `hear` gets what it says, on this thread, and may raise. A signal stops the
 /// work at its next step and is raised here.
 ///
@@ -106,7 +109,7 @@ impl<S> Watch<'_, S> {
 /// What `hear` or a signal handler raises, and a panic of the work.
 pub(crate) fn watched<S: Send, R: Send>(
     py: Python<'_>,
-    hear: Option<&(dyn Fn(Python<'_>, S) -> PyResult<()> + Sync)>,
+    hear: Option<Hear<'_, S>>,
     work: impl FnOnce(&Watch<'_, S>) -> R + Send,
 ) -> PyResult<R> {
     let stop = AtomicBool::new(false);
@@ -135,7 +138,7 @@ pub(crate) fn watched<S: Send, R: Send>(
 /// the work has stopped.
 fn wait<S, R>(
     stop: &AtomicBool,
-    hear: Option<&(dyn Fn(Python<'_>, S) -> PyResult<()> + Sync)>,
+    hear: Option<Hear<'_, S>>,
     said: &Receiver<S>,
     answer: &SyncSender<()>,
     finished: &Receiver<R>,

@@ -17,7 +17,7 @@ use crate::options::{MOST, Options, entries};
 use crate::pictures::Pictures;
 use crate::plan::{Asked, tuned};
 use crate::step::Step;
-use crate::threads::{Watch, quick, watched};
+use crate::threads::{Hear, Watch, quick, watched};
 use crate::{device, input};
 
 /// What is asked of all that follows.
@@ -58,7 +58,7 @@ impl Trip {
             quick(py, || model.model.check_memory(at_once, &Guidance::OFF, free))?.map_err(raised)?;
         }
         let hear = hearer(self.progress.as_ref());
-        let hear = hear.as_ref().map(|hear| hear as &(dyn Fn(Python<'_>, Step) -> PyResult<()> + Sync));
+        let hear = hear.as_ref().map(|hear| hear as Hear<'_, Step>);
         let led = watched(py, hear, |watch| self.led(model, plans, x, watch))??;
         led.ok_or_else(|| value("the run was stopped"))
     }
