@@ -82,8 +82,8 @@ impl Model {
         Ok(Run::with(plan, batch.x, between)?.drive(watched, noise, observe)?)
     }
 
-    /// The network that a [`Run`] of this plan calls for this batch: padded, told its labels, and guided. For whoever
-    /// drives the run himself; [`draw`](Self::draw) does both.
+    /// The network that a [`Run`] of this plan calls for this batch: padded, told its labels, and guided. For
+    /// whoever drives the run himself; [`draw`](Self::draw) does both.
     ///
     /// ```
     /// use ddim::sampler::{Noise, PictureNoise, Run};

@@ -140,7 +140,7 @@ def _converters(
         def to_numpy(wanted: list[Wanted]) -> tuple[Any, Any]:
             parts = [np.asarray(one.x) for one in wanted]
             x = parts[0] if len(parts) == 1 else np.concatenate(parts)
-            times = np.repeat([one.time for one in wanted], [len(part) for part in parts])
+            times: Any = np.repeat([one.time for one in wanted], [len(part) for part in parts])
             return x, times.astype(np.int64) if all(map(_whole, wanted)) else times
 
         return to_numpy, lambda x: np.array(np.asarray(x))

@@ -510,7 +510,9 @@ class _Row:
     def eps(self, x: torch.Tensor, out: torch.Tensor, x0: torch.Tensor) -> torch.Tensor:
         """The noise that is predicted."""
         from_x, from_out, from_x0 = self.eps_from
-        return x * from_x + out * from_out + x0 * from_x0
+        if from_x0:
+            return torch.mul(x, from_x).add_(x0, alpha=from_x0)
+        return torch.mul(x, from_x).add_(out, alpha=from_out) if from_x else out * from_out
 
 
 def _rows(plan: Plan) -> list[_Row]:
