@@ -42,18 +42,18 @@ impl Job {
                 false => ControlFlow::Continue(()),
             };
             match self.draw_batch(range, observe)? {
-                Some(part) => parts.push(part),
+                Some(part) => parts.push(pool()?.install(|| self.model.decoded(part)).map_err(raised)?),
                 None => return Ok(None),
             }
         }
-        let [c, h, w] = self.shape;
+        let [c, h, w] = self.model.picture_shape().map_err(raised)?;
         Ok(Some(match parts.is_empty() {
             true => Tensor::full(0.0, [0, c, h, w]),
             false => Tensor::cat(&parts),
         }))
     }
 
-    /// The pictures of this part of the request; none where `observe` stopped it.
+    /// What the network draws for this part of the request, pictures or latents; none where `observe` stopped it.
     pub(crate) fn draw_batch(
         &self,
         range: Range<usize>,

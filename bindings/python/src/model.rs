@@ -143,7 +143,7 @@ impl Model {
         let (plan, strength_given) = self.plan_of(py, options)?;
         let [channels, height, width] = self.model.shape().map_err(raised)?;
         let shape = [channels, height, width];
-        let start = self.start(options, plan.convention())?;
+        let start = self.start(py, options, plan.convention())?;
         if let (Start::Noise, true) = (&start, plan.settings().strength < 1.0) {
             return Err(raised(Error::NothingToChange { strength: plan.settings().strength }));
         }
@@ -376,7 +376,15 @@ impl Model {
         Self::open(py, Home::Files(path, weights), device, precision)
     }
 
-    /// Channels, height and width of its pictures.
+    /// Channels, height and width of its pictures: of `shape` where the network draws pictures, larger where it draws
+    /// latents.
+    #[getter]
+    fn picture_shape(&self) -> PyResult<(usize, usize, usize)> {
+        let [c, h, w] = self.model.picture_shape().map_err(raised)?;
+        Ok((c, h, w))
+    }
+
+    /// Channels, height and width of what its network draws: pictures, or the latents that become them.
     #[getter]
     fn shape(&self) -> PyResult<(usize, usize, usize)> {
         let [c, h, w] = self.model.shape().map_err(raised)?;
@@ -593,7 +601,7 @@ impl Model {
 
     fn __repr__(&self) -> String {
         let (name, device) = (&self.model.checkpoint().card.name, &self.device);
-        match self.model.shape() {
+        match self.model.picture_shape() {
             Ok([c, h, w]) => format!("<ddim.Model {name:?} of {h}x{w}x{c} on {device}>"),
             Err(_) => format!("<ddim.Model {name:?} on {device}>"),
         }

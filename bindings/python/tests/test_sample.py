@@ -116,6 +116,21 @@ def test_a_model_of_files(command):
         ddim.Model.load("nowhere")
 
 
+def test_a_model_of_latents(command):
+    folder = GOLDENS / "latent" / "models" / "ldm"
+    model = ddim.Model.load(folder, device="cpu")
+    c, h, w = model.picture_shape
+    assert h > model.shape[1]
+    path = command("sample", "--device", "cpu", "--model", folder, "--num", 3, "--steps", 4, "--out", "drawn.npz")
+    pictures = model.sample(3, steps=4, batch_size=2)
+    assert pictures.shape == (3, h, w, c) and (np.asarray(pictures) == np.load(path / "drawn.npz")["arr_0"]).all()
+    latents = model.encode(pictures, steps=4)
+    assert latents.shape == (3, *model.shape) and model.decode(latents, steps=4).shape == pictures.shape
+    assert model.sample(2, steps=4, init=pictures, strength=0.5).shape == (2, h, w, c)
+    with pytest.raises(ValueError, match="latents"):
+        model.sample(1, init=pictures, mask=np.zeros((h, w), np.float32))
+
+
 def test_steps_are_shown_and_streamed(model):
     seen = []
     pictures = model.sample(3, steps=4, batch_size=2, progress=seen.append)

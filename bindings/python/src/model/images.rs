@@ -13,10 +13,16 @@ use super::Model;
 use crate::errors::{of_data, raised, value};
 use crate::input::{Numbers, numbers};
 use crate::options::{Options, entries};
+use crate::threads::quick;
 
 impl Model {
     /// What a run begins with: `init` and `mask`.
-    pub(super) fn start(&self, options: &mut Options<'_>, convention: Convention) -> PyResult<Start> {
+    pub(super) fn start(
+        &self,
+        py: Python<'_>,
+        options: &mut Options<'_>,
+        convention: Convention,
+    ) -> PyResult<Start> {
         let (init, mask) = (options.any("init")?, options.any("mask")?);
         let rounding = convention.pixel_rounding();
         let start = match (init, mask) {
@@ -29,8 +35,7 @@ impl Model {
                 Start::Inpainting { pictures: self.pictures(&init, "init", rounding)?, mask: self.mask(&mask)? }
             }
         };
-        start.check(self.model.shape().map_err(raised)?).map_err(raised)?;
-        Ok(start)
+        quick(py, || start.encoded(&self.model))?.map_err(raised)
     }
 
     /// Pictures of the model's size, `[n, c, h, w]` in [-1, 1]: of files and bytes fitted to it, of floats as they
@@ -41,7 +46,7 @@ impl Model {
         name: &str,
         rounding: PixelRounding,
     ) -> PyResult<Tensor> {
-        let shape = self.model.shape().map_err(raised)?;
+        let shape = self.model.picture_shape().map_err(raised)?;
         let fitted = |pictures: Vec<Picture>| fitted(pictures, shape, |level| rounding.to_value(level), name);
         if given.cast::<PyList>().is_ok() || given.cast::<PyTuple>().is_ok() {
             let each = entries(given, name)?;
@@ -77,7 +82,7 @@ impl Model {
 
     /// How much of each pixel is repainted, `[1, 1, h, w]`: of files and bytes white is all, of floats 1.
     fn mask(&self, given: &Bound<'_, PyAny>) -> PyResult<Tensor> {
-        let [_, height, width] = self.model.shape().map_err(raised)?;
+        let [_, height, width] = self.model.picture_shape().map_err(raised)?;
         let fitted = |pictures| fitted(pictures, [1, height, width], |level| f32::from(level) / 255.0, "mask");
         if let Some(picture) = file(given)? {
             return fitted(vec![picture]);

@@ -106,6 +106,7 @@ pub(super) fn encode(
     let trip = Trip::take(model, py, "encode()", Options::new(py, options)?)?;
     let rounding = trip.plans.encode().convention().pixel_rounding();
     let x = model.pictures(pictures, "pictures", rounding)?;
+    let x = quick(py, || model.model.encoded(x))?.map_err(raised)?;
     trip.follow(model, py, &[trip.plans.encode()], x).map(Array::of_tensor)
 }
 
@@ -118,7 +119,13 @@ pub(super) fn decode(
     let trip = Trip::take(model, py, "decode()", Options::new(py, options)?)?;
     let x = noise_of(model, latents, "latents")?;
     let rounding = trip.plans.decode().convention().pixel_rounding();
-    Ok(Pictures::new(trip.follow(model, py, &[trip.plans.decode()], x)?, rounding))
+    let drawn = trip.follow(model, py, &[trip.plans.decode()], x)?;
+    Ok(Pictures::new(decoded(model, py, drawn)?, rounding))
+}
+
+/// Pictures of what was drawn.
+fn decoded(model: &Model, py: Python<'_>, drawn: Tensor) -> PyResult<Tensor> {
+    quick(py, || model.model.decoded(drawn))?.map_err(raised)
 }
 
 pub(super) fn reconstruct(
@@ -130,7 +137,9 @@ pub(super) fn reconstruct(
     let trip = Trip::take(model, py, "reconstruct()", Options::new(py, options)?)?;
     let rounding = trip.plans.encode().convention().pixel_rounding();
     let x = model.pictures(pictures, "pictures", rounding)?;
-    let again = trip.follow(model, py, &[trip.plans.encode(), trip.plans.decode()], x.clone())?;
+    let start = quick(py, || model.model.encoded(x.clone()))?.map_err(raised)?;
+    let again = trip.follow(model, py, &[trip.plans.encode(), trip.plans.decode()], start)?;
+    let again = decoded(model, py, again)?;
     let errors = squared_errors(&x, &again.clone().to(&ddim::Device::Cpu));
     Ok((Pictures::new(again, rounding), Array::of_doubles(errors)))
 }
@@ -167,7 +176,8 @@ pub(super) fn interpolate(
         _ => unreachable!("their number was looked at"),
     })?;
     let rounding = trip.plans.decode().convention().pixel_rounding();
-    Ok(Pictures::new(trip.follow(model, py, &[trip.plans.decode()], noise)?, rounding))
+    let drawn = trip.follow(model, py, &[trip.plans.decode()], noise)?;
+    Ok(Pictures::new(decoded(model, py, drawn)?, rounding))
 }
 
 /// The noise of an end: of a seed's first picture, or what a picture is encoded to.
@@ -186,6 +196,7 @@ fn end_of(model: &Model, py: Python<'_>, trip: &Trip, end: &Bound<'_, PyAny>) ->
     if x.dims()[0] != 1 {
         return Err(value(format!("between: an end of {} pictures: give one", x.dims()[0])));
     }
+    let x = quick(py, || model.model.encoded(x))?.map_err(raised)?;
     trip.follow(model, py, &[trip.plans.encode()], x).map(|noise| noise.to(&ddim::Device::Cpu))
 }
 
