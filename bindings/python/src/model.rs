@@ -376,7 +376,7 @@ impl Model {
         Self::open(py, Home::Files(path, weights), device, precision)
     }
 
-    /// Channels, height and width of its pictures: of `shape` where the network draws pictures, larger where it draws
+    /// Channels, height and width of its pictures: `shape` where the network draws pictures, larger where it draws
     /// latents.
     #[getter]
     fn picture_shape(&self) -> PyResult<(usize, usize, usize)> {
