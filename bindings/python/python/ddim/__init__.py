@@ -33,7 +33,6 @@ from ._ddim import (
 from ._sample import drive, sample
 
 
-
 def __getattr__(name: str) -> object:
     """`ddim.diffusers`, which is imported when it is asked for, and torch and diffusers with it."""
     if name == "diffusers":

@@ -17,11 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import diffusers
-import torch
-from diffusers.configuration_utils import ConfigMixin
-from diffusers.schedulers.scheduling_utils import KarrasDiffusionSchedulers, SchedulerMixin, SchedulerOutput
-from diffusers.utils.torch_utils import randn_tensor
+try:
+    import diffusers
+    import torch
+    from diffusers.configuration_utils import ConfigMixin
+    from diffusers.schedulers.scheduling_utils import KarrasDiffusionSchedulers, SchedulerMixin, SchedulerOutput
+    from diffusers.utils.torch_utils import randn_tensor
+except ModuleNotFoundError as error:
+    said = f'ddim.diffusers needs torch and diffusers: pip install "ddim[diffusers]" ({error})'
+    raise ModuleNotFoundError(said, name=error.name) from error
 
 from ._ddim import Noise, Plan
 
