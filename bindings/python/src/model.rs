@@ -152,15 +152,7 @@ impl Model {
             return Err(value("inpaint is for a part of a picture: give init and mask, or leave it out"));
         }
         let drawn = Drawn::take(num, options)?;
-        let labels = self.labels(options)?;
-        let labels = match (labels.is_empty(), &start, self.model.null_class()) {
-            (true, Start::Noise, _) | (true, _, None) if self.model.label_count() > 0 => {
-                Labels::Classes(self.model.class_labels())
-            }
-            (true, _, Some(any)) if self.model.label_count() > 0 => vec![any].into(),
-            _ => labels,
-        };
-        self.model.check_labels(&labels).map_err(raised)?;
+        let labels = self.labels_or_usual(options, &start)?;
         let guidance = guidance(options)?;
         self.model.check_guidance(&guidance).map_err(raised)?;
         let langevin = langevin(options.take("corrector_steps")?.unwrap_or(0), options.take("corrector_snr")?)?;
@@ -174,10 +166,7 @@ impl Model {
         let given = drawn.given(shape)?;
         let count = drawn.indices.len();
         check_room(&[count, channels, height, width])?;
-        let at_once = batch_size.min(count.max(1));
-        if let Some(free) = device::free_memory() {
-            quick(py, || self.model.check_memory(at_once, &guidance, free))?.map_err(raised)?;
-        }
+        self.check_memory(py, batch_size.min(count.max(1)), &guidance)?;
         Ok(Job {
             model: self.model.clone(),
             plan: plan.plan,
@@ -191,6 +180,28 @@ impl Model {
             shape,
             batch_size,
         })
+    }
+
+    /// The labels that are asked for; else all classes in turn, or for pictures that are changed any class.
+    fn labels_or_usual(&self, options: &mut Options<'_>, start: &Start) -> PyResult<Labels> {
+        let labels = self.labels(options)?;
+        let labels = match (labels.is_empty(), start, self.model.null_class()) {
+            (true, Start::Noise, _) | (true, _, None) if self.model.label_count() > 0 => {
+                Labels::Classes(self.model.class_labels())
+            }
+            (true, _, Some(any)) if self.model.label_count() > 0 => vec![any].into(),
+            _ => labels,
+        };
+        self.model.check_labels(&labels).map_err(raised)?;
+        Ok(labels)
+    }
+
+    /// Refuses more pictures at once than there is memory for.
+    pub(crate) fn check_memory(&self, py: Python<'_>, at_once: usize, guidance: &Guidance) -> PyResult<()> {
+        match device::free_memory() {
+            None => Ok(()),
+            Some(free) => quick(py, || self.model.check_memory(at_once, guidance, free))?.map_err(raised),
+        }
     }
 
     /// The plan that `plan=` or the other options mean, and whether a strength was said.
@@ -483,9 +494,7 @@ impl Model {
             return Err(value("a stream of no pictures shows nothing: ask for at least 1"));
         }
         let batch_size = job.indices.len().max(count);
-        if let Some(free) = device::free_memory() {
-            quick(py, || self.model.check_memory(batch_size, &job.guidance, free))?.map_err(raised)?;
-        }
+        self.check_memory(py, batch_size, &job.guidance)?;
         Stream::of(Job { batch_size, ..job })
     }
 
@@ -589,9 +598,7 @@ impl Model {
         let labels = self.any_class(labels)?;
         let labels = if labels.len() == 1 { labels.in_turn(0..n) } else { labels };
         times.iter().try_for_each(|time| model.check_time(*time)).map_err(raised)?;
-        if let Some(free) = device::free_memory() {
-            quick(py, || model.check_memory(n, &Guidance::OFF, free))?.map_err(raised)?;
-        }
+        self.check_memory(py, n, &Guidance::OFF)?;
         let out = quick(py, || {
             let network = model.network_at_times(shape, &labels)?;
             Ok(network(x.to(model.device()), &times))

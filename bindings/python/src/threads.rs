@@ -28,6 +28,8 @@ struct Owned {
     process: u32,
     threads: usize,
     pool: ThreadPool,
+    /// Those made before, of other numbers of threads, which may be asked for again, and of parents.
+    before: Option<&'static Owned>,
 }
 
 /// Never freed: whoever has it may still use it, and in a child it cannot be joined.
@@ -59,16 +61,15 @@ pub(crate) fn set_threads(threads: usize) -> PyResult<()> {
 #[allow(unsafe_code, reason = "the pointer is null or from a box that is never freed")]
 pub(crate) fn pool() -> PyResult<&'static ThreadPool> {
     let (process, threads) = (process::id(), THREADS.load(Ordering::Relaxed));
-    let found = POOL.load(Ordering::Acquire);
     // SAFETY: it is null, or came from a leaked box below and is shared only.
-    if let Some(owned) = unsafe { found.as_ref() }
-        && (owned.process, owned.threads) == (process, threads)
-    {
+    let latest: Option<&'static Owned> = unsafe { POOL.load(Ordering::Acquire).as_ref() };
+    let mut all = std::iter::successors(latest, |owned| owned.before);
+    if let Some(owned) = all.find(|owned| (owned.process, owned.threads) == (process, threads)) {
         return Ok(&owned.pool);
     }
     let pool = ThreadPoolBuilder::new().num_threads(threads).thread_name(|k| format!("ddim-{k}")).build();
     let pool = pool.map_err(|error| PyRuntimeError::new_err(format!("no threads can be had: {error}")))?;
-    let owned: &'static Owned = Box::leak(Box::new(Owned { process, threads, pool }));
+    let owned: &'static Owned = Box::leak(Box::new(Owned { process, threads, pool, before: latest }));
     POOL.store(std::ptr::from_ref(owned).cast_mut(), Ordering::Release);
     Ok(&owned.pool)
 }

@@ -13,12 +13,12 @@ use super::{Model, hearer};
 use crate::array::Array;
 use crate::draw::walk;
 use crate::errors::{raised, value};
+use crate::input;
 use crate::options::{MOST, Options, entries};
 use crate::pictures::Pictures;
 use crate::plan::{Asked, tuned};
 use crate::step::Step;
 use crate::threads::{Hear, Watch, quick, watched};
-use crate::{device, input};
 
 /// What is asked of all that follows.
 struct Trip {
@@ -53,10 +53,7 @@ impl Trip {
 
     /// Takes pictures, or noise, through plan after plan.
     fn follow(&self, model: &Model, py: Python<'_>, plans: &[&Plan], x: Tensor) -> PyResult<Tensor> {
-        let at_once = self.batch_size.min(x.dims()[0].max(1));
-        if let Some(free) = device::free_memory() {
-            quick(py, || model.model.check_memory(at_once, &Guidance::OFF, free))?.map_err(raised)?;
-        }
+        model.check_memory(py, self.batch_size.min(x.dims()[0].max(1)), &Guidance::OFF)?;
         let hear = hearer(self.progress.as_ref());
         let hear = hear.as_ref().map(|hear| hear as Hear<'_, Step>);
         let led = watched(py, hear, |watch| self.led(model, plans, x, watch))??;
