@@ -330,7 +330,8 @@ class PlanScheduler(SchedulerMixin, ConfigMixin):
         if row.c_start and self._start is not None:
             following.add_(self._start, alpha=row.c_start)
         for weight, kept in zip(row.history, self._history):
-            following.add_(kept, alpha=weight)
+            if weight:
+                following.add_(kept, alpha=weight)
         if isinstance(spread, torch.Tensor) or spread != 0.0:
             z = self._variance_noise(variance_noise, out, generator, [k - self._skipped] * len(x))
             following = (
@@ -524,7 +525,8 @@ def _rows(plan: Plan) -> list[_Row]:
     remembers = max((len(row.history) for row in rows), default=0)
     looks_at_start = any(row.c_start for row in rows)
     for row in rows:
-        if plan.rederives_eps:
+        # The eps that fits an x0 which is not limited is the network's own, without the rounding of a difference.
+        if plan.rederives_eps and plan.limit is not None:
             eps_from = (row.rederived_from_x, 0.0, row.rederived_from_x0)
         else:
             eps_from = (row.eps_from_x, row.eps_from_out, 0.0)
