@@ -24,9 +24,8 @@ use ddim::checkpoint::UNet;
 use ddim::doctor::ProductCheck;
 use ddim::engine::{Conditioning, Cost, Engine, EngineOptions, Precision, Way};
 use ddim::graph::Labels;
-use ddim::sampler::{Guidance, Outcome, PictureNoise};
 use ddim::unet::SampleSize;
-use ddim::{Batch, Device, Model, Options, Tensor, device};
+use ddim::{Device, Model, Options, Route, Run, Streams, Tensor, device};
 use serde_json::json;
 
 fn main() {
@@ -180,11 +179,10 @@ impl Call {
         let Called::Model(model) = &self.called else { unreachable!("made for runs") };
         let plan = model.plan(&Options { steps, ..Options::default() }).expect("so many steps");
         let labels = if model.label_count() > 0 { vec![0; x.dims()[0]].into() } else { ddim::Labels::NONE };
-        let batch = Batch { x, labels, guidance: Guidance::OFF, padded_to: 0 };
-        match model.draw(&plan, batch, &mut PictureNoise::new(0, []), |_| ControlFlow::Continue(())) {
-            Ok(Outcome::Finished(x)) => x,
-            other => panic!("{other:?}"),
-        }
+        let pictures = x.dims()[0];
+        let run = Run::new(model, Route::Plan(plan), Streams::given(x), pictures, pictures);
+        let drawn = Run { labels, ..run }.all(|_, _| ControlFlow::Continue(())).expect("pictures");
+        drawn.0.tensor().clone()
     }
 
     /// The shape of so many pictures.

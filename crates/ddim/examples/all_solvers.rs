@@ -7,9 +7,8 @@
 
 use std::ops::ControlFlow;
 
-use ddim::sampler::{Guidance, Noise, Outcome, PictureNoise};
 use ddim::schedule::{Plan, solvers};
-use ddim::{Batch, ErrorSummary, Model, Options, Pictures, Tensor, device, squared_errors};
+use ddim::{ErrorSummary, Model, Options, Pictures, Route, Run, Streams, Tensor, device, squared_errors};
 use image::{GrayImage, imageops};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -58,14 +57,10 @@ fn within(model: &Model, solver: &str, calls: usize) -> Option<Plan> {
 }
 
 fn draw(model: &Model, plan: &Plan) -> Result<Tensor> {
-    let [c, h, w] = model.shape()?;
-    let mut noise = PictureNoise::new(0, [3]);
-    let x = noise.initial([1, c, h, w], model.device()) * plan.start_scale();
-    let batch = Batch { x, labels: vec![CLASS].into(), guidance: Guidance::OFF, padded_to: 0 };
-    match model.draw(plan, batch, &mut noise, |_| ControlFlow::Continue(()))? {
-        Outcome::Finished(x) => Ok(x),
-        Outcome::Stopped { .. } => unreachable!("the observer stops nothing"),
-    }
+    let run = Run::new(model, Route::Plan(plan.clone()), Streams::Listed(vec![(0, 3)]), 1, 1);
+    let run = Run { labels: vec![CLASS].into(), ..run };
+    let (pictures, _) = run.all(|_, _| ControlFlow::Continue(()))?;
+    Ok(pictures.tensor().clone())
 }
 
 /// The root of the mean squared difference, in units in which pictures lie in [0, 1].

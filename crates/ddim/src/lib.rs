@@ -72,6 +72,7 @@
 
 mod adaptive;
 mod batches;
+mod begun;
 mod classes;
 mod conditions;
 pub mod device;
@@ -121,6 +122,7 @@ pub use ddim_tensor::{Device, Tensor};
 
 pub use adaptive::{ADAPTIVE_PAIR, AdaptivePictures};
 pub use batches::{Batches, Progress};
+pub use begun::Begun;
 pub use classes::{ClassError, ClassTable};
 pub use draw::Batch;
 pub use error::Error;

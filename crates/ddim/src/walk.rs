@@ -243,7 +243,7 @@ impl Run<'_> {
     ) -> Result<Ended, Error> {
         let (model, device) = (self.model, self.model.device());
         let mut noise = self.noise.of(pictures, device);
-        let batch = self.begun(pictures, noise.as_mut())?;
+        let batch = self.at_start(pictures, noise.as_mut())?;
         if observe(pictures, Seen::Start(&batch.x)).is_break() {
             return Ok(Ended::Left(Laps::default()));
         }
@@ -283,7 +283,7 @@ impl Run<'_> {
     }
 
     /// The batch of these pictures at its start.
-    fn begun(&self, pictures: &[usize], noise: &mut dyn Noise) -> Result<Batch, Error> {
+    pub(crate) fn at_start(&self, pictures: &[usize], noise: &mut dyn Noise) -> Result<Batch, Error> {
         if self.route.plan().is_none() && !(matches!(self.start, Start::Noise) && self.corrector.is_none()) {
             return Err(Error::NeedsSteps);
         }
