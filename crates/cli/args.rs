@@ -46,7 +46,7 @@ pub(crate) use self::pictures::{OnCorrupt, PictureRules};
 pub(crate) use self::sampling::{EtaChoice, ModelArgs, OutputArgs, PlanArgs, SampleArgs, ScheduleArgs};
 pub(crate) use self::set_name::{SetHome, SetName};
 pub(crate) use self::training::{RecipeArgs, TrainArgs};
-pub(crate) use self::tuning::{SolverChoice, SpacingChoice, TuneArgs, with_options};
+pub(crate) use self::tuning::{SolverChoice, SpacingChoice, TuneArgs};
 pub(crate) use self::usage::{WrongUsage, misused};
 pub(crate) use self::warming::WarmupArgs;
 pub(crate) use self::words::FromWord;

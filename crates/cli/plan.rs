@@ -1,7 +1,7 @@
 //! From what was typed and what the model was trained with to the plan of the run.
 
 use ddim::{RoundTrip, Route};
-use ddim_checkpoint::{SchedulerClass, SchedulerConfig};
+use ddim_checkpoint::SchedulerConfig;
 use ddim_schedule::{
     Convention, EpsSource, Eta, Flow, Method, Plan, Resampling, ScheduleError, Settings, Spacing, X0Limit,
 };
@@ -222,26 +222,23 @@ fn method(args: &PlanRequest, training: &Training) -> anyhow::Result<Method> {
         Some(SolverChoice::Adaptive(_)) => return Ok(Method::Ddim { eta: Eta::DDIM }),
         None => None,
     };
-    let class_name = match (asked, training.meaning) {
-        (Some(Method::Solver(solver)), _) if args.eta.is_none() => {
-            return Ok(Method::Solver(solver.clone()));
+    let of_eta = args.eta.map(|eta| match eta {
+        EtaChoice::Value(eta) => Method::Ddim { eta },
+        EtaChoice::Hat => Method::SigmaHat,
+    });
+    match (asked, of_eta, training.meaning) {
+        (Some(Method::Ddim { eta: Eta::DDIM }) | None, Some(method), _) => Ok(method),
+        (Some(asked @ (Method::Ddim { .. } | Method::SigmaHat)), Some(_), _) => {
+            misused!("--eta and --solver {asked} both say how much noise a step adds: leave one of them out")
         }
-        (Some(Method::Solver(solver)), _) => {
-            misused!("--eta belongs to --solver ddim; leave it out with --solver {}", solver.name())
+        (Some(asked), Some(_), _) => {
+            misused!("--eta belongs to --solver ddim; leave it out with --solver {}", asked.name())
         }
-        (Some(Method::Ddpm { .. }), _) => SchedulerClass::Ddpm,
+        (Some(Method::Ddpm { .. }), None, _) => Ok(Method::Ddpm { variance: training.scheduler.variance() }),
+        (Some(asked), None, _) => Ok(asked.clone()),
         // A scheduler's file was given to be followed.
-        (None, Meaning::Request) if args.eta.is_none() => training.scheduler.class_name,
-        (Some(Method::Ddim { .. } | Method::SigmaHat) | None, _) => SchedulerClass::Ddim,
-    };
-    let scheduler = SchedulerConfig { class_name, ..training.scheduler.clone() };
-    match (scheduler.method()?, args.eta) {
-        (Method::Ddpm { .. }, Some(_)) => {
-            misused!("--eta belongs to --solver ddim; leave it out with --solver ddpm")
-        }
-        (Method::Ddim { .. }, Some(EtaChoice::Value(eta))) => Ok(Method::Ddim { eta }),
-        (Method::Ddim { .. }, Some(EtaChoice::Hat)) => Ok(Method::SigmaHat),
-        (method, _) => Ok(method),
+        (None, None, Meaning::Request) => Ok(training.scheduler.method()?),
+        (None, None, Meaning::Betas(_)) => Ok(Method::Ddim { eta: Eta::DDIM }),
     }
 }
 
@@ -249,6 +246,7 @@ fn method(args: &PlanRequest, training: &Training) -> anyhow::Result<Method> {
 mod tests {
     use clap::Parser;
     use ddim::Options;
+    use ddim_checkpoint::SchedulerClass;
     use ddim_schedule::{Predecessor, Variance};
     use ddim_tensor::Device;
 
@@ -308,6 +306,8 @@ mod tests {
         assert_eq!(of("--eta 1", &ddpm).method, Method::Ddim { eta: Eta::DDPM });
         assert_eq!(of("", &ddpm).convention, Convention::Diffusers);
         assert_eq!(of("--eta hat", &exact()).method, Method::SigmaHat);
+        assert_eq!(of("--solver ddim:eta=1", &ddpm), of("--eta 1", &ddpm));
+        assert_eq!(of("--solver ddim:eta=hat", &exact()), of("--solver ddim --eta hat", &exact()));
     }
 
     #[test]
@@ -330,6 +330,8 @@ mod tests {
     fn eta_and_ddpm_contradict_each_other() {
         let error = settings(&typed("--solver ddpm --eta 0.5"), &exact()).expect_err("a contradiction");
         assert!(error.to_string().contains("--eta belongs to --solver ddim"), "{error}");
+        let error = settings(&typed("--solver ddim:eta=0.2 --eta 0.5"), &exact()).expect_err("a contradiction");
+        assert!(error.to_string().starts_with("--eta and --solver ddim:eta=0.2 both say"), "{error}");
     }
 
     /// One folder means one plan, whoever asks: for folders of both scheduler classes and for the embedded model.

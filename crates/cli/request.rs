@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use ddim::{Route, Run};
 use ddim_sampler::{GuidanceInterval, Langevin};
-use ddim_schedule::{Convention, Method, Resampling, Spacing, quoted};
+use ddim_schedule::{Convention, Resampling, Spacing, quoted};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -316,7 +316,7 @@ impl PlanRequest {
         let settings = route.settings();
         let mut plan = Self { convention: Some(settings.convention), ..self.clone() };
         let Route::Plan(_) = route else { return plan };
-        (plan.solver, plan.eta) = choice(&settings.method);
+        (plan.solver, plan.eta) = (Some(SolverChoice::Planned(settings.method.clone())), None);
         (plan.steps, plan.timesteps) = match &settings.spacing {
             Spacing::Explicit(list) => (None, Some(list.clone())),
             _ => (Some(settings.n_steps), None),
@@ -327,15 +327,6 @@ impl PlanRequest {
             (plan.jump_length, plan.resample) = (Some(length), Some(times));
         }
         plan
-    }
-}
-
-/// The options that name a method.
-fn choice(method: &Method) -> (Option<SolverChoice>, Option<EtaChoice>) {
-    match method {
-        Method::Ddim { eta } => ("ddim".parse().ok(), Some(EtaChoice::Value(*eta))),
-        Method::SigmaHat => ("ddim".parse().ok(), Some(EtaChoice::Hat)),
-        Method::Ddpm { .. } | Method::Solver(_) => (Some(SolverChoice::Planned(method.clone())), None),
     }
 }
 

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use self::sink::{Sink, Written};
 use crate::Ending;
-use crate::args::{SampleArgs, with_options};
+use crate::args::SampleArgs;
 use crate::device::Precision;
 use crate::job::Job;
 use crate::model::Model;
@@ -228,14 +228,10 @@ fn method(job: &Job<'_>) -> String {
         let pair = ddim::ADAPTIVE_PAIR.name;
         return format!("adaptive ({pair}), rtol {relative}, atol {absolute}, convention {}", settings.convention);
     }
-    let name = settings.method.name();
-    let eta = match &settings.method {
-        Method::Ddim { eta } => format!(", eta {}", eta.value()),
-        _ => String::new(),
-    };
     let name = match &settings.method {
-        Method::Solver(solver) => with_options(solver.as_ref()),
-        _ => name.to_owned(),
+        Method::Ddim { eta } => format!("ddim, eta {}", eta.value()),
+        Method::Ddpm { .. } | Method::SigmaHat => settings.method.name().to_owned(),
+        Method::Solver(_) => settings.method.to_string(),
     };
     let steps = settings.n_steps;
     let calls = match job.drawing.calls().unwrap_or(steps) {
@@ -243,7 +239,7 @@ fn method(job: &Job<'_>) -> String {
         calls => format!(" ({})", units::counted(calls, "network call")),
     };
     let steps = units::steps(steps);
-    format!("{name}{eta}, {steps}{calls}, spacing {}, convention {}", settings.spacing, settings.convention)
+    format!("{name}, {steps}{calls}, spacing {}, convention {}", settings.spacing, settings.convention)
 }
 
 /// Says so where the start is so noisy that the network's errors become the picture.

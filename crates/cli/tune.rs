@@ -8,7 +8,6 @@ use anyhow::Context;
 use ddim::{Distance, MeasuredOn, TuneOptions, TuneProgress, TuneStage, Tuning};
 use ddim_checkpoint::{TunedEntry, TunedSteps};
 use ddim_sampler::Guidance;
-use ddim_schedule::Method;
 use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
 
@@ -143,19 +142,7 @@ fn entry(tuning: &Tuning, options: &TuneOptions) -> TunedEntry {
         set(run_record::LABELS, labels);
     }
     set("tried", tuning.tried.into());
-    TunedEntry { solver: name(&tuning.method), timesteps: tuning.tau.as_slice().to_vec(), measures: fields }
-}
-
-/// A method as `--solver` reads it.
-fn name(method: &Method) -> String {
-    let Method::Solver(solver) = method else { return method.name().to_owned() };
-    let options: Vec<String> =
-        solver.options().iter().map(|(option, value)| format!("{option}={value}")).collect();
-    let text = format!("{}:{}", solver.name(), options.join(","));
-    match text.parse::<Method>() {
-        Ok(same) if same == *method && !options.is_empty() => text,
-        _ => solver.name().to_owned(),
-    }
+    TunedEntry { solver: tuning.method.to_string(), timesteps: tuning.tau.as_slice().to_vec(), measures: fields }
 }
 
 fn distance(found: &Distance) -> Value {

@@ -182,7 +182,8 @@ impl SchedulerConfig {
         }
     }
 
-    fn variance(&self) -> Variance {
+    /// The variance of each step where the method is DDPM, whichever class it names.
+    pub fn variance(&self) -> Variance {
         match self.variance_type {
             VarianceType::FixedSmall | VarianceType::FixedSmallLog => Variance::FixedSmall,
             VarianceType::FixedLarge | VarianceType::FixedLargeLog => Variance::FixedLarge,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
-use ddim_schedule::{Method, ScheduleError, Solver, Spacing, Tolerance, nearest_names, solvers};
+use ddim_schedule::{Method, ScheduleError, Spacing, Tolerance, nearest_names};
 
 use super::numbers::{at_least_one, count};
 use super::words::{self, FromWord};
@@ -133,26 +133,12 @@ pub(crate) enum SolverChoice {
 impl fmt::Display for SolverChoice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Planned(Method::Solver(solver)) => f.write_str(&with_options(solver.as_ref())),
-            Self::Planned(method) => f.write_str(method.name()),
+            Self::Planned(method) => method.fmt(f),
             Self::Adaptive(tolerance) => {
                 write!(f, "adaptive:rtol={},atol={}", tolerance.relative(), tolerance.absolute())
             }
         }
     }
-}
-
-/// A solver by its name, with those options that are not as usual.
-pub(crate) fn with_options(solver: &dyn Solver) -> String {
-    let usual = solvers::parse(solver.name()).map(|usual| usual.options()).unwrap_or_default();
-    let options: Vec<String> = solver
-        .options()
-        .into_iter()
-        .filter(|option| !usual.contains(option))
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
-    let colon = if options.is_empty() { "" } else { ":" };
-    format!("{}{colon}{}", solver.name(), options.join(","))
 }
 
 impl FromStr for SolverChoice {

@@ -6,7 +6,7 @@ use anyhow::Context;
 use ddim_schedule::{Eta, Method, Plan, Spacing};
 use serde::{Deserialize, Serialize};
 
-use crate::args::{BenchArgs, EtaChoice, SolverChoice, SpacingChoice, with_options};
+use crate::args::{BenchArgs, EtaChoice, SolverChoice, SpacingChoice};
 use crate::model::Model;
 use crate::request::PlanRequest;
 use crate::{plan, units};
@@ -198,15 +198,14 @@ const DDPM: &str = "eta 1";
 fn methods(args: &BenchArgs) -> Vec<(String, PlanRequest)> {
     let etas = args.eta.iter().map(|eta| eta_method(*eta));
     let solvers = args.solver.iter().map(|method| {
-        let name = match method {
-            Method::Solver(solver) => with_options(solver.as_ref()),
-            // The same cells as with --eta, under the same name: they are measured once.
+        // The same cells as with --eta, under the same name: they are measured once.
+        match method {
             Method::Ddim { eta } => return eta_method(EtaChoice::Value(*eta)),
             Method::SigmaHat => return eta_method(EtaChoice::Hat),
-            other @ Method::Ddpm { .. } => other.name().to_owned(),
-        };
+            Method::Ddpm { .. } | Method::Solver(_) => {}
+        }
         let solver = Some(SolverChoice::Planned(method.clone()));
-        (name, PlanRequest { solver, ..PlanRequest::default() })
+        (method.to_string(), PlanRequest { solver, ..PlanRequest::default() })
     });
     etas.chain(solvers).collect()
 }

@@ -98,7 +98,7 @@ pub fn parse(text: &str) -> Result<Box<dyn Solver>, ScheduleError> {
 
 /// Why a name is that of no solver: nobody has it, or its method is one that takes no options.
 fn unknown(name: &str, options: &str) -> ScheduleError {
-    let takes_none = ["ddim", "ddpm"].into_iter().find(|of_the_papers| *of_the_papers == name);
+    let takes_none = (name == "ddpm").then_some("ddpm");
     match (takes_none, options.split(',').next().and_then(|option| option.split_once('='))) {
         (Some(solver), Some((option, value))) => {
             let (option, value) = (option.to_owned(), value.to_owned());

@@ -221,7 +221,7 @@ mod tests {
         assert!(error("IPNDMScheduler").ends_with("the nearest is ipndm"), "{}", error("IPNDMScheduler"));
         assert!(error("DPM++ 2M Karras").ends_with("the nearest is dpm++ with the spacing karras"));
         assert!(error("eulr").ends_with("; the nearest is euler"), "{}", error("eulr"));
-        assert_eq!(error("ddim:eta=1"), "solver ddim has no option eta=1: it has none");
+        assert_eq!(error("ddpm:eta=1"), "solver ddpm has no option eta=1: it has none");
     }
 
     /// k-diffusion's `sample_dpmpp_3m_sde` with eta 1, over noise levels s with h = ln(s/s'), H = 2h:
