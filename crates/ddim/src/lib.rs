@@ -22,8 +22,9 @@
 //! 3. **Drawing** is walking down that table. [`Model::sample`] does it for any number of pictures;
 //!    [`Model::sample_with`] shows every step and can be stopped, and gives what is finished all the same;
 //!    [`Model::batches`] gives pictures as they come. All of them draw a [`Run`], which [`Model::run`] makes of
-//!    options: what is drawn, as a value to be changed, cut and walked with an [`Observer`]. [`Model::draw`] takes
-//!    one batch with a plan, a starting point and noise of the caller's own.
+//!    options: what is drawn, as a value to be changed, cut, walked with an [`Observer`], and let go of in
+//!    batches that ask for each network call ([`Run::begin`]). [`Model::draw`] takes one batch with a plan, a
+//!    starting point and noise of the caller's own.
 //! 4. **Your pictures** begin a run in place of noise: [`Start::image`] is image-to-image, [`Start::inpainting`]
 //!    repaints a part. [`Model::fit`] makes any picture one of the model's size and colours.
 //! 5. **Noise** belongs to a picture: picture `k` of a seed is the same in any batch, on any number of
