@@ -8,8 +8,8 @@ use ddim_tensor::Tensor;
 
 use crate::{Error, Labels, Route, Run};
 
-/// Some pictures of a [`Run`], under way: [`steps`](Self::steps) say which network call they want next, and are fed
-/// its output. So a server answers many with one call, an asynchronous program waits in between, and what was
+/// Some pictures of a [`Run`], under way: [`steps`](Self::steps) say which network call they want next, and are
+/// fed its output. So a server answers many with one call, an asynchronous program waits in between, and what was
 /// [saved](sampler::Run::save) [goes on](Run::resume) tomorrow.
 ///
 /// It owns all it needs, and may be sent to another thread. How the output is guided is the caller's business:
