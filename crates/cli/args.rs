@@ -175,9 +175,6 @@ impl Cli {
     }
 
     /// What these words ask for.
-    ///
-    /// # Errors
-    /// Wrong usage, an option without effect, and a wish for help.
     pub(crate) fn typed_as<Word: Into<OsString> + Clone>(
         words: impl IntoIterator<Item = Word>,
     ) -> Result<Self, clap::Error> {

@@ -33,9 +33,6 @@ const INTERRUPTED: &str = "interrupted; nothing is written";
 const ROUNDING: PixelRounding = PixelRounding::HalfEven;
 
 /// Takes pictures, or the numbers of a file, through an autoencoder.
-///
-/// # Errors
-/// When an option, the autoencoder or a file is refused, or, at the end, a picture was left out.
 pub(crate) fn run(args: &AutoencodeArgs, interrupt: &Interrupt) -> anyhow::Result<Ending> {
     let choice = choice(args)?;
     let out = args.out.as_deref().map(|out| Out::new(out, args)).transpose()?;

@@ -53,9 +53,6 @@ use crate::{Ending, device, labels, printing, progress, units};
 const USUAL_OUT: &str = "bench";
 
 /// Measures cell after cell, prints each row as it is known, and writes the report.
-///
-/// # Errors
-/// When an option, the model or the folder is refused, or, at the end, a cell could not be measured.
 pub(crate) fn run(args: &BenchArgs, interrupt: &Interrupt) -> anyhow::Result<Ending> {
     let device = device::choose(args.computing.device.device)?;
     let model = Model::load(&args.model.request(), &device.device)?.in_precision(args.precision)?;

@@ -34,9 +34,6 @@ impl Classes {
     }
 
     /// The classes to draw in turn: those typed, else all.
-    ///
-    /// # Errors
-    /// For a class that the model lacks, or any class where the model has none.
     pub(crate) fn in_turn(&self, typed: &[String]) -> anyhow::Result<Vec<usize>> {
         if self.is_empty() && !typed.is_empty() {
             bail!("--class {}: this model has no classes; leave the option out", typed.join(","));
@@ -48,9 +45,6 @@ impl Classes {
     }
 
     /// The classes of pictures that are changed: those typed, else the label that means any class, else all in turn.
-    ///
-    /// # Errors
-    /// As [`in_turn`](Self::in_turn).
     pub(crate) fn in_turn_or_any(&self, typed: &[String]) -> anyhow::Result<Vec<usize>> {
         match self.any {
             Some(any) if typed.is_empty() && !self.is_empty() => Ok(vec![any]),
@@ -60,9 +54,6 @@ impl Classes {
 
     /// What is typed for pictures whose classes nobody has said, one class each: those typed, else the label that means
     /// any class.
-    ///
-    /// # Errors
-    /// Where there are classes, but none typed and no such label.
     pub(crate) fn typed_or_any(&self, typed: &[String]) -> anyhow::Result<Vec<String>> {
         match self.any {
             _ if self.is_empty() => Ok(typed.to_vec()),

@@ -6,9 +6,6 @@ use crate::Ending;
 use crate::args::{Cli, CompletionsArgs};
 
 /// Prints the script that makes the shell complete `ddim` commands.
-///
-/// # Errors
-/// When stdout cannot be written.
 pub(crate) fn run(args: &CompletionsArgs) -> anyhow::Result<Ending> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::program(), "ddim", &mut script);

@@ -20,9 +20,6 @@ use crate::signals::Interrupt;
 use crate::{device, looks, plan, sample};
 
 /// Draws the pictures: the run of `ddim sample --noise`, over the levels of the file and without clipping.
-///
-/// # Errors
-/// When an option, the model or the file is refused, or a picture cannot be drawn or written.
 pub(crate) fn run(args: DecodeArgs, interrupt: &Interrupt) -> anyhow::Result<Ending> {
     let started = Instant::now();
     let file = || args.latents.display().to_string();

@@ -161,9 +161,6 @@ pub(crate) struct Chosen {
 }
 
 /// Picks the device.
-///
-/// # Errors
-/// When a GPU was asked for and there is none, or it cannot be opened; never for `auto`.
 pub(crate) fn choose(choice: DeviceChoice) -> anyhow::Result<Chosen> {
     match choice.api {
         Api::Cpu => Ok(cpu()),

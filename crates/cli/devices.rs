@@ -9,9 +9,6 @@ use crate::units::mebibytes;
 use crate::{Ending, printing};
 
 /// Prints every device, what it can do, and which one `--device auto` takes.
-///
-/// # Errors
-/// When stdout cannot be written.
 pub(crate) fn run(args: &DevicesArgs) -> anyhow::Result<Ending> {
     let adapters = device::adapters();
     let text = if args.json { format!("{:#}\n", as_json(&adapters)) } else { as_text(&adapters) };

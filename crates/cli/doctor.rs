@@ -36,9 +36,6 @@ struct Found<'a> {
 }
 
 /// Compares, and prints how far the device is from the CPU.
-///
-/// # Errors
-/// When the model or the device is refused, or the device is not to be trusted.
 pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<Ending> {
     let device = devices::choose(args.device.device)?;
     tracing::info!("device: {}", device.description);
@@ -147,8 +144,6 @@ impl Found<'_> {
         })
     }
 
-    /// # Errors
-    /// When the device is not to be trusted, and where that begins.
     fn verdict(&self) -> anyhow::Result<Ending> {
         let name = &self.device.description;
         let is_cpu = self.device.name == devices::CPU;

@@ -10,9 +10,6 @@ use crate::job::Job;
 use crate::signals::Interrupt;
 
 /// Draws these pictures, and hands each batch over with the numbers of its pictures.
-///
-/// # Errors
-/// When a picture cannot be drawn, and whatever `each` refuses.
 pub(crate) fn draw(
     job: &Job<'_>,
     pictures: &[usize],

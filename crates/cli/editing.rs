@@ -32,9 +32,6 @@ pub(crate) struct Beginning {
 
 impl Beginning {
     /// Reads the pictures and the mask, in the model's shape: channels, height, width.
-    ///
-    /// # Errors
-    /// When no picture can be used, or the mask cannot.
     pub(crate) fn read(
         request: &Request,
         shape: [usize; 3],
@@ -68,9 +65,6 @@ impl Beginning {
     }
 
     /// An error if any picture could not be read, for the end of the run.
-    ///
-    /// # Errors
-    /// Names the first.
     pub(crate) fn complete(&self) -> anyhow::Result<()> {
         let mut problems = self.images.problems();
         let (bad, all) = (self.images.lost(), self.images.named());
@@ -88,9 +82,6 @@ impl Beginning {
 }
 
 /// The method of a run that may begin with pictures.
-///
-/// # Errors
-/// For options that need pictures.
 pub(crate) fn plan(request: &Request) -> Result<PlanRequest, WrongUsage> {
     let Request { init, mask, rules, .. } = request;
     let mut plan = request.plan.clone();
@@ -136,9 +127,6 @@ fn mask_of_run(file: &Path, fit: &Fit) -> anyhow::Result<(String, Vec<f32>)> {
 }
 
 /// A mask of the size that `fit` says: 0 where it is black, 1 where it is white.
-///
-/// # Errors
-/// When the file cannot be read or has colours.
 fn read_mask(file: &Path, fit: &Fit) -> anyhow::Result<Vec<f32>> {
     let grey = grey_mask(file)?;
     let found = [grey.height, grey.width];

@@ -19,9 +19,6 @@ use crate::signals::Interrupt;
 use crate::{device, plan, sample};
 
 /// Encodes the pictures that can be used: the run of `ddim sample`, upwards.
-///
-/// # Errors
-/// When an option, the model or a file is refused, nothing can be encoded, or, at the end, a picture was left out.
 pub(crate) fn run(args: EncodeArgs, interrupt: &Interrupt) -> anyhow::Result<Ending> {
     let started = Instant::now();
     if !matches!(Destination::new(Some(&args.out), false)?, Destination::File(_, FileKind::Tensors)) {

@@ -23,9 +23,6 @@ struct Figure {
 }
 
 /// Measures what was asked for and prints it.
-///
-/// # Errors
-/// When an option or the model is refused, or a set of pictures cannot be used; the others are measured first.
 pub(crate) fn run(args: &EvalArgs, interrupt: &Interrupt) -> anyhow::Result<Ending> {
     let device = device::choose(args.device())?;
     let needs_model = !(args.likelihood.is_empty() && args.bound.bound.is_empty());

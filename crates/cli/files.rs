@@ -47,9 +47,6 @@ pub(crate) struct Staged {
 
 impl Staged {
     /// Claims `target`, which `option` names, or the next free name after it; its folder is made where it is missing.
-    ///
-    /// # Errors
-    /// When the file exists and is to be kept, cannot be written, or another run is writing it.
     pub(crate) fn create(option: &'static str, target: &Path, existing: Existing) -> anyhow::Result<Self> {
         if existing == Existing::Number {
             return Self::next_free(option, target);
@@ -75,9 +72,6 @@ impl Staged {
     }
 
     /// Writes the whole content, puts the file in its place, and says where that is.
-    ///
-    /// # Errors
-    /// When the content cannot be written, for instance on a full disk; nothing is left behind then.
     pub(crate) fn finish(self, content: &[u8]) -> anyhow::Result<PathBuf> {
         if self.existing == Existing::Number && exists(&self.target) {
             // Another program has put a file there since.
@@ -190,9 +184,6 @@ pub(crate) fn leave_nothing_behind() -> MutexGuard<'static, Vec<PathBuf>> {
 
 /// Writes a file whole or not at all, in a folder that this run has locked. Not synced: thousands of pictures would
 /// wait for the disk one by one.
-///
-/// # Errors
-/// When it cannot be written; nothing is left behind then.
 pub(crate) fn write_unsynced(target: &Path, content: &[u8]) -> anyhow::Result<()> {
     let _passing = passing();
     let written = Draft::claim(target).and_then(|mut draft| {
@@ -213,9 +204,6 @@ pub(crate) struct Lock {
 
 impl Lock {
     /// Makes the file; `place` is what the user knows it by.
-    ///
-    /// # Errors
-    /// When another process holds it, or it cannot be written.
     pub(crate) fn take(path: &Path, place: &Path) -> anyhow::Result<Self> {
         let mut passing = passing();
         let file = claimed("--out", ddim_data::open_locked(path), place, || {

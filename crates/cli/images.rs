@@ -42,9 +42,6 @@ pub(crate) struct Images {
 
 impl Images {
     /// Reads the pictures that were named, and names each that cannot be used on stderr.
-    ///
-    /// # Errors
-    /// When none is left, or one cannot be used and the command is to stop then.
     pub(crate) fn read(args: &PictureArgs, needed: Needed) -> anyhow::Result<Self> {
         let mut images = Self::none(needed);
         let most = args.num.unwrap_or(usize::MAX);
@@ -64,9 +61,6 @@ impl Images {
     }
 
     /// Reads one picture file.
-    ///
-    /// # Errors
-    /// When it cannot be read or the model takes no pictures.
     pub(crate) fn read_file(path: &Path, needed: Needed) -> anyhow::Result<Self> {
         let fit = needed.fit()?;
         let mut images = Self::none(needed);
@@ -176,9 +170,6 @@ impl Images {
     }
 
     /// Whether every picture named is here, or was left out as was asked.
-    ///
-    /// # Errors
-    /// When some could not be used.
     pub(crate) fn check_complete(&self) -> anyhow::Result<()> {
         match self.lost {
             0 => Ok(()),

@@ -10,9 +10,6 @@ use crate::request::ModelRequest;
 use crate::{Ending, printing, units};
 
 /// Prints parameters, blocks, schedule and unmatched tensors.
-///
-/// # Errors
-/// When there is no such model, its files are broken, or stdout cannot be written.
 pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<Ending> {
     let (name, weights) = (Some(args.model.clone()), args.weights.clone());
     let inspection = model::inspect(&ModelRequest { model: name, weights, ..ModelRequest::default() })?;

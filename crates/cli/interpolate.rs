@@ -24,9 +24,6 @@ use crate::{device, plan, sample};
 const WIDEST: usize = 20;
 
 /// Draws the pictures: the run of `ddim sample`, from noises between noises.
-///
-/// # Errors
-/// When an option, the model or a file is refused, or a picture cannot be drawn or written.
 pub(crate) fn run(args: InterpolateArgs, interrupt: &Interrupt) -> anyhow::Result<Ending> {
     let started = Instant::now();
     let points = points(&args.ends)?;

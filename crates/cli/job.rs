@@ -75,9 +75,6 @@ pub(crate) struct Job<'a> {
 
 impl<'a> Job<'a> {
     /// Makes every option definite.
-    ///
-    /// # Errors
-    /// When options contradict each other, the model or the noise file.
     pub(crate) fn new(request: &Request, model: &'a Model, device: &'a Chosen) -> anyhow::Result<Self> {
         let shape = model.inner.shape().with_context(|| model.name.clone())?;
         let route = plan::route(&editing::plan(request)?, &model.training)?;
@@ -89,9 +86,6 @@ impl<'a> Job<'a> {
     }
 
     /// The same with a route of the caller's own, from what is given instead of `--noise`, `--class` and `--label`.
-    ///
-    /// # Errors
-    /// When options contradict each other or the model.
     pub(crate) fn decided(
         request: &Request,
         model: &'a Model,
@@ -180,9 +174,6 @@ impl<'a> Job<'a> {
     }
 
     /// An error if some could not.
-    ///
-    /// # Errors
-    /// Names what is wrong with the first.
     pub(crate) fn complete(&self) -> anyhow::Result<()> {
         self.beginning.complete()
     }

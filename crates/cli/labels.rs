@@ -30,9 +30,6 @@ pub(crate) enum Unsaid {
 }
 
 /// The labels to use in turn, from what was typed after `--class` and `--label`.
-///
-/// # Errors
-/// For what the model does not take, and for nothing where it needs something.
 pub(crate) fn in_turn(
     model: &Model,
     class: &[String],
@@ -57,9 +54,6 @@ pub(crate) fn in_turn(
 }
 
 /// The labels typed for a model that takes numbers; none for others, whose classes are named as `instead` says.
-///
-/// # Errors
-/// For labels where the model takes none such, for none where it needs some, and for those that it does not take.
 pub(crate) fn of_numbers(model: &Model, label: &[LabelWord], instead: &str) -> anyhow::Result<Labels> {
     let kind = model.label_kind();
     match (kind, label) {

@@ -34,9 +34,6 @@ pub(crate) struct Model {
 
 impl Model {
     /// Loads what `--model`, `--weights` and `--scheduler-config` name, and says what was passed over.
-    ///
-    /// # Errors
-    /// When there is no such model, or a file of it is broken.
     pub(crate) fn load(args: &ModelRequest, device: &Device) -> anyhow::Result<Self> {
         let source = Source::find(args)?;
         let request = args.scheduler_config.as_deref().map(read_scheduler).transpose()?;
@@ -53,18 +50,12 @@ impl Model {
     }
 
     /// Whether so many pictures can be drawn at once with this guidance, as far as this system says how much memory there is.
-    ///
-    /// # Errors
-    /// Says how many can.
     pub(crate) fn check_memory(&self, pictures: usize, guidance: &Guidance) -> anyhow::Result<()> {
         let Some(available) = memory::available() else { return Ok(()) };
         self.inner.check_memory(pictures, guidance, available).with_context(|| self.name.clone())
     }
 
     /// Refuses a model whose network draws latents, for a measure of what the network itself draws.
-    ///
-    /// # Errors
-    /// Says what it draws.
     pub(crate) fn check_draws_pictures(&self, option: &str) -> anyhow::Result<()> {
         match self.inner.first_stage() {
             None => Ok(()),
@@ -78,9 +69,6 @@ impl Model {
     }
 
     /// With a network that computes in this precision.
-    ///
-    /// # Errors
-    /// When the device does not.
     pub(crate) fn in_precision(self, precision: Precision) -> anyhow::Result<Self> {
         Ok(Self { inner: self.inner.with_precision(precision.into()).context("--precision")?, ..self })
     }
@@ -162,9 +150,6 @@ impl Source {
 }
 
 /// The model of that name: a path, or embedded.
-///
-/// # Errors
-/// When there is no such model, or a file of it is broken.
 pub(crate) fn checkpoint(name: &Path) -> anyhow::Result<Checkpoint> {
     let args = ModelRequest { model: Some(name.into()), ..ModelRequest::default() };
     let checkpoint = Source::find(&args)?.load(None)?;
@@ -173,9 +158,6 @@ pub(crate) fn checkpoint(name: &Path) -> anyhow::Result<Checkpoint> {
 }
 
 /// The noise that a plan is made for when no network is needed: the file's, or the model's.
-///
-/// # Errors
-/// When there is no such model, or a file of it is broken.
 pub(crate) fn training_of(args: &ModelRequest) -> anyhow::Result<Training> {
     if let Some(file) = &args.scheduler_config {
         let home = match &args.model {
@@ -192,9 +174,6 @@ pub(crate) fn training_of(args: &ModelRequest) -> anyhow::Result<Training> {
 }
 
 /// What a model holds.
-///
-/// # Errors
-/// When there is no such model, or its files are broken.
 pub(crate) fn inspect(args: &ModelRequest) -> anyhow::Result<Inspection> {
     Source::find(args)?.inspect()
 }

@@ -31,9 +31,6 @@ pub(crate) struct Given {
 impl Given {
     /// Reads the noise of a run with this plan, or of one that adds none on its way, for pictures of this shape (channels, height, width). `option` is what
     /// was typed before the file.
-    ///
-    /// # Errors
-    /// When the file cannot be read, is of another shape, or lacks the noise of a step that needs it.
     pub(crate) fn read(option: &str, path: &Path, plan: Option<&Plan>, shape: [usize; 3]) -> anyhow::Result<Self> {
         let file = format!("{option}{}", path.display());
         let bytes = fs::read(path).with_context(|| file.clone())?;
@@ -98,9 +95,6 @@ fn step_noise(tensors: &SafeTensors<'_>, plan: &Plan, shape: [usize; 4]) -> anyh
 }
 
 /// A tensor's shape and its values in f32.
-///
-/// # Errors
-/// When it is missing or of another type.
 pub(crate) fn floats(tensors: &SafeTensors<'_>, name: &str) -> anyhow::Result<(Vec<usize>, Vec<f32>)> {
     let tensor = tensors.tensor(name).with_context(|| format!("there is no tensor {name}"))?;
     let values = match tensor.dtype() {

@@ -38,9 +38,6 @@ const DEFAULT_FILE: &str = "samples.png";
 
 impl Destination {
     /// Reads `--out` by its ending; an existing folder is a folder, whatever its name.
-    ///
-    /// # Errors
-    /// For the ending of a file that is not written here, and for a file where a folder is meant.
     pub(crate) fn new(out: Option<&Path>, show: bool) -> anyhow::Result<Self> {
         let Some(path) = out else {
             return Ok(if show { Self::Nowhere } else { Self::File(DEFAULT_FILE.into(), FileKind::Grid) });
@@ -72,9 +69,6 @@ impl Destination {
 }
 
 /// Refuses the numbers of channels that no picture file can hold.
-///
-/// # Errors
-/// For anything but 1 (grey), 3 (colour) and 4 (colour and transparency).
 pub(crate) fn check_channels(channels: usize) -> anyhow::Result<()> {
     if !matches!(channels, 1 | 3 | 4) {
         bail!(

@@ -37,9 +37,6 @@ pub(crate) enum Meaning {
 }
 
 /// Refuses what is typed about a plan and changes nothing in it.
-///
-/// # Errors
-/// Names the option.
 pub(crate) fn check_effect(args: &PlanRequest, settings: &Settings) -> Result<(), WrongUsage> {
     match settings.limit {
         X0Limit::Free if args.rederive_eps => Err(WrongUsage::no_effect(
@@ -51,9 +48,6 @@ pub(crate) fn check_effect(args: &PlanRequest, settings: &Settings) -> Result<()
 }
 
 /// Makes the plan.
-///
-/// # Errors
-/// When options contradict each other or the library refuses them.
 pub(crate) fn resolve(args: &PlanRequest, training: &Training) -> anyhow::Result<Plan> {
     let args = &planned(args, training)?;
     let settings = settings(args, training)?;
@@ -61,9 +55,6 @@ pub(crate) fn resolve(args: &PlanRequest, training: &Training) -> anyhow::Result
 }
 
 /// The options with tuned timesteps in them, where those were asked for.
-///
-/// # Errors
-/// When they cannot be had, and when steps without a plan were asked for.
 fn planned(args: &PlanRequest, training: &Training) -> anyhow::Result<PlanRequest> {
     if let Some(SolverChoice::Adaptive(_)) = args.solver {
         misused!("--solver adaptive chooses its steps as it goes and has no plan; only `ddim sample` can use it");
@@ -97,9 +88,6 @@ pub(crate) fn usual_counts(usual: &[usize], training: &Training) -> Vec<usize> {
 }
 
 /// Makes the plans of both directions, in which nothing is clipped.
-///
-/// # Errors
-/// When options contradict each other, the library refuses them, or the method runs one way only.
 pub(crate) fn both_ways(args: &PlanRequest, training: &Training) -> anyhow::Result<RoundTrip> {
     let args = &planned(args, training)?;
     let settings = settings(args, training)?;
@@ -107,9 +95,6 @@ pub(crate) fn both_ways(args: &PlanRequest, training: &Training) -> anyhow::Resu
 }
 
 /// The way of a command that can also run to a tolerance.
-///
-/// # Errors
-/// As [`resolve`]; for a run to a tolerance also when a number of steps or their places are given.
 pub(crate) fn route(args: &PlanRequest, training: &Training) -> anyhow::Result<Route> {
     let Some(SolverChoice::Adaptive(tolerance)) = args.solver else {
         return resolve(args, training).map(Route::Plan);

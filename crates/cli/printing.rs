@@ -9,17 +9,11 @@ use std::io::{self, Write};
 use tracing_subscriber::fmt::MakeWriter;
 
 /// Prints results.
-///
-/// # Errors
-/// When stdout cannot be written, for instance because its reader has gone.
 pub(crate) fn results(text: &str) -> io::Result<()> {
     styled(&escaped(text))
 }
 
 /// Prints what may move the cursor and set colours: pictures of our own making.
-///
-/// # Errors
-/// As of [`results`].
 pub(crate) fn styled(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());

@@ -11,9 +11,6 @@ use crate::args::{OnCorrupt, PictureRules};
 use crate::units;
 
 /// Finds a set, and says what of its folder is no part of it.
-///
-/// # Errors
-/// When there is none.
 pub(crate) fn open(path: &Path) -> anyhow::Result<Source> {
     let source = Source::open(path)?;
     let left_out = source.left_out();
@@ -28,9 +25,6 @@ pub(crate) fn open(path: &Path) -> anyhow::Result<Source> {
 
 /// Some pictures of a set in memory, of one size: that of most of them, unless it is given. What they are is said by `say`,
 /// before what was done to them.
-///
-/// # Errors
-/// When one cannot be used and is not to be left out, when none is left, or when they are too many.
 pub(crate) fn collect(
     source: &Source,
     part: Range<usize>,
@@ -51,9 +45,6 @@ pub(crate) fn collect(
 
 /// The size to which odd pictures of a set are brought where someone asked for that by `--fit`: that of most of
 /// them. A figure about a set changes when its pictures are resized, so it is not done unasked.
-///
-/// # Errors
-/// When no header can be read.
 fn common_size(source: &Source, rules: &PictureRules) -> anyhow::Result<Option<[usize; 2]>> {
     if rules.fit.is_none() {
         return Ok(None);
@@ -76,9 +67,6 @@ impl Broken {
     }
 
     /// Leaves a picture out if that was asked for.
-    ///
-    /// # Errors
-    /// The same, if not.
     pub(crate) fn take(&mut self, error: DataError) -> Result<(), DataError> {
         if self.policy != Some(OnCorrupt::Skip) {
             return Err(error);

@@ -28,9 +28,6 @@ const INTERRUPTED: &str = "interrupted; a number of steps that was begun is not 
 const STEPS: [usize; 4] = [10, 20, 50, 100];
 
 /// Goes there and back with each number of steps, and prints each row of the table as it is known.
-///
-/// # Errors
-/// When an option, the model or a file is refused, or, at the end, a picture was left out.
 pub(crate) fn run(args: &ReconstructArgs, interrupt: &Interrupt) -> anyhow::Result<Ending> {
     let device = device::choose(args.computing.device.device)?;
     let model = Model::load(&args.model.request(), &device.device)?;

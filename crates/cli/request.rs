@@ -176,9 +176,6 @@ impl From<bool> for LimitChoice {
 
 impl Request {
     /// The request of a record, or of a picture that was drawn.
-    ///
-    /// # Errors
-    /// When a field holds what its option does not take.
     pub(crate) fn from_json(json: &Value) -> anyhow::Result<Self> {
         Ok(serde_json::from_value(json.clone())?)
     }
@@ -263,9 +260,6 @@ impl Request {
     }
 
     /// The corrections, if any were asked for.
-    ///
-    /// # Errors
-    /// When there are too many, or the ratio is out of range.
     pub(crate) fn langevin(&self) -> Result<Option<Langevin>, WrongUsage> {
         let steps = self.corrector_steps.filter(|steps| *steps > 0);
         let langevin = steps.map(|steps| Langevin::new(steps, self.corrector_snr.unwrap_or(CORRECTOR_SNR)));

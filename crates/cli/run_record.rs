@@ -184,9 +184,6 @@ pub(crate) fn effort(picture: &Value) -> Option<Effort> {
 }
 
 /// Checks that the pictures of an earlier run (`before`) are those that this run (`now`) would draw.
-///
-/// # Errors
-/// Names the first field that differs, with both values.
 pub(crate) fn check_same(before: &Value, now: &Value) -> anyhow::Result<()> {
     let (mut before, now) = (without(before, DECIDE_NOTHING), &without(now, DECIDE_NOTHING));
     // One model has many paths (tiny, ./tiny, run/model): where the weights are the same, its name decides nothing.
@@ -201,9 +198,6 @@ pub(crate) fn check_same(before: &Value, now: &Value) -> anyhow::Result<()> {
 }
 
 /// The same, whichever of the two has more pictures: picture k does not depend on how many there are.
-///
-/// # Errors
-/// As [`check_same`].
 pub(crate) fn check_same_run(before: &Value, now: &Value) -> anyhow::Result<()> {
     let free: &[&str] = if are_begun_alike(&before[SEEDS], &now[SEEDS]) { &[NUM, SEEDS] } else { &[NUM] };
     check_same(&without(before, free), &without(now, free))

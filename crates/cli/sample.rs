@@ -31,9 +31,6 @@ use crate::{device, output, printing, progress, run_record, units};
 const LARGEST_USUAL_START: f64 = 1000.0;
 
 /// Draws the pictures and says where they are.
-///
-/// # Errors
-/// When an option, the model or a file is refused, or a picture cannot be drawn or written.
 pub(crate) fn run(args: SampleArgs, interrupt: &Interrupt) -> anyhow::Result<Ending> {
     let started = Instant::now();
     let past = args.like.as_deref().map(past).transpose()?;
@@ -82,9 +79,6 @@ fn continued(request: Request, args: &SampleArgs) -> Request {
 }
 
 /// Runs a job of a command that has `started` then, and says where its pictures are.
-///
-/// # Errors
-/// When the output is refused, or a picture cannot be drawn or written.
 pub(crate) fn draw(
     job: &Job<'_>,
     output: &OutputRequest,

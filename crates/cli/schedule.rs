@@ -19,9 +19,6 @@ const HIDDEN: [&str; 8] = [
 ];
 
 /// Prints the plan that these options stand for.
-///
-/// # Errors
-/// When options are refused or stdout cannot be written.
 pub(crate) fn run(args: &ScheduleArgs) -> anyhow::Result<Ending> {
     let training = model::training_of(&args.model.request())?;
     let asked = args.plan.request();

@@ -77,9 +77,6 @@ impl Default for Parting {
 
 impl Interrupt {
     /// Listens for Ctrl-C, and for the signals a system sends to end a program; those that were ignored stay so.
-    ///
-    /// # Errors
-    /// When the system refuses the handler.
     pub(crate) fn install() -> anyhow::Result<Self> {
         let (interrupt, ignored) = (Self::default(), Ignored::at_start());
         let (seen, mut first) = (interrupt.clone(), None::<Instant>);

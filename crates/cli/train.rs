@@ -23,9 +23,6 @@ use crate::signals::Interrupt;
 use crate::{Ending, device, model, printing, progress};
 
 /// Trains, or goes on with the run that lies in `--out`, and says where the model is.
-///
-/// # Errors
-/// When the recipe, the images or the folder are refused, or training fails.
 pub(crate) fn run(args: &TrainArgs, interrupt: &Interrupt) -> anyhow::Result<Ending> {
     if let Some(out) = args.out.as_deref().filter(|_| !args.recipe.print_recipe) {
         place::check(&args.data, out)?;

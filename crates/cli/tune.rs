@@ -24,9 +24,6 @@ const MEASURE: &str = "for each picture the root mean square difference to the s
                        from the same noise, over its values in [0, 1]; of these the mean";
 
 /// Tunes, and says where the result is and how good.
-///
-/// # Errors
-/// When the model, an option or the file is refused, or a picture cannot be drawn.
 pub(crate) fn run(args: &TuneArgs, interrupt: &Interrupt) -> anyhow::Result<Ending> {
     let device = device::choose(args.computing.device.device)?;
     let (name, weights) = (args.model.clone(), args.weights.clone());

@@ -27,9 +27,6 @@ pub(crate) enum Home {
 }
 
 /// The options with the tuned timesteps and method in them, where those were asked for.
-///
-/// # Errors
-/// When there is nothing tuned for this number of steps, or it was tuned for other weights or another method.
 pub(crate) fn resolved(
     args: &PlanRequest,
     home: &Home,

@@ -35,9 +35,6 @@ struct Warmed {
 }
 
 /// Draws a short run several times at each batch size: the first makes the kernels.
-///
-/// # Errors
-/// When the model, the device or the precision is refused, or drawing fails.
 pub(crate) fn run(args: &WarmupArgs, interrupt: &Interrupt) -> anyhow::Result<Ending> {
     interrupt.leave(Parting::free(INTERRUPTED));
     let device = devices::choose(args.device.device)?;

@@ -111,9 +111,6 @@ pub(crate) struct BenchArgs {
 
 impl BenchArgs {
     /// Refuses options that would change nothing.
-    ///
-    /// # Errors
-    /// A sentence that names the first.
     pub(super) fn check(&self, matches: &ArgMatches) -> Result<(), String> {
         let is_inception = matches!(self.judging.features, Some(FeatureChoice::Inception(_)));
         match matches.value_source("resize") {

@@ -61,9 +61,6 @@ impl BoundArgs {
 
     /// The options of the plan whose bound this is, from those typed, for a model that has learned a variance or has
     /// not: without a noise that was chosen it is that of eta 1, or the learned one, and the steps are the usual ones.
-    ///
-    /// # Errors
-    /// When a learned variance is asked for and there is none.
     pub(crate) fn plan(&self, typed: &PlanRequest, learned: bool, usual: usize) -> anyhow::Result<PlanRequest> {
         let variance = match (typed.eta, self.variance) {
             (None, None) if learned => Some(VarianceChoice::Learned),

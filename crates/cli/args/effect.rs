@@ -121,9 +121,6 @@ const RULES: &[Rule] = &[
 ];
 
 /// Refuses the first option that was typed and would change nothing.
-///
-/// # Errors
-/// A sentence that names it.
 pub(super) fn check(command: &str, matches: &ArgMatches) -> Result<(), WrongUsage> {
     let typed = Typed(matches);
     for rule in RULES.iter().filter(|rule| rule.command.is_empty() || rule.command == command) {

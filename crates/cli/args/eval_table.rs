@@ -100,9 +100,6 @@ impl Typed {
 
 impl EvalArgs {
     /// Refuses options that would change nothing, as far as that can be known before a set is opened.
-    ///
-    /// # Errors
-    /// A sentence that names the first.
     pub(super) fn check(&self) -> Result<(), String> {
         let metrics: &[Metric] = match &self.distances.metrics[..] {
             [] if self.distances.reference.is_none() => &[],
@@ -151,9 +148,6 @@ impl EvalArgs {
     }
 
     /// The same once it is known what is measured between two sets.
-    ///
-    /// # Errors
-    /// A sentence that names the first.
     pub(crate) fn check_with(&self, metrics: &[Metric]) -> Result<(), String> {
         let useful = self.uses(metrics);
         match self.typed.0.iter().find(|(_, uses)| !uses.iter().any(|one| useful.contains(one))) {

@@ -46,9 +46,6 @@ impl Part {
     }
 
     /// The numbers of the pictures in a set of so many, `most` of them at most.
-    ///
-    /// # Errors
-    /// A sentence, when the set ends before.
     pub(crate) fn of(self, pictures: usize, most: Option<usize>) -> Result<Range<usize>, String> {
         let end = self.end.unwrap_or(pictures);
         if self.first >= pictures || end > pictures {
@@ -65,9 +62,6 @@ impl Part {
 
 impl SetName {
     /// Where its pictures lie.
-    ///
-    /// # Errors
-    /// A sentence, when they lie nowhere.
     pub(crate) fn path(&self) -> Result<&Path, String> {
         match &self.home {
             SetHome::Path(path) => Ok(path),

@@ -11,9 +11,6 @@ use super::{FeatureChoice, LabelWord, NoisePoint, SetName, SpacingChoice};
 /// What can be read from a word, whatever its bytes.
 pub(crate) trait FromWord: Clone + Send + Sync + Sized + 'static {
     /// Reads it.
-    ///
-    /// # Errors
-    /// A sentence about what is allowed.
     fn from_word(word: &OsStr) -> Result<Self, String>;
 }
 
@@ -44,9 +41,6 @@ macro_rules! read_from_words {
 read_from_words!(FeatureChoice, LabelWord, NoisePoint, SetName, SpacingChoice);
 
 /// The text of a word in which no path is.
-///
-/// # Errors
-/// A sentence, when it is not UTF-8.
 pub(super) fn text(word: &OsStr) -> Result<&str, String> {
     word.to_str().ok_or_else(|| "not UTF-8, and no name of a file belongs here".to_owned())
 }

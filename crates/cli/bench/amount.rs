@@ -16,9 +16,6 @@ pub(super) const USUAL_BUDGET: Budget = Budget(600.0);
 
 /// As `--num` says, or as many as fit in `--budget` by a first measurement. What would do is said where they are fewer
 /// than the quality `needs` of each cell.
-///
-/// # Errors
-/// When a cell is left without a number, or not even one picture of each fits.
 pub(super) fn choose(
     args: &BenchArgs,
     cells: &[Cell],

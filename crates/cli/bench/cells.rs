@@ -100,9 +100,6 @@ const STEPS: [usize; 5] = [10, 20, 50, 100, 1000];
 
 /// All cells in the order in which they are run: first the one that the others are compared with, DDPM in all steps
 /// of the training.
-///
-/// # Errors
-/// When a plan cannot be had: before anything is computed.
 pub(super) fn cells(args: &BenchArgs, model: &Model) -> anyhow::Result<Vec<Cell>> {
     let train_steps = model.inner.schedule().train_steps();
     let mut steps = match args.steps.as_slice() {
@@ -156,9 +153,6 @@ fn with_reference(mut cells: Vec<Cell>, args: &BenchArgs, model: &Model) -> anyh
 /// The cells with one more behind the reference, if it is not there: DDIM without noise in all steps of the training, whose
 /// pictures those of the others with the same noise are compared with. The same cells where every method draws noise of its
 /// own, which leads to other pictures.
-///
-/// # Errors
-/// When its plan cannot be had.
 pub(super) fn with_target(mut cells: Vec<Cell>, args: &BenchArgs, model: &Model) -> anyhow::Result<Vec<Cell>> {
     if cells.iter().all(|cell| cell.plan.is_stochastic()) {
         return Ok(cells);

@@ -51,10 +51,6 @@ pub(super) struct Chosen {
 
 impl Folder {
     /// Opens the folder for a run with these settings.
-    ///
-    /// # Errors
-    /// When it cannot be written, another run is writing it, or it holds anything but the beginning of this run and is
-    /// not to be replaced.
     pub(super) fn open(
         path: &Path,
         settings: &Value,
@@ -76,9 +72,6 @@ impl Folder {
     }
 
     /// Opens the first of `bench`, `bench-2`, ... that is free or holds this run.
-    ///
-    /// # Errors
-    /// As [`open`](Self::open).
     pub(super) fn open_usual(
         usual: &Path,
         settings: &Value,
@@ -104,9 +97,6 @@ impl Folder {
     }
 
     /// Writes down what the run is, before anything is measured.
-    ///
-    /// # Errors
-    /// When it cannot be written.
     pub(super) fn begin(&self, settings: &Value, chosen: &Chosen, command: &str) -> anyhow::Result<()> {
         // Batches of another size may have been left there.
         self.clear_folder(UNFINISHED, is_batches)?;
@@ -115,34 +105,22 @@ impl Folder {
     }
 
     /// The rows that are there. A last line that a killed run left unfinished is taken away.
-    ///
-    /// # Errors
-    /// When they cannot be read.
     pub(super) fn rows(&self) -> anyhow::Result<Vec<Row>> {
         lines::read(&self.file(ROWS))
     }
 
     /// Adds a finished row, which no kill and no power cut takes away again.
-    ///
-    /// # Errors
-    /// When it cannot be written.
     pub(super) fn add_row(&self, row: &Row) -> anyhow::Result<()> {
         let path = self.file(ROWS);
         lines::append(&path, row)?.sync_all().with_context(|| format!("cannot write {}", path.display()))
     }
 
     /// Adds what the machine did in this run.
-    ///
-    /// # Errors
-    /// When it cannot be written.
     pub(super) fn add_drift(&self, drift: &MachineDrift) -> anyhow::Result<()> {
         lines::append(&self.file(DRIFT), drift).map(|_| ())
     }
 
     /// What the machine did, run by run.
-    ///
-    /// # Errors
-    /// When it cannot be read.
     pub(super) fn drift(&self) -> anyhow::Result<Vec<MachineDrift>> {
         lines::read(&self.file(DRIFT))
     }

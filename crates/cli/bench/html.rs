@@ -34,9 +34,6 @@ td:first-child::before{content:none}}\
 tr.first td{border-color:#22272e}tr{border-color:#30363d}dt,pre,.faint,td::before{color:#9198a1}}";
 
 /// The page.
-///
-/// # Errors
-/// When a picture cannot be put into it.
 pub(super) fn page(report: &Report, strip: &Strip) -> anyhow::Result<String> {
     let model = report.settings["model"].as_str().unwrap_or_default();
     let quality =

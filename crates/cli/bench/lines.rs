@@ -9,9 +9,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// The lines of a file; none if it is not there. What follows the last whole line is cut off.
-///
-/// # Errors
-/// When it cannot be read, or a line is broken.
 pub(super) fn read<T: DeserializeOwned>(path: &Path) -> anyhow::Result<Vec<T>> {
     let text = match fs::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -33,9 +30,6 @@ pub(super) fn read<T: DeserializeOwned>(path: &Path) -> anyhow::Result<Vec<T>> {
 }
 
 /// Adds a line to a file, in one piece; the file that comes back can be synced.
-///
-/// # Errors
-/// When it cannot be written.
 pub(super) fn append(path: &Path, line: &impl Serialize) -> anyhow::Result<File> {
     let text = format!("{}\n", serde_json::to_string(line)?);
     let written = OpenOptions::new().create(true).append(true).open(path).and_then(|mut file| {

@@ -46,9 +46,6 @@ pub(super) struct Runner<'a> {
 
 impl<'a> Runner<'a> {
     /// For pictures of this seed, which are told these labels in turn.
-    ///
-    /// # Errors
-    /// When the model draws what is no picture.
     pub(super) fn new(
         model: &'a Model,
         instruments: Instruments,
@@ -64,9 +61,6 @@ impl<'a> Runner<'a> {
     }
 
     /// Measures a cell, from where an earlier run was stopped; none if the user stops this one.
-    ///
-    /// # Errors
-    /// When a picture cannot be drawn, judged or kept.
     pub(super) fn cell(
         &self,
         folder: &Folder,
@@ -106,9 +100,6 @@ impl<'a> Runner<'a> {
     }
 
     /// Seconds that a network call takes with a whole batch; none if the user stops it.
-    ///
-    /// # Errors
-    /// When nothing can be drawn.
     pub(super) fn seconds_of_call(&self, cell: &Cell, batch_size: usize) -> anyhow::Result<Option<f64>> {
         self.warm_up(cell, batch_size)?;
         let over = |steps: usize| -> anyhow::Result<f64> {
@@ -123,9 +114,6 @@ impl<'a> Runner<'a> {
     }
 
     /// A first measurement: seconds for a network call of one picture of a batch, loop included.
-    ///
-    /// # Errors
-    /// When nothing can be drawn.
     pub(super) fn seconds_per_call(&self, cell: &Cell, batch_size: usize) -> anyhow::Result<f64> {
         self.warm_up(cell, batch_size)?;
         let laps = self.laps(cell, batch_size, |seen| self.stop_after(FIRST_STEPS, seen))?;

@@ -28,9 +28,6 @@ pub(super) trait Quality {
 
     /// The number for these pictures; smaller is better. `targets` is the file of those that others are compared with,
     /// where the measure needs them.
-    ///
-    /// # Errors
-    /// When a picture cannot be read back, or the measure fails.
     fn judge(&self, cell: &Cell, pictures: Batches<'_>, targets: &Path) -> anyhow::Result<Verdict>;
 }
 
@@ -81,9 +78,6 @@ impl Verdict {
 /// What judges the pictures of this model: what `--features` and `--reference` name; for an embedded model the embedded
 /// classifier beside the pictures that it was trained on, unless they name others; for other models the pictures that
 /// all steps make of the same noise.
-///
-/// # Errors
-/// When what judges cannot be made ready, or the reference is of other features. None if the user stops it.
 pub(super) fn of(
     args: &BenchArgs,
     model: &Model,

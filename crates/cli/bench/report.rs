@@ -65,9 +65,6 @@ impl Report {
     }
 
     /// Writes the files; what is there is replaced, what there is nothing to show for is left out.
-    ///
-    /// # Errors
-    /// When one cannot be written.
     pub(super) fn write(&self, folder: &Folder) -> anyhow::Result<Vec<&'static str>> {
         let strip = Strip::read(self, folder)?;
         let contents = [

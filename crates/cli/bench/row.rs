@@ -87,9 +87,6 @@ impl From<Spread> for Quartiles {
 
 impl Row {
     /// Of the batches of a cell. A shorter last batch is left out of the spreads: a picture takes longer in it.
-    ///
-    /// # Errors
-    /// When there is no batch.
     pub(super) fn new(
         cell: &Cell,
         batch_size: usize,

@@ -21,9 +21,6 @@ pub(super) struct Strip {
 
 impl Strip {
     /// From the pictures that the cells have kept.
-    ///
-    /// # Errors
-    /// When one cannot be read.
     pub(super) fn read(report: &Report, folder: &Folder) -> anyhow::Result<Self> {
         let mut strip = Self { methods: Vec::new(), steps: Vec::new(), pictures: Vec::new() };
         for compared in report.asked() {
@@ -46,9 +43,6 @@ impl Strip {
     }
 
     /// The pictures alone; none where there is none.
-    ///
-    /// # Errors
-    /// When a PNG cannot hold them.
     pub(super) fn png(&self) -> anyhow::Result<Option<Vec<u8>>> {
         let Some(first) = self.pictures.iter().flatten().next() else { return Ok(None) };
         let blank = Picture { pixels: vec![255; first.pixels.len()], ..first.clone() };
@@ -59,9 +53,6 @@ impl Strip {
     }
 
     /// The figure, with the pictures in it; none where there is none.
-    ///
-    /// # Errors
-    /// When a PNG cannot hold them.
     pub(super) fn svg(&self) -> anyhow::Result<Option<String>> {
         if self.steps.is_empty() {
             return Ok(None);

@@ -25,9 +25,6 @@ pub(super) struct Unfinished {
 
 impl Unfinished {
     /// Opens those of a cell; a batch that is not whole is dropped.
-    ///
-    /// # Errors
-    /// When they cannot be read or written.
     pub(super) fn open(folder: &Folder, cell: &str, shape: [usize; 3]) -> anyhow::Result<Self> {
         let place = folder.file(UNFINISHED);
         let cannot_write = || format!("cannot write in {}", place.display());
@@ -57,9 +54,6 @@ impl Unfinished {
     }
 
     /// Keeps a batch: first its pixels, then the line that says that they are there. A power cut may still take both.
-    ///
-    /// # Errors
-    /// When they cannot be written.
     pub(super) fn add(&mut self, pictures: &[Picture], time: BatchTime) -> anyhow::Result<()> {
         let pixels: Vec<u8> = pictures.iter().flat_map(|picture| picture.pixels.iter().copied()).collect();
         self.pixels.write_all(&pixels).with_context(|| format!("cannot write in {}", self.folder.display()))?;
@@ -69,9 +63,6 @@ impl Unfinished {
     }
 
     /// The pictures, `count` at once.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
     pub(super) fn read(
         &self,
         count: usize,
@@ -92,9 +83,6 @@ impl Unfinished {
     }
 
     /// Keeps the pixels under another name, to compare others with them.
-    ///
-    /// # Errors
-    /// When they cannot be moved.
     pub(super) fn keep(self, path: &Path) -> anyhow::Result<()> {
         let pixels = self.times.with_extension("pixels");
         fs::rename(&pixels, path).with_context(|| format!("cannot write {}", path.display()))?;

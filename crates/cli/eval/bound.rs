@@ -29,9 +29,6 @@ pub(super) struct Measured<'a> {
 }
 
 /// Measures set after set; one that is refused is named, and the others go on.
-///
-/// # Errors
-/// When the sampler has no bound, or the model is refused.
 pub(super) fn measure<'a>(
     args: &'a EvalArgs,
     model: &Model,
@@ -159,9 +156,6 @@ impl Measured<'_> {
     }
 
     /// How the run ended.
-    ///
-    /// # Errors
-    /// When a set was refused.
     pub(super) fn ending(&self) -> anyhow::Result<Ending> {
         self.sets.ending(self.ending)
     }

@@ -39,9 +39,6 @@ enum Side {
 
 /// Looks at every picture of the sets, and measures. Pictures are gone once they were looked at; what stays are their
 /// features.
-///
-/// # Errors
-/// When a set, an option or a file is refused. A figure that cannot be had is no error: the others are.
 pub(super) fn measure(args: &EvalArgs, device: &Chosen, interrupt: &Interrupt) -> anyhow::Result<Measured> {
     let options = &args.distances;
     let existing = Existing::from_force(options.force);
@@ -124,9 +121,6 @@ fn check_saved(sources: &[Source], extractor: &dyn Extractor) -> anyhow::Result<
 }
 
 /// The metrics without those of pixels, if these cannot be compared and nobody asked for them.
-///
-/// # Errors
-/// When pixels that cannot be compared have to be.
 fn fitting(sides: &[Side], options: &DistanceArgs, mut metrics: Vec<Metric>) -> anyhow::Result<Vec<Metric>> {
     if let [Side::Pictures(first), Side::Pictures(second)] = sides
         && let (Some(one), Some(other)) = (first.size, second.size)
@@ -199,9 +193,6 @@ impl Measured {
     }
 
     /// How it ended.
-    ///
-    /// # Errors
-    /// When a figure that was asked for could not be had, or none could.
     pub(super) fn ending(&self) -> anyhow::Result<Ending> {
         match self.figures.missed() {
             0 => Ok(self.ending),

@@ -27,9 +27,6 @@ pub(super) struct Measured<'a> {
 }
 
 /// Trains and judges, one divergence after the other; Ctrl-C leaves those that are finished.
-///
-/// # Errors
-/// When a set cannot be used.
 pub(super) fn measure<'a>(args: &'a EvalArgs, interrupt: &Interrupt) -> anyhow::Result<Measured<'a>> {
     let sets = read(args)?;
     let pictures = sets.each_ref().map(Pictures::len);

@@ -24,9 +24,6 @@ pub(super) struct Measured {
 const STEPS: usize = 32;
 
 /// Measures set after set; one that is refused is named, and the others go on.
-///
-/// # Errors
-/// When the model cannot be evaluated at real-valued times.
 pub(super) fn measure(args: &EvalArgs, model: &Model, interrupt: &Interrupt) -> anyhow::Result<Measured> {
     let grid = Grid::new(model.inner.schedule(), args.plan.steps.unwrap_or(STEPS))?;
     grid.levels().iter().try_for_each(|level| model.inner.check_time(level.time))?;
@@ -101,9 +98,6 @@ impl Measured {
     }
 
     /// How the run ended.
-    ///
-    /// # Errors
-    /// When a set was refused.
     pub(super) fn ending(&self) -> anyhow::Result<Ending> {
         self.sets.ending(self.ending)
     }

@@ -28,9 +28,6 @@ pub(super) struct Pictures {
 impl Pictures {
     /// Reads a set; `usual` pictures are meant where nothing says how many. They get the size (height, width) and the
     /// channels asked for, and those that most of the set have where none are.
-    ///
-    /// # Errors
-    /// When there are no pictures to read, or one of them is broken and not to be left out.
     pub(super) fn read(
         name: &SetName,
         args: &EvalArgs,
@@ -86,9 +83,6 @@ pub(super) fn ended<T>(found: &Option<T>) -> ControlFlow<()> {
 
 impl Sets {
     /// Reads sets; one that is refused is named, and the others are kept.
-    ///
-    /// # Errors
-    /// When the model takes numbers in place of classes and not those typed, or the other way round.
     pub(super) fn read(names: &[SetName], args: &EvalArgs, model: &Model) -> anyhow::Result<Self> {
         let told = labels::of_numbers(&model.inner, &args.labels.label, CLASSES_OF_SETS)?;
         let (mut refused, mut sets) = (0, Vec::new());
@@ -106,9 +100,6 @@ impl Sets {
 
     /// Measures batch after batch of all sets, each with so many network calls, until the user stops it. `measure` tells
     /// the observer that it is given of every call, and breaks if that does.
-    ///
-    /// # Errors
-    /// When a batch cannot be measured; the error names its set.
     pub(super) fn in_batches(
         &self,
         args: &EvalArgs,
@@ -150,9 +141,6 @@ impl Sets {
     }
 
     /// How a measurement of them ended.
-    ///
-    /// # Errors
-    /// When a set was refused.
     pub(super) fn ending(&self, ending: Ending) -> anyhow::Result<Ending> {
         match self.refused {
             0 => Ok(ending),
@@ -184,9 +172,6 @@ impl Batch<'_> {
     }
 
     /// Their classes, as far as the model knows any and is to be told; the labels typed where it takes numbers.
-    ///
-    /// # Errors
-    /// When it has to be told, and the pictures have no labels.
     pub(super) fn labels(&self, model: &Model, any_class: bool) -> anyhow::Result<Labels> {
         let (model, set) = (&model.inner, &self.pictures.set);
         match (model.label_count(), &set.labels, model.null_class()) {

@@ -8,9 +8,6 @@ use crate::args::FeatureChoice;
 use crate::device::Chosen;
 
 /// Loads it; `preparation` is how pictures become those of Inception.
-///
-/// # Errors
-/// When there is no such network, or its file is broken.
 pub(crate) fn extractor(
     features: &FeatureChoice,
     preparation: Preparation,

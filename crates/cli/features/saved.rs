@@ -19,9 +19,6 @@ pub(crate) struct Saved {
 
 impl Saved {
     /// What a file holds, `None` if it is no .npz with `mu`.
-    ///
-    /// # Errors
-    /// A file that cannot be read, and a `mu` without its `sigma`.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Option<Self>> {
         let is_npz = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npz"));
         if !is_npz || path.is_dir() || read_array(path, "mu")?.is_none() {
@@ -31,9 +28,6 @@ impl Saved {
     }
 
     /// Those of the embedded classifier over pictures of the embedded model's data set.
-    ///
-    /// # Errors
-    /// When the program was built without them.
     pub(crate) fn embedded(split: Split) -> anyhow::Result<Self> {
         let model = ddim_checkpoint::embedded_names().first().context("this program was built without a model")?;
         let (file, name) = (embedded_statistics(model, split)?, format!("embedded:{split}"));
@@ -64,9 +58,6 @@ impl Saved {
     }
 
     /// Refuses statistics of other features than these; those that do not say are taken, with a warning.
-    ///
-    /// # Errors
-    /// When they are of others.
     pub(crate) fn check_identity(&self, identity: &str) -> anyhow::Result<()> {
         match self.pooled.identity() {
             Some(own) if own == identity => {}
@@ -84,9 +75,6 @@ impl Saved {
     }
 
     /// The bytes of a file.
-    ///
-    /// # Errors
-    /// When they cannot be packed.
     pub(crate) fn to_bytes(&self) -> anyhow::Result<Vec<u8>> {
         let [mu, sigma] = self.pooled.to_arrays();
         let mut arrays = vec![("mu", mu), ("sigma", sigma)];

@@ -11,9 +11,6 @@ use crate::reading::{self, Broken};
 
 impl Images {
     /// Adds what a path holds, up to so many pictures in all.
-    ///
-    /// # Errors
-    /// When something cannot be used and the command is to stop then.
     pub(crate) fn add(&mut self, path: &Path, most: usize) -> anyhow::Result<()> {
         let is_tensors = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("safetensors"));
         let added = match is_tensors {

@@ -26,9 +26,6 @@ pub(crate) struct Needed {
 
 impl Needed {
     /// How pictures come to the shape.
-    ///
-    /// # Errors
-    /// When it is the shape of no picture.
     pub(crate) fn fit(&self) -> anyhow::Result<Fit> {
         let [channels, height, width] = self.shape;
         if !matches!(channels, 1 | 3 | 4) {
@@ -46,9 +43,6 @@ impl Needed {
     }
 
     /// The pictures of a .safetensors file, one after another.
-    ///
-    /// # Errors
-    /// When it cannot be read, has no pictures or such of another shape, or holds what is no number.
     pub(crate) fn tensors(&self, file: &Path) -> anyhow::Result<Vec<f32>> {
         let bytes = fs::read(file).context("cannot be read")?;
         let tensors = SafeTensors::deserialize(&bytes).context("not a safetensors file")?;

@@ -88,9 +88,6 @@ pub(crate) struct Animation {
 
 impl Animation {
     /// Claims the place of an animation.
-    ///
-    /// # Errors
-    /// When the ending is not one of a moving picture, or the file cannot be written.
     pub(crate) fn create(path: &Path, kind: Frames, existing: Existing) -> anyhow::Result<Self> {
         let format = format_of(path)?;
         let staged = Staged::create("--animate", path, existing)?;
@@ -117,9 +114,6 @@ impl Animation {
     }
 
     /// Writes the animation and says where it is; `None` when no picture was finished.
-    ///
-    /// # Errors
-    /// When it cannot be encoded or written.
     pub(crate) fn finish(
         self,
         layout: Layout,

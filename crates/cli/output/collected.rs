@@ -57,9 +57,6 @@ pub(crate) struct Captions<'a> {
 
 impl Collected {
     /// Claims the file.
-    ///
-    /// # Errors
-    /// When it exists and is to be kept, or cannot be written.
     pub(crate) fn create(path: &Path, kind: FileKind, existing: Existing) -> anyhow::Result<Self> {
         let staged = Staged::create("--out", path, existing)?;
         Ok(Self { kind, staged, finals: Vec::new(), latents: Vec::new(), states: Vec::new() })
@@ -76,9 +73,6 @@ impl Collected {
     }
 
     /// Writes the file and says where it is; `None` when no picture was finished.
-    ///
-    /// # Errors
-    /// When it cannot be encoded or written; nothing is left behind then.
     pub(crate) fn finish(self, captions: &Captions<'_>) -> anyhow::Result<Option<PathBuf>> {
         if self.finals.is_empty() {
             return Ok(None);

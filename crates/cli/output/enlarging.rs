@@ -18,9 +18,6 @@ pub(crate) struct Sheet {
 }
 
 /// Refuses a `--scale` that makes one of these too large, for pictures of this shape (channels, height, width).
-///
-/// # Errors
-/// Names the largest number that fits.
 pub(crate) fn check_scale(times: usize, shape: [usize; 3], sheets: &[Sheet]) -> anyhow::Result<()> {
     let [channels, height, width] = shape;
     let size =

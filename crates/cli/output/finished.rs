@@ -34,9 +34,6 @@ enum Kind {
 
 impl Finished {
     /// Looks at the files that have names of pictures of this run.
-    ///
-    /// # Errors
-    /// When a file cannot be read, or is anything but a picture of this run: it would be lost.
     pub(super) fn find(files: &BTreeMap<usize, PathBuf>, run: &Value) -> anyhow::Result<Self> {
         let (mut finished, mut others) = (Self::default(), Vec::new());
         for (index, file) in files {

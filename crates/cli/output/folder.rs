@@ -49,9 +49,6 @@ pub(crate) struct Folder {
 impl Folder {
     /// Opens the folder for `run` (its JSON), and says which of `count` pictures are still to be drawn. A run that goes on
     /// may have another number of pictures than before.
-    ///
-    /// # Errors
-    /// When it cannot be written, another run is writing it, or it holds pictures that must stay.
     pub(crate) fn open(
         path: &Path,
         run: &str,
@@ -92,9 +89,6 @@ impl Folder {
     }
 
     /// Writes one picture, and into it which it is and what it has cost where no plan says so.
-    ///
-    /// # Errors
-    /// When it cannot be written, for instance on a full disk; the pictures before it stay.
     pub(crate) fn write(&self, index: usize, picture: &Picture, effort: Option<&Effort>) -> anyhow::Result<()> {
         let which = run_record::of_picture(index, effort).to_string();
         let bytes = encode_png_of_run(picture, &self.text, &which)?;
@@ -103,17 +97,11 @@ impl Folder {
     }
 
     /// Writes down what is known of the run only at its end: what its pictures have cost.
-    ///
-    /// # Errors
-    /// When it cannot be written.
     pub(crate) fn write_calls(&self, calls: &Value) -> anyhow::Result<()> {
         self.write_run(&run_record::with_calls(&self.whole, calls.clone()))
     }
 
     /// Writes `grid.png` from the first of these pictures in the folder, as far as there is room.
-    ///
-    /// # Errors
-    /// When a picture cannot be read or the grid cannot be written.
     pub(crate) fn write_grid(&self, pictures: &[usize], layout: Layout, scale: Scale) -> anyhow::Result<()> {
         let shown = &pictures[..layout.shown(pictures.len(), MOST_IN_GRID)];
         let pictures = self.read(shown)?;

@@ -33,9 +33,6 @@ pub(crate) struct RawRun<'a> {
 
 /// The bytes of a safetensors file: `final` [n,c,h,w], called `initial_noise` where the run ends at noise, `final_latent`
 /// where that was decoded, `timesteps` [k], and `x` [k+1,n,c,h,w] where kept.
-///
-/// # Errors
-/// When the file cannot be encoded.
 pub(crate) fn encode(raw: &RawRun<'_>, run: &str) -> anyhow::Result<Vec<u8>> {
     let [channels, height, width] = raw.shape;
     let pictures = raw.finals.len() / (channels * height * width);

@@ -26,9 +26,6 @@ pub(crate) struct Past {
 
 impl Past {
     /// Reads a run's folder, its `run.json`, one of its pictures, or a file of numbers.
-    ///
-    /// # Errors
-    /// When it cannot be read, or does not say how it was drawn.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         let inside = path.join(RUN);
         let path = if path.is_dir() { &inside } else { path };
@@ -51,9 +48,6 @@ impl Past {
     }
 
     /// The same of a `run.json` or a file of numbers; nothing where the latter says nothing.
-    ///
-    /// # Errors
-    /// When it is neither, or damaged.
     pub(crate) fn of_bytes(bytes: &[u8]) -> anyhow::Result<Self> {
         if !bytes.trim_ascii_start().starts_with(b"{") {
             return Self::of_tensors(bytes);
@@ -62,9 +56,6 @@ impl Past {
     }
 
     /// The same of a file of numbers.
-    ///
-    /// # Errors
-    /// When it is none, or damaged.
     pub(crate) fn of_tensors(bytes: &[u8]) -> anyhow::Result<Self> {
         let (_, header) = SafeTensors::read_metadata(bytes).context("not a safetensors file")?;
         let run = header.metadata().as_ref().and_then(|metadata| metadata.get(RUN_KEY));
@@ -73,9 +64,6 @@ impl Past {
     }
 
     /// What it drew, for a model that is told its classes.
-    ///
-    /// # Errors
-    /// For runs of other commands, and for a record that says what nobody can ask for.
     pub(crate) fn request(&self) -> anyhow::Result<Request> {
         for (field, command) in [("pictures", "encode"), ("interpolation", "interpolate")] {
             if !self.run[field].is_null() {
@@ -98,9 +86,6 @@ impl Past {
     }
 
     /// The levels that it visited.
-    ///
-    /// # Errors
-    /// For a record that says what nobody can ask for.
     pub(crate) fn levels(&self) -> anyhow::Result<PlanRequest> {
         let facts = plan_of_facts(&self.run["plan"]);
         let levels = ["steps", "spacing", "timesteps", "convention"];

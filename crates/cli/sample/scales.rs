@@ -77,9 +77,6 @@ impl Scales {
 }
 
 /// Refuses a `--scale` that enlarges nothing, or too far.
-///
-/// # Errors
-/// Names the way out.
 pub(super) fn check(args: &OutputRequest, destination: &Destination, job: &Job<'_>) -> anyhow::Result<()> {
     let Some(times) = args.scale else { return Ok(()) };
     let (pictures, layout) = (job.pictures(), job.layout);

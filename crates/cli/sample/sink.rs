@@ -96,9 +96,6 @@ pub(super) struct Written {
 
 impl<'a> Sink<'a> {
     /// Claims every place that will be written, and says which pictures are still to be drawn.
-    ///
-    /// # Errors
-    /// When an option does not fit the destination, or a place cannot be written.
     pub(super) fn open(args: &OutputRequest, job: &'a Job<'a>) -> anyhow::Result<(Self, Vec<usize>)> {
         let destination = Destination::new(args.out.as_deref(), args.show)?;
         check(args, &destination, job)?;
@@ -156,9 +153,6 @@ impl<'a> Sink<'a> {
     }
 
     /// Takes a finished batch.
-    ///
-    /// # Errors
-    /// When a picture cannot be written; those before it stay.
     pub(super) fn add(&mut self, pictures: &[usize], drawn: &Batch) -> anyhow::Result<()> {
         let one: usize = self.job.shape.iter().product();
         match &mut self.place {
@@ -211,9 +205,6 @@ impl<'a> Sink<'a> {
     }
 
     /// Writes what can be written only at the end; `calls` is what the pictures have cost, where no plan tells.
-    ///
-    /// # Errors
-    /// When a file cannot be written.
     pub(super) fn finish(mut self, calls: Option<&Value>) -> anyhow::Result<Written> {
         if let Some(calls) = calls {
             self.run = run_record::with_calls(&self.run, calls.clone());

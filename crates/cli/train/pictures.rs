@@ -31,9 +31,6 @@ pub(super) struct Wanted {
 
 impl<'a> Found<'a> {
     /// Finds and lists them, and says what is passed over.
-    ///
-    /// # Errors
-    /// When there is no such set.
     pub(super) fn open(data: &Path, rules: &'a PictureRules) -> anyhow::Result<Self> {
         Ok(Self { source: reading::open(data).context("--data")?, rules })
     }
@@ -44,17 +41,11 @@ impl<'a> Found<'a> {
     }
 
     /// Height, width and channels that most have.
-    ///
-    /// # Errors
-    /// When none can be read.
     pub(super) fn shape(&self) -> anyhow::Result<[usize; 3]> {
         self.source.shape().context("--data")
     }
 
     /// The size to train at where nobody says.
-    ///
-    /// # Errors
-    /// When none can be read.
     pub(super) fn suitable_size(&self) -> anyhow::Result<[usize; 2]> {
         let [height, width, _] = self.shape()?;
         // A file of many has one size, and can announce any count.
@@ -81,9 +72,6 @@ impl<'a> Found<'a> {
 
     /// Refuses pictures of another size than a recipe that was named is for, unless someone says that they are to be
     /// resized.
-    ///
-    /// # Errors
-    /// Both sizes, and what to type.
     pub(super) fn check_size(&self, recipe: Option<[usize; 2]>) -> anyhow::Result<()> {
         let [height, width, _] = self.shape()?;
         match recipe {
@@ -96,9 +84,6 @@ impl<'a> Found<'a> {
     }
 
     /// Reads all of them, and says what was done to them.
-    ///
-    /// # Errors
-    /// One that cannot be used, unless such are left out; none that can.
     pub(super) fn read(&self, wanted: Wanted) -> anyhow::Result<ImageSet> {
         let (channels, rules) = self.colours(wanted)?;
         let all = 0..self.source.len();

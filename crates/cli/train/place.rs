@@ -7,9 +7,6 @@ use ddim_data::{Picture, Source};
 use ddim_train::TrainError;
 
 /// Looks at the folder of a run before anything is written.
-///
-/// # Errors
-/// When it is that of the pictures or lies in it, or holds what the run would write over and has not written.
 pub(super) fn check(data: &Path, out: &Path) -> anyhow::Result<()> {
     let (real, real_data) = (resolved(out), resolved(data));
     let is_within = data.is_dir() && real.starts_with(&real_data);

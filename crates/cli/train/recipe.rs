@@ -34,9 +34,6 @@ enum Whence {
 }
 
 /// The recipe that was named, or else that of the run in the folder, if there is one.
-///
-/// # Errors
-/// A file that cannot be read, and everything that is wrong with what it says.
 pub(super) fn written<R>(
     args: &TrainArgs,
     parse: impl Fn(&str) -> Result<R, RecipeError>,
@@ -62,9 +59,6 @@ fn of_run(out: Option<&Path>) -> Option<PathBuf> {
 }
 
 /// The recipe of a diffusion model.
-///
-/// # Errors
-/// When it is not for pictures of this size, or is refused with what was typed.
 pub(super) fn diffusion(
     written: Option<Written<Recipe>>,
     found: &Found,
@@ -105,9 +99,6 @@ pub(super) fn diffusion(
 }
 
 /// What a recipe wants of pictures.
-///
-/// # Errors
-/// A network for channels that no picture has.
 pub(super) fn wanted(recipe: &Recipe) -> anyhow::Result<Wanted> {
     match recipe.unet.in_channels {
         channels @ (1 | 3 | 4) => {
@@ -128,9 +119,6 @@ fn fitting(found: &Found, size: Option<[usize; 2]>, threads: usize) -> anyhow::R
 }
 
 /// The recipe of a classifier, by default of all images but the last twelfth, which judges it.
-///
-/// # Errors
-/// When it is refused with what was typed.
 pub(super) fn classifier(
     written: Option<Written<ClassifierRecipe>>,
     count: usize,
@@ -153,9 +141,6 @@ pub(super) fn classifier(
 }
 
 /// What a classifier wants of pictures.
-///
-/// # Errors
-/// When no picture can be read.
 pub(super) fn wanted_by_classifier(found: &Found, alpha: Alpha, args: &RecipeArgs) -> anyhow::Result<Wanted> {
     let size = args.resolution.map_or_else(|| found.suitable_size(), |resolution| Ok(resolution.0))?;
     Ok(Wanted { size: Some(size), channels: None, alpha })

@@ -128,9 +128,6 @@ impl Stopped {
 }
 
 /// Says where the model is, and in JSON what was heard last too.
-///
-/// # Errors
-/// When stdout cannot be written.
 pub(super) fn report(as_json: bool, stopped: Stopped, model: &Path, last: Last) -> anyhow::Result<Ending> {
     let text = if as_json {
         let Stopped { step, steps, .. } = stopped;

@@ -13,7 +13,8 @@ use crate::{Error, Labels, Route, Run};
 /// [saved](sampler::Run::save) [goes on](Run::resume) tomorrow.
 ///
 /// It owns all it needs, and may be sent to another thread. How the output is guided is the caller's business:
-/// [`Guidance`](crate::Guidance) has the formulas.
+/// [`Guidance`](crate::Guidance) has the formulas. In the end its state is what the network draws: pictures, or
+/// latents, of which [`Model::decoded`](crate::Model::decoded) makes pictures.
 ///
 /// ```
 /// use ddim::{Model, Options, device};
@@ -62,8 +63,8 @@ impl Run<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::NeedsSteps`] for a run to a tolerance, [`Error::NoSize`], and [`Error::Sample`] for corrections that
-    /// its plan cannot have.
+    /// [`Error::NeedsSteps`] for a run to a tolerance, [`Error::NoSize`], and [`Error::Sample`] for corrections
+    /// that its plan cannot have.
     ///
     /// # Panics
     ///

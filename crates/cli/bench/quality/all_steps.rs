@@ -21,9 +21,6 @@ pub(super) struct AllSteps {
 
 impl AllSteps {
     /// For the pictures of a model.
-    ///
-    /// # Errors
-    /// When the model draws what is no picture.
     pub(super) fn new(model: &Model) -> anyhow::Result<Self> {
         let shape = model.inner.picture_shape().with_context(|| model.name.clone())?;
         Ok(Self { steps: model.inner.schedule().train_steps(), shape })

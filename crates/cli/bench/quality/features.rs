@@ -27,9 +27,6 @@ enum Reference<'a> {
 }
 
 /// What compares the features that `--features` names with those of `--reference`.
-///
-/// # Errors
-/// When the reference cannot be read or is of other features, and when the features cannot take this model's pictures.
 pub(super) fn of(
     args: &BenchArgs,
     model: &Model,

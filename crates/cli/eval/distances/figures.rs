@@ -32,9 +32,6 @@ enum By {
 
 impl Figures {
     /// Measures; what cannot be had is named on stderr at the end, and the others go on. Ctrl-C leaves those that are finished.
-    ///
-    /// # Errors
-    /// When the system gives no thread.
     pub(super) fn of(asked: Asked, interrupt: &Interrupt) -> anyhow::Result<(Self, Ending)> {
         let bar = progress::bar(asked.metrics.len() as u64, "figures");
         let by = if asked.options.metrics.is_empty() { By::Default } else { By::Name };

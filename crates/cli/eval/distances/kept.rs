@@ -60,9 +60,6 @@ impl Kept {
     }
 
     /// Looks at a batch.
-    ///
-    /// # Errors
-    /// When the pictures do not suit the features, these are too many for all that is wanted, or one is no number.
     pub(super) fn add(&mut self, pictures: &[Picture], extractor: &dyn Extractor) -> Result<(), EvalError> {
         let found = extractor.extract(pictures)?;
         if self.is_for_covariance {
@@ -93,9 +90,6 @@ impl Kept {
     }
 
     /// Ends a set.
-    ///
-    /// # Errors
-    /// When a spatial feature is no number.
     pub(super) fn finish(&mut self) -> Result<(), EvalError> {
         let waiting = std::mem::take(&mut self.waiting);
         match &mut self.spatial {
@@ -105,17 +99,11 @@ impl Kept {
     }
 
     /// Mean and covariance of what was seen.
-    ///
-    /// # Errors
-    /// Of fewer than two pictures.
     pub(super) fn statistics(&self, identity: &str) -> Result<Statistics, EvalError> {
         Statistics::of(&self.pooled, identity)
     }
 
     /// The same of the spatial features, if there are any.
-    ///
-    /// # Errors
-    /// Of fewer than two pictures, and of more features than a covariance is computed of.
     pub(super) fn spatial(&self, identity: &str) -> Result<Option<Statistics>, EvalError> {
         match &self.spatial {
             None => Ok(None),
@@ -125,9 +113,6 @@ impl Kept {
     }
 
     /// What can be kept in a file: without spatial features where these are too many.
-    ///
-    /// # Errors
-    /// Of fewer than two pictures.
     pub(super) fn saved(&self, identity: &str) -> Result<Saved, EvalError> {
         let pooled = self.statistics(identity)?;
         let spatial = self.spatial(identity).or_else(|error| match error {

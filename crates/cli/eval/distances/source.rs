@@ -45,9 +45,6 @@ pub(super) struct Drawn<'a> {
 impl<'a> Source<'a> {
     /// Finds the set; the `k`-th of a command, if it is a model, draws with the seed plus k, so that two models
     /// have noise of their own.
-    ///
-    /// # Errors
-    /// When there is no such set, or it has no such part.
     pub(super) fn open(name: &SetName, args: &EvalArgs, device: &'a Chosen, k: u64) -> anyhow::Result<Self> {
         let path = match &name.home {
             SetHome::Model(model) => return Self::of_model(name, model.as_deref(), args, device, k),
@@ -89,9 +86,6 @@ impl<'a> Source<'a> {
     }
 
     /// Height and width of its pictures: of most of them, where they lie in files.
-    ///
-    /// # Errors
-    /// When no header can be read.
     fn size(&self) -> anyhow::Result<Option<[usize; 2]>> {
         Ok(match self {
             Self::Pictures(source, _) => Some(source.shape()?).map(|[height, width, _]| [height, width]),
@@ -101,9 +95,6 @@ impl<'a> Source<'a> {
     }
 
     /// Looks at every picture, batch by batch; those in files come to `size`, where one is asked for.
-    ///
-    /// # Errors
-    /// When a picture cannot be read or drawn, or does not suit the features.
     pub(super) fn look_at_all(
         &self,
         extractor: &dyn Extractor,
@@ -136,9 +127,6 @@ impl<'a> Source<'a> {
 
 /// The size to which `--fit` brings the pictures in files: that of a set that a model draws, which cannot be another, else
 /// that of the reference. A figure about a set changes when its pictures are resized, so none is where nobody typed it.
-///
-/// # Errors
-/// When no header can be read.
 pub(super) fn size_to_fit(sources: &[Source<'_>], args: &EvalArgs) -> anyhow::Result<Option<[usize; 2]>> {
     if args.rules.fit.is_none() {
         return Ok(None);

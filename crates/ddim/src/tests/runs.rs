@@ -80,8 +80,8 @@ fn runs_that_share_calls_get_the_bits_of_each_alone() {
     }
 }
 
-/// Saved after any call, and taken up by a run that was made anew: with noise, labels, corrections, and a part that
-/// stays.
+/// Saved after any call, and taken up by a run that was made anew: with noise, labels, corrections, and a part
+/// that stays.
 #[test]
 fn a_saved_batch_goes_on_with_the_same_bits() {
     let model = with_classes();
