@@ -9,7 +9,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::cases::pickled;
-use crate::program::{copy, ddim, folder, golden};
+use crate::program::{autoencoders, copy, ddim, folder, golden};
 
 /// Damaged copies of each file.
 const EACH: u64 = 40;
@@ -29,7 +29,7 @@ const fn target(file: &'static str, command: &'static str) -> Target {
 }
 
 /// What is damaged; every command succeeds while its file is whole.
-const TARGETS: [Target; 23] = [
+const TARGETS: [Target; 27] = [
     target(
         "model/unet/diffusion_pytorch_model.safetensors",
         "sample --model model --steps 1 --num 1 --out o.npz --force",
@@ -55,6 +55,13 @@ const TARGETS: [Target; 23] = [
     target("tuned.json", "sample --model model --spacing tuned:tuned.json --steps 2 --num 1 --out o.npz --force"),
     target("recipe.json", "train --recipe recipe.json --data images-idx3-ubyte --out trained"),
     target("trained/train.safetensors", "train --recipe recipe.json --data images-idx3-ubyte --out trained"),
+    target("ldm/model_index.json", "sample --model ldm --steps 1 --num 1 --out o.npz --force"),
+    target("ldm/vqvae/config.json", "sample --model ldm --steps 1 --num 1 --out o.npz --force"),
+    target(
+        "ldm/vqvae/diffusion_pytorch_model.safetensors",
+        "autoencode a.png --model ldm --out o.safetensors --force",
+    ),
+    target("numbers.safetensors", "autoencode numbers.safetensors --model ldm --out o.safetensors --force"),
     target("trained/model/ddim.json", "sample --model trained/model --steps 1 --num 1 --out o.npz --force"),
 ];
 
@@ -194,6 +201,12 @@ fn lying_counts_end_in_an_error() {
 fn lay_out(folder: &Path) {
     copy(&golden("no_attention_two_layers_odd_channels"), &folder.join("model"));
     copy(&pickled().path().join("model"), &folder.join("pickled"));
+    copy(&autoencoders().join("ldm"), &folder.join("ldm"));
+    fs::copy(
+        autoencoders().with_file_name("outputs").join("vq_codes/encode_decode.safetensors"),
+        folder.join("numbers.safetensors"),
+    )
+    .expect("writable");
     let picture = image::RgbImage::from_fn(16, 16, |x, y| image::Rgb([(x * 16) as u8, (y * 16) as u8, 99]));
     for ending in ["gif", "jpg", "bmp", "webp"] {
         picture.save(folder.join(format!("a.{ending}"))).expect("writable");

@@ -35,6 +35,9 @@ pub enum Error {
     /// The network cannot take pictures of this size.
     #[error(transparent)]
     Network(#[from] ConfigError),
+    /// Pictures or latents that do not go through an autoencoder.
+    #[error(transparent)]
+    Size(#[from] ddim_graph::SizeError),
     /// The network has what its device cannot run.
     #[error(transparent)]
     Engine(#[from] EngineError),

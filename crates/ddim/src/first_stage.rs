@@ -9,7 +9,7 @@ use ddim_engine::{Conditioning, Engine, EngineOptions, Precision};
 use ddim_graph::Labels as NetworkLabels;
 use ddim_tensor::{Device, Tensor};
 
-use crate::Error;
+use crate::{Error, device};
 
 mod codebook;
 mod posterior;
@@ -52,6 +52,13 @@ struct Half {
     engine: Engine,
     nothing: Conditioning,
 }
+
+/// Numbers of the largest value of a half, for all pictures that go through it at once: 64 MB, of which a few are alive
+/// at a time. A batch of large pictures would take many times as much as the network that drew their latents.
+const AT_ONCE: usize = 1 << 24;
+/// On a GPU the pictures that go through at once are always as many, filled up with repeats, so that a picture has the
+/// same bits in any batch: few, so that one alone does not take long.
+const MOST_ON_A_GPU: usize = 4;
 
 /// What an encoder says about pictures.
 #[derive(Clone, Debug)]
@@ -129,7 +136,7 @@ impl FirstStage {
         if height < factor || width < factor {
             return Err(ConfigError::PictureSize { height, width, multiple: factor }.into());
         }
-        let described = self.half(&self.encoder, &self.autoencoder.encoder).run(pictures);
+        let described = self.run(&self.encoder, &self.autoencoder.encoder, &pictures)?;
         Ok(match config {
             AutoencoderConfig::Kl(_) => Encoded::Distribution(Posterior::new(described)),
             AutoencoderConfig::Vq(_) => Encoded::Table(described),
@@ -159,7 +166,7 @@ impl FirstStage {
     /// Those of [`decode`](Self::decode).
     pub fn decode_as_they_are(&self, latents: Tensor) -> Result<Tensor, Error> {
         check_channels("latents", latents.dims()[1], self.config().latent_channels())?;
-        let pictures = self.half(&self.decoder, &self.autoencoder.decoder).run(latents);
+        let pictures = self.run(&self.decoder, &self.autoencoder.decoder, &latents)?;
         Ok(match self.config() {
             AutoencoderConfig::Tiny(_) => pictures * 2.0 - 1.0,
             AutoencoderConfig::Kl(_) | AutoencoderConfig::Vq(_) => pictures,
@@ -181,6 +188,38 @@ impl FirstStage {
     fn row(&self, numbers: &[f64]) -> Tensor {
         let values = numbers.iter().map(|number| *number as f32).collect();
         Tensor::new(values, [1, numbers.len(), 1, 1]).to(&self.device)
+    }
+
+    /// Takes a batch through a half, some at once.
+    fn run(&self, half: &OnceLock<Half>, network: &Network, batch: &Tensor) -> Result<Tensor, Error> {
+        let [n, _, height, width] = batch.dims();
+        let half = self.half(half, network);
+        let at_once = self.at_once(network, [height, width])?;
+        let is_cpu = device::is_cpu(&self.device);
+        let some = |first: usize| {
+            let places: Vec<usize> = (first..first + at_once).map(|place| place.min(n - 1)).collect();
+            let last = n.min(first + at_once);
+            match is_cpu {
+                true => half.run(batch.pictures(first..last)),
+                false => half.run(batch.select(&places)).pictures(0..last - first),
+            }
+        };
+        Ok(Tensor::cat(&(0..n).step_by(at_once).map(some).collect::<Vec<_>>()))
+    }
+
+    /// How many pictures of this size go through a half at once.
+    fn at_once(&self, network: &Network, size: [usize; 2]) -> Result<usize, Error> {
+        let largest = network.graph.largest_value(size)?;
+        let most = if device::is_cpu(&self.device) { usize::MAX } else { MOST_ON_A_GPU };
+        Ok((AT_ONCE / largest.max(1)).clamp(1, most))
+    }
+
+    /// Bytes that making pictures of latents of this height and width takes at least, the weights apart; none on a
+    /// GPU, and for a size that does not go through.
+    pub(crate) fn decoder_memory(&self, pictures: usize, [height, width]: [usize; 2]) -> Option<u64> {
+        let network = &self.autoencoder.decoder;
+        let at_once = self.at_once(network, [height, width]).ok()?.min(pictures);
+        self.half(&self.decoder, network).engine.processor()?.memory([at_once, height, width])
     }
 
     fn half<'a>(&self, half: &'a OnceLock<Half>, network: &Network) -> &'a Half {

@@ -23,6 +23,9 @@ impl Model {
                 bytes(each).saturating_mul(pictures as u64)
             }
         };
+        // Pictures are made of latents when the network is done.
+        let stage = self.first_stage().and_then(|stage| stage.decoder_memory(pictures, [height, width]));
+        let network = network.max(stage.unwrap_or(0));
         let batch = bytes(channels * height * width).saturating_mul(pictures as u64);
         Some(network.saturating_add(batch.saturating_mul(OF_SAMPLER)))
     }
