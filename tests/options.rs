@@ -68,6 +68,8 @@ const BASES: &[(&str, &[&str])] = &[
             "a --model kl --size 16 --out f.png",
             "a --model kl --size 16 --out f.safetensors",
             "a --model kl --size 16 --latents sample",
+            "numbers.safetensors --model kl --out f.safetensors",
+            "a --model vq --size 16",
         ],
     ),
     (
@@ -622,9 +624,11 @@ fn prepared() -> TempDir {
     }
     make("sample --model c --num 24 --steps 2 --seed 5 --out same_set.npz");
     make("sample --num 24 --steps 1 --out large.npz");
-    for (stage, model) in [("kl", "kl_attention_quant"), ("tiny", "tiny")] {
+    for (stage, model) in [("kl", "kl_attention_quant"), ("vq", "vq_codes"), ("tiny", "tiny")] {
         copy(&autoencoders().join(model), &here.join(stage));
     }
+    let numbers = autoencoders().with_file_name("outputs").join("kl_attention_quant/encode.safetensors");
+    fs::copy(numbers, here.join("numbers.safetensors")).expect("writable");
     // Two sets of weights, the moving average of which is that of another model.
     copy(&here.join("c"), &here.join("several"));
     copy(&here.join("other_model/unet"), &here.join("several/unet_ema"));

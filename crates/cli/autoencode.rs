@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use ddim::FirstStage;
 use ddim::autoencoder::AutoencoderConfig;
 use ddim::first_stage::{LatentChoice, Reconstruction};
@@ -24,7 +24,7 @@ use crate::files::{Existing, Staged};
 use crate::images::{Images, Needed};
 use crate::output::{self, RUN_KEY, Sheet};
 use crate::signals::{Interrupt, Parting};
-use crate::{Ending, device, printing, progress};
+use crate::{Ending, device, memory, printing, progress};
 
 /// What is said at Ctrl-C.
 const INTERRUPTED: &str = "interrupted; nothing is written";
@@ -42,8 +42,10 @@ pub(crate) fn run(args: &AutoencodeArgs, interrupt: &Interrupt) -> anyhow::Resul
     if let Some(file) = numbers::file(&args.pictures.pictures) {
         return numbers::run(&stage, file, args, out).map(|()| Ending::Done);
     }
+    check_choice(choice, &stage)?;
     let images = Images::read(&args.pictures, needed(args, &stage)?)?;
     let pictures = images.tensor(0..images.len(), &Device::Cpu);
+    check_memory(&stage, &pictures)?;
 
     interrupt.leave(Parting::free(INTERRUPTED));
     let Some(back) = there_and_back(&stage, &pictures, choice, args.computing.batch_size, interrupt)? else {
@@ -63,12 +65,24 @@ pub(crate) fn run(args: &AutoencodeArgs, interrupt: &Interrupt) -> anyhow::Resul
 
 /// Which latents are decoded; a seed without effect is refused.
 fn choice(args: &AutoencodeArgs) -> anyhow::Result<LatentChoice> {
-    match (args.latents, args.seed) {
+    match (args.latents.unwrap_or(Latents::Mode), args.seed) {
         (Latents::Sample, seed) => Ok(LatentChoice::Sample { seed: seed.unwrap_or(0) }),
         (Latents::Mode, None) => Ok(LatentChoice::Mode),
         (Latents::Mode, Some(seed)) => {
             misused!("--seed {seed}: the likeliest latents need no noise; draw some with --latents sample")
         }
+    }
+}
+
+/// Refuses to draw latents where they are no distributions.
+fn check_choice(choice: LatentChoice, stage: &FirstStage) -> anyhow::Result<()> {
+    match (choice, stage.config()) {
+        (LatentChoice::Mode, _) | (LatentChoice::Sample { .. }, AutoencoderConfig::Kl(_)) => Ok(()),
+        (LatentChoice::Sample { .. }, config) => misused!(
+            "--latents sample: latents of {} are {}, and nothing is drawn from them; leave it out",
+            config.class(),
+            kind(config)
+        ),
     }
 }
 
@@ -107,6 +121,25 @@ fn needed(args: &AutoencodeArgs, stage: &FirstStage) -> anyhow::Result<Needed> {
         rules: args.pictures.rules.clone(),
         rounding: ROUNDING,
     })
+}
+
+/// Whether there is memory for what comes of all pictures: themselves once more, and latents with their deviations.
+fn check_memory(stage: &FirstStage, pictures: &Tensor) -> anyhow::Result<()> {
+    let Some(available) = memory::available() else { return Ok(()) };
+    let [n, channels, height, width] = pictures.dims();
+    let factor = stage.config().factor();
+    let latents = 3 * stage.config().latent_channels() * (height / factor) * (width / factor);
+    let each = size_of::<f32>() as u64 * (channels * height * width + latents) as u64;
+    let fit = available / each.max(1);
+    if n as u64 > fit {
+        bail!(
+            "{n} pictures of {height}x{width} and what becomes of them need {} MiB of memory, and {} MiB are free: take \
+             --num {fit} at most, or a smaller --size",
+            (n as u64 * each) >> 20,
+            available >> 20
+        );
+    }
+    Ok(())
 }
 
 /// None after Ctrl-C.

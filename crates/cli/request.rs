@@ -287,6 +287,9 @@ impl PlanRequest {
     pub(crate) fn over(self, base: Self) -> Self {
         let chooses = self.solver.is_some() || self.eta.is_some();
         let is_adaptive = matches!(self.solver, Some(SolverChoice::Adaptive(_)));
+        // What is ruled out by these takes along what belongs to it.
+        let replaces = self.inpaint == Some(InpaintChoice::Replace);
+        let is_free = self.limit == Some(LimitChoice::Free);
         let places = self.steps.is_some() || self.spacing.is_some() || self.timesteps.is_some() || is_adaptive;
         Self {
             // A list has a number of steps of its own.
@@ -297,11 +300,11 @@ impl PlanRequest {
             solver: if chooses { self.solver } else { base.solver },
             convention: self.convention.or(base.convention),
             limit: self.limit.or(base.limit),
-            rederive_eps: self.rederive_eps || base.rederive_eps,
+            rederive_eps: self.rederive_eps || base.rederive_eps && !is_free,
             strength: self.strength.or(base.strength),
             inpaint: self.inpaint.or(base.inpaint),
-            jump_length: self.jump_length.or(base.jump_length),
-            resample: self.resample.or(base.resample),
+            jump_length: self.jump_length.or(base.jump_length.filter(|_| !replaces)),
+            resample: self.resample.or(base.resample.filter(|_| !replaces)),
         }
     }
 
@@ -382,6 +385,10 @@ mod tests {
         assert_eq!(adaptive, typed("--solver adaptive").plan);
         let other = over("--model b", "--model a --weights ema").model;
         assert_eq!((other.model, other.weights), (Some("b".into()), None));
+        let replaced =
+            over("--inpaint replace", "--init a --mask m --inpaint repaint --jump-length 2 --resample 3").plan;
+        assert_eq!((replaced.jump_length, replaced.resample), (None, None));
+        assert!(!over("--no-clip", "--clip --rederive-eps").plan.rederive_eps);
         let told = over("--label 3", "--class coat");
         assert!(told.class.is_empty() && told.label.len() == 1);
     }

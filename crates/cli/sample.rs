@@ -186,11 +186,11 @@ impl Writing<'_, '_> {
         }
     }
 
-    /// Keeps a frame of the animation: what it shows, as pictures. What cannot be decoded yet is not shown.
+    /// Keeps a frame of the animation: what it shows, as pictures, and grey where the noise cannot be decoded yet.
     fn show(&mut self, frame: usize, seen: Tensor) {
-        if let Ok(pictures) = self.job.model.inner.decoded(seen) {
-            self.batch.frames.push((frame, pictures.into_values()));
-        }
+        let grey = seen.dims()[0] * self.job.shape.iter().product::<usize>();
+        let pictures = self.job.model.inner.decoded(seen);
+        self.batch.frames.push((frame, pictures.map_or_else(|_| vec![0.0; grey], Tensor::into_values)));
     }
 }
 

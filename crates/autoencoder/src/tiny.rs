@@ -112,12 +112,12 @@ impl AutoencoderTinyConfig {
             if channels.iter().any(|other| *other != channels[0]) {
                 out_of_range(key, channels, "the same channels at each resolution")?;
             }
+            let of = if key.starts_with('e') { "num_encoder_blocks" } else { "num_decoder_blocks" };
             if blocks.len() != channels.len() {
                 let allowed = format!("as long as {key}, which has {} entries", channels.len());
-                let of = if key.starts_with('e') { "num_encoder_blocks" } else { "num_decoder_blocks" };
                 out_of_range(of, blocks, &allowed)?;
             }
-            blocks.iter().try_for_each(|layers| range::within::<Self>("num_encoder_blocks", *layers, &LAYERS))?;
+            blocks.iter().try_for_each(|layers| range::within::<Self>(of, *layers, &LAYERS))?;
         }
         if self.num_encoder_blocks.len() != self.num_decoder_blocks.len() {
             let allowed = "as long as num_encoder_blocks";

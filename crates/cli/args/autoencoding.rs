@@ -35,9 +35,9 @@ pub(crate) struct AutoencodeArgs {
     #[arg(long, value_name = "N|HxW", help_heading = "Pictures")]
     pub(crate) size: Option<Resolution>,
 
-    /// Which latents of a distribution are decoded: the likeliest (mode), or some drawn from it (sample)
-    #[arg(long, value_name = "WHICH", value_enum, default_value_t = Latents::Mode, help_heading = "Method")]
-    pub(crate) latents: Latents,
+    /// Which latents of a distribution are decoded: the likeliest (mode), or some drawn from it (sample) [default: mode]
+    #[arg(long, value_name = "WHICH", value_enum, help_heading = "Method")]
+    pub(crate) latents: Option<Latents>,
 
     /// The seed of `--latents sample` [default: 0]
     #[arg(long, value_name = "N", help_heading = "Method")]

@@ -30,9 +30,7 @@ pub(super) fn run(stage: &FirstStage, file: &Path, args: &AutoencodeArgs, out: O
     let Some(out) = out.filter(|out| out.kind == OutKind::Tensors) else {
         misused!("{}: numbers become numbers; name a file for them with --out FILE.safetensors", file.display());
     };
-    if args.size.is_some() || args.pictures.num.is_some() {
-        misused!("{}: its numbers are taken as they are; leave out --size and --num", file.display());
-    }
+    check(file, args)?;
     let bytes = fs::read(file).with_context(|| format!("{}: cannot be read", file.display()))?;
     let tensors =
         SafeTensors::deserialize(&bytes).with_context(|| format!("{}: not a safetensors file", file.display()))?;
@@ -40,6 +38,28 @@ pub(super) fn run(stage: &FirstStage, file: &Path, args: &AutoencodeArgs, out: O
     let path = out.file.finish(&result)?;
     printing::results(&format!("{}\n", path.display()))?;
     Ok(())
+}
+
+/// Refuses what is for pictures, or for a report on them.
+fn check(file: &Path, args: &AutoencodeArgs) -> anyhow::Result<()> {
+    let rules = &args.pictures.rules;
+    let typed = [
+        ("--size", args.size.is_some()),
+        ("--num", args.pictures.num.is_some()),
+        ("--latents", args.latents.is_some()),
+        ("--seed", args.seed.is_some()),
+        ("--json", args.json),
+        ("--fit", rules.fit.is_some()),
+        ("--ground", rules.ground.is_some()),
+        ("--invert", rules.invert),
+        ("--on-corrupt", rules.on_corrupt.is_some()),
+    ];
+    match typed.into_iter().find(|(_, is_typed)| *is_typed) {
+        None => Ok(()),
+        Some((option, _)) => {
+            misused!("{option}: the numbers of {} are taken as they are; leave it out", file.display())
+        }
+    }
 }
 
 fn through(stage: &FirstStage, tensors: &SafeTensors<'_>) -> anyhow::Result<Vec<u8>> {

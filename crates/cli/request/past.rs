@@ -111,7 +111,7 @@ impl Past {
     pub(crate) fn warn_of_another(&self, job: &Job<'_>) {
         for (field, what) in [("weights", "other weights"), ("scheduler", "another noise schedule")] {
             if !self.run[field].is_null() && self.run[field] != job.run[field] {
-                tracing::warn!("the file was encoded with {what}; other pictures will come out");
+                tracing::warn!("what is repeated was made with {what}; other pictures will come out");
             }
         }
     }

@@ -29,7 +29,21 @@ pub(crate) fn attend<C: Cell>(
     isa: Isa,
     split: Split,
     qkv: &[f32],
+    sizes: [usize; 2],
+    room: &mut Room<C>,
+    out: &mut [f32],
+) {
+    let pixels = out.len() / (sizes[0] * sizes[1]);
+    let at_once = (SCORES / pixels).max(1).next_multiple_of(QUERIES).min(pixels);
+    attend_in_parts(isa, split, qkv, sizes, at_once, room, out);
+}
+
+fn attend_in_parts<C: Cell>(
+    isa: Isa,
+    split: Split,
+    qkv: &[f32],
     [heads, width]: [usize; 2],
+    at_once: usize,
     room: &mut Room<C>,
     out: &mut [f32],
 ) {
@@ -37,7 +51,6 @@ pub(crate) fn attend<C: Cell>(
     let pixels = out.len() / inner;
     let pitch = 3 * inner;
     let Room { keys, values, weights, cells } = room;
-    let at_once = (SCORES / pixels).next_multiple_of(QUERIES).clamp(1, pixels);
     weights.resize(at_once * pixels, 0.0);
     let scale = (width as f32).sqrt().recip();
     for head in 0..heads {
@@ -217,7 +230,13 @@ mod tests {
         assert!(pixels * pixels > 2 * SCORES, "several parts");
         let qkv = numbers(pixels * 3 * 10, 7);
         let mut out = vec![0.0; pixels * 10];
-        attend::<f32>(Isa::detect(), Split::Never, &qkv, sizes, &mut Room::default(), &mut out);
+        let isa = Isa::detect();
+        attend::<f32>(isa, Split::Never, &qkv, sizes, &mut Room::default(), &mut out);
+        for at_once in [1, 7, 500, pixels] {
+            let mut other = vec![0.0; out.len()];
+            attend_in_parts::<f32>(isa, Split::Never, &qkv, sizes, at_once, &mut Room::default(), &mut other);
+            assert!(out == other, "{at_once} queries at once");
+        }
         for (pixel, channel) in [(0, 0), (1, 9), (239, 3), (240, 4), (500, 5), (1029, 7), (1030, 9)] {
             let (found, right) =
                 (f64::from(out[pixel * 10 + channel]), defined(&qkv, sizes, pixels, pixel, channel));

@@ -35,6 +35,16 @@ pub enum Error {
     /// The network cannot take pictures of this size.
     #[error(transparent)]
     Network(#[from] ConfigError),
+    /// An autoencoder that gives pictures of other channels than it takes.
+    #[error(
+        "this autoencoder takes pictures of {from} channels and gives {to}: what comes back is no picture to compare"
+    )]
+    StageEnds {
+        /// Channels of the pictures that are encoded.
+        from: usize,
+        /// Of those that are decoded.
+        to: usize,
+    },
     /// Pictures or latents that do not go through an autoencoder.
     #[error(transparent)]
     Size(#[from] ddim_graph::SizeError),

@@ -170,8 +170,12 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// Those of [`flow`](Self::flow) and [`check_labels`](Self::check_labels), and [`Error::BatchSize`].
+    /// Those of [`flow`](Self::flow) and [`check_labels`](Self::check_labels), [`Error::BatchSize`], and
+    /// [`Error::NeedsSteps`] for corrections and a start that is not noise.
     pub fn run_to_tolerance<'m>(&'m self, options: &Options, tolerance: Tolerance) -> Result<Run<'m>, Error> {
+        if options.corrector.is_some() || !matches!(options.start, Start::Noise) {
+            return Err(Error::NeedsSteps);
+        }
         self.run_along(Route::Flow { flow: self.flow(options)?, tolerance }, options)
     }
 

@@ -42,7 +42,7 @@ impl FirstStage {
     ///
     /// # Errors
     ///
-    /// Those of [`encode`](Self::encode).
+    /// Those of [`encode`](Self::encode); [`Error::StageEnds`] where other channels come back.
     ///
     /// # Panics
     ///
@@ -54,6 +54,10 @@ impl FirstStage {
         batch_size: usize,
         mut observe: impl FnMut(usize) -> ControlFlow<()>,
     ) -> Result<Option<Reconstruction>, Error> {
+        let (from, to) = (self.config().in_channels(), self.config().out_channels());
+        if from != to {
+            return Err(Error::StageEnds { from, to });
+        }
         let n = pictures.dims()[0];
         assert!(n > 0 && batch_size > 0, "{n} pictures, {batch_size} at once");
         let mut parts = Vec::new();
