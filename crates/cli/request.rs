@@ -340,6 +340,8 @@ mod tests {
         }
     }
 
+    const REPAINTED: &str = "--init a --mask m --inpaint repaint --jump-length 2 --resample 3";
+
     const RUNS: [&str; 8] = [
         "",
         "--eta 0.5 --steps 20 --seed 7 --num 3 --class coat,bag --guidance 1",
@@ -385,8 +387,7 @@ mod tests {
         assert_eq!(adaptive, typed("--solver adaptive").plan);
         let other = over("--model b", "--model a --weights ema").model;
         assert_eq!((other.model, other.weights), (Some("b".into()), None));
-        let replaced =
-            over("--inpaint replace", "--init a --mask m --inpaint repaint --jump-length 2 --resample 3").plan;
+        let replaced = over("--init b --mask n --inpaint replace", REPAINTED).plan;
         assert_eq!((replaced.jump_length, replaced.resample), (None, None));
         assert!(!over("--no-clip", "--clip --rederive-eps").plan.rederive_eps);
         let told = over("--label 3", "--class coat");

@@ -36,9 +36,7 @@ pub enum Error {
     #[error(transparent)]
     Network(#[from] ConfigError),
     /// An autoencoder that gives pictures of other channels than it takes.
-    #[error(
-        "this autoencoder takes pictures of {from} channels and gives {to}: what comes back is no picture to compare"
-    )]
+    #[error("this autoencoder takes pictures of {from} channels and gives {to}: they cannot be compared")]
     StageEnds {
         /// Channels of the pictures that are encoded.
         from: usize,

@@ -54,7 +54,7 @@ struct Half {
 }
 
 /// Numbers of the largest value of a half, for all pictures that go through it at once: 64 MB, of which a few are
-/// alive at a time. A batch of large pictures would take many times as much as the network that drew their latents.
+/// alive at a time. A batch of large pictures would take many times what the network took that drew their latents.
 const AT_ONCE: usize = 1 << 24;
 /// On a GPU the pictures that go through at once are always as many, filled up with repeats, so that a picture has
 /// the same bits in any batch: few, so that one alone does not take long.
