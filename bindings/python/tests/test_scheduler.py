@@ -1,5 +1,6 @@
 """PlanScheduler against numbers that diffusers gave, and its contract."""
 
+import inspect
 import json
 import math
 
@@ -11,6 +12,8 @@ from conftest import GOLDENS
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 diffusers = pytest.importorskip("diffusers", reason="diffusers is not installed")
+
+from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
 import ddim.diffusers  # noqa: E402
 from ddim.diffusers import PlanScheduler  # noqa: E402
@@ -207,6 +210,63 @@ def test_a_pipeline_saves_it_and_loads_it_again(tmp_path):
     # And back to a scheduler of diffusers.
     back = diffusers.UniPCMultistepScheduler.from_config(pipe.scheduler.config)
     assert back.config.num_train_timesteps == 1000
+
+
+def test_a_pipeline_that_always_says_eta():
+    pipe = diffusers.DDIMPipeline(tiny_unet(), diffusers.DDIMScheduler(clip_sample=False))
+
+    def drawn(**options):
+        generator = torch.Generator().manual_seed(3)
+        options = {"num_inference_steps": 4, "output_type": "np", **options}
+        return pipe(batch_size=2, generator=generator, **options).images
+
+    theirs = drawn()
+    pipe.scheduler = PlanScheduler.from_config(pipe.scheduler)
+    assert np.abs(drawn() - theirs).max() < 1e-4
+    for said, match in [
+        ({"eta": 0.5}, "eta=0.5: the plan of this scheduler has eta=None"),
+        ({"use_clipped_model_output": True}, "rederive_eps=True"),
+    ]:
+        with pytest.raises(ValueError, match=match):
+            drawn(**said)
+    pipe.scheduler = PlanScheduler.from_config(pipe.scheduler, eta=0.5)
+    noisy = drawn()
+    assert (noisy == drawn(eta=0.5, use_clipped_model_output=False)).all() and np.abs(noisy - theirs).max() > 1e-3
+    with pytest.raises(TypeError, match="step\\(\\) has no option 's_churn'"):
+        pipe.scheduler.step(torch.zeros(1, 3, 8, 8), 1, torch.zeros(1, 3, 8, 8), s_churn=0.1)
+    # By these pipelines know what they can say.
+    assert not {"eta", "use_clipped_model_output"} & set(inspect.signature(pipe.scheduler.step).parameters)
+
+
+def test_a_device_without_numbers_of_64_bits():
+    class Narrow(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            found = func(*args, **(kwargs or {}))
+            if isinstance(found, torch.Tensor) and found.device.type == "meta" and found.dtype == torch.float64:
+                raise TypeError("this device has no float64")
+            return found
+
+    class There(torch.Tensor):
+        """Timesteps on such a device."""
+
+        def double(self):
+            raise TypeError("this device has no float64")
+
+        def cpu(self):
+            return self.as_subclass(torch.Tensor)
+
+    scheduler = PlanScheduler(solver="euler")
+    scheduler.set_timesteps(4)
+    nearest = [scheduler.index_for_timestep(t) for t in (0, 400, 999)]
+    scheduler.timesteps = scheduler.timesteps.as_subclass(There)
+    assert [scheduler.index_for_timestep(t) for t in (0, 400, 999)] == nearest
+    x = torch.zeros(2, 3, 4, 4, device="meta")
+    t = torch.tensor([0, 500])
+    with Narrow():
+        assert scheduler.get_velocity(x, x, t).dtype == torch.float32
+        assert scheduler.add_noise(x, x, t).dtype == torch.float32
+        with pytest.raises(TypeError, match="no float64"):
+            t.double().to("meta")
 
 
 def test_the_class_of_a_configuration_is_meant():

@@ -226,7 +226,8 @@ class PlanScheduler(SchedulerMixin, ConfigMixin):
 
     def index_for_timestep(self, timestep: float | torch.Tensor) -> int:
         """The first row that is called with this time, or the nearest to it."""
-        return int((self.timesteps.double() - float(timestep)).abs().argmin())
+        # Not every device has numbers of 64 bits.
+        return int((self.timesteps.cpu().double() - float(timestep)).abs().argmin())
 
     @property
     def sigmas(self) -> torch.Tensor:
@@ -295,13 +296,17 @@ class PlanScheduler(SchedulerMixin, ConfigMixin):
         return_dict: bool = True,
         variance_noise: torch.Tensor | None = None,
         index: Sequence[int] | torch.Tensor | None = None,
+        **others: Any,
     ) -> PlanSchedulerOutput | tuple[torch.Tensor, torch.Tensor]:
         """Takes the step that follows a network call, `prev_sample` from `sample` and `model_output`, [n, c, ...].
 
         `index`: the row of each picture, where pictures of a batch are not equally far; then `timestep` does not
         count. A picture whose row is 0 begins anew. `variance_noise`: standard normal, in place of that of `noise`
-        or `generator`.
+        or `generator`. Options of other schedulers, which some pipelines always pass, may say what is done here.
+
+        Raises TypeError and ValueError for those that ask for something else.
         """
+        self._check_others(others)
         if index is not None:
             return self._step_each(model_output, sample, index, generator, return_dict, variance_noise)
         if self._step_index is None:
@@ -345,6 +350,25 @@ class PlanScheduler(SchedulerMixin, ConfigMixin):
         self._step_index = k + 1
         return self._result(following, x0, sample.dtype, return_dict)
 
+    def _check_others(self, others: Mapping[str, Any]) -> None:
+        # None of them is in the signature, by which pipelines know what a scheduler can be told.
+        for name, value in others.items():
+            if name == "eta":
+                if value not in (None, 0.0, self.config["eta"]):
+                    own = self.config["eta"]
+                    raise ValueError(
+                        f"eta={value!r}: the plan of this scheduler has eta={own!r}; leave it out of the call, and "
+                        f"make the scheduler with PlanScheduler.from_config(config, eta={value!r})"
+                    )
+            elif name == "use_clipped_model_output":
+                if value not in (None, False):
+                    raise ValueError(
+                        f"use_clipped_model_output={value!r}: leave it out, and make the scheduler with "
+                        "PlanScheduler.from_config(config, rederive_eps=True)"
+                    )
+            else:
+                raise TypeError(f"step() has no option {name!r}: leave it out")
+
     def _step_each(
         self,
         model_output: torch.Tensor,
@@ -364,7 +388,7 @@ class PlanScheduler(SchedulerMixin, ConfigMixin):
 
         def column(values: list[float]) -> torch.Tensor:
             shape = [len(values)] + [1] * (x.dim() - 1)
-            return torch.tensor(values, dtype=torch.float64).to(x.device, torch.float32).reshape(shape)
+            return torch.tensor(values, dtype=torch.float64).to(torch.float32).to(x.device).reshape(shape)
 
         spread = column([row.sigma for row in chosen])
         if out.shape[1] != x.shape[1]:
@@ -426,13 +450,8 @@ class PlanScheduler(SchedulerMixin, ConfigMixin):
         """Pictures with the noise of these times, in the coordinates of the plan where there is one."""
         times = [float(t) for t in timesteps.reshape(-1)]
         signal, level = zip(*(self._level(time) for time in times))
-        shape = [-1] + [1] * (original_samples.dim() - 1)
-        column = {"device": original_samples.device, "dtype": original_samples.dtype}
-        picture = torch.tensor(signal, dtype=torch.float64).to(**column).reshape(shape)
-        return (
-            picture * original_samples
-            + torch.tensor(level, dtype=torch.float64).to(**column).reshape(shape) * noise
-        )
+        kept, added = (torch.tensor(each, dtype=torch.float64) for each in (signal, level))
+        return _column(kept, original_samples) * original_samples + _column(added, original_samples) * noise
 
     def _level(self, time: float) -> tuple[float, float]:
         """What is left of a picture at a time, and how much noise it has."""
@@ -450,8 +469,8 @@ class PlanScheduler(SchedulerMixin, ConfigMixin):
 
     def get_velocity(self, sample: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
         """What a network that predicts v is trained on."""
-        a = self._alpha_bars.to(sample.device)[timesteps].reshape([-1] + [1] * (sample.dim() - 1))
-        return a.sqrt().to(sample.dtype) * noise - (1 - a).sqrt().to(sample.dtype) * sample
+        a = self._alpha_bars[timesteps.cpu()].reshape(-1)
+        return _column(a.sqrt(), sample) * noise - _column((1 - a).sqrt(), sample) * sample
 
     def __len__(self) -> int:
         return len(self._alpha_bars)
@@ -565,6 +584,11 @@ def _limited(x0: torch.Tensor, limit: tuple[Any, ...]) -> torch.Tensor:
     _, ratio, most = limit
     bound = torch.quantile(x0.flatten(1).abs(), ratio, dim=1).clamp(1.0, most).reshape([-1] + [1] * (x0.dim() - 1))
     return x0.clamp(-bound, bound) / bound
+
+
+def _column(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """A number a picture: not every device has those of 64 bits, so they are rounded before they go there."""
+    return values.to(like.dtype).to(like.device).reshape([-1] + [1] * (like.dim() - 1))
 
 
 def _tensor(array: Any) -> torch.Tensor:
