@@ -62,23 +62,27 @@ impl Job {
         let (model, plan, [c, h, w]) = (&*self.model, &*self.plan, self.shape);
         let indices = &self.indices[range.clone()];
         let mut noise = PictureNoise::from_streams(self.streams[range.clone()].iter().copied());
-        let z = match &self.given {
-            Some(given) => given.pictures(range.clone()).to(model.device()),
-            None => pool()?.install(|| noise.initial([indices.len(), c, h, w], model.device())),
-        };
+        let (x, known) = pool()?.install(|| {
+            let z = match &self.given {
+                Some(given) => given.pictures(range.clone()).to(model.device()),
+                None => noise.initial([indices.len(), c, h, w], model.device()),
+            };
+            (self.start.state(plan, indices, z), self.start.known(indices, model.device()))
+        });
         let batch = Batch {
-            x: self.start.state(plan, indices, z),
+            x,
             labels: self.labels.in_turn(indices.iter().copied()),
             guidance: self.guidance,
             padded_to: model.padding(self.batch_size),
         };
-        let between = Between { langevin: self.langevin, known: self.start.known(indices, model.device()) };
+        let between = Between { langevin: self.langevin, known };
         walk(model, plan, batch, between, &mut noise, observe, range.start)
     }
 }
 
 /// Takes a batch through a plan, call by call, each on the pool: whoever observes may wait as long as he likes,
-/// and keeps no thread of it.
+/// and keeps no thread of it. Nothing is computed outside of the pool, where it would wait in a forked child for
+/// threads of its parent.
 pub(crate) fn walk(
     model: &ddim::Model,
     plan: &Plan,
@@ -92,17 +96,19 @@ pub(crate) fn walk(
     let failed = |error: Error| raised(error.in_batch(|place| first + place));
     let mut network = pool.install(|| model.network_of(plan, &batch)).map_err(failed)?;
     let mut run = Run::with(plan, batch.x, between).map_err(|error| failed(error.into()))?;
-    while let Some(wanted) = run.wants() {
+    loop {
         let taken = pool.install(|| {
+            let wanted = run.wants()?;
             let out = network(wanted.x, wanted.call);
-            run.feed(out, noise)
+            Some(run.feed(out, noise))
         });
+        let Some(taken) = taken else { break };
         let Some(taken) = taken.map_err(|error| failed(error.into()))? else { continue };
         if observe(&run.observation(&taken)).is_break() {
             return Ok(None);
         }
     }
-    match run.finish().map_err(|error| failed(error.into()))? {
+    match pool.install(|| run.finish()).map_err(|error| failed(error.into()))? {
         Outcome::Finished(x) => Ok(Some(x)),
         Outcome::Stopped { .. } => Ok(None),
     }

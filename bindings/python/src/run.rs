@@ -27,7 +27,8 @@ use crate::threads::quick;
 /// [n, c, h, w] around [-1, 1] of which only what the mask [n or 1, c or 1, h, w] says (1 all of it, 0 nothing) is
 /// repainted.
 ///
-/// Raises ValueError for shapes that do not belong together, and for corrections of a plan that looks back.
+/// Raises ValueError for shapes that do not belong together, for a mask outside of [0, 1], and for corrections of a
+/// plan that looks back.
 ///
 /// All the data is one grey level, 0.3, so the best prediction of the noise is known:
 ///
@@ -139,13 +140,19 @@ impl Run {
     }
 
     /// The network call that is next; None after the last. Asking changes nothing.
-    fn wants(&self) -> Option<Wanted> {
-        let wanted = self.run.wants()?;
+    fn wants(&self, py: Python<'_>) -> PyResult<Option<Wanted>> {
+        let Some(row) = self.run.plan().steps().get(self.run.steps_taken()) else { return Ok(None) };
+        let wanted = match row.input_scale == 1.0 {
+            // Nothing is computed.
+            true => self.run.wants(),
+            false => quick(py, || self.run.wants())?,
+        };
+        let wanted = wanted.expect("a row is left");
         let correction = match wanted.purpose {
             Purpose::Step => None,
             Purpose::Correction { number } => Some(number),
         };
-        Some(Wanted { x: wanted.x, time: wanted.call.time, index: wanted.call.index, correction })
+        Ok(Some(Wanted { x: wanted.x, time: wanted.call.time, index: wanted.call.index, correction }))
     }
 
     /// Takes the network's output for the call that is wanted: an array of numpy or torch, or an `Array`, of the
@@ -156,8 +163,8 @@ impl Run {
     /// RuntimeError where a picture is not finite.
     fn feed(&mut self, py: Python<'_>, out: &Bound<'_, PyAny>) -> PyResult<Option<Step>> {
         let out = batch(out, "the network's output")?;
-        let ([n, c, h, w], [given, channels, rows, columns]) = (self.run.x().dims(), out.dims());
-        if self.run.wants().is_none() {
+        let ([n, c, h, w], [given, _, rows, columns]) = (self.run.x().dims(), out.dims());
+        if self.done() {
             return Err(PyValueError::new_err("the run is finished and wants no output"));
         }
         if [given, rows, columns] != [n, h, w] {
@@ -168,13 +175,13 @@ impl Run {
                 2 * c
             )));
         }
-        let _ = channels;
         let Self { run, noise, .. } = self;
         let taken = quick(py, || run.feed(out, &mut noise.source()))?.map_err(of_sampler)?;
         Ok(taken.map(|taken| Step::seen(&run.observation(&taken), 0, n)))
     }
 
-    /// The state, float32 [n, c, h, w]; after the last step the pictures, around [-1, 1].
+    /// The state, float32 [n, c, h, w]; after the last step what the network draws: pictures, around [-1, 1], or
+    /// latents, which `Model.to_pictures` decodes.
     #[getter]
     fn x(&self) -> Array {
         Array::of_tensor(self.run.x().clone())
@@ -201,7 +208,7 @@ impl Run {
     /// Whether nothing is wanted any more.
     #[getter]
     fn done(&self) -> bool {
-        self.run.wants().is_none()
+        self.run.steps_taken() == self.run.plan().steps().len()
     }
 
     fn __len__(&self) -> usize {
@@ -312,5 +319,13 @@ fn known_part(
             mask.dims()
         )));
     }
-    Ok(Some([known, mask]))
+    if known.values().iter().any(|value| !value.is_finite()) {
+        return Err(value("known has numbers that are not finite"));
+    }
+    match mask.values().into_iter().find(|share| !(0.0..=1.0).contains(share)) {
+        Some(found) => Err(value(format!(
+            "mask has {found}: it goes from 0 (stays) to 1 (is repainted), so divide bytes by 255"
+        ))),
+        None => Ok(Some([known, mask])),
+    }
 }

@@ -77,14 +77,29 @@ def test_ctrl_c_ends_it(model, what):
 
 @fork
 def test_a_forked_child_draws(model):
-    expected = model.sample(3, steps=3, seed=7)
+    # So many that each operation on all of them is divided among threads, and a solver that scales what the
+    # network is given.
+    picture = np.zeros((32, 1, 28, 28), np.float32)
+    plan = ddim.Plan(model, solver="euler", steps=1)
+
+    def draw():
+        drawn = model.sample(32, steps=1, seed=7, solver="euler", batch_size=32)
+        changed = model.sample(32, steps=2, init=picture, solver="euler", batch_size=32)
+        _, errors = model.reconstruct(picture, steps=1, batch_size=32)
+        run = ddim.Run(plan, noise=ddim.Noise(7, range(32)), shape=model.shape)
+        x = np.array(run.wants().x)
+        run.feed(np.zeros_like(x))
+        assert run.done
+        return [drawn.array().tobytes(), changed.array().tobytes(), errors.tobytes(), x.tobytes()]
+
+    expected = draw()
     child = os.fork()
     if child == 0:
         try:
-            os._exit(0 if model.sample(3, steps=3, seed=7) == expected else 3)
+            os._exit(0 if draw() == expected else 3)
         finally:
             os._exit(4)
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while time.monotonic() < end:
         pid, status = os.waitpid(child, os.WNOHANG)
         if pid:
@@ -94,6 +109,34 @@ def test_a_forked_child_draws(model):
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     pytest.fail("the child hangs")
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="this system does not list threads")
+def test_only_threads_of_the_pool_compute():
+    """A child that computes on any other pool waits for threads that only its parent has."""
+    script = (
+        "import os, ddim, numpy as np\n"
+        "model = ddim.Model.embedded(device='cpu')\n"
+        "mask = np.ones((28, 28), np.float32)\n"
+        "some = dict(steps=2, batch_size=32)\n"
+        "drawn = model.sample(32, solver='euler', **some)\n"
+        "model.sample(32, init=drawn, mask=mask, eta=1.0, guidance=2.0, corrector_steps=1, **some)\n"
+        "model.interpolate([1, 2, 3, 4], grid=6, **some)\n"
+        "model.reconstruct(drawn, **some)\n"
+        "list(model.stream(32, init=drawn, steps=2, solver='euler'))\n"
+        "plan = ddim.Plan({'_class_name': 'DDIMScheduler', 'thresholding': True}, steps=2)\n"
+        "for plan in (plan, ddim.Plan(solver='heun', steps=2)):\n"
+        "    run = ddim.Run(plan, noise=ddim.Noise(0, range(32)), shape=(1, 28, 28))\n"
+        "    while wanted := run.wants():\n"
+        "        run.feed(np.asarray(wanted.x) * 0.5)\n"
+        "ddim.precision_recall(np.ones((300, 64)), np.zeros((300, 64)))\n"
+        "tasks = [open(f'/proc/self/task/{task}/comm').read() for task in os.listdir('/proc/self/task')]\n"
+        "others = [name for name in tasks if not name.startswith('ddim-')]\n"
+        "assert len(others) == 1, tasks\n"
+    )
+    # The threads of numpy's own algebra are none of ours.
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, "-c", script], check=True, env=environment)
 
 
 @fork
@@ -128,17 +171,12 @@ def test_bits_do_not_depend_on_the_number_of_threads(model):
         ddim.set_threads(10**6)
 
 
-def test_importing_is_quick_and_brings_nothing():
+def test_importing_brings_nothing():
     script = (
-        "import sys, time\n"
-        "begun = time.perf_counter()\n"
+        "import sys\n"
+        "before = set(sys.modules)\n"
         "import ddim\n"
-        "took = time.perf_counter() - begun\n"
-        "assert not {'numpy', 'torch', 'PIL', 'diffusers'} & set(sys.modules), sorted(sys.modules)\n"
-        "print(took)\n"
+        "brought = set(sys.modules) - before\n"
+        "assert not {'numpy', 'torch', 'PIL', 'diffusers', 'typing'} & brought, sorted(brought)\n"
     )
-    took = min(
-        float(subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout)
-        for _ in range(5)
-    )
-    assert took < 0.06, took  # 20 ms on an idle machine.
+    subprocess.run([sys.executable, "-c", script], check=True)
