@@ -140,6 +140,10 @@ pub(crate) fn count(shape: &[usize]) -> Option<usize> {
     (count <= isize::MAX as usize / 8).then_some(count)
 }
 
+/// Numbers that are made room for without a look at the memory that is free, which takes longer than to copy them:
+/// 16 MB.
+const FEW: usize = 4 << 20;
+
 /// Room for so many numbers of f32.
 ///
 /// # Errors
@@ -147,7 +151,8 @@ pub(crate) fn count(shape: &[usize]) -> Option<usize> {
 pub(crate) fn check_room(shape: &[usize]) -> PyResult<()> {
     let refused = || PyMemoryError::new_err(format!("an array of shape {shape:?} does not fit into memory"));
     let count = count(shape).ok_or_else(refused)?;
-    if crate::device::free_memory().is_some_and(|free| (count as u64).saturating_mul(4) > free) {
+    let too_many = |free| (count as u64).saturating_mul(4) > free;
+    if count > FEW && crate::device::free_memory().is_some_and(too_many) {
         return Err(refused());
     }
     Vec::<f32>::new().try_reserve_exact(count).map_err(|_| refused())

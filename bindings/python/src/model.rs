@@ -466,7 +466,7 @@ impl Model {
     }
 
     /// The same as an iterator over the steps of one batch: each is computed when it is asked for, and whoever
-    /// leaves the loop ends the run.
+    /// leaves the loop ends the run. Of a model of latents steps show latents: see `to_pictures`.
     ///
     /// >>> import ddim
     /// >>> for step in ddim.Model.embedded().stream(4, steps=20):
@@ -566,6 +566,24 @@ impl Model {
         options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Pictures> {
         trips::interpolate(self, py, between, options)
+    }
+
+    /// Pictures of what the network draws, float32 [n, c, h, w] of `shape`, as `Run.x` and the steps of a stream
+    /// are: the same numbers where that is pictures, decoded where it is latents. A picture is better taken from
+    /// `Step.x0` than from `Step.x`, which is noisy until the last step. Not the way back of `encode`, whose noise
+    /// `decode` takes.
+    ///
+    /// Raises ValueError for another shape and for numbers that are not finite, MemoryError where the pictures do
+    /// not fit.
+    ///
+    /// >>> import ddim
+    /// >>> model = ddim.Model.embedded()
+    /// >>> *_, last = model.stream(3, steps=5)
+    /// >>> model.to_pictures(last.x) == model.sample(3, steps=5)
+    /// True
+    #[pyo3(signature = (drawn, /))]
+    fn to_pictures(&self, py: Python<'_>, drawn: &Bound<'_, PyAny>) -> PyResult<Pictures> {
+        trips::to_pictures(self, py, drawn)
     }
 
     /// What the network says: `x` is float32 [n, c, h, w], `times` a number or one a picture; the output has the

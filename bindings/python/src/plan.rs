@@ -66,6 +66,19 @@ impl Asked {
         *self == Self::default()
     }
 
+    /// An option that changes nothing on the way from pictures to noise and back, where one is given.
+    pub(crate) fn of_no_trip(&self) -> Option<&'static str> {
+        let given = [
+            ("strength", self.strength.is_some()),
+            ("clip", self.clip.is_some()),
+            ("rederive_eps", self.rederive_eps.is_some()),
+            ("inpaint", self.inpaint.is_some()),
+            ("jump_length", self.jump_length.is_some()),
+            ("resample", self.resample.is_some()),
+        ];
+        given.into_iter().find_map(|(name, given)| given.then_some(name))
+    }
+
     /// Whether it says how a part of a picture is repainted.
     pub(crate) fn inpaints(&self) -> bool {
         self.inpaint.is_some()
@@ -149,7 +162,8 @@ impl Training {
                 return Err(value(said));
             }
             (Some(true), _) => settings.eps_source = EpsSource::Rederived,
-            _ => {}
+            (Some(false), _) => settings.eps_source = EpsSource::Network,
+            (None, _) => {}
         }
         settings.strength = asked.strength.unwrap_or(settings.strength);
         settings.resampling = resampling(asked, n_steps)?;
@@ -227,6 +241,10 @@ pub(crate) fn tuned(asked: Asked, home: &Home, train_steps: usize) -> PyResult<A
     let Some(file) = asked.spacing.as_deref().and_then(|text| text.strip_prefix("tuned")) else {
         return Ok(asked);
     };
+    if asked.timesteps.is_some() {
+        // Refused with every other spacing.
+        return Ok(asked);
+    }
     let steps = asked.steps.unwrap_or(DEFAULT_STEPS.min(train_steps));
     let (found, place) = match file.strip_prefix(':') {
         Some(file) => (Some(read_tuned(Path::new(file))?), file.to_owned()),

@@ -27,8 +27,8 @@ use crate::threads::quick;
 /// [n, c, h, w] around [-1, 1] of which only what the mask [n or 1, c or 1, h, w] says (1 all of it, 0 nothing) is
 /// repainted.
 ///
-/// Raises ValueError for shapes that do not belong together, for a mask outside of [0, 1], and for corrections of a
-/// plan that looks back.
+/// Raises ValueError for shapes that do not belong together, for a mask outside of [0, 1], and for corrections of
+/// a plan that looks back.
 ///
 /// All the data is one grey level, 0.3, so the best prediction of the noise is known:
 ///

@@ -35,13 +35,14 @@ impl Step {
 
 #[pymethods]
 impl Step {
-    /// The state after the step, float32 [n, c, h, w]; after the last one the pictures, around [-1, 1].
+    /// The state after the step, float32 [n, c, h, w]; after the last one what the network draws: pictures, around
+    /// [-1, 1], or latents, which `Model.to_pictures` decodes.
     #[getter]
     fn x(&self) -> Array {
         Array::of_tensor(self.x.clone())
     }
 
-    /// The clean pictures predicted in it, float32 [n, c, h, w].
+    /// The clean pictures predicted in it, or latents of those, float32 [n, c, h, w].
     #[getter]
     fn x0(&self) -> Array {
         Array::of_tensor(self.x0.clone())

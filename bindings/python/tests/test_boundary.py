@@ -172,6 +172,7 @@ def test_every_method_with_every_value(model):
             model.reconstruct,
             model.interpolate,
             model.stream,
+            model.to_pictures,
         ):
             tried(lambda: call(value))
         for call in (

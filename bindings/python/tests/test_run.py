@@ -186,6 +186,14 @@ def test_errors_leave_a_run_as_it_was():
     ):
         with pytest.raises(ValueError):
             ddim.Run(ddim.Plan(steps=2), **options)
+    for match, known, mask in [
+        ("mask has 255.*divide bytes by 255", before, np.full((1, 1, 4, 4), 255, np.uint8)),
+        ("mask has -0.5", before, np.full((1, 1, 4, 4), -0.5, np.float32)),
+        ("mask has NaN", before, np.full((1, 1, 4, 4), np.nan, np.float32)),
+        ("known has numbers that are not finite", before * np.inf, np.ones((1, 1, 4, 4), np.uint8)),
+    ]:
+        with pytest.raises(ValueError, match=match):
+            ddim.Run(ddim.Plan(steps=2), before, known=known, mask=mask)
     with pytest.raises(MemoryError):
         ddim.Run(ddim.Plan(), noise=ddim.Noise(0, range(1000)), shape=(10_000, 100_000, 100_000))
 
@@ -211,6 +219,12 @@ def test_a_plan_is_a_table(model, command):
     ):
         plan = ddim.Plan(model, **options)
         assert pickle.loads(pickle.dumps(plan)) == plan, options
+    # The exact convention takes the noise from the clipped picture; who says that he does not want it is heard.
+    exact = {"convention": "exact", "clip": True, "steps": 4}
+    assert ddim.Plan(model, **exact).rederives_eps
+    assert not ddim.Plan(model, **exact, rederive_eps=False).rederives_eps
+    with pytest.raises(ValueError, match='timesteps and spacing="tuned": give one of them'):
+        ddim.Plan(model, spacing="tuned", steps=5, timesteps=[900, 10])
 
 
 def test_plans_of_other_trainings(tmp_path):

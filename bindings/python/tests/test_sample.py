@@ -1,6 +1,8 @@
 """Drawing: the bytes of the command line, and what can be asked of pictures."""
 
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -129,6 +131,39 @@ def test_a_model_of_latents(command):
     assert model.sample(2, steps=4, init=pictures, strength=0.5).shape == (2, h, w, c)
     with pytest.raises(ValueError, match="latents"):
         model.sample(1, init=pictures, mask=np.zeros((h, w), np.float32))
+    # What a run and a stream end in is latents, which the model decodes.
+    *_, last = model.stream(3, steps=4)
+    run = ddim.Run(ddim.Plan(model, steps=4), noise=ddim.Noise(0, range(3)), shape=model.shape)
+    while wanted := run.wants():
+        run.feed(model.network(wanted.x, wanted.time))
+    assert last.x.shape == run.x.shape == latents.shape
+    assert model.to_pictures(last.x) == model.to_pictures(np.asarray(run.x)) == pictures
+    with pytest.raises(ValueError, match="drawn has shape"):
+        model.to_pictures(pictures.raw())
+    with pytest.raises(ValueError, match="not finite"):
+        model.to_pictures(np.full((1, *model.shape), np.nan, np.float32))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the limit of memory is that of Linux")
+def test_room_is_asked_for_pictures_and_not_for_latents():
+    # Room for 1 GB more; the pictures need 2, their latents less than half of one. The last corner is looked at
+    # only where there is room.
+    script = (
+        "import math, resource, sys, ddim\n"
+        "model = ddim.Model.load(sys.argv[1], device='cpu')\n"
+        "grid = math.isqrt(2**31 // (4 * math.prod(model.picture_shape)))\n"
+        "assert 4 * grid**2 * math.prod(model.shape) < 2**29\n"
+        "now = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (now + 2**30,) * 2)\n"
+        "try:\n"
+        "    model.interpolate([1, 2, 3, 'nowhere.png'], grid=grid)\n"
+        "except MemoryError as error:\n"
+        "    assert 'does not fit into memory' in str(error)\n"
+        "    sys.exit(0)\n"
+        "sys.exit('there was room')\n"
+    )
+    folder = GOLDENS / "latent" / "models" / "ldm"
+    subprocess.run([sys.executable, "-c", script, folder], check=True)
 
 
 def test_steps_are_shown_and_streamed(model):
@@ -168,6 +203,22 @@ def test_there_and_back(model, command, tmp_path):
     assert (np.asarray(again) == np.load(path / "decoded.npz")["arr_0"]).all()
     twice, errors = model.reconstruct(pictures, steps=15, classes="bag")
     assert twice == again and errors.dtype == "float64" and 0 < np.asarray(errors).max() < 0.1
+    for name, value in [
+        ("strength", 0.5),
+        ("clip", True),
+        ("rederive_eps", False),
+        ("inpaint", "replace"),
+        ("jump_length", 2),
+        ("resample", 2),
+    ]:
+        for call, given in [
+            (model.encode, pictures),
+            (model.decode, latents),
+            (model.reconstruct, pictures),
+            (model.interpolate, [1, 2]),
+        ]:
+            with pytest.raises(ValueError, match=f"{name} is for sample"):
+                call(given, steps=2, **{name: value})
 
 
 def test_between_two_and_four(model, command):

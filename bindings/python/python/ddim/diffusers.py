@@ -357,8 +357,8 @@ class PlanScheduler(SchedulerMixin, ConfigMixin):
                 if value not in (None, 0.0, self.config["eta"]):
                     own = self.config["eta"]
                     raise ValueError(
-                        f"eta={value!r}: the plan of this scheduler has eta={own!r}; leave it out of the call, and "
-                        f"make the scheduler with PlanScheduler.from_config(config, eta={value!r})"
+                        f"eta={value!r}: the plan of this scheduler has eta={own!r}; leave it out of the call, "
+                        f"and make the scheduler with PlanScheduler.from_config(config, eta={value!r})"
                     )
             elif name == "use_clipped_model_output":
                 if value not in (None, False):

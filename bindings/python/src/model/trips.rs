@@ -33,8 +33,9 @@ impl Trip {
         let asked = Asked::take(&mut options)?;
         let training = model.training();
         let asked = tuned(asked, &model.home, training.scheduler.num_train_timesteps)?;
-        if asked.strength.is_some() {
-            return Err(value("strength is for sample(init=...): these steps are all taken"));
+        if let Some(name) = asked.of_no_trip() {
+            let said = "all steps are taken here, nothing is clipped and nothing repainted";
+            return Err(value(format!("{name} is for sample(): {said}, so leave it out")));
         }
         let plans = py.detach(|| training.round_trip(&asked))?;
         for plan in [plans.encode(), plans.decode()] {
@@ -114,7 +115,7 @@ pub(super) fn decode(
     options: Option<&Bound<'_, PyDict>>,
 ) -> PyResult<Pictures> {
     let trip = Trip::take(model, py, "decode()", Options::new(py, options)?)?;
-    let x = noise_of(model, latents, "latents")?;
+    let x = of_shape(model, latents, "latents")?;
     let rounding = trip.plans.decode().convention().pixel_rounding();
     let drawn = trip.follow(model, py, &[trip.plans.decode()], x)?;
     Ok(Pictures::new(decoded(model, py, drawn)?, rounding))
@@ -123,6 +124,18 @@ pub(super) fn decode(
 /// Pictures of what was drawn.
 fn decoded(model: &Model, py: Python<'_>, drawn: Tensor) -> PyResult<Tensor> {
     quick(py, || model.model.decoded(drawn))?.map_err(raised)
+}
+
+/// Pictures of what the network draws, which was left as it is.
+pub(super) fn to_pictures(model: &Model, py: Python<'_>, drawn: &Bound<'_, PyAny>) -> PyResult<Pictures> {
+    let x = of_shape(model, drawn, "drawn")?;
+    if x.values().iter().any(|value| !value.is_finite()) {
+        return Err(value("drawn has numbers that are not finite"));
+    }
+    let [c, h, w] = model.model.picture_shape().map_err(raised)?;
+    input::check_room(&[x.dims()[0], c, h, w])?;
+    let pictures = decoded(model, py, x.to(model.model.device()))?;
+    Ok(Pictures::new(pictures, model.model.convention().pixel_rounding()))
 }
 
 pub(super) fn reconstruct(
@@ -137,7 +150,7 @@ pub(super) fn reconstruct(
     let start = quick(py, || model.model.encoded(x.clone()))?.map_err(raised)?;
     let again = trip.follow(model, py, &[trip.plans.encode(), trip.plans.decode()], start)?;
     let again = decoded(model, py, again)?;
-    let errors = squared_errors(&x, &again.clone().to(&ddim::Device::Cpu));
+    let errors = quick(py, || squared_errors(&x, &again.clone().to(&ddim::Device::Cpu)))?;
     Ok((Pictures::new(again, rounding), Array::of_doubles(errors)))
 }
 
@@ -164,7 +177,7 @@ pub(super) fn interpolate(
     if !(2..=most).contains(&size) {
         return Err(value(format!("{size} pictures: 2 to {most}, since both ends are among them")));
     }
-    let [c, h, w] = model.model.shape().map_err(raised)?;
+    let [c, h, w] = model.model.picture_shape().map_err(raised)?;
     input::check_room(&[if ends.len() == 4 { size * size } else { size }, c, h, w])?;
     let ends = ends.iter().map(|end| end_of(model, py, &trip, end)).collect::<PyResult<Vec<_>>>()?;
     let noise = quick(py, || match ends.as_slice() {
@@ -197,8 +210,8 @@ fn end_of(model: &Model, py: Python<'_>, trip: &Trip, end: &Bound<'_, PyAny>) ->
     trip.follow(model, py, &[trip.plans.encode()], x).map(|noise| noise.to(&ddim::Device::Cpu))
 }
 
-/// Noise of the model's shape.
-fn noise_of(model: &Model, given: &Bound<'_, PyAny>, name: &str) -> PyResult<Tensor> {
+/// Numbers of the model's shape.
+fn of_shape(model: &Model, given: &Bound<'_, PyAny>, name: &str) -> PyResult<Tensor> {
     let [c, h, w] = model.model.shape().map_err(raised)?;
     let x = input::batch(given, name)?;
     match x.dims() {
