@@ -9,7 +9,7 @@ use crate::{Error, Labels, Model, Options, Start};
 /// A run: everything that decides its pictures, and how many are drawn at once.
 ///
 /// [`Model::run`] makes one of [`Options`]; every field can be changed or filled in by hand. It is walked batch by
-/// batch: [`walk`](Self::walk) shows an [`Observer`] every step and hands it each finished batch,
+/// batch: [`walk`](Self::walk) shows an [`Observer`](crate::Observer) every step and hands it each finished batch,
 /// [`all`](Self::all) gives all pictures, and [`batches`](Self::batches) is an iterator; [`begin`](Self::begin)
 /// lets go of a batch, which asks for each network call. Which of its pictures are drawn, and in what order,
 /// changes none of them.
