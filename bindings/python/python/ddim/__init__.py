@@ -7,7 +7,7 @@
 
 `Model` is a trained network and draws; `Plan` is a sampler as a table; `Noise` belongs to pictures; `Run` asks for
 each network call and is fed the output; `sample` and `drive` take any network, in numpy or torch; `ddim.diffusers`
-has a scheduler for every diffusers pipeline. Arrays come in from numpy, torch or whatever speaks their protocols,
+has a scheduler for pipelines of diffusers. Arrays come in from numpy, torch or whatever speaks their protocols,
 and go out as `Array`, which they read without a copy. Neither is needed to import this.
 """
 

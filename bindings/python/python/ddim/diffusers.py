@@ -1,4 +1,4 @@
-"""A scheduler for every diffusers pipeline, whose numbers come from a `ddim.Plan`.
+"""A scheduler for pipelines of diffusers, whose numbers come from a `ddim.Plan`.
 
     pipe.scheduler = ddim.diffusers.PlanScheduler.from_config(pipe.scheduler.config, solver="unipc")
     images = pipe(prompt, num_inference_steps=8).images
