@@ -37,10 +37,7 @@ impl Job {
         let mut parts = Vec::new();
         for first in (0..count).step_by(self.batch_size) {
             let range = first..count.min(first + self.batch_size);
-            let observe = |seen: &Observation<'_>| match watch.stops(|| Step::seen(seen, first, count)) {
-                true => ControlFlow::Break(()),
-                false => ControlFlow::Continue(()),
-            };
+            let observe = |seen: &Observation<'_>| heard(watch, seen, first, count);
             match self.draw_batch(range, observe)? {
                 Some(part) => parts.push(pool()?.install(|| self.model.decoded(part)).map_err(raised)?),
                 None => return Ok(None),
@@ -112,4 +109,14 @@ pub(crate) fn walk(
         Outcome::Finished(x) => Ok(Some(x)),
         Outcome::Stopped { .. } => Ok(None),
     }
+}
+
+/// Whether a run goes on after a step, which the Python thread that waits is told of.
+pub(crate) fn heard(
+    watch: &Watch<'_, Step>,
+    seen: &Observation<'_>,
+    first: usize,
+    count: usize,
+) -> ControlFlow<()> {
+    if watch.stops(|| Step::seen(seen, first, count)) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }

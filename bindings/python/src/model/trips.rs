@@ -1,7 +1,5 @@
 //! From pictures to noise and back, and between noises.
 
-use std::ops::ControlFlow;
-
 use ddim::sampler::{Between, Guidance, Noise as _, Observation, PictureNoise};
 use ddim::schedule::Plan;
 use ddim::{Batch, Labels, Tensor, slerp_grid, slerp_line, squared_errors};
@@ -11,7 +9,7 @@ use pyo3::types::PyDict;
 
 use super::{Model, hearer};
 use crate::array::Array;
-use crate::draw::walk;
+use crate::draw::{heard, walk};
 use crate::errors::{raised, value};
 use crate::input;
 use crate::options::{MOST, Options, entries};
@@ -73,10 +71,7 @@ impl Trip {
             let mut parts = Vec::new();
             for first in (0..count).step_by(self.batch_size) {
                 let range = first..count.min(first + self.batch_size);
-                let observe = |seen: &Observation<'_>| match watch.stops(|| Step::seen(seen, first, count)) {
-                    true => ControlFlow::Break(()),
-                    false => ControlFlow::Continue(()),
-                };
+                let observe = |seen: &Observation<'_>| heard(watch, seen, first, count);
                 let batch = Batch {
                     x: x.pictures(range.clone()).to(model.model.device()),
                     labels: self.labels.in_turn(range),
