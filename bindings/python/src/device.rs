@@ -1,10 +1,9 @@
 //! Devices by name, and how much memory there is.
 
-use ddim::device::{self, Adapter};
-use ddim::{Device, device::adapters};
+use ddim::{Device, device};
 use pyo3::prelude::*;
 
-use crate::errors::{raised, value};
+use crate::errors::raised;
 use crate::threads;
 
 /// The devices that models can be on: "cpu", and an "API:number" for each GPU that wgpu finds.
@@ -14,41 +13,15 @@ use crate::threads;
 /// 'cpu'
 #[pyfunction]
 pub(crate) fn devices(py: Python<'_>) -> PyResult<Vec<String>> {
-    let found = threads::quick(py, adapters)?;
-    Ok(std::iter::once("cpu".to_owned()).chain(found.iter().map(named)).collect())
+    threads::quick(py, || device::names(&device::adapters()))
 }
 
-fn named(adapter: &Adapter) -> String {
-    format!("{}:{}", adapter.api, adapter.index)
-}
-
-/// The device of that name: auto, cpu, wgpu, wgpu:1, vulkan, vulkan:1, ...
+/// The device of that name.
 ///
 /// # Errors
-/// ValueError for a name that is none and a device that is not there, RuntimeError where it cannot be opened.
+/// ValueError for a name that none has, RuntimeError where it cannot be opened.
 pub(crate) fn of(name: &str) -> PyResult<Device> {
-    match name {
-        "auto" => return Ok(device::auto()),
-        "cpu" => return Ok(device::cpu()),
-        _ => {}
-    }
-    let (api, number) = match name.split_once(':') {
-        Some((api, number)) => (api, number.parse().ok()),
-        None => (name, Some(0)),
-    };
-    let all = adapters();
-    let of_api: Vec<&Adapter> = match api {
-        "wgpu" => all.iter().collect(),
-        _ => all.iter().filter(|adapter| adapter.api == api).collect(),
-    };
-    match number.and_then(|number: usize| of_api.get(number)) {
-        Some(adapter) => adapter.open().map_err(raised),
-        None => {
-            let known: Vec<String> = all.iter().map(named).collect();
-            let gpus = if known.is_empty() { String::new() } else { format!(", {}", known.join(", ")) };
-            Err(value(format!("there is no device {name:?}; there are: auto, cpu{gpus}")))
-        }
-    }
+    device::named(name).map_err(raised)
 }
 
 /// Bytes that can still be taken, as far as Linux says.

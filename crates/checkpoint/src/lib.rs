@@ -64,6 +64,7 @@ mod layout;
 mod legacy;
 mod listed;
 mod names;
+mod parts;
 #[cfg(feature = "pickles")]
 mod pickle;
 mod places;
@@ -94,6 +95,7 @@ pub use fit::Slot;
 pub use folder::{read_text, write_folder, write_text};
 pub use inspect::{Block, Inspection, StageInspection, inspect};
 pub use json::plain_json;
+pub use parts::Parts;
 pub use places::WeightChoice;
 pub use read::{ModelFiles, load, load_with_scheduler, read_scheduler};
 pub use report::{Misshapen, Report};

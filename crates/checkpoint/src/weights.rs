@@ -64,7 +64,7 @@ pub(crate) enum Place {
 
 enum Source {
     File(File),
-    Memory(&'static [u8]),
+    Memory(Cow<'static, [u8]>),
     #[cfg(feature = "pickles")]
     Archive,
 }
@@ -124,13 +124,14 @@ impl Weights {
         fit::read(&fit::slots(graph), self)
     }
 
-    /// The same for a safetensors file that is part of the program; `path` is for messages.
+    /// The same for a safetensors file that lies in memory; `path` is for messages.
     ///
     /// # Errors
     /// A header that is broken or lies.
-    pub fn in_memory(path: &Path, bytes: &'static [u8]) -> Result<Self, CheckpointError> {
+    pub fn in_memory(path: &Path, bytes: impl Into<Cow<'static, [u8]>>) -> Result<Self, CheckpointError> {
+        let bytes = bytes.into();
         let len = bytes.len() as u64;
-        let stored = header(path, bytes, len)?;
+        let stored = header(path, &*bytes, len)?;
         let file = WeightFile { path: path.into(), source: Source::Memory(bytes), len };
         Self::new(path, vec![file], names::modern(stored), None)
     }
@@ -282,7 +283,7 @@ impl Weights {
         CheckpointError::Tensor { path, tensor: stored.name.clone(), problem }
     }
 
-    fn bytes(&self, stored: &Stored) -> io::Result<Cow<'static, [u8]>> {
+    fn bytes(&self, stored: &Stored) -> io::Result<Cow<'_, [u8]>> {
         match (&self.files[stored.file].source, &stored.place) {
             (Source::Memory(bytes), Place::Range(range)) => {
                 Ok(Cow::Borrowed(&bytes[range.start as usize..range.end as usize]))

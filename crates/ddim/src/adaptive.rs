@@ -9,7 +9,7 @@ use ddim_schedule::{EmbeddedPair, Flow, Tolerance};
 use ddim_tensor::Tensor;
 use ddim_unet::TimeEmbeddingType;
 
-use crate::draw::padded;
+use crate::answers::padded;
 use crate::timing::Stopwatch;
 use crate::{Batch, Error, Model, Options, Pictures, settings};
 

@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
-use ddim_sampler::{self as sampler, Between, Noise, SampleError, Saved, Taken};
+use ddim_sampler::{self as sampler, Between, Noise, SampleError, Saved, Taken, Wanted};
 use ddim_schedule::Plan;
 use ddim_tensor::Tensor;
 
-use crate::{Error, Labels, Route, Run};
+use crate::answers::Answers;
+use crate::{Error, Labels, Model, Route, Run};
 
 /// Some pictures of a [`Run`], under way: [`steps`](Self::steps) say which network call they want next, and are
 /// fed its output. So a server answers many with one call, an asynchronous program waits in between, and what was
 /// [saved](sampler::Run::save) [goes on](Run::resume) tomorrow.
 ///
-/// It owns all it needs, and may be sent to another thread. How the output is guided is the caller's business:
-/// [`Guidance`](crate::Guidance) has the formulas. In the end its state is what the network draws: pictures, or
+/// It owns all it needs, and may be sent to another thread. How an output of the caller's own is guided is
+/// the caller's business, too: [`Guidance`](crate::Guidance) has the formulas. [`step`](Self::step) answers with the
+/// run's model. In the end its state is what the network draws: pictures, or
 /// latents, of which [`Model::decoded`](crate::Model::decoded) makes pictures.
 ///
 /// ```
@@ -41,9 +43,43 @@ pub struct Begun {
     pub noise: Box<dyn Noise + Send>,
     /// What they are told, one label a picture.
     pub labels: Labels,
+    /// What the model itself answers.
+    answers: Answers,
 }
 
 impl Begun {
+    /// Answers the call that is wanted with the run's own model, guided as the run says, and takes the step if that was
+    /// its last; nothing once it is finished. So a program that has other things to do draws a call at a time.
+    ///
+    /// ```
+    /// use ddim::{Model, Options, device};
+    ///
+    /// # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/goldens/models/attention_one_layer");
+    /// let model = Model::load(folder, &device::cpu())?;
+    /// let mut batch = model.run(&Options { steps: 3, ..Options::default() })?.begin(&[0])?;
+    /// while let Some(taken) = batch.step(&model)? {
+    ///     let preview = taken.x0; // [n, c, h, w]: draw it, and see to everything else
+    /// }
+    /// # Ok::<(), ddim::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`sampler::Run::feed`].
+    ///
+    /// # Panics
+    ///
+    /// For another model than that of the run, if its network takes other conditions.
+    pub fn step(&mut self, model: &Model) -> Result<Option<Taken>, Error> {
+        while let Some(Wanted { x, call, .. }) = self.steps.wants() {
+            let out = self.answers.call(model.engine(), self.steps.plan(), x, call);
+            if let Some(taken) = self.feed(out)? {
+                return Ok(Some(taken));
+            }
+        }
+        Ok(None)
+    }
+
     /// Takes the network's output for the call that is wanted, and the step if that was its last.
     ///
     /// # Errors
@@ -63,8 +99,8 @@ impl Run<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::NeedsSteps`] for a run to a tolerance, [`Error::NoSize`], and [`Error::Sample`] for corrections
-    /// that its plan cannot have.
+    /// [`Error::NeedsSteps`] for a run to a tolerance, [`Error::NoSize`], those of [`Model::network_of`], and
+    /// [`Error::Sample`] for corrections that its plan cannot have.
     ///
     /// # Panics
     ///
@@ -73,8 +109,9 @@ impl Run<'_> {
         let (plan, between) = self.way(pictures)?;
         let mut noise = self.noise.of(pictures, self.model.device());
         let batch = self.at_start(pictures, noise.as_mut())?;
+        let answers = Answers::new(self.model, &plan, &batch)?;
         let steps = sampler::Run::with(plan, batch.x, between)?;
-        Ok(Begun { steps, noise, labels: batch.labels })
+        Ok(Begun { steps, noise, labels: batch.labels, answers })
     }
 
     /// The same where they were saved.
@@ -88,9 +125,11 @@ impl Run<'_> {
     /// As [`begin`](Self::begin) does.
     pub fn resume(&self, pictures: &[usize], saved: Saved) -> Result<Begun, Error> {
         let ((plan, between), device) = (self.way(pictures)?, self.model.device());
-        let steps = sampler::Run::restored(plan, between, saved, device)?;
+        let steps = sampler::Run::restored(plan.clone(), between, saved, device)?;
         let noise = self.noise.of(pictures, device);
-        Ok(Begun { steps, noise, labels: self.labels.in_turn(pictures.iter().copied()) })
+        let batch = self.batch_in(pictures, steps.x().clone());
+        let answers = Answers::new(self.model, &plan, &batch)?;
+        Ok(Begun { steps, noise, labels: batch.labels, answers })
     }
 
     /// The steps of these pictures, and what is done between them.

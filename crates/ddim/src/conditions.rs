@@ -15,8 +15,8 @@ const WINDOW: usize = 64;
 ///
 /// Every label is embedded apart from the others and always with the same steps, so that a picture gets the
 /// same bits whatever else is in its batch.
-pub(crate) struct Conditions<'a> {
-    engine: &'a Engine,
+#[derive(Debug)]
+pub(crate) struct Conditions {
     times: Vec<f64>,
     /// The distinct labels; none for a network without.
     labels: Labels,
@@ -25,9 +25,9 @@ pub(crate) struct Conditions<'a> {
     window: Option<(usize, Conditioning)>,
 }
 
-impl<'a> Conditions<'a> {
+impl Conditions {
     /// `labels` holds one label a picture, or none for a network without.
-    pub(crate) fn new(engine: &'a Engine, plan: &Plan, labels: &Labels) -> Self {
+    pub(crate) fn new(plan: &Plan, labels: &Labels) -> Self {
         let mut firsts = Vec::new();
         let mut place_of = BTreeMap::new();
         let mut place = |k: usize| {
@@ -39,7 +39,6 @@ impl<'a> Conditions<'a> {
         };
         let places = (0..labels.len()).map(&mut place).collect();
         Self {
-            engine,
             times: plan.steps().iter().map(|step| step.time).collect(),
             places,
             labels: labels.in_turn(firsts),
@@ -47,12 +46,13 @@ impl<'a> Conditions<'a> {
         }
     }
 
-    /// The rows of step `index` for the first `pictures` of the batch: one for all if there is but one label.
-    pub(crate) fn step(&mut self, index: usize, pictures: usize) -> Conditioning {
+    /// The rows of step `index` for the first `pictures` of the batch: one for all if there is but one label. The
+    /// engine is the same in every step.
+    pub(crate) fn step(&mut self, engine: &Engine, index: usize, pictures: usize) -> Conditioning {
         let first = index / WINDOW * WINDOW;
         let window = match self.window.take() {
             Some((start, window)) if start == first => window,
-            _ => self.embed(first),
+            _ => self.embed(engine, first),
         };
         let row = index - first;
         let rows = if self.labels.len() <= 1 {
@@ -72,9 +72,9 @@ impl<'a> Conditions<'a> {
     }
 
     /// Rows label by label, and within a label step by step.
-    fn embed(&self, first: usize) -> Conditioning {
+    fn embed(&self, engine: &Engine, first: usize) -> Conditioning {
         let times = &self.times[first..first + self.steps_from(first)];
-        let embed = |label: usize| self.engine.condition(times, &self.labels.one(label));
+        let embed = |label: usize| engine.condition(times, &self.labels.one(label));
         let parts: Vec<_> = (0..self.labels.len().max(1)).map(embed).collect();
         Conditioning::cat(&parts)
     }

@@ -15,6 +15,8 @@ mod runtime;
 
 use ddim_tensor::Device;
 
+use crate::Error;
+
 pub use adapter::{Abilities, Adapter, AdapterKind};
 #[cfg(feature = "persistence")]
 pub use kernels::DamagedKernels;
@@ -34,6 +36,42 @@ pub fn is_cpu(device: &Device) -> bool {
 /// A hardware GPU where there is one that can be opened, else the CPU. Never fails.
 pub fn auto() -> Device {
     preferred(&adapters()).and_then(|adapter| adapter.open().ok()).unwrap_or_else(cpu)
+}
+
+/// The device of that name: auto, cpu, wgpu, wgpu:1, vulkan, vulkan:1, and so on.
+///
+/// ```
+/// assert!(ddim::device::named("cpu")?.is_cpu());
+/// let error = ddim::device::named("abacus").unwrap_err();
+/// assert!(error.to_string().starts_with("there is no device \"abacus\"; there are: auto, cpu"));
+/// # Ok::<(), ddim::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// [`Error::NoDevice`] for a name that none has, and [`Error::Adapter`] for one that cannot be opened.
+pub fn named(name: &str) -> Result<Device, Error> {
+    match name {
+        "auto" => return Ok(auto()),
+        "cpu" => return Ok(cpu()),
+        _ => {}
+    }
+    let (api, number) = match name.split_once(':') {
+        Some((api, number)) => (api, number.parse().ok()),
+        None => (name, Some(0)),
+    };
+    let all = adapters();
+    let of_api: Vec<&Adapter> = all.iter().filter(|adapter| api == "wgpu" || adapter.api == api).collect();
+    match number.and_then(|number: usize| of_api.get(number)) {
+        Some(adapter) => adapter.open(),
+        None => Err(Error::NoDevice { name: name.to_owned(), known: names(&all) }),
+    }
+}
+
+/// What [`named`] knows besides `auto`: cpu, and an `API:number` for each of these adapters.
+pub fn names(adapters: &[Adapter]) -> Vec<String> {
+    let numbered = adapters.iter().map(|adapter| format!("{}:{}", adapter.api, adapter.index));
+    std::iter::once("cpu".to_owned()).chain(numbered).collect()
 }
 
 /// The first of these that is made of hardware: what [`auto`] takes.

@@ -7,7 +7,7 @@ use ddim_schedule::Plan;
 use ddim_tensor::Tensor;
 use ddim_unet::{TimeEmbeddingType, UNet2DConfig};
 
-use crate::conditions::Conditions;
+use crate::answers::Answers;
 use crate::timing::Stopwatch;
 use crate::{Error, LabelKind, Labels, Model, device};
 
@@ -110,24 +110,8 @@ impl Model {
         plan: &'a Plan,
         batch: &Batch,
     ) -> Result<impl FnMut(Tensor, Call) -> Tensor + use<'a>, Error> {
-        self.check_plan(plan)?;
-        self.check_batch(batch)?;
-        self.check_room(batch)?;
-        let [n, channels, ..] = batch.x.dims();
-        let (rows, guidance) = (n.max(batch.padded_to), batch.guidance);
-        let engine = self.engine();
-        let mut conditions = Conditions::new(engine, plan, &self.network_labels(batch, rows));
-        Ok(move |x: Tensor, call: Call| {
-            let x = padded(x, rows);
-            let out = if guidance.acts_at(&plan.steps()[call.index]) {
-                let both = Tensor::cat(&[x.clone(), x]);
-                let halves = engine.forward(both, &conditions.step(call.index, 2 * rows));
-                guidance.guided(halves, channels)
-            } else {
-                engine.forward(x, &conditions.step(call.index, rows))
-            };
-            if rows == n { out } else { out.pictures(0..n) }
-        })
+        let (engine, mut answers) = (self.engine(), Answers::new(self, plan, batch)?);
+        Ok(move |x: Tensor, call: Call| answers.call(engine, plan, x, call))
     }
 
     /// The [`Batch::padded_to`] that gives a picture the same bits in every batch of at most `batch_size`: that
@@ -245,17 +229,6 @@ impl Model {
             _ => Ok(()),
         }
     }
-
-    /// What the network is given: padded like the batch, and with the unlabelled half if there is guidance.
-    fn network_labels(&self, batch: &Batch, rows: usize) -> Labels {
-        let mut labels = batch.labels.filled_up(rows);
-        if let (Labels::Classes(classes), false, Some(null)) =
-            (&mut labels, batch.guidance.is_off(), self.null_class())
-        {
-            classes.resize(2 * rows, null);
-        }
-        labels
-    }
 }
 
 fn embeds(config: &UNet2DConfig, time: f64) -> bool {
@@ -268,14 +241,4 @@ fn embeds(config: &UNet2DConfig, time: f64) -> bool {
 
 fn learned_times(config: &UNet2DConfig) -> usize {
     config.num_train_timesteps.unwrap_or(0)
-}
-
-/// Fills a batch up to `rows` pictures with repeats of its first.
-pub(crate) fn padded(x: Tensor, rows: usize) -> Tensor {
-    let n = x.dims()[0];
-    if n == rows {
-        return x;
-    }
-    let places: Vec<usize> = (0..rows).map(|k| if k < n { k } else { 0 }).collect();
-    x.select(&places)
 }

@@ -76,6 +76,14 @@ pub enum Error {
         /// How many labels the network has.
         labels: usize,
     },
+    /// A device that is not there.
+    #[error("there is no device {name:?}; there are: auto, {}", known.join(", "))]
+    NoDevice {
+        /// What was asked for.
+        name: String,
+        /// The names of those that are.
+        known: Vec<String>,
+    },
     /// An adapter that is there and cannot be used.
     #[error("{adapter} cannot be opened: {reason}; the CPU always works")]
     Adapter {

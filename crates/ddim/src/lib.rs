@@ -72,6 +72,7 @@
 //! what [`Options`] and plans are made of is here, too.
 
 mod adaptive;
+mod answers;
 mod batches;
 mod begun;
 mod classes;
@@ -99,6 +100,7 @@ mod tests;
 pub mod timing;
 mod tune;
 mod walk;
+mod words;
 
 #[cfg(feature = "gpu")]
 pub use burn;
@@ -140,6 +142,7 @@ pub use settings::settings;
 pub use start::Start;
 pub use tune::{Distance, MeasuredOn, Measures, TuneOptions, TuneProgress, TuneStage, Tuning};
 pub use walk::{Drawn, Observer, Seen};
+pub use words::OptionError;
 
 /// Compiles the README's example.
 #[cfg(doctest)]

@@ -289,15 +289,21 @@ impl Run<'_> {
         }
         let [c, h, w] = self.shape()?;
         let z = noise.initial([pictures.len(), c, h, w], self.model.device());
-        Ok(Batch {
-            x: match &self.route {
-                Route::Plan(plan) => self.start.state(plan, pictures, z),
-                Route::Flow { .. } => z,
-            },
+        let x = match &self.route {
+            Route::Plan(plan) => self.start.state(plan, pictures, z),
+            Route::Flow { .. } => z,
+        };
+        Ok(self.batch_in(pictures, x))
+    }
+
+    /// The batch of these pictures in this state.
+    pub(crate) fn batch_in(&self, pictures: &[usize], x: Tensor) -> Batch {
+        Batch {
+            x,
             labels: self.labels.in_turn(pictures.iter().copied()),
             guidance: self.guidance,
             padded_to: self.model.padding(self.batch_size),
-        })
+        }
     }
 }
 

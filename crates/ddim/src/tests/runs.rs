@@ -7,7 +7,7 @@ use ddim_tensor::Tensor;
 use super::with_classes;
 use crate::sampler::{Langevin, Outcome, Wanted};
 use crate::schedule::Tolerance;
-use crate::{Begun, Drawn, Error, Labels, Model, Observer, Options, Run, Seen, Start, Streams};
+use crate::{Begun, Drawn, Error, Labels, Model, Observer, Options, Run, Seen, Start, Streams, device};
 
 /// A run among others.
 struct Guest<'m> {
@@ -168,5 +168,31 @@ fn a_run_to_a_tolerance_has_no_steps_to_put_anything_in() {
     for refused in [pictures, corrected] {
         let drawn = refused.all(|_, _| ControlFlow::Continue(()));
         assert!(matches!(drawn, Err(Error::NeedsSteps)));
+    }
+}
+
+/// Bit for bit, with guidance, corrections and labels that differ.
+#[test]
+fn a_run_that_answers_itself_a_call_at_a_time_draws_what_the_walk_draws() {
+    let model = Model::embedded("fashion-mnist", &device::cpu()).expect("it is embedded");
+    for (method, corrections, scale) in [("ddpm", 2, 1.0), ("unipc", 0, 3.0), ("heun", 0, 1.0)] {
+        let corrector = (corrections > 0).then(|| Langevin::new(corrections, 0.16).expect("in range"));
+        let (method, guidance) = (method.parse().expect("known"), scale.into());
+        let labels = vec![0, 4].into();
+        let options = Options { steps: 5, count: 3, method, labels, corrector, guidance, ..Options::default() };
+        let run = model.run(&options).expect("a run");
+        let mut batch = run.begin(&[2, 0]).expect("a batch");
+        let mut steps = 0;
+        while let Some(taken) = batch.step(&model).expect("finite") {
+            steps += 1;
+            assert_eq!(taken.x0.dims(), batch.steps.x().dims());
+            if steps == 3 {
+                let saved = batch.steps.save().expect("finite");
+                batch = run.resume(&[2, 0], saved).expect("of this run");
+            }
+        }
+        assert_eq!(steps, run.route.plan().expect("a plan").steps().len());
+        let whole = run.all(|_, _| ControlFlow::Continue(())).expect("a run").0;
+        assert_eq!(batch.steps.x().values(), whole.tensor().select(&[2, 0]).values());
     }
 }

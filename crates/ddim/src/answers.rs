@@ -1,0 +1,70 @@
+//! The network as a run calls it.
+
+use ddim_engine::Engine;
+use ddim_sampler::{Call, Guidance};
+use ddim_schedule::Plan;
+use ddim_tensor::Tensor;
+
+use crate::conditions::Conditions;
+use crate::{Batch, Error, Labels, Model};
+
+/// What a model answers to the calls of a batch: padded, told its labels, and guided. It holds neither the model nor the
+/// plan, so that a run that owns itself can own it; both must be those that it was made for.
+#[derive(Debug)]
+pub(crate) struct Answers {
+    conditions: Conditions,
+    guidance: Guidance,
+    /// How many pictures the batch has, and how many the network sees.
+    pictures: usize,
+    rows: usize,
+    /// Channels of a picture; an output may have more.
+    channels: usize,
+}
+
+impl Answers {
+    /// # Errors
+    /// Those of [`Model::network_of`].
+    pub(crate) fn new(model: &Model, plan: &Plan, batch: &Batch) -> Result<Self, Error> {
+        model.check_plan(plan)?;
+        model.check_batch(batch)?;
+        model.check_room(batch)?;
+        let [pictures, channels, ..] = batch.x.dims();
+        let rows = pictures.max(batch.padded_to);
+        let conditions = Conditions::new(plan, &labels(model, batch, rows));
+        Ok(Self { conditions, guidance: batch.guidance, pictures, rows, channels })
+    }
+
+    /// The output for this call.
+    pub(crate) fn call(&mut self, engine: &Engine, plan: &Plan, x: Tensor, call: Call) -> Tensor {
+        let (x, rows) = (padded(x, self.rows), self.rows);
+        let out = if self.guidance.acts_at(&plan.steps()[call.index]) {
+            let both = Tensor::cat(&[x.clone(), x]);
+            let halves = engine.forward(both, &self.conditions.step(engine, call.index, 2 * rows));
+            self.guidance.guided(halves, self.channels)
+        } else {
+            engine.forward(x, &self.conditions.step(engine, call.index, rows))
+        };
+        if rows == self.pictures { out } else { out.pictures(0..self.pictures) }
+    }
+}
+
+/// What the network is told: padded like the batch, and with the unlabelled half if there is guidance.
+fn labels(model: &Model, batch: &Batch, rows: usize) -> Labels {
+    let mut labels = batch.labels.filled_up(rows);
+    if let (Labels::Classes(classes), false, Some(null)) =
+        (&mut labels, batch.guidance.is_off(), model.null_class())
+    {
+        classes.resize(2 * rows, null);
+    }
+    labels
+}
+
+/// Fills a batch up to `rows` pictures with repeats of its first.
+pub(crate) fn padded(x: Tensor, rows: usize) -> Tensor {
+    let n = x.dims()[0];
+    if n == rows {
+        return x;
+    }
+    let places: Vec<usize> = (0..rows).map(|k| if k < n { k } else { 0 }).collect();
+    x.select(&places)
+}
