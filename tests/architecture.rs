@@ -295,6 +295,24 @@ fn the_python_module_prints_nothing_and_reads_no_environment() {
     assert!(!manifest.lines().any(|line| line.starts_with("numpy")), "arrays come by their protocols");
 }
 
+/// The C library likewise; its header has all of its functions, and there are twenty.
+#[test]
+fn the_c_library_is_twenty_functions_that_print_nothing() {
+    assert_code_absent("bindings/c/src", &PRINTING);
+    assert_code_absent("bindings/c/src", &["env::var", ".sqrt()", ".powi(", ".powf(", ".exp()", ".ln()"]);
+    let header = fs::read_to_string(root().join("bindings/c/include/ddim.h")).expect("a header");
+    let code = ["lib", "model", "run"]
+        .map(|file| fs::read_to_string(root().join(format!("bindings/c/src/{file}.rs"))).expect("a source file"));
+    let code = code.concat();
+    let functions: Vec<&str> =
+        code.split("extern \"C\" fn ").skip(1).filter_map(|rest| rest.split('(').next()).collect();
+    let functions: Vec<&str> = functions.into_iter().filter(|name| name.starts_with("ddim_")).collect();
+    assert_eq!(functions.len(), 20, "{functions:?}");
+    for function in functions {
+        assert!(header.contains(&format!("{function}(")), "include/ddim.h lacks {function}: run cbindgen");
+    }
+}
+
 #[test]
 fn only_the_command_line_reads_the_environment() {
     for source in LIBRARIES.iter().flat_map(|library| sources(&code_of(library))) {

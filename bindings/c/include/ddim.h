@@ -36,7 +36,8 @@ typedef struct ddim_model ddim_model;
 typedef struct ddim_run ddim_run;
 
 /*
- Is told how many calls of the network of all are done; anything but 0 stops. It is called on the thread that draws.
+ Is told how many calls of the network of all are done; anything but 0 stops. It is called on the thread that
+ draws.
  */
 typedef int (*ddim_progress)(void *user, size_t done, size_t all);
 
@@ -82,8 +83,8 @@ const char *ddim_last_error(void);
 const char *ddim_solvers(void);
 
 /*
- Fills `values` with standard normal numbers: the noise that picture `picture` of seed `seed` starts with, as it is for
- that picture everywhere. 0, or -1.
+ Fills `values` with standard normal numbers: the noise that picture `picture` of seed `seed` starts with, as it
+ is for that picture everywhere. 0, or -1.
  */
 int ddim_normals(uint64_t seed,
                  uint64_t picture,
@@ -91,23 +92,23 @@ int ddim_normals(uint64_t seed,
                  size_t count);
 
 /*
- A model that is part of the library: `name`, or NULL for the first. `device` is "cpu" (so is NULL), "auto", or a GPU as
- in "vulkan:0". NULL if there is no such model or device.
+ A model that is part of the library: `name`, or NULL for the first. `device` is "cpu" (so is NULL), "auto", or
+ a GPU as in "vulkan:0". NULL if there is no such model or device.
  */
 struct ddim_model *ddim_model_embedded(const char *name,
                                        const char *device);
 
 /*
- The model that `path` means: a folder in the layout of diffusers, a part of it, its weight file, or the folder of the
- run that made it. `device` as above. NULL if it cannot be read.
+ The model that `path` means: a folder in the layout of diffusers, a part of it, its weight file, or the folder
+ of the run that made it. `device` as above. NULL if it cannot be read.
  */
 struct ddim_model *ddim_model_load(const char *path,
                                    const char *device);
 
 /*
- A model whose files lie in memory: the texts of unet/config.json, scheduler/scheduler_config.json and ddim.json (NULL
- where there is none), and the `len` bytes of unet/diffusion_pytorch_model.safetensors. They are copied. `device` as
- above. NULL if they are no model.
+ A model whose files lie in memory: the texts of unet/config.json, scheduler/scheduler_config.json and ddim.json
+ (NULL where there is none), and the `len` bytes of unet/diffusion_pytorch_model.safetensors. They are copied.
+ `device` as above. NULL if they are no model.
  */
 struct ddim_model *ddim_model_of_files(const char *unet_config,
                                        const char *scheduler_config,
@@ -117,9 +118,9 @@ struct ddim_model *ddim_model_of_files(const char *unet_config,
                                        const char *device);
 
 /*
- JSON about a model: "name", "picture" (channels, height, width of its pictures), "shape" (the same of what its network
- draws: pictures or latents), "classes", "null_class", "train_steps", "convention", "warnings". The text lives as long
- as the model. NULL for NULL.
+ JSON about a model: "name", "picture" (channels, height, width of its pictures), "shape" (the same of what its
+ network draws: pictures or latents), "classes", "null_class", "train_steps", "convention", "warnings". The text
+ lives as long as the model. NULL for NULL.
  */
 const char *ddim_model_about(const struct ddim_model *model);
 
@@ -129,9 +130,9 @@ const char *ddim_model_about(const struct ddim_model *model);
 void ddim_model_free(struct ddim_model *model);
 
 /*
- Draws the pictures that `options` ask for into `pixels`: 8 bits each, [num, height, width, channels], row by row from
- the top; `len` is exactly that many. `progress` may be NULL. 0; 1 if it was stopped, and -1 if it failed, `pixels`
- being as they were.
+ Draws the pictures that `options` ask for into `pixels`: 8 bits each, [num, height, width, channels], row by
+ row from the top; `len` is exactly that many. `progress` may be NULL. 0; 1 if it was stopped, and -1 if it
+ failed, `pixels` being as they were.
  */
 int ddim_sample(const struct ddim_model *model,
                 const char *options,
@@ -141,8 +142,8 @@ int ddim_sample(const struct ddim_model *model,
                 size_t len);
 
 /*
- Pictures `first` to `first + count - 1` of the run that `options` mean, at their start. They are those pictures in
- every run of this seed, whatever "num" is. NULL if that cannot be had.
+ Pictures `first` to `first + count - 1` of the run that `options` mean, at their start. They are those pictures
+ in every run of this seed, whatever "num" is. NULL if that cannot be had.
  */
 struct ddim_run *ddim_run_new(const struct ddim_model *model,
                               const char *options,
@@ -150,9 +151,9 @@ struct ddim_run *ddim_run_new(const struct ddim_model *model,
                               size_t count);
 
 /*
- The same for a network of your own, which was trained as `scheduler_config` says (a scheduler_config.json; its class
- is the method unless the options say otherwise) and draws pictures of `channels` by `height` by `width`. It is asked
- by ddim_run_wants and answered by ddim_run_feed.
+ The same for a network of your own, which was trained as `scheduler_config` says (a scheduler_config.json; its
+ class is the method unless the options say otherwise) and draws pictures of `channels` by `height` by `width`.
+ It is asked by ddim_run_wants and answered by ddim_run_feed.
  */
 struct ddim_run *ddim_run_of_network(const char *scheduler_config,
                                      const char *options,
@@ -168,16 +169,17 @@ struct ddim_run *ddim_run_of_network(const char *scheduler_config,
 int ddim_run_wants(const struct ddim_run *run, struct ddim_call *call);
 
 /*
- What the network is given for that call: the state, scaled as it wants it, of the shape that the call has. 0, or -1.
+ What the network is given for that call: the state, scaled as it wants it, of the shape that the call has. 0,
+ or -1.
  */
 int ddim_run_input(const struct ddim_run *run,
                    float *values,
                    size_t len);
 
 /*
- Takes your network's output for that call, and the step if it was the step's last: `len` numbers of the input's shape,
- or with twice the channels where a variance is learned. 1 while more calls are wanted, 0 behind the last, -1 if it
- failed.
+ Takes your network's output for that call, and the step if it was the step's last: `len` numbers of the input's
+ shape, or with twice the channels where a variance is learned. 1 while more calls are wanted, 0 behind the
+ last, -1 if it failed.
  */
 int ddim_run_feed(struct ddim_run *run,
                   const float *output,
@@ -194,8 +196,8 @@ int ddim_run_step(struct ddim_run *run);
 int ddim_run_values(const struct ddim_run *run, int what, float *values, size_t len);
 
 /*
- The pictures of a run in 8 bits, [count, height, width, channels], row by row from the top; latents are decoded, which
- takes a while. 0, or -1.
+ The pictures of a run in 8 bits, [count, height, width, channels], row by row from the top; latents are
+ decoded, which takes a while. 0, or -1.
  */
 int ddim_run_pixels(const struct ddim_run *run,
                     int what,
@@ -203,7 +205,8 @@ int ddim_run_pixels(const struct ddim_run *run,
                     size_t len);
 
 /*
- JSON: the whole plan of a run, as `ddim schedule --json` prints it. The text lives as long as the run. NULL for NULL.
+ JSON: the whole plan of a run, as `ddim schedule --json` prints it. The text lives as long as the run. NULL for
+ NULL.
  */
 const char *ddim_run_plan(const struct ddim_run *run);
 

@@ -1,8 +1,8 @@
 //! The C library `ddim_c`, and what a page in a browser calls: models, plans and runs by plain functions.
 //!
-//! `include/ddim.h` is made of these files; start there. Every function catches a panic, and says in [`last`] what went
-//! wrong. `model` loads and draws, `run` goes call by call, `outside` is the border itself: texts, numbers and handles
-//! that come from elsewhere.
+//! `include/ddim.h` is made of these files; start there. Every function catches a panic, and says in [`last`] what
+//! went wrong. `model` loads and draws, `run` goes call by call, `outside` is the border itself: texts, numbers
+//! and handles that come from elsewhere.
 
 #![allow(unsafe_code, reason = "the border to C; every block says why it is sound")]
 #![allow(
@@ -49,8 +49,8 @@ pub extern "C" fn ddim_solvers() -> *const c_char {
     SOLVERS.as_ptr()
 }
 
-/// Fills `values` with standard normal numbers: the noise that picture `picture` of seed `seed` starts with, as it is for
-/// that picture everywhere. 0, or -1.
+/// Fills `values` with standard normal numbers: the noise that picture `picture` of seed `seed` starts with, as it
+/// is for that picture everywhere. 0, or -1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ddim_normals(seed: u64, picture: u64, values: *mut f32, count: usize) -> c_int {
     last::or_minus_one(|| {

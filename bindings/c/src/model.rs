@@ -18,7 +18,8 @@ pub struct Model {
     about: Text,
 }
 
-/// Is told how many calls of the network of all are done; anything but 0 stops. It is called on the thread that draws.
+/// Is told how many calls of the network of all are done; anything but 0 stops. It is called on the thread that
+/// draws.
 pub type Progress = Option<unsafe extern "C" fn(user: *mut c_void, done: usize, all: usize) -> c_int>;
 
 impl Model {
@@ -45,8 +46,8 @@ unsafe fn device_of(name: *const c_char) -> Result<ddim::Device, String> {
     device::named(name).map_err(|error| error.to_string())
 }
 
-/// A model that is part of the library: `name`, or NULL for the first. `device` is "cpu" (so is NULL), "auto", or a GPU as
-/// in "vulkan:0". NULL if there is no such model or device.
+/// A model that is part of the library: `name`, or NULL for the first. `device` is "cpu" (so is NULL), "auto", or
+/// a GPU as in "vulkan:0". NULL if there is no such model or device.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ddim_model_embedded(name: *const c_char, device: *const c_char) -> *mut Model {
     last::or_null(|| {
@@ -58,8 +59,8 @@ pub unsafe extern "C" fn ddim_model_embedded(name: *const c_char, device: *const
     })
 }
 
-/// The model that `path` means: a folder in the layout of diffusers, a part of it, its weight file, or the folder of the
-/// run that made it. `device` as above. NULL if it cannot be read.
+/// The model that `path` means: a folder in the layout of diffusers, a part of it, its weight file, or the folder
+/// of the run that made it. `device` as above. NULL if it cannot be read.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ddim_model_load(path: *const c_char, device: *const c_char) -> *mut Model {
     last::or_null(|| {
@@ -69,9 +70,9 @@ pub unsafe extern "C" fn ddim_model_load(path: *const c_char, device: *const c_c
     })
 }
 
-/// A model whose files lie in memory: the texts of unet/config.json, scheduler/scheduler_config.json and ddim.json (NULL
-/// where there is none), and the `len` bytes of unet/diffusion_pytorch_model.safetensors. They are copied. `device` as
-/// above. NULL if they are no model.
+/// A model whose files lie in memory: the texts of unet/config.json, scheduler/scheduler_config.json and ddim.json
+/// (NULL where there is none), and the `len` bytes of unet/diffusion_pytorch_model.safetensors. They are copied.
+/// `device` as above. NULL if they are no model.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ddim_model_of_files(
     unet_config: *const c_char,
@@ -98,9 +99,9 @@ pub unsafe extern "C" fn ddim_model_of_files(
     })
 }
 
-/// JSON about a model: "name", "picture" (channels, height, width of its pictures), "shape" (the same of what its network
-/// draws: pictures or latents), "classes", "null_class", "train_steps", "convention", "warnings". The text lives as long
-/// as the model. NULL for NULL.
+/// JSON about a model: "name", "picture" (channels, height, width of its pictures), "shape" (the same of what its
+/// network draws: pictures or latents), "classes", "null_class", "train_steps", "convention", "warnings". The text
+/// lives as long as the model. NULL for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ddim_model_about(model: *const Model) -> *const c_char {
     // SAFETY: promised by the caller.
@@ -118,9 +119,9 @@ pub unsafe extern "C" fn ddim_model_free(model: *mut Model) {
     });
 }
 
-/// Draws the pictures that `options` ask for into `pixels`: 8 bits each, [num, height, width, channels], row by row from
-/// the top; `len` is exactly that many. `progress` may be NULL. 0; 1 if it was stopped, and -1 if it failed, `pixels`
-/// being as they were.
+/// Draws the pictures that `options` ask for into `pixels`: 8 bits each, [num, height, width, channels], row by
+/// row from the top; `len` is exactly that many. `progress` may be NULL. 0; 1 if it was stopped, and -1 if it
+/// failed, `pixels` being as they were.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ddim_sample(
     model: *const Model,

@@ -121,8 +121,8 @@ fn range(first: usize, count: usize) -> Result<Range<usize>, String> {
     }
 }
 
-/// Pictures `first` to `first + count - 1` of the run that `options` mean, at their start. They are those pictures in
-/// every run of this seed, whatever "num" is. NULL if that cannot be had.
+/// Pictures `first` to `first + count - 1` of the run that `options` mean, at their start. They are those pictures
+/// in every run of this seed, whatever "num" is. NULL if that cannot be had.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ddim_run_new(
     model: *const Model,
@@ -141,9 +141,9 @@ pub unsafe extern "C" fn ddim_run_new(
     })
 }
 
-/// The same for a network of your own, which was trained as `scheduler_config` says (a scheduler_config.json; its class
-/// is the method unless the options say otherwise) and draws pictures of `channels` by `height` by `width`. It is asked
-/// by ddim_run_wants and answered by ddim_run_feed.
+/// The same for a network of your own, which was trained as `scheduler_config` says (a scheduler_config.json; its
+/// class is the method unless the options say otherwise) and draws pictures of `channels` by `height` by `width`.
+/// It is asked by ddim_run_wants and answered by ddim_run_feed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ddim_run_of_network(
     scheduler_config: *const c_char,
@@ -200,7 +200,8 @@ pub unsafe extern "C" fn ddim_run_wants(run: *const Run, call: *mut Call) -> c_i
     })
 }
 
-/// What the network is given for that call: the state, scaled as it wants it, of the shape that the call has. 0, or -1.
+/// What the network is given for that call: the state, scaled as it wants it, of the shape that the call has. 0,
+/// or -1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ddim_run_input(run: *const Run, values: *mut f32, len: usize) -> c_int {
     last::or_minus_one(|| {
@@ -214,9 +215,9 @@ pub unsafe extern "C" fn ddim_run_input(run: *const Run, values: *mut f32, len: 
     })
 }
 
-/// Takes your network's output for that call, and the step if it was the step's last: `len` numbers of the input's shape,
-/// or with twice the channels where a variance is learned. 1 while more calls are wanted, 0 behind the last, -1 if it
-/// failed.
+/// Takes your network's output for that call, and the step if it was the step's last: `len` numbers of the input's
+/// shape, or with twice the channels where a variance is learned. 1 while more calls are wanted, 0 behind the
+/// last, -1 if it failed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ddim_run_feed(run: *mut Run, output: *const f32, len: usize) -> c_int {
     last::or_minus_one(|| {
@@ -254,8 +255,8 @@ pub unsafe extern "C" fn ddim_run_values(run: *const Run, what: c_int, values: *
     })
 }
 
-/// The pictures of a run in 8 bits, [count, height, width, channels], row by row from the top; latents are decoded, which
-/// takes a while. 0, or -1.
+/// The pictures of a run in 8 bits, [count, height, width, channels], row by row from the top; latents are
+/// decoded, which takes a while. 0, or -1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ddim_run_pixels(run: *const Run, what: c_int, pixels: *mut u8, len: usize) -> c_int {
     last::or_minus_one(|| {
@@ -268,7 +269,8 @@ pub unsafe extern "C" fn ddim_run_pixels(run: *const Run, what: c_int, pixels: *
     })
 }
 
-/// JSON: the whole plan of a run, as `ddim schedule --json` prints it. The text lives as long as the run. NULL for NULL.
+/// JSON: the whole plan of a run, as `ddim schedule --json` prints it. The text lives as long as the run. NULL for
+/// NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ddim_run_plan(run: *const Run) -> *const c_char {
     // SAFETY: promised by the caller.

@@ -8,8 +8,8 @@ use ddim_tensor::Tensor;
 use crate::conditions::Conditions;
 use crate::{Batch, Error, Labels, Model};
 
-/// What a model answers to the calls of a batch: padded, told its labels, and guided. It holds neither the model nor the
-/// plan, so that a run that owns itself can own it; both must be those that it was made for.
+/// What a model answers to the calls of a batch: padded, told its labels, and guided. It holds neither the model
+/// nor the plan, so that a run that owns itself can own it; both must be those that it was made for.
 #[derive(Debug)]
 pub(crate) struct Answers {
     conditions: Conditions,

@@ -14,9 +14,9 @@ use crate::{Error, Labels, Model, Route, Run};
 /// [saved](sampler::Run::save) [goes on](Run::resume) tomorrow.
 ///
 /// It owns all it needs, and may be sent to another thread. How an output of the caller's own is guided is
-/// the caller's business, too: [`Guidance`](crate::Guidance) has the formulas. [`step`](Self::step) answers with the
-/// run's model. In the end its state is what the network draws: pictures, or
-/// latents, of which [`Model::decoded`](crate::Model::decoded) makes pictures.
+/// the caller's business, too: [`Guidance`](crate::Guidance) has the formulas. [`step`](Self::step) answers with
+/// the run's model. In the end its state is what the network draws: pictures, or latents, of which
+/// [`Model::decoded`](crate::Model::decoded) makes pictures.
 ///
 /// ```
 /// use ddim::{Model, Options, device};
@@ -48,8 +48,9 @@ pub struct Begun {
 }
 
 impl Begun {
-    /// Answers the call that is wanted with the run's own model, guided as the run says, and takes the step if that was
-    /// its last; nothing once it is finished. So a program that has other things to do draws a call at a time.
+    /// Answers the call that is wanted with the run's own model, guided as the run says, and takes the step if
+    /// that was its last; nothing once it is finished. So a program that has other things to do draws a call at a
+    /// time.
     ///
     /// ```
     /// use ddim::{Model, Options, device};

@@ -24,11 +24,11 @@ const USUAL_SNR: f64 = 0.16;
 const MOST_PICTURES: u64 = 10_000_000;
 
 impl Options {
-    /// Options of a JSON object, by the names that the command line has for them: `num`, `seed`, `steps`, `solver`,
-    /// `eta` (a number, or "hat"), `spacing`, `timesteps`, `convention`, `class` (names or numbers), `label` (numbers, or
-    /// rows of them), `guidance`, `guidance_interval` (two noise levels, null for infinitely many), `guidance_rescale`,
-    /// `corrector_steps`, `corrector_snr` and `batch_size`. What is not said is usual; for a model with fewer than 20
-    /// training steps all of them are taken.
+    /// Options of a JSON object, by the names that the command line has for them: `num`, `seed`, `steps`,
+    /// `solver`, `eta` (a number, or "hat"), `spacing`, `timesteps`, `convention`, `class` (names or numbers),
+    /// `label` (numbers, or rows of them), `guidance`, `guidance_interval` (two noise levels, null for infinitely
+    /// many), `guidance_rescale`, `corrector_steps`, `corrector_snr` and `batch_size`. What is not said is usual;
+    /// for a model with fewer than 20 training steps all of them are taken.
     ///
     /// ```
     /// use ddim::{Model, Options, device};
@@ -43,8 +43,8 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// For what is no such object, with the option that is wrong and what it can be. Whether the model can draw so is
-    /// not known before [`Model::run`].
+    /// For what is no such object, with the option that is wrong and what it can be. Whether the model can draw so
+    /// is not known before [`Model::run`].
     pub fn from_json(text: &str, model: &Model) -> Result<Self, OptionError> {
         let mut words = Words::new(text)?;
         let ddim = Method::Ddim { eta: Eta::DDIM };
@@ -54,8 +54,8 @@ impl Options {
         Ok(Self { labels, guidance, ..Self::rest(words, scheduler, ddim)? })
     }
 
-    /// The same for a network of the caller's own, trained as this configuration says, whose method is the usual one:
-    /// without labels and guidance, which are the network's own business.
+    /// The same for a network of the caller's own, trained as this configuration says, whose method is the usual
+    /// one: without labels and guidance, which are the network's own business.
     ///
     /// ```
     /// use ddim::Options;
