@@ -19,6 +19,9 @@
 //! * [`mean_distance`] is that of pictures from partners of their own, such as those that many steps make of the
 //!   same noise.
 //!
+//! A model with latents bounds `log p(x)` by its encoder: [`Gaussian`]s, [`importance_bounds`] of their draws, the
+//! gradients of an [`Estimator`], and what latents tell ([`mutual_information`], [`unit_variances`]).
+//!
 //! Everything is derived in MATH.md. Results live on the device of the pictures; nothing is printed or read.
 
 mod bits;
@@ -28,6 +31,7 @@ mod discriminator;
 mod divergence;
 mod eigen;
 mod error;
+mod evidence;
 mod features;
 mod flow;
 mod frechet;
@@ -56,6 +60,10 @@ pub use discriminator::Discriminator;
 pub use discriminator::training::{Samples, Training};
 pub use divergence::{Divergence, DivergenceEstimate, MIN_SAMPLES, divergence};
 pub use error::EvalError;
+pub use evidence::activity::{ACTIVE, MutualInformation, free_bits, mutual_information, unit_variances};
+pub use evidence::estimator::{Draw, EncoderSlope, Estimator};
+pub use evidence::gaussian::Gaussian;
+pub use evidence::importance::{ImportanceBound, importance_bounds, log_mean_exp, normalised};
 pub use features::{Extracted, Extractor, Features};
 pub use flow::{Grid, VelocityOf, velocity_of};
 pub use frechet::{Against, Extrapolated, Frechet, extrapolated};
