@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
 use ddim_train::{
-    Beginning, ClassifierRecipe, Decay, OtherPictures, Recipe, RunFolder, TrainError, TrainEvent, Trained,
+    AutoencoderRecipe, Beginning, ClassifierRecipe, Decay, OtherPictures, Recipe, RunFolder, TrainError,
+    TrainEvent, Trained,
 };
 
 use self::pictures::Found;
 use self::telling::{Last, Stopped};
-use crate::args::TrainArgs;
+use crate::args::{TrainArgs, misused};
 use crate::device::{CPU, Chosen};
 use crate::signals::Interrupt;
 use crate::{Ending, device, model, printing, progress};
@@ -27,7 +28,11 @@ pub(crate) fn run(args: &TrainArgs, interrupt: &Interrupt) -> anyhow::Result<End
     if let Some(out) = args.out.as_deref().filter(|_| !args.recipe.print_recipe) {
         place::check(&args.data, out)?;
     }
-    if args.classifier { classifier(args, interrupt) } else { diffusion(args, interrupt) }
+    match () {
+        () if args.classifier => classifier(args, interrupt),
+        () if args.autoencoder => autoencoder(args, interrupt),
+        () => diffusion(args, interrupt),
+    }
 }
 
 /// A diffusion model.
@@ -62,6 +67,26 @@ fn classifier(args: &TrainArgs, interrupt: &Interrupt) -> anyhow::Result<Ending>
     let recipe = recipe::classifier(written, set.len(), &args.recipe)?;
     supervise(args, (recipe.training.steps, recipe.training.decay), interrupt, |folder, observe| {
         ddim_train::train_classifier(&recipe, &set, folder, &device.device, observe)
+    })
+}
+
+/// A first stage.
+fn autoencoder(args: &TrainArgs, interrupt: &Interrupt) -> anyhow::Result<Ending> {
+    let device = args.device.device;
+    if device.is_gpu() {
+        misused!("--device {device}: an autoencoder is trained on the CPU; leave it out");
+    }
+    let written = recipe::written(args, AutoencoderRecipe::from_json)?;
+    let found = Found::open(&args.data, &args.rules)?;
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let recipe = recipe::autoencoder(written, &found, &args.recipe, threads)?;
+    if args.recipe.print_recipe {
+        return print(&recipe.to_json());
+    }
+    let set = found.read(recipe::wanted_by_autoencoder(&recipe)?)?;
+    tracing::info!("{}", telling::first_stage(&recipe));
+    supervise(args, (recipe.training.steps, recipe.training.decay), interrupt, |folder, observe| {
+        ddim_train::train_autoencoder(&recipe, &set, folder, observe)
     })
 }
 

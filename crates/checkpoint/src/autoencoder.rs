@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use crate::error::CheckpointError;
 use crate::fit::{self, Slot};
 use crate::layout::{CONFIG, MAX_CONFIG, MODEL_INDEX, Text, file_name, read_text};
+use crate::likelihood::Likelihood;
 use crate::places::{WeightChoice, weights_in};
 use crate::read::object;
 use crate::warning::Warning;
@@ -35,6 +36,8 @@ pub struct Autoencoder {
     pub decoder: Network,
     /// The table of a `VQModel`, `[rows, channels of the latents]`, row by row; nothing for the others.
     pub codebook: Option<Arc<Vec<f32>>>,
+    /// The model of pictures that it was trained as; none where its folder does not say.
+    pub likelihood: Option<Likelihood>,
     /// What was passed over or assumed when its files were read.
     pub warnings: Vec<Warning>,
 }
@@ -57,6 +60,7 @@ pub struct AutoencoderFiles {
     encoder: Graph,
     decoder: Graph,
     weights: Weights,
+    likelihood: Option<Likelihood>,
     warnings: Vec<Warning>,
 }
 
@@ -91,7 +95,8 @@ impl AutoencoderFiles {
         if !unused.is_empty() {
             warnings.push(Warning::UnusedTensors { path: weights.path().into(), names: unused });
         }
-        Ok(Self { config, config_path: text.path, encoder, decoder, weights, warnings })
+        let likelihood = Likelihood::beside(&folder)?;
+        Ok(Self { config, config_path: text.path, encoder, decoder, weights, likelihood, warnings })
     }
 
     /// The options.
@@ -130,7 +135,7 @@ impl AutoencoderFiles {
     /// # Errors
     /// A file that cannot be read.
     pub fn load(self) -> Result<Autoencoder, CheckpointError> {
-        let Self { config, encoder, decoder, weights, warnings, .. } = self;
+        let Self { config, encoder, decoder, weights, likelihood, warnings, .. } = self;
         let network = |graph: Graph| -> Result<Network, CheckpointError> {
             let values = weights.fill(&graph)?;
             Ok(Network { graph: Arc::new(graph), weights: Arc::new(values) })
@@ -141,6 +146,7 @@ impl AutoencoderFiles {
             decoder: network(decoder)?,
             codebook: table,
             config,
+            likelihood,
             warnings,
         })
     }

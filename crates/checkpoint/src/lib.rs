@@ -62,6 +62,7 @@ mod json;
 mod layout;
 #[cfg(feature = "pickles")]
 mod legacy;
+mod likelihood;
 mod listed;
 mod names;
 mod parts;
@@ -95,6 +96,7 @@ pub use fit::Slot;
 pub use folder::{read_text, write_folder, write_text};
 pub use inspect::{Block, Inspection, StageInspection, inspect};
 pub use json::plain_json;
+pub use likelihood::Likelihood;
 pub use parts::Parts;
 pub use places::WeightChoice;
 pub use read::{ModelFiles, load, load_with_scheduler, read_scheduler};

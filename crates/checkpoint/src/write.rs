@@ -73,12 +73,17 @@ fn write_all(checkpoint: &Checkpoint, folder: &Path) -> Result<(), CheckpointErr
 const FIRST_STAGE: &str = "vqvae";
 
 /// Writes an autoencoder as a folder that [`Autoencoder::load`] and diffusers read, replacing an earlier save
-/// there; its scale is always written out.
+/// there; its scale is always written out, and the model of pictures that it is goes beside it.
 ///
 /// # Errors
 /// A folder that holds anything but a saved autoencoder, and whatever the file system refuses.
 pub fn save_autoencoder(autoencoder: &Autoencoder, folder: &Path) -> Result<(), CheckpointError> {
-    write_folder(folder, &[CONFIG, PART_WEIGHTS], |folder| write_autoencoder(autoencoder, folder))
+    write_folder(folder, &[CONFIG, PART_WEIGHTS, CARD], |folder| {
+        if let Some(likelihood) = &autoencoder.likelihood {
+            write_text(&folder.join(CARD), &likelihood.to_json())?;
+        }
+        write_autoencoder(autoencoder, folder)
+    })
 }
 
 const PART_WEIGHTS: &str = "diffusion_pytorch_model.safetensors";

@@ -20,6 +20,7 @@ Examples:
   ddim train --data train-images-idx3-ubyte.gz --out run --images 0..55000
   ddim train --data pictures/ --out run --init old-run/model --recipe old-run/recipe.json
   ddim train --classifier --data train-images-idx3-ubyte.gz --out run
+  ddim train --autoencoder --data train-images-idx3-ubyte.gz --out run --images 0..55000
   ddim sample --model run/model                                 what it has learned so far
 
 Run the same command again to go on after a stop or a crash: training continues from the last \
@@ -36,7 +37,7 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "PATH")]
     pub(crate) data: PathBuf,
 
-    /// The folder for checkpoints, the loss curve, sample grids and the finished model or classifier
+    /// The folder for checkpoints, the loss curve, sample grids and the finished model, classifier or autoencoder
     #[arg(long, short, value_name = "FOLDER", required_unless_present = "print_recipe")]
     pub(crate) out: Option<PathBuf>,
 
@@ -44,9 +45,13 @@ pub(crate) struct TrainArgs {
     #[arg(long, conflicts_with = "objective")]
     pub(crate) classifier: bool,
 
+    /// Train an autoencoder as a model of the pictures, the first stage of a model that draws latents, on the CPU
+    #[arg(long, conflicts_with_all = ["objective", "classifier"])]
+    pub(crate) autoencoder: bool,
+
     /// Begin with the weights of this model, a folder or an embedded one, in place of random ones; its network and what
     /// it predicts must be the recipe's
-    #[arg(long, value_name = "MODEL", conflicts_with_all = ["classifier", "print_recipe"])]
+    #[arg(long, value_name = "MODEL", conflicts_with_all = ["classifier", "autoencoder", "print_recipe"])]
     pub(crate) init: Option<PathBuf>,
 
     /// Go on although the pictures are not those that the run in --out has been trained on so far

@@ -71,12 +71,12 @@ impl<'a> Found<'a> {
     }
 
     /// Refuses pictures of another size than a recipe that was named is for, unless someone says that they are to be
-    /// resized.
-    pub(super) fn check_size(&self, recipe: Option<[usize; 2]>) -> anyhow::Result<()> {
+    /// resized; the recipe says its size under a key.
+    pub(super) fn check_size(&self, (recipe, key): (Option<[usize; 2]>, &str)) -> anyhow::Result<()> {
         let [height, width, _] = self.shape()?;
         match recipe {
             Some([h, w]) if [h, w] != [height, width] && self.rules.fit.is_none() => bail!(
-                "the pictures are {height}x{width} (height x width), and the recipe is for {h}x{w} (unet.sample_size): \
+                "the pictures are {height}x{width} (height x width), and the recipe is for {h}x{w} ({key}): \
                  --fit crop (or pad, stretch) makes them {h}x{w}, --resolution {height}x{width} trains on them as they are"
             ),
             _ => Ok(()),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
 use ddim_data::Alpha;
-use ddim_train::{ClassifierRecipe, Flip, Images, Recipe, RecipeError};
+use ddim_train::{AutoencoderRecipe, ClassifierRecipe, Flip, Images, Recipe, RecipeError};
 use ddim_unet::SampleSize;
 
 use super::pictures::{Found, Wanted};
@@ -70,7 +70,7 @@ pub(super) fn diffusion(
         Some(Written { mut recipe, whence }) => {
             match size {
                 Some(size) => recipe.unet.sample_size = Some(SampleSize::of(size)),
-                None if whence == Whence::Named => found.check_size(recipe.size())?,
+                None if whence == Whence::Named => found.check_size((recipe.size(), "unet.sample_size"))?,
                 None => {}
             }
             recipe
@@ -116,6 +116,56 @@ fn fitting(found: &Found, size: Option<[usize; 2]>, threads: usize) -> anyhow::R
     let [height, width] = size.map_or_else(|| found.suitable_size(), Ok)?;
     let recipe = Recipe::for_images([height, width, channels], found.classes(), threads);
     Ok(Recipe { name: found.name(), ..recipe })
+}
+
+/// The recipe of a first stage.
+pub(super) fn autoencoder(
+    written: Option<Written<AutoencoderRecipe>>,
+    found: &Found,
+    args: &RecipeArgs,
+    threads: usize,
+) -> anyhow::Result<AutoencoderRecipe> {
+    let size = args.resolution.map(|resolution| resolution.0);
+    let mut recipe = match written {
+        Some(Written { mut recipe, whence }) => {
+            match size {
+                Some(size) => recipe.autoencoder.sample_size = Some(SampleSize::of(size)),
+                None if whence == Whence::Named => found.check_size((recipe.size(), "autoencoder.sample_size"))?,
+                None => {}
+            }
+            recipe
+        }
+        None => {
+            let [height, width] = size.map_or_else(|| found.suitable_size(), Ok)?;
+            let fitting = AutoencoderRecipe::for_images([height, width, found.shape()?[2].min(3)], threads);
+            AutoencoderRecipe { name: found.name(), ..fitting }
+        }
+    };
+    recipe.images = args.images.unwrap_or(recipe.images);
+    recipe.flip = if args.horizontal_flip { Flip::Horizontal } else { recipe.flip };
+    if let Some(steps) = args.steps {
+        recipe.training = recipe.training.with_steps(steps);
+        recipe.kl_warmup_steps = recipe.kl_warmup_steps.min(steps);
+    }
+    if let Some(batch_size) = args.batch_size {
+        recipe.training = recipe.training.with_batch_size(batch_size);
+    }
+    recipe.check()?;
+    Ok(recipe)
+}
+
+/// What a first stage wants of pictures.
+pub(super) fn wanted_by_autoencoder(recipe: &AutoencoderRecipe) -> anyhow::Result<Wanted> {
+    match recipe.autoencoder.in_channels {
+        channels @ (1 | 3 | 4) => {
+            Ok(Wanted { size: recipe.size(), channels: Some(channels), alpha: recipe.alpha })
+        }
+        channels => {
+            bail!(
+                "autoencoder.in_channels is {channels}; pictures have 1 (grey), 3 (RGB) or 4 (with transparency)"
+            )
+        }
+    }
 }
 
 /// The recipe of a classifier, by default of all images but the last twelfth, which judges it.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ddim_train::{Accuracy, Decay, Recipe, Recognised, Shown, TrainEvent};
+use ddim_train::{Accuracy, AutoencoderRecipe, Decay, Recipe, Recognised, Shown, TrainEvent};
 use indicatif::ProgressBar;
 use serde_json::json;
 
@@ -41,6 +41,25 @@ pub(super) fn network(recipe: &Recipe) -> String {
         channels.join(", "),
         units::steps(recipe.steps as usize),
         units::pictures(recipe.batch_size),
+    )
+}
+
+/// `first stage: 28x28x1, 7x7x4 latents; 5000 steps of 64 pictures (--print-recipe shows everything)`
+pub(super) fn first_stage(recipe: &AutoencoderRecipe) -> String {
+    let network = &recipe.autoencoder;
+    let factor = 1 << (network.block_out_channels.len() - 1);
+    let [of, to] = match recipe.size() {
+        Some([height, width]) => [
+            format!("{height}x{width}x"),
+            format!("{}x{}x{}", height / factor, width / factor, network.latent_channels),
+        ],
+        None => [String::new(), format!("{} channels of", network.latent_channels)],
+    };
+    format!(
+        "first stage: {of}{}, {to} latents; {} of {} (--print-recipe shows everything)",
+        network.in_channels,
+        units::steps(recipe.training.steps as usize),
+        units::pictures(recipe.training.batch_size),
     )
 }
 

@@ -63,6 +63,9 @@ pub enum RecipeError {
     /// The network cannot be made.
     #[error("unet: {0}")]
     UNet(#[from] ConfigError),
+    /// The first stage cannot be made.
+    #[error("autoencoder: {0}")]
+    Autoencoder(#[source] ConfigError),
     /// The classifier cannot be made.
     #[error(transparent)]
     Classifier(#[from] FeatureError),
@@ -105,6 +108,30 @@ pub enum TrainError {
          pictures, or change unet.sample_size", .found[0], .found[1], .recipe[0], .recipe[1]
     )]
     OtherSize {
+        /// Height and width of the pictures.
+        found: [usize; 2],
+        /// Those of the recipe.
+        recipe: [usize; 2],
+    },
+    /// The pictures do not fit the first stage.
+    #[error(
+        "the pictures are {found} (height x width x channels), the recipe's first stage takes {channels} channels \
+         and sides divisible by {multiple}; change autoencoder.in_channels, alpha or the pictures"
+    )]
+    StageSize {
+        /// Size of the pictures.
+        found: Size,
+        /// Channels that it takes.
+        channels: usize,
+        /// What height and width must be divisible by.
+        multiple: usize,
+    },
+    /// The pictures have another size than the recipe of a first stage says.
+    #[error(
+        "the pictures are {}x{} (height x width), and the recipe is for {}x{} (autoencoder.sample_size); resize \
+         the pictures, or change autoencoder.sample_size", .found[0], .found[1], .recipe[0], .recipe[1]
+    )]
+    OtherStageSize {
         /// Height and width of the pictures.
         found: [usize; 2],
         /// Those of the recipe.

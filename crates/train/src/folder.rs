@@ -1,6 +1,6 @@
 //! Whether a run may write into a folder.
 
-use crate::{ClassifierRecipe, Recipe, TrainError};
+use crate::{AutoencoderRecipe, ClassifierRecipe, Recipe, TrainError};
 use ddim_checkpoint::read_text;
 use std::path::Path;
 
@@ -24,7 +24,11 @@ pub fn check_folder(out: &Path) -> Result<(), TrainError> {
 
 /// Whether a run has begun there; one that was killed early has left its recipe alone.
 fn is_of_run(out: &Path) -> bool {
-    let is_recipe = |text: &str| Recipe::from_json(text).is_ok() || ClassifierRecipe::from_json(text).is_ok();
+    let is_recipe = |text: &str| {
+        Recipe::from_json(text).is_ok()
+            || ClassifierRecipe::from_json(text).is_ok()
+            || AutoencoderRecipe::from_json(text).is_ok()
+    };
     ["train.safetensors", "model/ddim.json"].iter().any(|name| out.join(name).is_file())
         || read_text(&out.join("recipe.json")).is_ok_and(|text| is_recipe(&text))
 }

@@ -4,6 +4,8 @@
 //! A run that was killed goes on where its last checkpoint stands, with the same loss curve. It reports through
 //! [`TrainEvent`]s to an observer, which may stop it.
 
+mod autoencoder_recipe;
+mod autoencoding;
 mod backward;
 mod batch;
 mod classification;
@@ -29,6 +31,8 @@ mod training;
 #[cfg(test)]
 mod testing;
 
+pub use autoencoder_recipe::{AutoencoderRecipe, GradientChoice, PriorChoice, VarianceChoice};
+pub use autoencoding::train_autoencoder;
 pub use classification::train_classifier;
 pub use classifier_recipe::ClassifierRecipe;
 pub use diffusion::{Beginning, train};

@@ -7,7 +7,7 @@ mod read;
 
 pub use self::fitting::{LONGEST_SIDE, suitable_size};
 pub(crate) use self::problems::Problems;
-pub(crate) use self::read::read;
+pub(crate) use self::read::{autoencoder, read};
 use crate::{Decay, Images, Objective, RecipeError, Training};
 use ddim_checkpoint::SchedulerConfig;
 use ddim_data::Alpha;
@@ -206,7 +206,7 @@ impl Settings for Recipe {
 }
 
 /// A network whose remarks, keys that begin with `_` as in every file of diffusers, are passed over.
-fn without_remarks<'de, D: Deserializer<'de>>(network: D) -> Result<UNet2DConfig, D::Error> {
+pub(crate) fn without_remarks<'de, T: DeserializeOwned, D: Deserializer<'de>>(network: D) -> Result<T, D::Error> {
     let mut keys = Map::deserialize(network)?;
     keys.retain(|key, _| !key.starts_with('_'));
     serde_json::from_value(Value::Object(keys)).map_err(D::Error::custom)

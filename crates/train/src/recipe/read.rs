@@ -3,6 +3,7 @@
 use super::Settings;
 use super::problems::Problems;
 use crate::RecipeError;
+use ddim::autoencoder::AutoencoderKLConfig;
 use ddim_checkpoint::{SchedulerConfig, plain_json};
 use ddim_schedule::nearest_said;
 use ddim_unet::UNet2DConfig;
@@ -44,6 +45,13 @@ pub(crate) fn unet(keys: &Map<String, Value>) -> Problems {
     let mut keys = keys.clone();
     keys.retain(|key, _| !key.starts_with('_'));
     of_keys("unet.", &keys, &UNet2DConfig::default(), &[])
+}
+
+/// What is wrong with each key of `autoencoder` alone.
+pub(crate) fn autoencoder(keys: &Map<String, Value>) -> Problems {
+    let mut keys = keys.clone();
+    keys.retain(|key, _| !key.starts_with('_'));
+    of_keys("autoencoder.", &keys, &AutoencoderKLConfig::default(), &[])
 }
 
 /// What is wrong with each key of `scheduler` alone, or else with all together.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::ClassifierRecipe;
+use crate::{AutoencoderRecipe, ClassifierRecipe};
 use crate::testing::{recipe, try_recipe};
 use serde_json::json;
 
@@ -241,6 +241,17 @@ fn every_key_stands_in_the_documents_with_its_default() {
     for key in json!(ClassifierRecipe::default()).as_object().expect("one").keys().filter(|key| *key != "network")
     {
         row(key);
+    }
+}
+
+#[test]
+fn every_key_of_a_first_stage_stands_in_the_documents_with_its_default() {
+    let all = json!(AutoencoderRecipe::default());
+    let (of_all, own): (Vec<_>, Vec<_>) =
+        all.as_object().expect("one").iter().partition(|(key, _)| json!(Training::default()).get(*key).is_some());
+    of_all.into_iter().for_each(|(key, _)| drop(row(key)));
+    for (key, value) in own.into_iter().filter(|(key, _)| !["name", "autoencoder"].contains(&key.as_str())) {
+        assert!(row(key).contains(&format!("| `{value}`")), "{key}: `{value}` is not in {}", row(key));
     }
 }
 

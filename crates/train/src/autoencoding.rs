@@ -1,0 +1,121 @@
+//! Training a first stage: a variational autoencoder as a model of pictures.
+
+mod parts;
+mod pass;
+mod publish;
+#[cfg(test)]
+mod tests;
+
+use self::parts::Parts;
+use self::pass::Pass;
+use crate::batch::clean;
+use crate::diffusion::without_alpha;
+use crate::draw::{Draws, Purpose};
+use crate::run::{self, RunFolder, Task, Trained};
+use crate::seen::Seen;
+use crate::shards::Shards;
+use crate::{AutoencoderRecipe, Shown, TrainError, TrainEvent};
+use ddim_data::{ImageSet, Size};
+use ddim_sampler::fill_normals;
+use std::ops::{ControlFlow, Range};
+use std::path::Path;
+
+/// Trains an `AutoencoderKL` as a model of pictures on the processor, or goes on with a run that lies in `out`, by
+/// the same loop and with the same files as [`train`](crate::train). What is minimised is the negative bound of
+/// log p(x), in nats for each value of a picture in \[-1, 1\] (MATH.md section 35).
+///
+/// | file in `out` | |
+/// |---|---|
+/// | `recipe.json`, `loss.csv`, `train.safetensors` | as of any run |
+/// | `samples.png` | pictures beside what came back, then pictures drawn from the prior |
+/// | `model/` | the first stage with the averaged weights as diffusers reads it, and `ddim.json` with prior and variance |
+///
+/// The scale that a diffusion model is to have is measured over the pictures at each checkpoint and written.
+///
+/// # Errors
+/// A recipe that makes no sense, pictures that do not fit it, a folder in use by another run or with files of
+/// somebody else that a run would write over, a checkpoint of another recipe or of other pictures, a loss that is
+/// no number, and whatever the file system refuses.
+pub fn train_autoencoder<'a>(
+    recipe: &AutoencoderRecipe,
+    set: &ImageSet,
+    out: impl Into<RunFolder<'a>>,
+    observe: impl FnMut(&TrainEvent) -> ControlFlow<()>,
+) -> Result<Trained, TrainError> {
+    recipe.check()?;
+    let set = without_alpha(recipe.alpha, set);
+    check_fit(recipe, &set)?;
+    let (mut task, first) = Autoencoding::new(recipe, &set)?;
+    run::run(&mut task, recipe, first, out.into(), observe)
+}
+
+/// A first stage in training.
+struct Autoencoding<'a> {
+    recipe: &'a AutoencoderRecipe,
+    set: &'a ImageSet,
+    images: Range<usize>,
+    parts: Parts,
+    draws: Draws,
+    noise_seed: u64,
+    shards: Shards,
+}
+
+impl<'a> Autoencoding<'a> {
+    /// With its first weights, which the seed decides.
+    fn new(recipe: &'a AutoencoderRecipe, set: &'a ImageSet) -> Result<(Self, Vec<f32>), TrainError> {
+        let training = &recipe.training;
+        let (parts, first) = Parts::new(recipe, set.shape)?;
+        let images = recipe.images.of(set.len())?;
+        let shards = Shards::new(training.shards, training.batch_size / training.shards)?;
+        let draws = Draws::new(training.seed);
+        let noise_seed = draws.bits(Purpose::Noise, 0);
+        Ok((Autoencoding { recipe, set, images, parts, draws, noise_seed, shards }, first))
+    }
+
+    /// Some rows of the batch of a step, \[n, c, h, w\], and the noise of each draw of their latents.
+    fn rows(&self, step: u64, rows: Range<usize>) -> (Vec<f32>, Vec<Vec<f64>>) {
+        let (mut x, mut noise) = (Vec::new(), Vec::new());
+        for row in rows {
+            let position = (step - 1) * self.recipe.training.batch_size as u64 + row as u64;
+            let picture = self.images.start + self.draws.picture(position, self.images.len());
+            x.extend(clean(self.set, self.recipe.flip, self.draws, picture, position));
+            for draw in 0..self.recipe.importance {
+                let mut values = vec![0.0; self.parts.numbers()];
+                fill_normals(self.noise_seed, position, draw as u32, &mut values);
+                noise.push(values.into_iter().map(f64::from).collect());
+            }
+        }
+        (x, noise)
+    }
+}
+
+impl Task for Autoencoding<'_> {
+    fn seen(&self) -> Seen {
+        Seen::new(self.set, self.images.clone(), None, &[])
+    }
+
+    fn gradient(&mut self, step: u64, weights: &[f32]) -> (f64, Vec<f32>) {
+        self.parts.load(weights);
+        let weight = self.recipe.kl_weight_at(step);
+        self.shards.gradient(|rows| {
+            let (x, noise) = self.rows(step, rows);
+            Pass::new(self.recipe, &self.parts, weights, &x, &noise).gradient(weight)
+        })
+    }
+
+    fn publish(&self, out: &Path, step: u64, weights: &[f32]) -> Result<Shown, TrainError> {
+        publish::publish(self, out, step, weights)
+    }
+}
+
+fn check_fit(recipe: &AutoencoderRecipe, set: &ImageSet) -> Result<(), TrainError> {
+    let [height, width, channels] = set.shape;
+    let (takes, multiple) = (recipe.autoencoder.in_channels, recipe.config().factor());
+    if channels != takes || !height.is_multiple_of(multiple) || !width.is_multiple_of(multiple) {
+        return Err(TrainError::StageSize { found: Size(set.shape), channels: takes, multiple });
+    }
+    match recipe.size().filter(|size| *size != [height, width]) {
+        Some(recipe) => Err(TrainError::OtherStageSize { found: [height, width], recipe }),
+        None => Ok(()),
+    }
+}
