@@ -94,6 +94,7 @@ const BASES: &[(&str, &[&str])] = &[
             "--likelihood idx/train-images-idx3-ubyte --num 2 --model c --steps 3",
             "--bound idx/train-images-idx3-ubyte --num 2 --model c --steps 3",
             "--divergence set.npz same_set.npz --epochs 1 --json",
+            "--elbo idx/train-images-idx3-ubyte --num 2 --model stage/model",
             "set.npz other_set.npz",
             "set.npz model: --model c --num 20 --steps 3 --metrics frechet",
             "set.npz --save-stats s.npz",
@@ -205,6 +206,7 @@ const VALUES: &[(&str, &str)] = &[
     ("decoder", "small"),
     ("device", "cpu"),
     ("divergence", "set.npz other_set.npz"),
+    ("elbo", "idx/train-images-idx3-ubyte --num 2"),
     ("epochs", "9"),
     ("eta", "0.7"),
     ("features", "pixels"),
@@ -216,6 +218,7 @@ const VALUES: &[(&str, &str)] = &[
     ("guidance-rescale", "0.5"),
     ("held-out", "2"),
     ("images", "0..8"),
+    ("importance", "3"),
     ("init", "other_begin.png"),
     ("inpaint", "repaint"),
     ("jump-length", "5"),
@@ -236,6 +239,7 @@ const VALUES: &[(&str, &str)] = &[
     ("random-terms", "1"),
     ("recipe", "other_recipe.json"),
     ("reference", "embedded:train"),
+    ("refine", "2"),
     ("resample", "3"),
     ("resize", "clean-fid"),
     ("rounds", "1"),
@@ -641,6 +645,7 @@ fn prepared() -> TempDir {
     make("interpolate --seeds 1,2 --count 3 --model c --steps 3 --out own_between");
     make("bench --model c --num 2 --steps 1 --eta 0 --clock fake --out own_bench");
     make("train --data idx/train-images-idx3-ubyte --recipe recipe.json --out own_trained");
+    make("train --autoencoder --data idx/train-images-idx3-ubyte --steps 2 --out stage");
     // Pictures of two sizes, pictures with holes, and one that is none among others.
     let shade = |x: u32, y: u32| (20 * x + 9 * y) as u8;
     for name in ["odd/1.png", "odd.png"] {

@@ -9,6 +9,7 @@ mod distances;
 mod divergence;
 mod editing;
 mod effect;
+mod elbo;
 mod eval_table;
 mod evaluation;
 mod inversion;
@@ -36,6 +37,7 @@ pub(crate) use self::diagnosis::DoctorArgs;
 pub(crate) use self::distances::{DistanceArgs, FeatureChoice, Metric};
 pub(crate) use self::divergence::DivergenceArgs;
 pub(crate) use self::editing::{InpaintChoice, interval};
+pub(crate) use self::elbo::ElboArgs;
 pub(crate) use self::evaluation::{EvalArgs, FlowArgs};
 pub(crate) use self::inversion::{
     DecodeArgs, EncodeArgs, EndArgs, InterpolateArgs, NoisePoint, PictureArgs, ReconstructArgs,

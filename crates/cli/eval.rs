@@ -3,6 +3,7 @@
 mod bound;
 mod distances;
 mod divergence;
+mod elbo;
 mod likelihood;
 mod pictures;
 
@@ -39,6 +40,11 @@ pub(crate) fn run(args: &EvalArgs, interrupt: &Interrupt) -> anyhow::Result<Endi
         let found = divergence::measure(args, interrupt)?;
         let (text, json, ending) = (found.to_text(), found.to_json(), Ok(found.ending));
         figures.push(Figure { name: "divergence", text, json, ending });
+    }
+    if !args.elbo.elbo.is_empty() {
+        let found = elbo::measure(args, &device, interrupt)?;
+        let (text, json, ending) = (found.to_text(), found.to_json(), found.ending());
+        figures.push(Figure { name: "elbo", text, json, ending });
     }
     if args.distances.set.is_some() {
         let found = distances::measure(args, &device, interrupt)?;

@@ -13,6 +13,7 @@ enum Use {
     Likelihood,
     Bound,
     Divergence,
+    Elbo,
     Distances,
     /// Pictures that lie in files.
     Files,
@@ -28,7 +29,7 @@ enum Use {
 }
 
 use Use::{
-    Bound, Distances, Divergence, Drawn, DrawnByModel, Extrapolated, Features, Files, Inception, Likelihood,
+    Bound, Distances, Divergence, Drawn, DrawnByModel, Elbo, Extrapolated, Features, Files, Inception, Likelihood,
     Measured,
 };
 
@@ -43,6 +44,8 @@ const TABLE: &[(&str, &[Use])] = &[
     ("terms", &[Bound]),
     ("folds", &[Divergence]),
     ("epochs", &[Divergence]),
+    ("importance", &[Elbo]),
+    ("refine", &[Elbo]),
     ("save_stats", &[Distances]),
     ("force", &[Distances]),
     ("metrics", &[Distances]),
@@ -67,15 +70,24 @@ const TABLE: &[(&str, &[Use])] = &[
     ("inpaint", &[]),
     ("jump_length", &[]),
     ("resample", &[]),
-    ("model", &[Likelihood, Bound, DrawnByModel]),
+    ("model", &[Likelihood, Bound, Elbo, DrawnByModel]),
     ("label", &[Likelihood, Bound, Drawn]),
     ("weights", &[Likelihood, Bound, Drawn]),
     ("scheduler_config", &[Likelihood, Bound, Drawn]),
     (
         "seed",
-        &[Likelihood, Bound, Divergence, Drawn, Measured(Metric::Kernel), Measured(Metric::Sliced), Extrapolated],
+        &[
+            Likelihood,
+            Bound,
+            Divergence,
+            Elbo,
+            Drawn,
+            Measured(Metric::Kernel),
+            Measured(Metric::Sliced),
+            Extrapolated,
+        ],
     ),
-    ("batch_size", &[Likelihood, Bound, Distances]),
+    ("batch_size", &[Likelihood, Bound, Elbo, Distances]),
     ("fit", &[Files]),
     ("ground", &[Files]),
     ("invert", &[Files]),
@@ -84,8 +96,8 @@ const TABLE: &[(&str, &[Use])] = &[
 
 /// What to measure, where to compute, how to answer; and an option that other commands know from earlier.
 #[cfg(test)]
-const ALWAYS: [&str; 9] =
-    ["likelihood", "bound", "divergence", "set", "reference", "num", "convert", "device", "json"];
+const ALWAYS: [&str; 10] =
+    ["likelihood", "bound", "divergence", "elbo", "set", "reference", "num", "convert", "device", "json"];
 
 /// The options of the table that were typed, in its order.
 #[derive(Clone, Debug, Default)]
@@ -118,6 +130,7 @@ impl EvalArgs {
             ("--likelihood", &self.likelihood),
             ("--bound", &self.bound.bound),
             ("--divergence", &self.divergence.divergence),
+            ("--elbo", &self.elbo.elbo),
         ];
         for (option, set) in named.iter().flat_map(|(option, sets)| sets.iter().map(move |set| (option, set))) {
             set.path().map_err(|problem| format!("{option} {problem}"))?;
@@ -144,7 +157,8 @@ impl EvalArgs {
 
     /// Whether anything but divergences is measured.
     fn uses_device(&self) -> bool {
-        !self.likelihood.is_empty() || !self.bound.bound.is_empty() || self.distances.set.is_some()
+        let others = [&self.likelihood, &self.bound.bound, &self.elbo.elbo];
+        others.iter().any(|sets| !sets.is_empty()) || self.distances.set.is_some()
     }
 
     /// The same once it is known what is measured between two sets.
@@ -166,6 +180,7 @@ impl EvalArgs {
             (Likelihood, !self.likelihood.is_empty()),
             (Bound, !self.bound.bound.is_empty()),
             (Divergence, !self.divergence.divergence.is_empty()),
+            (Elbo, !self.elbo.elbo.is_empty()),
             (Distances, self.distances.set.is_some()),
             (Files, self.files().next().is_some()),
             (Drawn, drawn().next().is_some()),
@@ -180,7 +195,8 @@ impl EvalArgs {
 
     /// The sets that lie in files.
     fn files(&self) -> impl Iterator<Item = &SetName> {
-        let others = [&self.likelihood, &self.bound.bound, &self.divergence.divergence].into_iter().flatten();
+        let others = [&self.likelihood, &self.bound.bound, &self.divergence.divergence, &self.elbo.elbo];
+        let others = others.into_iter().flatten();
         others.chain(self.sets()).filter(|set| matches!(set.home, SetHome::Path(_)))
     }
 
@@ -208,6 +224,7 @@ impl Use {
             Likelihood => "--likelihood".to_owned(),
             Bound => "--bound".to_owned(),
             Divergence => "--divergence".to_owned(),
+            Elbo => "--elbo".to_owned(),
             Distances => "distances between two sets".to_owned(),
             Files => "pictures in files".to_owned(),
             Drawn => "a set that a model draws (model:NAME)".to_owned(),
@@ -229,6 +246,7 @@ pub(super) fn laid_out(eval: clap::Command) -> clap::Command {
             Some([Likelihood]) => arg.help_heading("Likelihood"),
             Some([Bound]) => arg.help_heading("Bound"),
             Some([Divergence]) => arg.help_heading("Divergence"),
+            Some([Elbo]) => arg.help_heading("ELBO"),
             Some([Likelihood, Bound]) => arg.help_heading("Likelihood and bound"),
             Some([Likelihood, Bound, ..]) if arg.get_id() != "seed" && arg.get_id() != "batch_size" => {
                 arg.help_heading("The model, of --likelihood, of --bound, and of model: as a set")
@@ -292,6 +310,11 @@ mod tests {
             ("x.npz y.npz --metrics frechet", "--subset-size 3|--projections 3|--seed 1|--splits 2"),
             ("x.npz y.npz --metrics sliced", "--features classifier|--extrapolate"),
             ("x.npz embedded:train", "--subsets 3|--projections 3"),
+            (
+                "--elbo x.npz --model run/model",
+                "--steps 3|--probes 2|--any-class|--eta 1|--solver heun|--weights ema|--label 1|--epochs 3|--terms|\
+                 --metrics kernel|--scheduler-config c.json",
+            ),
             ("x.npz --save-stats s.npz", "--subsets 3|--extrapolate|--seed 1"),
             ("model:a model:b", "--model tiny|--strength 0.5|--fit pad|--ground black|--invert|--on-corrupt skip"),
             ("x.npz y.npz --features pixels", "--resize clean-fid"),
@@ -318,6 +341,7 @@ mod tests {
             "x.npz model: --model tiny --solver heun --steps 3 --metrics pr --seed 1",
             "x.npz embedded:train --metrics is,frechet --splits 2 --extrapolate --seed 1",
             "x.npz y.npz --features inception:w.pth --resize clean-fid",
+            "--elbo x.npz --model run/model --importance 1,10 --refine --num 3 --seed 1 --batch-size 2 --fit pad",
             "x model: --fit pad --ground black --invert --on-corrupt skip",
             "x.npz --save-stats s.npz --features classifier --force",
             // More than one tool: an option of one of them.

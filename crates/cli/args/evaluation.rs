@@ -5,7 +5,8 @@ use clap::{ArgGroup, Args};
 use super::eval_table::Typed;
 use super::numbers::at_least_one;
 use super::{
-    BoundArgs, ComputingArgs, DistanceArgs, DivergenceArgs, LabelArgs, ModelArgs, PictureRules, PlanArgs, SetName,
+    BoundArgs, ComputingArgs, DistanceArgs, DivergenceArgs, ElboArgs, LabelArgs, ModelArgs, PictureRules,
+    PlanArgs, SetName,
 };
 use crate::seeds;
 
@@ -22,6 +23,7 @@ Examples:
   ddim eval --bound pictures.npz --steps 1000 --random-terms 50
   ddim eval --bound pictures.npz --steps 100 --eta hat --terms
   ddim eval --divergence drawn.npz train-images-idx3-ubyte.gz:55000..60000
+  ddim eval --elbo train-images-idx3-ubyte.gz:55000..60000 --model run/model --importance 1,10,100 --refine --num 64
 
 Bits per dimension bound from above what it takes to store a picture with the model's help, once there are enough \
 steps: with a few the number comes out too small. The variational bound is one for any number of steps, and for eta \
@@ -49,6 +51,9 @@ pub(crate) struct EvalArgs {
     #[command(flatten)]
     pub(crate) divergence: DivergenceArgs,
 
+    #[command(flatten)]
+    pub(crate) elbo: ElboArgs,
+
     /// The sampler: of --bound, and of the models that draw a set; --likelihood takes its --steps, 32 where missing.
     #[command(flatten)]
     pub(crate) plan: PlanArgs,
@@ -56,8 +61,8 @@ pub(crate) struct EvalArgs {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
 
-    /// Pictures of each set at most, from its beginning [default: all of a part with an end; else 64 for --likelihood and
-    /// --bound, 2000 for --divergence, all of a set that is compared, 2048 of a model's]. This and FIRST..END count what
+    /// Pictures of each set at most, from its beginning [default: all of a part with an end; else 64 for --likelihood,
+    /// --bound and --elbo, 2000 for --divergence, all of a set that is compared, 2048 of a model's]. This and FIRST..END count what
     /// is listed, broken ones too
     #[arg(long, short, value_name = "N", value_parser = at_least_one)]
     pub(crate) num: Option<usize>,

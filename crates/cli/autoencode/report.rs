@@ -9,6 +9,7 @@ use ddim_tensor::Tensor;
 use serde_json::{Value, json};
 
 use super::kind;
+use crate::units;
 
 /// What is printed.
 pub(super) struct Report {
@@ -80,9 +81,8 @@ impl Report {
             lines.push(("codes", format!("{used} of {rows} used, perplexity {perplexity:.1}")));
             lines.push(("bits", format!("{bits:.0} a picture")));
         }
-        let [mean, deviation] = self.scaled;
-        lines
-            .push(("for diffusion", format!("mean {mean:.3}, deviation {deviation:.3}; a prior expects 0 and 1")));
+        let [mean, deviation] = self.scaled.map(|number| units::fixed(number, 3));
+        lines.push(("for diffusion", format!("mean {mean}, deviation {deviation}; a prior expects 0 and 1")));
         lines.into_iter().map(|(name, value)| format!("{name:<14} {value}\n")).collect()
     }
 

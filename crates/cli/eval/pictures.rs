@@ -13,7 +13,7 @@ use crate::signals::Interrupt;
 use crate::{Ending, labels, progress, reading};
 
 /// Pictures that a model is measured with, where nothing says how many.
-const PICTURES: usize = 64;
+pub(super) const PICTURES: usize = 64;
 
 /// Where the classes of pictures come from that are measured.
 const CLASSES_OF_SETS: &str = "pictures bring their classes themselves; leave the option out";

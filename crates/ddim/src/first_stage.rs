@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use ddim_autoencoder::{AutoencoderConfig, ConfigError, Scale};
-use ddim_checkpoint::{Autoencoder, Network};
+use ddim_checkpoint::{Autoencoder, Likelihood, Network};
 use ddim_engine::{Conditioning, Engine, EngineOptions, Precision};
 use ddim_graph::Labels as NetworkLabels;
 use ddim_tensor::{Device, Tensor};
@@ -171,6 +171,27 @@ impl FirstStage {
             AutoencoderConfig::Tiny(_) => pictures * 2.0 - 1.0,
             AutoencoderConfig::Kl(_) | AutoencoderConfig::Vq(_) => pictures,
         })
+    }
+
+    /// The slope by latents of a function of what they are decoded to: `slope` is given that, as
+    /// [`decode_as_they_are`](Self::decode_as_they_are) gives it, and says its slope there.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`decode`](Self::decode).
+    pub fn pull_back(&self, latents: Tensor, slope: impl FnOnce(&Tensor) -> Tensor) -> Result<Tensor, Error> {
+        let slope = slope(&self.decode_as_they_are(latents.clone())?);
+        let slope = match self.config() {
+            AutoencoderConfig::Tiny(_) => slope * 2.0,
+            AutoencoderConfig::Kl(_) | AutoencoderConfig::Vq(_) => slope,
+        };
+        let half = self.half(&self.decoder, &self.autoencoder.decoder);
+        Ok(half.engine.pull_back(latents.to(&self.device), &half.nothing, slope.to(&self.device)).1)
+    }
+
+    /// The model of pictures that it was trained as, where its folder says.
+    pub fn likelihood(&self) -> Option<&Likelihood> {
+        self.autoencoder.likelihood.as_ref()
     }
 
     /// Latents as a diffusion model draws them: `(z - mean) / std`.

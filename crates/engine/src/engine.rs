@@ -186,7 +186,9 @@ impl Engine {
     pub fn pull_back(&self, x: Tensor, conditioning: &Conditioning, slope: Tensor) -> (Tensor, Tensor) {
         let shape = x.dims();
         let [n, _, h, w] = shape;
-        let out_shape = [n, self.0.graph.output_channels(), h, w];
+        let sizes = self.0.graph.sizes([h, w]).unwrap_or_else(|error| panic!("pictures that go through: {error}"));
+        let [height, width] = sizes[sizes.len() - 1];
+        let out_shape = [n, self.0.graph.output_channels(), height, width];
         assert_eq!(out_shape, slope.dims(), "an output and its slope");
         match (&self.0.runs, &conditioning.0) {
             (Runs::Processor(network), Kind::Processor(rows)) => {

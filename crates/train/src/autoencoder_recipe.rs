@@ -138,7 +138,7 @@ impl AutoencoderRecipe {
             batch_size: 64,
             learning_rate: 2e-3,
             weight_decay: 0.0,
-            decay: Decay::Cosine,
+            decay: Decay::Constant,
             ema_decay: 0.995,
             checkpoint_steps: 500,
             ..Training::default()

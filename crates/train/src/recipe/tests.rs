@@ -1,6 +1,6 @@
 use super::*;
-use crate::{AutoencoderRecipe, ClassifierRecipe};
 use crate::testing::{recipe, try_recipe};
+use crate::{AutoencoderRecipe, ClassifierRecipe};
 use serde_json::json;
 
 /// The message about a recipe with these changes.
