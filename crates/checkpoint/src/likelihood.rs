@@ -1,4 +1,5 @@
-//! What makes an autoencoder a model of pictures: a prior over latents, and how far pictures lie from what is decoded.
+//! What makes an autoencoder a model of pictures: a prior over latents, and how far pictures lie from what is
+//! decoded.
 
 use std::path::Path;
 
@@ -8,9 +9,9 @@ use serde_json::{Map, Value, json};
 use crate::error::CheckpointError;
 use crate::layout::{CARD, MAX_LISTS, read_text};
 
-/// `p(z) = N(prior mean, prior variance I)` and `p(x | z) = N(decoded z, diag variance)`, of pictures in \[-1, 1\].
-/// Without these two an autoencoder says nothing about how likely a picture is. It lies in `ddim.json` beside the
-/// weights; diffusers ignores it.
+/// `p(z) = N(prior mean, prior variance I)` and `p(x | z) = N(decoded z, diag variance)`, of pictures in \[-1,
+/// 1\]. Without these two an autoencoder says nothing about how likely a picture is. It lies in `ddim.json` beside
+/// the weights; diffusers ignores it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Likelihood {
     /// The mean of every latent number, before scaling.

@@ -1,6 +1,5 @@
 //! The evidence lower bound of a first stage, and what lies between it and the likelihood.
 
-use std::f64::consts::LN_2;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -107,11 +106,8 @@ fn latent_model(
     }
     let (factor, latents) = (stage.config().factor(), stage.config().latent_channels());
     let latent = [latents, height / factor, width / factor];
-    Ok(LatentModel {
-        prior: Gaussian::alike(likelihood.prior_mean, likelihood.prior_variance, latent.iter().product()),
-        latent,
-        log_variance: likelihood.decoder_variance.iter().map(|variance| variance.ln()).collect(),
-    })
+    let prior = [likelihood.prior_mean, likelihood.prior_variance];
+    Ok(LatentModel::new(prior, latent, &likelihood.decoder_variance))
 }
 
 /// How often latents of each picture are drawn.
@@ -157,7 +153,7 @@ fn posteriors(stage: &FirstStage, x: Tensor, model: &LatentModel) -> anyhow::Res
 impl Measured<'_> {
     /// What is added to the logarithm of a density of pictures in \[-1, 1\] for those from 0 to 1.
     fn of_unit(&self) -> f64 {
-        self.shape.iter().product::<usize>() as f64 * LN_2
+        LatentModel::nats_of_range(self.shape.iter().product())
     }
 
     /// The mean of something of each picture.

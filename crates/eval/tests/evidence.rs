@@ -92,7 +92,7 @@ impl Linear {
     }
 
     /// The logarithm of p(x, z) / q(z | x), and the slope of log p(x, z) by z.
-    fn drawn(&self, x: &[f64], q: &Gaussian, noise: &[f64]) -> (f64, Vec<f64>) {
+    fn drawn(&self, x: &[f64], q: &Gaussian, noise: &[f64]) -> Drawn {
         let z = q.at(noise);
         let decoder = self.decoder(&z);
         let log_weight = decoder.log_density(x) + self.prior.log_density(&z) - q.log_density(&z);
@@ -102,8 +102,8 @@ impl Linear {
     }
 }
 
-/// Points of equal weight that integrate every polynomial of degree 3 exactly against N(0, I): +-sqrt(d) along each
-/// axis.
+/// Points of equal weight that integrate every polynomial of degree 3 exactly against N(0, I): +-sqrt(d) along
+/// each axis.
 fn cubature(d: usize) -> Vec<Vec<f64>> {
     let point = |axis: usize, sign: f64| {
         (0..d).map(|k| if k == axis { sign * (d as f64).sqrt() } else { 0.0 }).collect::<Vec<f64>>()
@@ -135,8 +135,8 @@ fn divergence_from_full(q: &Gaussian, mean: &[f64], covariance: &[Vec<f64>]) -> 
     (trace + solved(&apart) - n as f64 + log_det - q.log_variance().iter().sum::<f64>()) / 2.0
 }
 
-/// log p(x) = bound + KL(q, exact posterior), the bound from draws, and all its gradients. In f64; the goldens have
-/// 15 digits.
+/// log p(x) = bound + KL(q, exact posterior), the bound from draws, and all its gradients. In f64; the goldens
+/// have 15 digits.
 #[test]
 fn a_linear_model_is_known_to_the_last_digit() {
     let golden = golden("linear_gaussian_vae.json");
@@ -174,11 +174,14 @@ fn a_linear_model_is_known_to_the_last_digit() {
     }
 }
 
+/// log p(x, z) / q(z | x) of a draw, and the slope of log p(x, z) by z.
+type Drawn = (f64, Vec<f64>);
+
 /// The mean over points of what an estimator says of a draw.
 fn mean_slope(
     model: &Linear,
     x: &[f64],
-    (points, drawn): (&[Vec<f64>], &[(f64, Vec<f64>)]),
+    (points, drawn): (&[Vec<f64>], &[Drawn]),
     estimator: Estimator,
 ) -> EncoderSlope {
     let (q, share) = (model.q(x), 1.0 / points.len() as f64);
@@ -389,7 +392,8 @@ fn more_draws_drown_the_gradient_of_one_estimator_and_not_of_the_other() {
     assert!((doubly - 0.5).abs() < 0.1, "{doubly}");
 }
 
-/// Where q is the exact posterior every weight is p(x), and the slope of a draw without that of log q is 0 exactly.
+/// Where q is the exact posterior every weight is p(x), and the slope of a draw without that of log q is 0
+/// exactly.
 #[test]
 fn nothing_is_left_to_learn_at_the_posterior() {
     let golden = golden("importance_weighted.json");
@@ -448,9 +452,9 @@ fn weights_add_up_to_one() {
     assert!((sum - 1.0).abs() < 1e-15 && (found[0] / found[1] - 1f64.exp()).abs() < 1e-12, "{found:?}");
 }
 
-/// A linear model whose encoder is off: fitted to each picture it becomes the best diagonal one, and its bound misses
-/// log p by the gap that the golden has for that; the bound of many weights misses it by less. Draws: means within four
-/// standard errors of theirs.
+/// A linear model whose encoder is off: fitted to each picture it becomes the best diagonal one, and its bound
+/// misses log p by the gap that the golden has for that; the bound of many weights misses it by less. Draws: means
+/// within four standard errors of theirs.
 #[test]
 fn an_encoder_fitted_to_each_picture_closes_the_gap_that_one_for_all_leaves() {
     let golden = golden("linear_gaussian_vae.json");

@@ -122,8 +122,8 @@ const WIDTHS: [usize; 3] = [24, 32, 48];
 const LEAST_SIDE: usize = 6;
 
 impl AutoencoderRecipe {
-    /// A recipe for pictures of this height, width and channels, a step shared out among so many threads: sides are
-    /// halved twice where that leaves at least 6 pixels, and each pixel of the latents has 4 channels.
+    /// A recipe for pictures of this height, width and channels, a step shared out among so many threads: sides
+    /// are halved twice where that leaves at least 6 pixels, and each pixel of the latents has 4 channels.
     pub fn for_images([height, width, channels]: [usize; 3], threads: usize) -> Self {
         let may_halve = |halvings: &usize| {
             let factor = 1 << halvings;

@@ -8,7 +8,8 @@ use super::importance::log_mean_exp;
 pub const ACTIVE: f64 = 0.01;
 
 /// The divergences of groups of latents, each the mean over a batch, none of which counts below `least` (Kingma et
-/// al. 2016, arXiv:1606.04934, appendix C.8): their sum, and for each group whether it is above and so has a slope.
+/// al. 2016, arXiv:1606.04934, appendix C.8): their sum, and for each group whether it is above and so has a
+/// slope.
 ///
 /// ```
 /// assert_eq!(ddim_eval::free_bits(&[0.5, 0.1], 0.2), (0.7, vec![true, false]));
@@ -17,8 +18,8 @@ pub fn free_bits(groups: &[f64], least: f64) -> (f64, Vec<bool>) {
     (groups.iter().map(|group| group.max(least)).sum(), groups.iter().map(|group| *group > least).collect())
 }
 
-/// How far each latent number moves from picture to picture: the variance of its mean over the pictures, divided by
-/// the variance of the prior. Those above [`ACTIVE`] are of use.
+/// How far each latent number moves from picture to picture: the variance of its mean over the pictures, divided
+/// by the variance of the prior. Those above [`ACTIVE`] are of use.
 ///
 /// # Panics
 /// Distributions of other numbers than the prior's.

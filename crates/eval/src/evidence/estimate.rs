@@ -1,6 +1,6 @@
 //! What a decoder and an encoder say of pictures, by draws.
 
-use std::f64::consts::TAU;
+use std::f64::consts::{LN_2, TAU};
 use std::ops::ControlFlow;
 
 use ddim_sampler::fill_normals;
@@ -38,6 +38,18 @@ impl PictureEvidence {
 }
 
 impl LatentModel {
+    /// With N(mean, variance I) over latents of this many channels, height and width.
+    pub fn new([mean, variance]: [f64; 2], latent: [usize; 3], variances: &[f64]) -> Self {
+        let prior = Gaussian::alike(mean, variance, latent.iter().product());
+        LatentModel { prior, latent, log_variance: variances.iter().map(|variance| variance.ln()).collect() }
+    }
+
+    /// What a density of pictures of so many values from 0 to 1 has more than that of the same from -1 to 1, where
+    /// it is half as dense along each axis: nats to be added.
+    pub fn nats_of_range(values: usize) -> f64 {
+        values as f64 * LN_2
+    }
+
     /// log p(x | z) of a picture and of what z is decoded to.
     pub fn log_likelihood(&self, x: &[f32], decoded: &[f32]) -> f64 {
         let sum: f64 = self.terms(x, decoded).map(|(off, log)| TAU.ln() + log + off * off * (-log).exp()).sum();
@@ -73,8 +85,8 @@ pub struct Evidence<'a> {
 }
 
 impl Evidence<'_> {
-    /// The weights of so many draws of each picture. `decode` takes latents `[k, c, h, w]` to pictures; `observe` is
-    /// told after every call, and nothing comes back if it breaks.
+    /// The weights of so many draws of each picture. `decode` takes latents `[k, c, h, w]` to pictures; `observe`
+    /// is told after every call, and nothing comes back if it breaks.
     ///
     /// # Errors
     /// Those of `decode`.
@@ -113,9 +125,9 @@ impl Evidence<'_> {
         Ok(Some(found))
     }
 
-    /// Means and variances fitted to each picture, from those of the encoder on: so many steps of Adam (Kingma and Ba
-    /// 2015, algorithm 1) up the bound, a draw each, whose rate falls to 0 in a straight line. `back` gives what is
-    /// decoded from latents, and the transpose of its Jacobian times the slope that it makes of that.
+    /// Means and variances fitted to each picture, from those of the encoder on: so many steps of Adam (Kingma and
+    /// Ba 2015, algorithm 1) up the bound, a draw each, whose rate falls to 0 in a straight line. `back` gives
+    /// what is decoded from latents, and the transpose of its Jacobian times the slope that it makes of that.
     ///
     /// # Errors
     /// Those of `back`.

@@ -28,8 +28,8 @@ pub(super) struct Parts {
     pub(super) latent: [usize; 3],
 }
 
-/// A variance is at least that of rounding to 8 bits, a uniform number as wide as a grey level of pictures in [-1, 1]:
-/// a pixel that is always black would drive it to 0 and the bound to infinity.
+/// A variance is at least that of rounding to 8 bits, a uniform number as wide as a grey level of pictures in [-1,
+/// 1]: a pixel that is always black would drive it to 0 and the bound to infinity.
 pub(super) const LEAST_VARIANCE: f64 = (2.0 / 255.0) * (2.0 / 255.0) / 12.0;
 
 impl Parts {

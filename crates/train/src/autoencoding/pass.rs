@@ -6,8 +6,8 @@ use ddim_cpu::Wanted;
 use ddim_eval::{Draw, EncoderSlope, Gaussian, free_bits, normalised};
 use std::f64::consts::TAU;
 
-/// Between these lie the logarithms of an encoder's variances, as in latent diffusion's code; beyond them the slope
-/// is 0.
+/// Between these lie the logarithms of an encoder's variances, as in latent diffusion's code; beyond them the
+/// slope is 0.
 const LOG_VARIANCES: [f64; 2] = [-30.0, 20.0];
 
 /// Pictures on their way through both halves.
@@ -32,8 +32,8 @@ pub(super) struct Pass<'a> {
 struct Decoded {
     /// log p(x | z) of each draw.
     likelihoods: Vec<f64>,
-    /// The gradient of the sum of shares times that, divided by all values of the pictures: by the decoder's weights,
-    /// by the draws \[n k, numbers\], and by the logarithms of the variances.
+    /// The gradient of the sum of shares times that, divided by all values of the pictures: by the decoder's
+    /// weights, by the draws \[n k, numbers\], and by the logarithms of the variances.
     weights: Vec<f32>,
     by_latents: Vec<f32>,
     by_variances: Vec<f64>,
@@ -85,8 +85,8 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// The loss, the negative mean bound for each value of a picture, and its gradient by everything; `weight` is what
-    /// the divergence from the prior counts.
+    /// The loss, the negative mean bound for each value of a picture, and its gradient by everything; `weight` is
+    /// what the divergence from the prior counts.
     pub(super) fn gradient(&self, weight: f64) -> (f64, Vec<f32>) {
         let z = self.draws();
         let exact = self.recipe.gradient == GradientChoice::Reparameterised && self.recipe.importance == 1;
@@ -119,8 +119,8 @@ impl<'a> Pass<'a> {
         self.noise.iter().enumerate().flat_map(of).map(|z| z as f32).collect()
     }
 
-    /// log p(x | z) of a draw from what was decoded, and perhaps its slopes times a share: by what was decoded, and by
-    /// the logarithms of the variances.
+    /// log p(x | z) of a draw from what was decoded, and perhaps its slopes times a share: by what was decoded,
+    /// and by the logarithms of the variances.
     fn likelihood(&self, draw: usize, out: &[f32], slopes: Option<(f64, &mut [f32], &mut [f64])>) -> f64 {
         let values = self.parts.values();
         let picture = draw / self.recipe.importance;

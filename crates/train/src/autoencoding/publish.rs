@@ -8,7 +8,7 @@ use ddim::FirstStage;
 use ddim::first_stage::{LatentChoice, Reconstruction};
 use ddim_checkpoint::{Autoencoder, Likelihood, Network, save_autoencoder};
 use ddim_data::{Layout, Picture, Scale, encode_png, grid, write_whole};
-use ddim_sampler::{Noise, PictureNoise};
+use ddim_sampler::fill_normals;
 use ddim_schedule::PixelRounding;
 use ddim_tensor::{Device, Tensor};
 use std::ops::ControlFlow;
@@ -72,8 +72,8 @@ fn stage(task: &Autoencoding, step: u64, weights: &[f32]) -> Result<FirstStage, 
     Ok(FirstStage::new(autoencoder, &Device::Cpu)?)
 }
 
-/// Mean and deviation of all latents that are drawn for these pictures: MATH.md section 35 shows that they are the best
-/// prior N(mean, deviation^2 I).
+/// Mean and deviation of all latents that are drawn for these pictures: MATH.md section 35 shows that they are the
+/// best prior N(mean, deviation^2 I).
 fn moments(stage: &FirstStage, pictures: &Tensor) -> Result<[f64; 2], TrainError> {
     let ddim::first_stage::Encoded::Distribution(q) = stage.encode(pictures.clone())? else {
         unreachable!("an AutoencoderKL has distributions")
@@ -102,7 +102,10 @@ fn scaled(task: &Autoencoding, unscaled: &Autoencoder, mean: f64, deviation: f64
 fn drawn(task: &Autoencoding, stage: &FirstStage, weights: &[f32]) -> Result<Tensor, TrainError> {
     let [c, h, w] = task.parts.latent;
     let [mean, log_variance] = task.parts.prior(weights);
-    let noise = PictureNoise::new(0, (0..SHOWN).map(|k| k as u64)).initial([SHOWN, c, h, w], &Device::Cpu);
+    let mut noise = vec![0.0; SHOWN * c * h * w];
+    let each = noise.chunks_exact_mut(c * h * w);
+    each.enumerate().for_each(|(k, noise)| fill_normals(0, k as u64, 0, noise));
+    let noise = Tensor::new(noise, [SHOWN, c, h, w]);
     Ok(stage.decode(noise * (log_variance / 2.0).exp() + mean)?)
 }
 

@@ -24,8 +24,8 @@ fn recipe(changes: &Value) -> AutoencoderRecipe {
     AutoencoderRecipe::from_json(&recipe.to_string()).expect("a recipe that makes sense")
 }
 
-/// Loss and gradient of a step at weights that are moved, or the first ones a little off: a learned prior that is still
-/// N(0, I) would hide some slopes.
+/// Loss and gradient of a step at weights that are moved, or the first ones a little off: a learned prior that is
+/// still N(0, I) would hide some slopes.
 fn at(changes: &Value, step: u64, moved: impl Fn(usize) -> f32) -> (f64, Vec<f32>, [Range<usize>; 4]) {
     let (recipe, set) = (recipe(changes), pictures(6));
     let (mut task, mut weights) = Autoencoding::new(&recipe, &set).expect("fine");
@@ -39,8 +39,8 @@ fn at(changes: &Value, step: u64, moved: impl Fn(usize) -> f32) -> (f64, Vec<f32
     (loss, gradient, places)
 }
 
-/// (L(w + h u) - L(w - h u)) / 2h = |g| along u = g / |g|, of each part alone. With h = 0.01 the neglected term is some
-/// h^2 of it, rounding in f32 of a loss near 1 some 1e-7 / 2h.
+/// (L(w + h u) - L(w - h u)) / 2h = |g| along u = g / |g|, of each part alone. With h = 0.01 the neglected term is
+/// some h^2 of it, rounding in f32 of a loss near 1 some 1e-7 / 2h.
 #[test]
 fn the_gradient_is_that_of_the_loss_wherever_the_draws_stay() {
     for changes in [
@@ -78,8 +78,8 @@ fn estimators_differ_in_the_encoder_alone() {
     }
 }
 
-/// Over many steps all unbiased ones say the same along the mean gradient. 600 steps; differences within five standard
-/// errors, which must be small beside the gradient itself to say anything.
+/// Over many steps all unbiased ones say the same along the mean gradient. 600 steps; differences within five
+/// standard errors, which must be small beside the gradient itself to say anything.
 #[test]
 fn estimators_of_the_encoder_agree_on_average() {
     let all = |gradient: &str, importance: usize| {
