@@ -56,6 +56,10 @@ doc:
 ci:
     .ci/run
 
+# What is given to people, for this platform, into dist/release: `just release`, or some of: program wheel web c
+release *parts:
+    .ci/release {{parts}}
+
 # Train the embedded model anew (resumes): `just train train-images-idx3-ubyte.gz`
 train data out="runs/fashion-mnist":
     cargo run --release -- train --recipe assets/recipes/fashion-mnist.json --data {{data}} --out {{out}}

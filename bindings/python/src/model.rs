@@ -3,12 +3,13 @@
 mod images;
 mod trips;
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ddim::checkpoint::{ModelFiles, TunedSteps, WeightChoice, embedded_tuned, tuned};
+use ddim::checkpoint::{ModelFiles, Parts, TunedSteps, WeightChoice, embedded_tuned, tuned};
 use ddim::engine::Precision;
-use ddim::{Error, Guidance, GuidanceInterval, LabelRows, Labels, Start, Tensor};
+use ddim::{Device, Error, Guidance, GuidanceInterval, LabelRows, Labels, Start, Tensor};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
@@ -35,6 +36,8 @@ pub(crate) enum Home {
     Embedded(String),
     /// A path, and which of its weights.
     Files(PathBuf, Option<String>),
+    /// Memory: nothing that another process could read.
+    Memory,
     /// A plan without a model.
     Nowhere,
 }
@@ -47,6 +50,7 @@ impl Home {
                 Ok((embedded_tuned(name).map_err(of_checkpoint)?, format!("the embedded model {name}")))
             }
             Self::Files(path, _) => Ok((tuned(path).map_err(of_checkpoint)?, path.display().to_string())),
+            Self::Memory => Ok((None, "a model from memory".to_owned())),
             Self::Nowhere => Ok((None, "this training".to_owned())),
         }
     }
@@ -74,20 +78,32 @@ const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::F16, Precision::B
 
 impl Model {
     fn open(py: Python<'_>, home: Home, device: &str, precision: &str) -> PyResult<Self> {
+        let read = |home: &Home, on: &Device| match home {
+            Home::Embedded(name) => ddim::Model::embedded(name, on),
+            Home::Files(path, weights) => {
+                let choice = weights.clone().map_or(WeightChoice::Usual, WeightChoice::Named);
+                let checkpoint = ModelFiles::open(path, &choice).and_then(ModelFiles::load);
+                checkpoint.map_err(Error::from).and_then(|found| ddim::Model::from_checkpoint(found, on))
+            }
+            Home::Memory | Home::Nowhere => unreachable!("nothing is read there"),
+        };
+        Self::of(py, home, device, precision, read)
+    }
+
+    /// What `read` makes of the home, on this device in this precision.
+    fn of(
+        py: Python<'_>,
+        home: Home,
+        device: &str,
+        precision: &str,
+        read: impl FnOnce(&Home, &Device) -> Result<ddim::Model, Error> + Send,
+    ) -> PyResult<Self> {
         let known = || PRECISIONS.map(Precision::name).join(", ");
         let precision = PRECISIONS.into_iter().find(|one| one.name() == precision);
         let precision = precision.ok_or_else(|| value(format!("precision is one of {}", known())))?;
         let found = quick(py, || {
             let on = device::of(device)?;
-            let model = match &home {
-                Home::Embedded(name) => ddim::Model::embedded(name, &on),
-                Home::Files(path, weights) => {
-                    let choice = weights.clone().map_or(WeightChoice::Usual, WeightChoice::Named);
-                    let checkpoint = ModelFiles::open(path, &choice).and_then(ModelFiles::load);
-                    checkpoint.map_err(Error::from).and_then(|found| ddim::Model::from_checkpoint(found, &on))
-                }
-                Home::Nowhere => unreachable!("a model has a home"),
-            };
+            let model = read(&home, &on);
             model.and_then(|model| model.with_precision(precision)).map_err(raised)
         })??;
         Ok(Self { model: Arc::new(found), home, device: device.to_owned(), precision })
@@ -387,6 +403,24 @@ impl Model {
         Self::open(py, Home::Files(path, weights), device, precision)
     }
 
+    /// The model of these files: `unet/config.json`, `scheduler/scheduler_config.json` and the bytes of
+    /// `unet/diffusion_pytorch_model.safetensors`. For `load_diffusers`.
+    #[staticmethod]
+    #[pyo3(signature = (unet_config, scheduler_config, weights, *, device="auto", precision="f32"))]
+    fn _of_files(
+        py: Python<'_>,
+        unet_config: &str,
+        scheduler_config: &str,
+        weights: &[u8],
+        device: &str,
+        precision: &str,
+    ) -> PyResult<Self> {
+        let weights = Cow::Owned(weights.to_vec());
+        let parts = Parts { name: "pipeline", unet_config, scheduler_config, card: None, weights };
+        let read = |_: &Home, on: &Device| ddim::Model::from_checkpoint(parts.load()?, on);
+        Self::of(py, Home::Memory, device, precision, read)
+    }
+
     /// Channels, height and width of its pictures: `shape` where the network draws pictures, larger where it draws
     /// latents.
     #[getter]
@@ -637,7 +671,10 @@ impl Model {
         let (name, path, weights) = match &model.home {
             Home::Embedded(name) => (Some(name.clone()), None, None),
             Home::Files(path, weights) => (None, Some(path.clone()), weights.clone()),
-            Home::Nowhere => unreachable!("a model has a home"),
+            Home::Memory | Home::Nowhere => {
+                let said = "a model from memory does not pickle: save its pipeline to a folder, and load that";
+                return Err(PyTypeError::new_err(said));
+            }
         };
         let given = (name, path, weights, model.device.clone(), model.precision.name());
         Ok((slf.get_type().getattr("_again")?, given))

@@ -6,8 +6,8 @@
 <ddim.Pictures 4 of 28x28x1>
 
 `Model` is a trained network and draws; `Plan` is a sampler as a table; `Noise` belongs to pictures; `Run` asks for
-each network call and is fed the output; `sample` and `drive` take any network, in numpy or torch; `ddim.diffusers`
-has a scheduler for pipelines of diffusers. Arrays come in from numpy, torch or whatever speaks their protocols,
+each network call and is fed the output; `sample` and `drive` take any network, in numpy or torch; `load_diffusers`
+takes a pipeline's network from memory, and `ddim.diffusers` has a scheduler for pipelines. Arrays come in from numpy, torch or whatever speaks their protocols,
 and go out as `Array`, which they read without a copy. Neither is needed to import this.
 """
 
@@ -30,6 +30,7 @@ from ._ddim import (
     set_threads,
     solvers,
 )
+from ._load import load_diffusers
 from ._sample import drive, sample
 
 
@@ -58,6 +59,7 @@ __all__ = [
     "drive",
     "frechet",
     "kernel_distance",
+    "load_diffusers",
     "precision_recall",
     "sample",
     "set_threads",

@@ -296,6 +296,10 @@ class Model:
     def load(
         path: _Path, *, weights: str | None = None, device: str = "auto", precision: str = "f32"
     ) -> Model: ...
+    @staticmethod
+    def _of_files(
+        unet_config: str, scheduler_config: str, weights: bytes, *, device: str = "auto", precision: str = "f32"
+    ) -> Model: ...
     @property
     def shape(self) -> tuple[int, int, int]: ...
     @property
