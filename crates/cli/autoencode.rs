@@ -1,5 +1,6 @@
 //! `ddim autoencode`: pictures to latents and back, and how close they come.
 
+mod diagnosis;
 mod numbers;
 mod report;
 
@@ -43,6 +44,13 @@ pub(crate) fn run(args: &AutoencodeArgs, interrupt: &Interrupt) -> anyhow::Resul
         return numbers::run(&stage, file, args, out).map(|()| Ending::Done);
     }
     check_choice(choice, &stage)?;
+    if args.diagnose && !matches!(stage.config(), AutoencoderConfig::Kl(_)) {
+        misused!(
+            "--diagnose: latents of {} are {}, and have no divergence from a prior; leave it out",
+            stage.config().class(),
+            kind(stage.config())
+        );
+    }
     let images = Images::read(&args.pictures, needed(args, &stage)?)?;
     let pictures = images.tensor(0..images.len(), &Device::Cpu);
     check_memory(&stage, &pictures)?;
@@ -52,7 +60,8 @@ pub(crate) fn run(args: &AutoencodeArgs, interrupt: &Interrupt) -> anyhow::Resul
         tracing::warn!("{INTERRUPTED}");
         return Ok(Ending::Interrupted);
     };
-    let report = Report::new(&stage, &pictures, &back);
+    let diagnosis = if args.diagnose { diagnosis::diagnose(&stage, &pictures, &back)? } else { None };
+    let report = Report::new(&stage, &pictures, &back, diagnosis);
     let written = out.map(|out| out.write(&images, &back, &report)).transpose()?;
     let text = match args.json {
         true => format!("{:#}\n", report.to_json(written.as_deref())),

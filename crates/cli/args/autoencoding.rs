@@ -14,6 +14,7 @@ Examples:
   ddim autoencode pictures --model sd-vae-ft-mse
   ddim autoencode pictures --model sd-vae-ft-mse --size 256 --out pairs.png     each picture beside what came back
   ddim autoencode pictures --model ldm-celebahq-256 --out latents.safetensors   the latents, to train from
+  ddim autoencode pictures --model run/model --diagnose                         which latents are of use
   ddim autoencode numbers.safetensors --model taesd --out decoded.safetensors   raw numbers, both ways
 
 The error is the mean squared difference of a picture's numbers, in units in which they go from 0 to 1; what came back is \
@@ -42,6 +43,11 @@ pub(crate) struct AutoencodeArgs {
     /// The seed of `--latents sample` [default: 0]
     #[arg(long, value_name = "N", help_heading = "Method")]
     pub(crate) seed: Option<u64>,
+
+    /// Say which latents are of use: their divergence from the prior, how many move from picture to picture, and how much
+    /// they tell about which picture it was (of the first 1000)
+    #[arg(long, help_heading = "Method")]
+    pub(crate) diagnose: bool,
 
     #[command(flatten)]
     pub(crate) computing: ComputingArgs,

@@ -48,6 +48,7 @@ fn check(file: &Path, args: &AutoencodeArgs) -> anyhow::Result<()> {
         ("--num", args.pictures.num.is_some()),
         ("--latents", args.latents.is_some()),
         ("--seed", args.seed.is_some()),
+        ("--diagnose", args.diagnose),
         ("--json", args.json),
         ("--fit", rules.fit.is_some()),
         ("--ground", rules.ground.is_some()),

@@ -8,6 +8,7 @@ use ddim::{ErrorSummary, FirstStage};
 use ddim_tensor::Tensor;
 use serde_json::{Value, json};
 
+use super::diagnosis::Diagnosed;
 use super::kind;
 use crate::units;
 
@@ -26,6 +27,7 @@ pub(super) struct Report {
     codes: Option<CodeUse>,
     /// Mean and standard deviation of the latents as a diffusion model has them.
     scaled: [f64; 2],
+    diagnosis: Option<Diagnosed>,
 }
 
 struct CodeUse {
@@ -37,7 +39,12 @@ struct CodeUse {
 }
 
 impl Report {
-    pub(super) fn new(stage: &FirstStage, pictures: &Tensor, back: &Reconstruction) -> Self {
+    pub(super) fn new(
+        stage: &FirstStage,
+        pictures: &Tensor,
+        back: &Reconstruction,
+        diagnosis: Option<Diagnosed>,
+    ) -> Self {
         let errors = back.squared_errors(pictures);
         let n = back.latents.dims()[0];
         let codes = stage.codebook().zip(back.codes.as_ref()).map(|(codebook, codes)| {
@@ -58,6 +65,7 @@ impl Report {
             divergence: back.divergence.as_deref().map(ErrorSummary::new),
             codes,
             scaled: stage.scaled_moments(back),
+            diagnosis,
         }
     }
 
@@ -83,7 +91,9 @@ impl Report {
         }
         let [mean, deviation] = self.scaled.map(|number| units::fixed(number, 3));
         lines.push(("for diffusion", format!("mean {mean}, deviation {deviation}; a prior expects 0 and 1")));
-        lines.into_iter().map(|(name, value)| format!("{name:<14} {value}\n")).collect()
+        let lines = lines.into_iter().map(|(name, value)| (name.to_owned(), value));
+        let diagnosis = self.diagnosis.iter().flat_map(Diagnosed::lines);
+        lines.chain(diagnosis).map(|(name, value)| format!("{name:<14} {value}\n")).collect()
     }
 
     pub(super) fn to_json(&self, out: Option<&Path>) -> Value {
@@ -104,6 +114,7 @@ impl Report {
             })),
             "scaled_mean": self.scaled[0],
             "scaled_deviation": self.scaled[1],
+            "diagnosis": self.diagnosis.as_ref().map(Diagnosed::to_json),
             "out": out.map(Path::to_string_lossy),
         })
     }

@@ -2,6 +2,7 @@
 //! `q(z | x)` finds (MATH.md section 35). All of it is f64, of latents of one picture.
 
 pub(crate) mod activity;
+pub(crate) mod diagnosis;
 pub(crate) mod estimate;
 pub(crate) mod estimator;
 pub(crate) mod gaussian;

@@ -61,6 +61,7 @@ pub use discriminator::training::{Samples, Training};
 pub use divergence::{Divergence, DivergenceEstimate, MIN_SAMPLES, divergence};
 pub use error::EvalError;
 pub use evidence::activity::{ACTIVE, MutualInformation, free_bits, mutual_information, unit_variances};
+pub use evidence::diagnosis::{Channel, Diagnosis};
 pub use evidence::estimate::{Evidence, LatentModel, PictureEvidence};
 pub use evidence::estimator::{Draw, EncoderSlope, Estimator};
 pub use evidence::gaussian::Gaussian;

@@ -6,8 +6,8 @@ use std::convert::Infallible;
 use std::ops::ControlFlow;
 
 use ddim_eval::{
-    ACTIVE, Draw, EncoderSlope, Estimator, Evidence, Gaussian, LatentModel, Mean, importance_bounds, log_mean_exp,
-    mutual_information, normalised, unit_variances,
+    ACTIVE, Diagnosis, Draw, EncoderSlope, Estimator, Evidence, Gaussian, LatentModel, Mean, importance_bounds,
+    log_mean_exp, mutual_information, normalised, unit_variances,
 };
 use ddim_sampler::fill_normals;
 use ddim_tensor::Tensor;
@@ -513,4 +513,27 @@ fn an_encoder_fitted_to_each_picture_closes_the_gap_that_one_for_all_leaves() {
         let left = number(&row["log_p"]) - found.bound();
         assert!((left - gap).abs() < 4.0 * error + 0.005, "{left}, {gap}");
     }
+}
+
+/// Two channels of two numbers: the first copies one number of a picture into each, the second says nothing.
+#[test]
+fn a_channel_that_says_nothing_is_named() {
+    let pictures = normals(2 * 300, 5);
+    let of = |silent: bool| {
+        let q = pictures.chunks_exact(2).map(|x| {
+            let x = if silent { [0.0; 2] } else { [0.8 * x[0], 0.8 * x[1]] };
+            let log = if silent { 0.0 } else { 0.36f64.ln() };
+            Gaussian::new(vec![x[0], x[1], 0.0, 0.0], vec![log, log, 0.0, 0.0])
+        });
+        Diagnosis::of(&q.collect::<Vec<_>>(), &Gaussian::alike(0.0, 1.0, 4), 2, 1).expect("pictures")
+    };
+    let found = of(false);
+    assert_eq!((found.channels[0].active, found.channels[1].active, found.unused()), (2, 0, vec![1]));
+    assert!(!found.is_collapsed() && found.channels[1].divergence == 0.0, "{found:?}");
+    // Where x is N(0, 1), q = N(0.8 x, 0.36) is N(0, 1) on average: KL and information are both log(1 / 0.6) a
+    // number. 300 pictures; three standard errors of some 0.05 each.
+    let nats = 2.0 * (1.0 / 0.6f64).ln();
+    assert!((found.divergence() - nats).abs() < 0.15, "{found:?}, {nats}");
+    assert!((found.information.nats - nats).abs() < 0.2, "{found:?}, {nats}");
+    assert!(of(true).is_collapsed());
 }

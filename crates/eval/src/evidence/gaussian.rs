@@ -34,6 +34,19 @@ impl Gaussian {
         Gaussian { mean: vec![mean; numbers], log_variance: vec![variance.ln(); numbers] }
     }
 
+    /// Of means and standard deviations.
+    ///
+    /// # Panics
+    /// Lists of two lengths.
+    pub fn with_deviations(mean: Vec<f64>, deviations: &[f64]) -> Self {
+        Self::new(mean, deviations.iter().map(|deviation| 2.0 * deviation.ln()).collect())
+    }
+
+    /// The standard deviations.
+    pub fn deviations(&self) -> Vec<f64> {
+        self.log_variance.iter().map(|log_variance| (log_variance / 2.0).exp()).collect()
+    }
+
     /// The means.
     pub fn mean(&self) -> &[f64] {
         &self.mean
