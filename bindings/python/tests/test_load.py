@@ -80,3 +80,31 @@ def test_what_is_no_such_model_is_named(pipeline):
         pickle.dumps(ddim.load_diffusers(pipeline, device="cpu"))
     with pytest.raises(ValueError, match="nothing tuned beside a model from memory"):
         ddim.load_diffusers(pipeline, device="cpu").sample(1, spacing="tuned")
+
+
+def test_a_pipeline_is_tuned_and_drawn_with_what_was_found(pipeline, tmp_path):
+    heard = []
+    options = dict(pictures=1, held_out=1, rounds=1, progress=lambda calls, best: heard.append(calls))
+    found = ddim.tune(pipeline, 3, solvers=["ddim", "dpm++"], **options)
+    assert list(found) == [3] and len(found[3]["timesteps"]) == 3 and found[3]["solver"] in ("ddim", "dpm++")
+    assert heard == sorted(heard) and heard[-1] > 0
+    assert found[3]["published"] and found[3]["distance"][0] > 0
+    config, tuned = pipeline.scheduler.config, ddim.diffusers.PlanScheduler.from_config
+    scheduler = tuned(config, tuned=found)
+    scheduler.save_pretrained(tmp_path)
+    for scheduler in (scheduler, ddim.diffusers.PlanScheduler.from_pretrained(tmp_path)):
+        scheduler.set_timesteps(3)
+        assert scheduler.timesteps.tolist() == found[3]["timesteps"]
+        assert scheduler.plan.solver == found[3]["solver"]
+    with pytest.raises(ValueError, match="nothing is tuned for 4 steps, only for: 3"):
+        scheduler.set_timesteps(4)
+    with pytest.raises(ValueError, match="tuned and spacing='quad' both say"):
+        tuned(config, tuned=found, spacing="quad")
+    with pytest.raises(RuntimeError, match="enough"):
+        ddim.tune(pipeline, 3, pictures=1, held_out=1, progress=stop)
+    with pytest.raises(TypeError, match=r"has no option .picture.; the nearest is pictures"):
+        ddim.tune(pipeline, 3, picture=1)
+
+
+def stop(calls, best):
+    raise RuntimeError("enough")

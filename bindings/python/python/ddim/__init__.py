@@ -7,7 +7,7 @@
 
 `Model` is a trained network and draws; `Plan` is a sampler as a table; `Noise` belongs to pictures; `Run` asks for
 each network call and is fed the output; `sample` and `drive` take any network, in numpy or torch; `load_diffusers`
-takes a pipeline's network from memory, and `ddim.diffusers` has a scheduler for pipelines. Arrays come in from numpy, torch or whatever speaks their protocols,
+takes a pipeline's network from memory, `tune` finds the timesteps that suit it, and `ddim.diffusers` has a scheduler for pipelines. Arrays come in from numpy, torch or whatever speaks their protocols,
 and go out as `Array`, which they read without a copy. Neither is needed to import this.
 """
 
@@ -30,7 +30,7 @@ from ._ddim import (
     set_threads,
     solvers,
 )
-from ._load import load_diffusers
+from ._load import load_diffusers, tune
 from ._sample import drive, sample
 
 
@@ -64,4 +64,5 @@ __all__ = [
     "sample",
     "set_threads",
     "solvers",
+    "tune",
 ]

@@ -314,6 +314,19 @@ class Model:
     def warnings(self) -> list[str]: ...
     def sample(self, num: int | None = None, **options: Unpack[_SampleOptions]) -> Pictures: ...
     def stream(self, num: int | None = None, **options: Unpack[_StreamOptions]) -> Stream: ...
+    def tune(
+        self,
+        steps: int | Iterable[int],
+        /,
+        *,
+        solvers: Iterable[str] | None = None,
+        pictures: int = 16,
+        held_out: int = 64,
+        seed: int = 0,
+        rounds: int = 3,
+        batch_size: int = 16,
+        progress: Callable[[int, float | None], object] | None = None,
+    ) -> dict[int, dict[str, Any]]: ...
     def encode(self, pictures: _PicturesLike, /, **options: Unpack[_TripOptions]) -> Array: ...
     def decode(self, latents: _ArrayLike, /, **options: Unpack[_TripOptions]) -> Pictures: ...
     def reconstruct(

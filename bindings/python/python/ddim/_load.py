@@ -52,6 +52,19 @@ def load_diffusers(
     return model
 
 
+def tune(pipeline: Any, steps: int | list[int], scheduler: Any = None, **options: Any) -> dict[int, dict[str, Any]]:
+    """The timesteps and the solver that suit a pipeline of yours, for each number of steps: `Model.tune` of its
+    network, with the options of that. What is found goes into a scheduler:
+
+        found = ddim.tune(pipeline, [5, 8])
+        pipeline.scheduler = ddim.diffusers.PlanScheduler.from_config(pipeline.scheduler.config, tuned=found)
+        pipeline(num_inference_steps=5)
+
+    Raises as `load_diffusers` and `Model.tune` do.
+    """
+    return load_diffusers(pipeline, scheduler).tune(steps, **options)
+
+
 def _config(part: Any) -> str:
     """The configuration as `save_pretrained` writes it."""
     return str(part.to_json_string())

@@ -54,7 +54,7 @@ class PlanScheduler(SchedulerMixin, ConfigMixin):
     """A diffusers scheduler that takes the rows of a `ddim.Plan`.
 
     Options, as of `ddim.Plan`: `solver`, `eta`, `spacing` ("tuned:FILE" takes timesteps that were tuned, which are
-    then saved along), `convention`, `clip`, `rederive_eps`. `trained_as` is the diffusers class whose
+    then saved along; so does `tuned`, what `ddim.tune` has found), `convention`, `clip`, `rederive_eps`. `trained_as` is the diffusers class whose
     configuration the other keywords are; without a `solver` it is the method, too.
 
     `noise`: a `ddim.Noise`, so that each picture has noise of its own, the same in any batch; `latents` gives what
@@ -84,6 +84,9 @@ class PlanScheduler(SchedulerMixin, ConfigMixin):
     ) -> None:
         if spacing is not None and spacing.startswith("tuned:"):
             tuned, spacing = json.loads(Path(spacing[len("tuned:") :]).read_text())["steps"], "tuned"
+        if tuned is not None and spacing not in (None, "tuned"):
+            raise ValueError(f"tuned and spacing={spacing!r} both say where the timesteps are: give one of them")
+        spacing = spacing if tuned is None else "tuned"
         for name in ("trained_betas", "disable_corrector"):
             if training.get(name) is not None:
                 training[name] = [float(b) if name == "trained_betas" else int(b) for b in training[name]]
@@ -95,7 +98,7 @@ class PlanScheduler(SchedulerMixin, ConfigMixin):
             convention=convention,
             clip=clip,
             rederive_eps=rederive_eps,
-            tuned=None if tuned is None else dict(tuned),
+            tuned=None if tuned is None else {str(steps): dict(entry) for steps, entry in tuned.items()},
             trained_as=trained_as,
         )
         self.noise: Noise | None = None
