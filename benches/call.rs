@@ -20,11 +20,10 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use ddim::checkpoint::UNet;
+use ddim::checkpoint::Denoiser;
 use ddim::doctor::ProductCheck;
 use ddim::engine::{Conditioning, Cost, Engine, EngineOptions, Precision, Way};
 use ddim::graph::Labels;
-use ddim::unet::SampleSize;
 use ddim::{Device, Model, Options, Route, Run, Streams, Tensor, device};
 use serde_json::json;
 
@@ -139,7 +138,7 @@ enum Called {
     /// A model that draws whole runs.
     Model(Box<Model>),
     /// Its network alone.
-    Network(UNet, Engine),
+    Network(Denoiser, Engine),
 }
 
 struct Call {
@@ -157,14 +156,14 @@ impl Call {
             let model = if asked.plain { model.uncompiled() } else { model };
             Called::Model(Box::new(model.with_precision(precision).expect("a precision of this device")))
         } else {
-            let unet = ddim::checkpoint::load(&asked.folder).expect("a model folder").unet;
+            let unet = ddim::checkpoint::load(&asked.folder).expect("a model folder").denoiser;
             let way = if asked.plain { Way::Plain } else { Way::Fast };
-            let size = unet.config().sample_size.map(SampleSize::height_width);
+            let size = unet.config().sample_size();
             let options = EngineOptions { precision, way, size };
             let engine = Engine::new(unet.graph().clone(), unet.shared(), device, &options);
             Called::Network(unet, engine.expect("a network that the device runs"))
         };
-        let classes = called.unet().config().num_class_embeds.is_some();
+        let classes = called.unet().graph().classes().is_some();
         let labels = if classes { Labels::Index(&[0]) } else { Labels::None };
         let conditioning = called.engine().condition(&[500.0], &labels);
         Self { conditioning, asked: labels, called }
@@ -188,15 +187,15 @@ impl Call {
     /// The shape of so many pictures.
     fn shape(&self, pictures: usize) -> [usize; 4] {
         let config = self.called.unet().config();
-        let [height, width] = config.sample_size.expect("a size in its config.json").height_width();
-        [pictures, config.in_channels, height, width]
+        let [height, width] = config.sample_size().expect("a size in its config.json");
+        [pictures, config.in_channels(), height, width]
     }
 }
 
 impl Called {
-    fn unet(&self) -> &UNet {
+    fn unet(&self) -> &Denoiser {
         match self {
-            Self::Model(model) => &model.checkpoint().unet,
+            Self::Model(model) => &model.checkpoint().denoiser,
             Self::Network(unet, _) => unet,
         }
     }

@@ -28,9 +28,9 @@ fn plain(bencher: Bencher, pictures: usize) {
 
 fn forward(bencher: Bencher, pictures: usize, way: Way) {
     let device = ddim::device::cpu();
-    let unet = embedded(embedded_names()[0]).expect("the embedded model").unet;
-    let size = unet.config().sample_size.expect("a size in its config.json").height_width();
-    let shape = [pictures, unet.config().in_channels, size[0], size[1]];
+    let unet = embedded(embedded_names()[0]).expect("the embedded model").denoiser;
+    let size = unet.config().sample_size().expect("a size in its config.json");
+    let shape = [pictures, unet.config().in_channels(), size[0], size[1]];
     let x = PictureNoise::new(0, 0..pictures as u64).initial(shape, &device);
     let options = EngineOptions { way, size: Some(size), ..EngineOptions::default() };
     let engine = Engine::new(unet.graph().clone(), unet.shared(), &device, &options).expect("the embedded model");

@@ -99,11 +99,12 @@ fn assert_no_dependency(crate_folder: &str, refused: impl Fn(&str) -> bool) {
 }
 
 /// Every package but the command line.
-const LIBRARIES: [&str; 17] = [
+const LIBRARIES: [&str; 18] = [
     "schedule",
     "graph",
     "autoencoder",
     "options",
+    "transformer",
     "unet",
     "cpu",
     "gpu",
@@ -152,7 +153,7 @@ fn schedule_is_arithmetic_in_f64() {
 
 #[test]
 fn networks_and_engines_do_not_know_what_diffusion_is() {
-    for library in ["graph", "options", "unet", "autoencoder", "tensor", "cpu", "gpu", "engine"] {
+    for library in ["graph", "options", "unet", "transformer", "autoencoder", "tensor", "cpu", "gpu", "engine"] {
         let absent = ["eta", "sigma", "alpha_bar", "rand", "fs"];
         assert_words_absent(&format!("crates/{library}/src"), &absent);
     }
@@ -163,6 +164,7 @@ fn networks_and_engines_do_not_know_what_diffusion_is() {
 fn architectures_and_engines_meet_in_the_graph() {
     assert_eq!(dependencies("graph"), ["thiserror"]);
     assert_eq!(dependencies("unet"), ["ddim-graph", "ddim-options", "serde", "serde_json"]);
+    assert_eq!(dependencies("transformer"), ["ddim-graph", "ddim-options", "serde", "serde_json"]);
     assert_eq!(dependencies("autoencoder"), ["ddim-graph", "ddim-options", "serde"]);
     assert_eq!(dependencies("options"), ["ddim-graph", "serde", "serde_json", "thiserror"]);
     assert_eq!(dependencies("cpu"), ["ddim-graph", "rayon", "thiserror"]);
@@ -258,6 +260,7 @@ fn libraries_name_no_option_of_the_command_line() {
 fn libraries_choose_no_device() {
     for library in [
         "unet",
+        "transformer",
         "autoencoder",
         "options",
         "gpu",
@@ -369,6 +372,7 @@ fn randomness_is_an_argument() {
         "gpu",
         "engine",
         "unet",
+        "transformer",
         "autoencoder",
         "sampler",
         "ddim",

@@ -29,7 +29,7 @@ const fn target(file: &'static str, command: &'static str) -> Target {
 }
 
 /// What is damaged; every command succeeds while its file is whole.
-const TARGETS: [Target; 27] = [
+const TARGETS: [Target; 30] = [
     target(
         "model/unet/diffusion_pytorch_model.safetensors",
         "sample --model model --steps 1 --num 1 --out o.npz --force",
@@ -60,6 +60,12 @@ const TARGETS: [Target; 27] = [
     target(
         "ldm/vqvae/diffusion_pytorch_model.safetensors",
         "autoencode a.png --model ldm --out o.safetensors --force",
+    ),
+    target("dit/model_index.json", "sample --model dit --steps 1 --num 1 --out o.npz --force"),
+    target("dit/transformer/config.json", "sample --model dit --steps 1 --num 1 --out o.npz --force"),
+    target(
+        "dit/transformer/diffusion_pytorch_model.safetensors",
+        "sample --model dit --steps 1 --num 1 --out o.npz --force",
     ),
     target("numbers.safetensors", "autoencode numbers.safetensors --model ldm --out o.safetensors --force"),
     target("trained/model/ddim.json", "sample --model trained/model --steps 1 --num 1 --out o.npz --force"),
@@ -201,7 +207,9 @@ fn lying_counts_end_in_an_error() {
 fn lay_out(folder: &Path) {
     copy(&golden("no_attention_two_layers_odd_channels"), &folder.join("model"));
     copy(&pickled().path().join("model"), &folder.join("pickled"));
-    copy(&autoencoders().join("ldm"), &folder.join("ldm"));
+    for pipeline in ["ldm", "dit"] {
+        copy(&autoencoders().join(pipeline), &folder.join(pipeline));
+    }
     fs::copy(
         autoencoders().with_file_name("outputs").join("vq_codes/encode_decode.safetensors"),
         folder.join("numbers.safetensors"),

@@ -1,6 +1,7 @@
 //! `ddim inspect`: what a model folder holds.
 
-use ddim::unet::ClassEmbedType;
+use ddim::ClassTable;
+use ddim::graph::Asked;
 use ddim_checkpoint::{Inspection, StageInspection};
 use serde_json::{Value, json};
 
@@ -28,7 +29,8 @@ fn as_json(inspection: &Inspection) -> anyhow::Result<Value> {
         Err(error) => json!({ "error": error.to_string() }),
     };
     let card: Value = serde_json::from_str(&inspection.card.to_json())?;
-    let unet: Value = serde_json::from_str(&inspection.unet.to_json())?;
+    let (part, network) = (inspection.denoiser.part(), inspection.denoiser.to_json());
+    let network: Value = serde_json::from_str(&network)?;
     let first_stage =
         inspection.first_stage.as_ref().map(|stage| serde_json::from_str::<Value>(&stage.config.to_json()));
     let report = &inspection.report;
@@ -42,7 +44,7 @@ fn as_json(inspection: &Inspection) -> anyhow::Result<Value> {
         "blocks": inspection.blocks.iter()
             .map(|block| json!({ "name": block.name, "parameters": block.parameters }))
             .collect::<Vec<_>>(),
-        "unet": unet,
+        part: network,
         "first_stage": first_stage.transpose()?,
         "scheduler": scheduler,
         "weight_file": inspection.weight_file.to_string_lossy(),
@@ -55,19 +57,18 @@ fn as_json(inspection: &Inspection) -> anyhow::Result<Value> {
 }
 
 fn as_text(name: &str, inspection: &Inspection) -> String {
-    let unet = &inspection.unet;
     let dtypes: Vec<String> = inspection
         .dtypes
         .iter()
         .map(|(dtype, count)| format!("{} of {dtype}", units::counted(*count, "tensor")))
         .collect();
-    let size = unet.sample_size.map_or("any size".to_owned(), |size| {
-        let [height, width] = size.height_width();
-        format!("{height}x{width}")
-    });
+    let size = inspection.denoiser.sample_size();
+    let size = size.map_or("any size".to_owned(), |[height, width]| format!("{height}x{width}"));
     let draws = if inspection.first_stage.is_some() { "latents " } else { "pictures" };
-    let mut lines =
-        vec![format!("model       {name}"), format!("{draws}    {} channels, {size}", unet.in_channels)];
+    let mut lines = vec![
+        format!("model       {name}"),
+        format!("{draws}    {} channels, {size}", inspection.denoiser.in_channels()),
+    ];
     lines.extend(inspection.first_stage.as_ref().map(first_stage));
     lines.extend([
         format!("classes     {}", classes(inspection)),
@@ -91,19 +92,34 @@ fn first_stage(StageInspection { config, parameters }: &StageInspection) -> Stri
 }
 
 fn classes(inspection: &Inspection) -> String {
-    match (inspection.unet.num_class_embeds, inspection.card.classes.as_slice()) {
-        _ if inspection.unet.class_embed_type == Some(ClassEmbedType::Timestep) => {
-            "none; takes a number for each picture (--label)".to_owned()
-        }
-        _ if inspection.unet.class_embed_type == Some(ClassEmbedType::Identity) => {
-            let width = inspection.unet.time_embed_dim();
+    let Ok(graph) = inspection.denoiser.graph() else { return "unknown".to_owned() };
+    match (graph.label(), graph.classes()) {
+        (Some(Asked::Number), _) => "none; takes a number for each picture (--label)".to_owned(),
+        (Some(Asked::Vector), _) => {
+            let width = graph.label_width().unwrap_or(0);
             format!("none; takes a row of {width} numbers for each picture (--label)")
         }
-        (None, _) => "none".to_owned(),
-        (Some(count), []) => {
-            format!("{}, without names", count - usize::from(inspection.card.null_class.is_some()))
+        (_, None) => "none".to_owned(),
+        (_, Some(count)) => {
+            let count = count - usize::from(inspection.card.null_class.is_some());
+            named(&inspection.card.classes, count)
         }
-        (Some(_), names) => names.join(", "),
+    }
+}
+
+/// The most classes that are named.
+const MOST_NAMED: usize = 20;
+
+fn named(names: &[String], count: usize) -> String {
+    let names: Vec<&str> = names.iter().map(String::as_str).filter(|name| !name.is_empty()).collect();
+    match names.len() {
+        0 => format!("{count}, without names"),
+        some if some == count && count <= MOST_NAMED => names.join(", "),
+        some => {
+            let quoted: Vec<_> = names.iter().take(MOST_NAMED).map(|name| ClassTable::quoted(name)).collect();
+            let more = if some > MOST_NAMED { ", ..." } else { "" };
+            format!("{count}, of which {some} have names: {}{more}", quoted.join(", "))
+        }
     }
 }
 

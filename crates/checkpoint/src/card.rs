@@ -1,6 +1,7 @@
 //! `ddim.json`: what a model is called and what it draws.
 
 use ddim_schedule::Convention;
+use ddim_transformer::TimeFrequencies;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -15,6 +16,8 @@ pub struct Card {
     pub null_class: Option<usize>,
     /// The convention its pictures look best under; none leaves the choice to the sampler.
     pub convention: Option<Convention>,
+    /// How a DiT was told times; none leaves it at what diffusers computes.
+    pub time_embedding: Option<TimeFrequencies>,
     /// Everything else in the file, such as licence and training data.
     pub extra: Map<String, Value>,
 }
@@ -35,6 +38,7 @@ impl Card {
             classes: fields.classes,
             null_class: fields.null_class,
             convention,
+            time_embedding: fields.time_embedding.as_deref().map(time_embedding).transpose()?,
             extra: fields.extra,
         })
     }
@@ -46,9 +50,24 @@ impl Card {
             classes: self.classes.clone(),
             null_class: self.null_class,
             convention: self.convention.map(|convention| convention.to_string()),
+            time_embedding: self.time_embedding.map(|embedding| match embedding {
+                TimeFrequencies::Diffusers => TIME_EMBEDDINGS[0].to_owned(),
+                TimeFrequencies::Facebook => TIME_EMBEDDINGS[1].to_owned(),
+            }),
             extra: self.extra.clone(),
         };
         format!("{:#}\n", serde_json::json!(fields))
+    }
+}
+
+/// The names of [`TimeFrequencies`].
+const TIME_EMBEDDINGS: [&str; 2] = ["diffusers", "facebook"];
+
+fn time_embedding(name: &str) -> Result<TimeFrequencies, String> {
+    match TIME_EMBEDDINGS.iter().position(|known| *known == name) {
+        Some(0) => Ok(TimeFrequencies::Diffusers),
+        Some(_) => Ok(TimeFrequencies::Facebook),
+        None => Err(format!("time_embedding is {name:.60}; it must be {}", TIME_EMBEDDINGS.join(" or "))),
     }
 }
 
@@ -63,6 +82,8 @@ struct Fields {
     null_class: Option<usize>,
     #[serde(default)]
     convention: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    time_embedding: Option<String>,
     #[serde(flatten)]
     extra: Map<String, Value>,
 }

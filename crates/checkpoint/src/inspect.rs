@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use ddim_autoencoder::AutoencoderConfig;
-use ddim_unet::UNet2DConfig;
 
 use crate::autoencoder::AutoencoderFiles;
 use crate::error::CheckpointError;
@@ -14,13 +13,13 @@ use crate::read::ModelFiles;
 use crate::report::Report;
 use crate::warning::Warning;
 use crate::weights::Weights;
-use crate::{Card, SchedulerConfig};
+use crate::{Card, DenoiserConfig, SchedulerConfig};
 
 /// What a model folder holds.
 #[derive(Debug)]
 pub struct Inspection {
     /// The options of the network.
-    pub unet: UNet2DConfig,
+    pub denoiser: DenoiserConfig,
     /// The noise schedule, or why there is none.
     pub scheduler: Result<SchedulerConfig, CheckpointError>,
     /// Name and classes.
@@ -76,7 +75,7 @@ pub fn inspect(path: &Path) -> Result<Inspection, CheckpointError> {
 
 impl Inspection {
     pub(crate) fn of(
-        unet: UNet2DConfig,
+        denoiser: DenoiserConfig,
         scheduler: Result<SchedulerConfig, CheckpointError>,
         card: Card,
         weights: &Weights,
@@ -89,7 +88,7 @@ impl Inspection {
             *dtypes.entry(tensor.dtype.clone()).or_default() += 1;
         }
         Self {
-            unet,
+            denoiser,
             scheduler,
             card,
             weight_file: weights.path().into(),
@@ -116,8 +115,10 @@ fn blocks(slots: &[Slot]) -> Vec<Block> {
     blocks
 }
 
-/// `down_blocks.0` of `down_blocks.0.resnets.1.conv1.weight`, `conv_in` of `conv_in.weight`.
+/// `down_blocks.0` of `down_blocks.0.resnets.1.conv1.weight`, `transformer_blocks.0` likewise, `conv_in` of
+/// `conv_in.weight`.
 fn block_name(name: &str) -> &str {
-    let parts = if name.starts_with("down_blocks.") || name.starts_with("up_blocks.") { 2 } else { 1 };
+    let numbered = ["down_blocks.", "up_blocks.", "transformer_blocks."];
+    let parts = if numbered.iter().any(|blocks| name.starts_with(blocks)) { 2 } else { 1 };
     name.match_indices('.').nth(parts - 1).map_or(name, |(end, _)| &name[..end])
 }

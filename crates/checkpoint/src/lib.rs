@@ -1,6 +1,6 @@
 //! Model folders in the diffusers layout, and the models compiled into the program.
 //!
-//! A model is a UNet, the noise schedule it was trained with, and a card that says what it draws:
+//! A model is a network, the noise schedule it was trained with, and a card that says what it draws:
 //!
 //! ```text
 //! model_index.json                             which classes the parts have
@@ -8,6 +8,7 @@
 //! unet/diffusion_pytorch_model.safetensors     its weights, under diffusers' names
 //! scheduler/scheduler_config.json              the noise schedule
 //! tuned.json                                   timesteps tuned for it (ours; most models have none)
+//! transformer/                                 in place of unet/ where the network is a DiT, likewise
 //! vae/ or vqvae/                               the autoencoder of a model that draws latents, likewise
 //! ddim.json                                    name, class names, convention (ours; diffusers ignores it)
 //! ```
@@ -25,7 +26,7 @@
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! use ddim_checkpoint::{Card, Checkpoint, SchedulerConfig, UNet, load, save};
+//! use ddim_checkpoint::{Card, Checkpoint, Denoiser, SchedulerConfig, load, save};
 //! use ddim_unet::UNet2DConfig;
 //!
 //! let config = UNet2DConfig::from_json(
@@ -35,7 +36,7 @@
 //! )?;
 //! let weights = config.graph()?.parameters().iter().map(|parameter| vec![0.5; parameter.len()]).collect();
 //! let model = Checkpoint {
-//!     unet: UNet::new(config, weights)?,
+//!     denoiser: Denoiser::new(config, weights)?,
 //!     first_stage: None,
 //!     scheduler: SchedulerConfig::default(),
 //!     card: Card { name: "untrained".into(), ..Card::default() },
@@ -52,6 +53,7 @@
 mod abandoned;
 mod autoencoder;
 mod card;
+mod denoiser;
 mod embedded;
 mod error;
 mod fingerprint;
@@ -81,7 +83,6 @@ mod scheduler_solver;
 mod sets;
 mod shards;
 mod tuned;
-mod unet;
 mod warning;
 mod weights;
 mod write;
@@ -89,6 +90,7 @@ mod write;
 pub use abandoned::remove_abandoned;
 pub use autoencoder::{Autoencoder, AutoencoderFiles, Network};
 pub use card::Card;
+pub use denoiser::{Denoiser, DenoiserConfig};
 pub use embedded::{embedded, embedded_names, embedded_tuned, embedded_weights, inspect_embedded};
 pub use error::{CheckpointError, SchedulerConfigError};
 pub use fingerprint::fingerprint;
@@ -104,7 +106,6 @@ pub use report::{Misshapen, Report};
 pub use scheduler::SchedulerConfig;
 pub use scheduler_names::{BetaScheduleName, PredictionType, SchedulerClass, TimestepSpacing, VarianceType};
 pub use tuned::{TunedEntry, TunedSteps, tuned};
-pub use unet::UNet;
 pub use warning::Warning;
 pub use weights::Weights;
 pub use write::{save, save_autoencoder, weights_fingerprint, write_weights};
@@ -113,7 +114,7 @@ pub use write::{save, save_autoencoder, weights_fingerprint, write_weights};
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
     /// The network, weights included.
-    pub unet: UNet,
+    pub denoiser: Denoiser,
     /// The autoencoder whose latents it draws; none for a model that draws pictures.
     pub first_stage: Option<Autoencoder>,
     /// The schedule it was trained with, and how diffusers would sample from it.

@@ -3,12 +3,10 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use ddim_unet::UNet2DConfig;
-
 use crate::error::CheckpointError;
 use crate::layout::{CARD, SCHEDULER_CONFIG, Text, UNET_CONFIG, WEIGHTS};
 use crate::weights::Weights;
-use crate::{Card, Checkpoint, SchedulerConfig, read};
+use crate::{Card, Checkpoint, DenoiserConfig, SchedulerConfig, read};
 
 /// The files of a model folder as they lie in memory: for a program that has no file system, or carries its model.
 #[derive(Clone, Debug)]
@@ -32,18 +30,19 @@ impl Parts<'_> {
     ///
     /// As for the files of a folder, with the name and the file.
     pub fn load(&self) -> Result<Checkpoint, CheckpointError> {
-        let unet = read::network(self.unet_config()?, &self.path(UNET_CONFIG), &self.weights()?)?;
+        let config = self.unet_config()?;
+        let card = read::with_classes(self.card()?, Vec::new(), &config);
         Ok(Checkpoint {
-            unet,
+            denoiser: read::network(config, &self.path(UNET_CONFIG), &self.weights()?)?,
             first_stage: None,
             scheduler: self.scheduler()?,
-            card: self.card()?,
+            card,
             warnings: Vec::new(),
         })
     }
 
-    pub(crate) fn unet_config(&self) -> Result<UNet2DConfig, CheckpointError> {
-        read::unet_config(&self.text(UNET_CONFIG, self.unet_config), &mut Vec::new())
+    pub(crate) fn unet_config(&self) -> Result<DenoiserConfig, CheckpointError> {
+        read::denoiser_config(&self.text(UNET_CONFIG, self.unet_config), &self.card()?, &mut Vec::new())
     }
 
     pub(crate) fn scheduler(&self) -> Result<SchedulerConfig, CheckpointError> {
@@ -91,6 +90,6 @@ mod tests {
         let (ours, folder) = (ours.expect("a model in memory"), folder.expect("a model in a folder"));
         assert_eq!(ours.card.name, "Golden");
         assert_eq!(ours.scheduler, folder.scheduler);
-        assert!(ours.unet == folder.unet && !ours.unet.weights().is_empty());
+        assert!(ours.denoiser == folder.denoiser && !ours.denoiser.weights().is_empty());
     }
 }

@@ -10,6 +10,7 @@
 //! model/unet_ema/       moving averages of the weights, which draw better; they come before model/unet/
 //! flat/                 config.json, weights and scheduler_config.json in one folder
 //! models--a--b/         the hub's cache, with the model in snapshots/
+//! model/transformer/    in place of unet/ where the network is a transformer
 //! ```
 
 mod foreign;
@@ -42,7 +43,17 @@ pub enum WeightChoice {
 }
 
 /// The folders of a network, the preferred one first.
-pub(crate) const NETWORKS: [&str; 2] = ["unet_ema", "unet"];
+pub(crate) const NETWORKS: [[&str; 2]; 2] = [["unet_ema", "unet"], ["transformer_ema", "transformer"]];
+
+/// Those of the network that is in a folder; the first where there is none.
+pub(crate) fn networks_in(folder: &Path) -> Option<[&'static str; 2]> {
+    NETWORKS.into_iter().find(|network| network.iter().any(|part| folder.join(part).is_dir()))
+}
+
+/// Those of the network whose folder has this name.
+pub(crate) fn networks_of(name: &str) -> Option<[&'static str; 2]> {
+    NETWORKS.into_iter().find(|network| network.contains(&name))
+}
 
 /// Where the files of a model are, or may be.
 pub(crate) struct Places {
@@ -106,7 +117,7 @@ impl Places {
     }
 
     fn of_folder(folder: &Path, choice: &WeightChoice) -> Self {
-        match NETWORKS.iter().any(|part| folder.join(part).is_dir()) || folder.join(MODEL_INDEX).is_file() {
+        match networks_in(folder).is_some() || folder.join(MODEL_INDEX).is_file() {
             true => Self::whole(folder, choice),
             false => Self::part_or_flat(folder, choice),
         }
@@ -114,7 +125,7 @@ impl Places {
 
     /// A folder with a folder for each part.
     fn whole(folder: &Path, choice: &WeightChoice) -> Self {
-        let [averaged, plain] = NETWORKS;
+        let [averaged, plain] = networks_in(folder).unwrap_or(NETWORKS[0]);
         let (has_averaged, has_plain) = (folder.join(averaged).is_dir(), folder.join(plain).is_dir());
         let asked = match choice {
             WeightChoice::Named(name) => name.as_str(),
@@ -122,9 +133,9 @@ impl Places {
         };
         let mut warnings = Vec::new();
         let (part, consumed) = match asked {
-            "ema" | "unet_ema" if has_averaged => (averaged, true),
-            "model" | "unet" if has_plain && has_averaged => (plain, true),
-            "unet" if has_plain => (plain, true),
+            name if has_averaged && (name == "ema" || name == averaged) => (averaged, true),
+            name if has_plain && has_averaged && (name == "model" || name == plain) => (plain, true),
+            name if has_plain && name == plain => (plain, true),
             _ => (if has_averaged { averaged } else { plain }, false),
         };
         if has_averaged && has_plain && asked.is_empty() {
@@ -150,7 +161,7 @@ impl Places {
         let is_part = !is_flat
             && (around.join(MODEL_INDEX).is_file()
                 || schedulers(&around).iter().any(|file| file.is_file())
-                || (NETWORKS.contains(&file_name(folder).as_str()) && is_training_checkpoint(&around)));
+                || (networks_of(&file_name(folder)).is_some() && is_training_checkpoint(&around)));
         let (root, configs) = match is_part {
             true => (around.clone(), vec![folder.join(CONFIG)]),
             false => (folder.to_owned(), vec![folder.join(UNET_CONFIG), folder.join(CONFIG)]),
@@ -166,7 +177,7 @@ impl Places {
     }
 
     pub(crate) fn model_index(&self) -> Result<Option<Text>, CheckpointError> {
-        self.text_if_there(MODEL_INDEX, MAX_CONFIG)
+        self.text_if_there(MODEL_INDEX, MAX_LISTS)
     }
 
     pub(crate) fn card(&self) -> Result<Option<Text>, CheckpointError> {
@@ -177,12 +188,12 @@ impl Places {
         self.text_if_there(TUNED, MAX_LISTS)
     }
 
-    pub(crate) fn unet_config(&self) -> Result<Text, CheckpointError> {
+    pub(crate) fn network_config(&self) -> Result<Text, CheckpointError> {
         if let (None, Some(newest)) = (self.configs.iter().find(|path| path.is_file()), newest_inside(&self.root))
         {
             return Err(CheckpointError::OnlyCheckpoints { folder: self.root.clone(), newest });
         }
-        let next = "Is this a model folder in the diffusers layout (unet/config.json, \
+        let next = "Is this a model folder in the diffusers layout (unet/config.json or transformer/config.json, \
                     scheduler/scheduler_config.json and weights), and complete?";
         read_text(self.first(&self.configs, "configuration of the network", next)?, MAX_CONFIG)
     }

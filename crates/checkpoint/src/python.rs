@@ -5,7 +5,7 @@ use std::path::Path;
 use ddim_schedule::quoted;
 
 use crate::layout::file_name;
-use crate::places::NETWORKS;
+use crate::places::{NETWORKS, networks_of};
 
 /// Fills a network of the configuration from the list that the keys lead to, and saves it.
 const NAMING: &str = "import functools, sys, torch; from diffusers import UNet2DModel as U; c, out, file, *keys = \
@@ -26,9 +26,9 @@ const WEIGHTS_ALONE: &str = "import sys, torch; o = torch.load(sys.argv[1], map_
 /// that Python puts them in order. The folder lies where that of the model is looked through for it.
 pub(crate) fn naming(weights: &Path, config: &Path, keys: &[String]) -> String {
     let network = config.parent().unwrap_or(Path::new(""));
-    let averaged = match NETWORKS.contains(&file_name(network).as_str()) {
-        true => network.with_file_name(NETWORKS[0]),
-        false => network.join(NETWORKS[0]),
+    let averaged = match networks_of(&file_name(network)) {
+        Some([averaged, _]) => network.with_file_name(averaged),
+        None => network.join(NETWORKS[0][0]),
     };
     let paths = [config, &averaged, weights].map(|path| path.display().to_string());
     command(NAMING, paths.iter().chain(keys))

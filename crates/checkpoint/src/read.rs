@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use ddim_transformer::{DiTConfig, Embedders};
 use ddim_unet::UNet2DConfig;
 use serde_json::{Map, Value};
 
@@ -14,7 +15,7 @@ use crate::places::{Places, WeightChoice};
 use crate::report::Report;
 use crate::warning::Warning;
 use crate::weights::Weights;
-use crate::{Card, Checkpoint, SchedulerConfig, UNet};
+use crate::{Card, Checkpoint, Denoiser, DenoiserConfig, SchedulerConfig};
 
 /// The files of a model, found and checked; of the weights the headers only. Nothing large is in memory yet.
 ///
@@ -33,7 +34,7 @@ use crate::{Card, Checkpoint, SchedulerConfig, UNet};
 pub struct ModelFiles {
     folder: PathBuf,
     config_path: PathBuf,
-    config: UNet2DConfig,
+    config: DenoiserConfig,
     card: Card,
     scheduler: Result<(SchedulerConfig, Vec<Warning>), CheckpointError>,
     weights: Weights,
@@ -52,11 +53,12 @@ impl ModelFiles {
     /// not fit the network, are no errors yet.
     pub fn open(path: &Path, choice: &WeightChoice) -> Result<Self, CheckpointError> {
         let places = Places::find(path, choice)?;
-        let named = check_pipeline(&places)?;
+        let pipeline = check_pipeline(&places)?;
         let mut warnings = places.warnings.clone();
-        let text = places.unet_config()?;
-        let config = unet_config(&text, &mut warnings)?;
+        let text = places.network_config()?;
         let card = card(places.card()?)?;
+        let config = denoiser_config(&text, &card, &mut warnings)?;
+        let card = with_classes(card, pipeline.classes, &config);
         let slots = slots(&config, &text.path)?;
         let (file, choice) = places.weights()?;
         let (weights, chosen) = Weights::of_network(&file, &text.path, &slots, &choice)?;
@@ -65,7 +67,7 @@ impl ModelFiles {
         if report.fits() && !report.unused.is_empty() {
             warnings.push(Warning::UnusedTensors { path: weights.path().into(), names: report.unused.clone() });
         }
-        let first_stage = first_stage(&places.root, named, &config)?;
+        let first_stage = first_stage(&places.root, pipeline.first_stage, &config)?;
         warnings.extend(first_stage.iter().flat_map(AutoencoderFiles::warnings_in_a_pipeline));
         let scheduler = places.scheduler_config().and_then(|file| scheduler(&file));
         let (folder, config_path) = (places.root, text.path);
@@ -78,7 +80,7 @@ impl ModelFiles {
     }
 
     /// The options of the network.
-    pub fn config(&self) -> &UNet2DConfig {
+    pub fn config(&self) -> &DenoiserConfig {
         &self.config
     }
 
@@ -111,10 +113,10 @@ impl ModelFiles {
     /// See [`CheckpointError`]; each names the file. A tensor that is missing or misshapen is an error.
     pub fn load(self) -> Result<Checkpoint, CheckpointError> {
         let (scheduler, of_scheduler) = self.scheduler?;
-        let unet = network(self.config, &self.config_path, &self.weights)?;
+        let denoiser = network(self.config, &self.config_path, &self.weights)?;
         let warnings = [self.warnings, of_scheduler].concat();
         let first_stage = self.first_stage.map(AutoencoderFiles::load).transpose()?;
-        Ok(Checkpoint { unet, first_stage, scheduler, card: self.card, warnings })
+        Ok(Checkpoint { denoiser, first_stage, scheduler, card: self.card, warnings })
     }
 
     /// Like [`load`](Self::load), with another scheduler in place of the folder's own, which need not be there or
@@ -123,9 +125,9 @@ impl ModelFiles {
     /// # Errors
     /// As [`load`](Self::load).
     pub fn load_with_scheduler(self, scheduler: SchedulerConfig) -> Result<Checkpoint, CheckpointError> {
-        let unet = network(self.config, &self.config_path, &self.weights)?;
+        let denoiser = network(self.config, &self.config_path, &self.weights)?;
         let first_stage = self.first_stage.map(AutoencoderFiles::load).transpose()?;
-        Ok(Checkpoint { unet, first_stage, scheduler, card: self.card, warnings: self.warnings })
+        Ok(Checkpoint { denoiser, first_stage, scheduler, card: self.card, warnings: self.warnings })
     }
 
     /// What the files hold. Tensors that do not fit are reported, not refused.
@@ -176,13 +178,43 @@ pub fn read_scheduler(path: &Path) -> Result<(SchedulerConfig, Vec<Warning>), Ch
 }
 
 /// Makes the network and puts the weights in.
-pub(crate) fn network(config: UNet2DConfig, path: &Path, weights: &Weights) -> Result<UNet, CheckpointError> {
+pub(crate) fn network(
+    config: DenoiserConfig,
+    path: &Path,
+    weights: &Weights,
+) -> Result<Denoiser, CheckpointError> {
+    let stored = slots(&config, path)?;
+    fit::check(&stored, weights)?;
+    let config = match config {
+        DenoiserConfig::DiT(config) if embedders_are_equal(&stored, weights)? => {
+            DenoiserConfig::DiT(DiTConfig { embedders: Embedders::Shared, ..config })
+        }
+        config => config,
+    };
     let values = fit::read(&slots(&config, path)?, weights)?;
-    UNet::new(config, values).map_err(|source| CheckpointError::NetworkConfig { path: path.into(), source })
+    Denoiser::new(config, values).map_err(|source| CheckpointError::NetworkConfig { path: path.into(), source })
+}
+
+/// Whether the embedder of each block is that of the first, to the last bit: one of them is kept in memory then.
+fn embedders_are_equal(stored: &[Slot], weights: &Weights) -> Result<bool, CheckpointError> {
+    let bits = |name: &str| -> Result<Vec<u32>, CheckpointError> {
+        Ok(weights.values(&weights.tensors()[name])?.into_iter().map(f32::to_bits).collect())
+    };
+    let firsts: Vec<&Slot> = stored.iter().filter(|slot| slot.name.starts_with(&Embedders::prefix(0))).collect();
+    for first in firsts {
+        let here = bits(&first.name)?;
+        let others = stored.iter().filter(|slot| Embedders::shared_name(&slot.name) == first.name);
+        for other in others.filter(|slot| slot.name != first.name) {
+            if bits(&other.name)? != here {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
 }
 
 /// The parameters of the network. Nothing is allocated for them.
-pub(crate) fn slots(config: &UNet2DConfig, path: &Path) -> Result<Vec<Slot>, CheckpointError> {
+pub(crate) fn slots(config: &DenoiserConfig, path: &Path) -> Result<Vec<Slot>, CheckpointError> {
     let graph = config.graph().map_err(|source| CheckpointError::NetworkConfig { path: path.into(), source })?;
     Ok(fit::slots(&graph))
 }
@@ -194,19 +226,24 @@ const MAX_SIDE: usize = 16_384;
 const OF_EMA: [&str; 7] =
     ["decay", "inv_gamma", "min_decay", "optimization_step", "power", "update_after_step", "use_ema_warmup"];
 
-/// Options that no `UNet2DModel` has are passed over, as diffusers does; a file that has none of those that it has
-/// is none of its configurations.
-pub(crate) fn unet_config(file: &Text, warnings: &mut Vec<Warning>) -> Result<UNet2DConfig, CheckpointError> {
+/// Options that no network of the class has are passed over, as diffusers does; a file that names no class and has
+/// none of the options of a `UNet2DModel` is none of its configurations.
+pub(crate) fn denoiser_config(
+    file: &Text,
+    card: &Card,
+    warnings: &mut Vec<Warning>,
+) -> Result<DenoiserConfig, CheckpointError> {
     let refused = |source| CheckpointError::NetworkConfig { path: file.path.clone(), source };
     let mut options = object(file)?;
     let class = options.get("_class_name").cloned();
-    if let Some(class) = class.as_ref().filter(|class| **class != "UNet2DModel") {
+    let is_dit = class.as_ref().is_some_and(|class| DiTConfig::CLASSES.iter().any(|known| class == known));
+    if let Some(class) = class.as_ref().filter(|class| **class != "UNet2DModel" && !is_dit) {
         let found = format!("the network is of the class {:.60}", class.to_string());
         return Err(CheckpointError::OtherModel { path: file.path.clone(), found });
     }
-    let known = known_options();
-    let is_known = |key: &String| key.starts_with('_') || known.contains_key(key);
-    if class.is_some() || options.keys().any(|key| known.contains_key(key)) {
+    let known = if is_dit { DiTConfig::keys() } else { ddim_options::keys::<UNet2DConfig>() };
+    let is_known = |key: &String| key.starts_with('_') || known.contains(key);
+    if class.is_some() || options.keys().any(|key| known.contains(key)) {
         let passed_over = |key: &&String| !is_known(key) && !OF_EMA.contains(&key.as_str());
         let keys: Vec<String> = options.keys().filter(passed_over).cloned().collect();
         if !keys.is_empty() {
@@ -214,20 +251,21 @@ pub(crate) fn unet_config(file: &Text, warnings: &mut Vec<Warning>) -> Result<UN
         }
         options.retain(|key, _| is_known(key));
     }
-    let config = UNet2DConfig::from_json(&Value::Object(options).to_string()).map_err(refused)?;
-    match config.sample_size.map(|size| size.height_width()) {
+    let text = Value::Object(options).to_string();
+    let config = match is_dit {
+        false => DenoiserConfig::UNet(UNet2DConfig::from_json(&text).map_err(refused)?),
+        true => {
+            let config = DiTConfig::from_json(&text).map_err(refused)?;
+            let time_frequencies = card.time_embedding.unwrap_or_default();
+            DenoiserConfig::DiT(DiTConfig { time_frequencies, ..config })
+        }
+    };
+    match config.sample_size() {
         Some(size) if size.iter().any(|side| *side > MAX_SIDE) => Err(CheckpointError::Json {
             path: file.path.clone(),
             problem: format!("sample_size is {size:?}; a side has at most {MAX_SIDE} pixels"),
         }),
         _ => Ok(config),
-    }
-}
-
-fn known_options() -> Map<String, Value> {
-    match serde_json::from_str(&UNet2DConfig::default().to_json()) {
-        Ok(Value::Object(options)) => options,
-        other => unreachable!("a configuration is written as an object, not {other:?}"),
     }
 }
 
@@ -255,21 +293,36 @@ pub(crate) fn card(file: Option<Text>) -> Result<Card, CheckpointError> {
     }
 }
 
+/// What the pipeline and the network say of classes, where the card does not.
+pub(crate) fn with_classes(card: Card, named: Vec<String>, config: &DenoiserConfig) -> Card {
+    let any_class = config.any_class();
+    let classes = match card.classes.is_empty() {
+        true => named.into_iter().take(any_class.unwrap_or(0)).collect(),
+        false => card.classes,
+    };
+    Card { classes, null_class: card.null_class.or(any_class), ..card }
+}
+
 /// The autoencoder beside the network, whose latents that must draw. One that the pipeline names must be there.
 fn first_stage(
     root: &Path,
     named: Option<&'static str>,
-    unet: &UNet2DConfig,
+    network: &DenoiserConfig,
 ) -> Result<Option<AutoencoderFiles>, CheckpointError> {
     let folder = named.map(|part| root.join(part)).or_else(|| autoencoder::part(root));
     let Some(folder) = folder else { return Ok(None) };
     let files = AutoencoderFiles::open(&folder)?;
     let latents = files.config().latent_channels();
-    if (unet.in_channels, unet.out_channels) != (latents, latents) {
-        let (from, to) = (unet.in_channels, unet.out_channels);
+    let (from, to) = (network.in_channels(), network.out_channels());
+    let (beside, learned) = match network {
+        DenoiserConfig::UNet(_) => ("UNet", ""),
+        DenoiserConfig::DiT(_) => ("transformer", ", or give twice as many with what it learned of variances"),
+    };
+    let is_learned = !learned.is_empty() && to == 2 * latents;
+    if from != latents || !(to == latents || is_learned) {
         let problem = format!(
-            "latents of this autoencoder have {latents} channels, and the UNet beside it takes {from} and gives \
-             {to}: it must take and give {latents}"
+            "latents of this autoencoder have {latents} channels, and the {beside} beside it takes {from} and \
+             gives {to}: it must take and give {latents}{learned}"
         );
         return Err(CheckpointError::Json { path: folder, problem });
     }
@@ -280,20 +333,49 @@ fn first_stage(
 /// pictures of what that draws. A part is a pair of a library and a class; nulls in their place say that there is
 /// none, and anything else is an option.
 ///
-/// Gives the part that is an autoencoder.
-fn check_pipeline(places: &Places) -> Result<Option<&'static str>, CheckpointError> {
-    let Some(file) = places.model_index()? else { return Ok(None) };
+/// Gives the part that is an autoencoder, and the names of classes.
+fn check_pipeline(places: &Places) -> Result<Pipeline, CheckpointError> {
+    let Some(file) = places.model_index()? else { return Ok(Pipeline::default()) };
     let parts = object(&file)?;
     let is_there = |value: &Value| value.as_array().is_some_and(|pair| !pair.iter().all(Value::is_null));
     let mut there = parts.iter().filter(|(key, value)| !key.starts_with('_') && is_there(value));
-    let known = |key: &str| ["unet", "scheduler"].contains(&key) || autoencoder::PARTS.contains(&key);
+    let known =
+        |key: &str| ["unet", "transformer", "scheduler"].contains(&key) || autoencoder::PARTS.contains(&key);
     match there.find(|(key, _)| !known(key)) {
-        None => Ok(autoencoder::PARTS.into_iter().find(|part| parts.get(*part).is_some_and(is_there))),
+        None => Ok(Pipeline {
+            first_stage: autoencoder::PARTS.into_iter().find(|part| parts.get(*part).is_some_and(is_there)),
+            classes: class_names(parts.get("id2label")),
+        }),
         Some((part, _)) => {
             let found = format!("the pipeline has a part {part:.60}");
             Err(CheckpointError::OtherModel { path: file.path, found })
         }
     }
+}
+
+/// What the index of a pipeline says.
+#[derive(Default)]
+struct Pipeline {
+    /// The part that is an autoencoder.
+    first_stage: Option<&'static str>,
+    /// What classes draw, by label; empty for one without a name.
+    classes: Vec<String>,
+}
+
+/// The most classes that an index may name: what is counted from a label in a file takes memory.
+const MAX_CLASSES: usize = 1 << 16;
+
+/// The names in an `id2label`, which may leave some labels out.
+fn class_names(labels: Option<&Value>) -> Vec<String> {
+    let mut names = Vec::new();
+    for (label, name) in labels.and_then(Value::as_object).into_iter().flatten() {
+        let (Ok(label), Some(name)) = (label.parse::<usize>(), name.as_str()) else { continue };
+        if label < MAX_CLASSES {
+            names.resize(names.len().max(label + 1), String::new());
+            names[label] = name.to_owned();
+        }
+    }
+    names
 }
 
 pub(crate) fn object(file: &Text) -> Result<Map<String, Value>, CheckpointError> {

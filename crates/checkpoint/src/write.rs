@@ -14,7 +14,7 @@ use crate::fingerprint::fingerprint;
 use crate::folder::{io_error, sync_folder, write_folder, write_text};
 use crate::layout::{CARD, CONFIG, MODEL_INDEX, SCHEDULER_CONFIG, TUNED, UNET_CONFIG, WEIGHTS};
 use crate::scheduler_names::SchedulerClass;
-use crate::{Autoencoder, Checkpoint, DIFFUSERS_VERSION, UNet};
+use crate::{Autoencoder, Checkpoint, DIFFUSERS_VERSION, DenoiserConfig};
 
 /// Writes a model as a folder that [`load`](crate::load) and diffusers read, replacing an earlier save there.
 ///
@@ -29,7 +29,7 @@ pub fn save(checkpoint: &Checkpoint, folder: &Path) -> Result<(), CheckpointErro
 
 /// What a saved model consists of; a folder with anything else in it is not replaced. What was tuned for the
 /// weights before means nothing to new ones, and goes with them.
-const PARTS: [&str; 14] = [
+const PARTS: [&str; 17] = [
     MODEL_INDEX,
     CARD,
     TUNED,
@@ -38,6 +38,9 @@ const PARTS: [&str; 14] = [
     WEIGHTS,
     "scheduler",
     SCHEDULER_CONFIG,
+    "transformer",
+    "transformer/config.json",
+    "transformer/diffusion_pytorch_model.safetensors",
     "vae",
     "vae/config.json",
     "vae/diffusion_pytorch_model.safetensors",
@@ -47,30 +50,38 @@ const PARTS: [&str; 14] = [
 ];
 
 fn write_all(checkpoint: &Checkpoint, folder: &Path) -> Result<(), CheckpointError> {
-    for part in ["unet", "scheduler"] {
-        let path = folder.join(part);
+    let network = folder.join(checkpoint.denoiser.config().part());
+    for path in [network.clone(), folder.join("scheduler")] {
         fs::create_dir_all(&path).map_err(|source| io_error(&path, source))?;
     }
     let texts = [
-        (MODEL_INDEX, model_index(checkpoint)),
-        (CARD, checkpoint.card.to_json()),
-        (UNET_CONFIG, checkpoint.unet.config().to_json()),
-        (SCHEDULER_CONFIG, checkpoint.scheduler.to_json()),
+        (folder.join(MODEL_INDEX), model_index(checkpoint)),
+        (folder.join(CARD), checkpoint.card.to_json()),
+        (network.join(CONFIG), checkpoint.denoiser.config().to_json()),
+        (folder.join(SCHEDULER_CONFIG), checkpoint.scheduler.to_json()),
     ];
-    for (name, text) in texts {
-        write_text(&folder.join(name), &text)?;
+    for (path, text) in texts {
+        write_text(&path, &text)?;
     }
-    write_unet(&checkpoint.unet, &folder.join(WEIGHTS))?;
+    let tensors = checkpoint.denoiser.tensors();
+    let tensors = tensors.map(|(name, shape, values)| (name, Little::new(shape, values)));
+    write_tensors(tensors, &network.join(PART_WEIGHTS))?;
     if let Some(autoencoder) = &checkpoint.first_stage {
-        let part = folder.join(FIRST_STAGE);
+        let part = folder.join(first_stage_of(checkpoint));
         fs::create_dir_all(&part).map_err(|source| io_error(&part, source))?;
         write_autoencoder(autoencoder, &part)?;
     }
-    [folder.join("unet"), folder.join("scheduler")].iter().try_for_each(|path| sync_folder(path))
+    [network, folder.join("scheduler")].iter().try_for_each(|path| sync_folder(path))
 }
 
-/// Where the autoencoder of a model that draws latents lies. `LDMPipeline` calls it so, whatever its class.
-const FIRST_STAGE: &str = "vqvae";
+/// Where the autoencoder of a model that draws latents lies: `LDMPipeline` and `DiTPipeline` have one name for it
+/// each, whatever its class.
+fn first_stage_of(checkpoint: &Checkpoint) -> &'static str {
+    match checkpoint.denoiser.config() {
+        DenoiserConfig::UNet(_) => "vqvae",
+        DenoiserConfig::DiT(_) => "vae",
+    }
+}
 
 /// Writes an autoencoder as a folder that [`Autoencoder::load`] and diffusers read, replacing an earlier save
 /// there; its scale is always written out, and the model of pictures that it is goes beside it.
@@ -101,25 +112,27 @@ fn write_autoencoder(autoencoder: &Autoencoder, folder: &Path) -> Result<(), Che
 
 fn model_index(checkpoint: &Checkpoint) -> String {
     let scheduler = checkpoint.scheduler.class_name;
-    let pipeline = match (&checkpoint.first_stage, scheduler) {
-        (Some(_), _) => "LDMPipeline",
-        (None, SchedulerClass::Ddpm) => "DDPMPipeline",
-        (None, SchedulerClass::Ddim | SchedulerClass::Other(_)) => "DDIMPipeline",
+    let config = checkpoint.denoiser.config();
+    let pipeline = match (config, &checkpoint.first_stage, scheduler) {
+        (DenoiserConfig::DiT(_), ..) => "DiTPipeline",
+        (DenoiserConfig::UNet(_), Some(_), _) => "LDMPipeline",
+        (DenoiserConfig::UNet(_), None, SchedulerClass::Ddpm) => "DDPMPipeline",
+        (DenoiserConfig::UNet(_), None, SchedulerClass::Ddim | SchedulerClass::Other(_)) => "DDIMPipeline",
     };
     let mut index = json!({
         "_class_name": pipeline,
         "_diffusers_version": DIFFUSERS_VERSION,
         "scheduler": ["diffusers", scheduler.name()],
-        "unet": ["diffusers", "UNet2DModel"],
     });
+    index[config.part()] = json!(["diffusers", config.class()]);
+    if matches!(config, DenoiserConfig::DiT(_)) && !checkpoint.card.classes.is_empty() {
+        let named = checkpoint.card.classes.iter().enumerate().filter(|(_, name)| !name.is_empty());
+        index["id2label"] = named.map(|(label, name)| (label.to_string(), json!(name))).collect();
+    }
     if let Some(autoencoder) = &checkpoint.first_stage {
-        index[FIRST_STAGE] = json!(["diffusers", autoencoder.config.class()]);
+        index[first_stage_of(checkpoint)] = json!(["diffusers", autoencoder.config.class()]);
     }
     format!("{index:#}\n")
-}
-
-fn write_unet(unet: &UNet, path: &Path) -> Result<(), CheckpointError> {
-    write_weights(unet.graph(), unet.weights(), path)
 }
 
 /// Writes the weights of a graph as a safetensors file, under the names of its parameters.

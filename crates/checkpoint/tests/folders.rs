@@ -28,7 +28,7 @@ fn a_saved_model_comes_back_bit_for_bit() {
 
     assert_eq!(again.card, model.card);
     assert_eq!(again.scheduler, model.scheduler);
-    assert_eq!(again.unet.config(), model.unet.config());
+    assert_eq!(again.denoiser.config(), model.denoiser.config());
     assert_eq!(contents(&again), contents(&model));
     for file in FILES {
         let bytes = |model: &Path| fs::read(model.join(file)).expect(file);

@@ -187,7 +187,7 @@ impl Batch<'_> {
 
 /// A set of pictures, brought to the size that the model draws.
 fn fitting(name: &SetName, args: &EvalArgs, model: &Model) -> anyhow::Result<Pictures> {
-    let channels = model.inner.checkpoint().unet.config().in_channels;
+    let channels = model.inner.checkpoint().denoiser.config().in_channels();
     if !matches!(channels, 1 | 3 | 4) {
         bail!("{name}: the model draws {channels} channels, and pictures have 1, 3 or 4");
     }

@@ -31,6 +31,7 @@ fn activate_body<L: Lanes>(
         Activation::Silu => map::<L, _>(Silu, x, channels, scale, shift, out),
         Activation::Mish => map::<L, _>(Mish, x, channels, scale, shift, out),
         Activation::Gelu => map::<L, _>(Gelu, x, channels, scale, shift, out),
+        Activation::GeluTanh => map::<L, _>(GeluTanh, x, channels, scale, shift, out),
         Activation::Relu => map::<L, _>(Relu, x, channels, scale, shift, out),
         Activation::LeakyRelu { slope } => map::<L, _>(LeakyRelu { slope }, x, channels, scale, shift, out),
         Activation::Tanh => map::<L, _>(Tanh, x, channels, scale, shift, out),
@@ -68,6 +69,7 @@ fn activation_slope_body<L: Lanes>(
         Activation::Silu => slope_of::<L, _>(Silu, x, d, channels, to_z, to_y, totals),
         Activation::Mish => slope_of::<L, _>(Mish, x, d, channels, to_z, to_y, totals),
         Activation::Gelu => slope_of::<L, _>(Gelu, x, d, channels, to_z, to_y, totals),
+        Activation::GeluTanh => slope_of::<L, _>(GeluTanh, x, d, channels, to_z, to_y, totals),
         Activation::Relu => slope_of::<L, _>(Relu, x, d, channels, to_z, to_y, totals),
         Activation::LeakyRelu { slope } => {
             slope_of::<L, _>(LeakyRelu { slope }, x, d, channels, to_z, to_y, totals)
@@ -135,6 +137,8 @@ struct Silu;
 struct Mish;
 #[derive(Clone, Copy)]
 struct Gelu;
+#[derive(Clone, Copy)]
+struct GeluTanh;
 #[derive(Clone, Copy)]
 struct Relu;
 #[derive(Clone, Copy)]
@@ -247,6 +251,39 @@ impl Gelu {
     #[inline(always)]
     fn bell<L: Lanes>(x: L) -> L {
         x.mul(x).mul(L::splat(-0.5)).exp()
+    }
+}
+
+impl Apply for GeluTanh {
+    /// x sigmoid(2 u), u = sqrt(2 / pi) (x + 0.044715 x^3): the same, since (1 + tanh u) / 2 = sigmoid(2 u).
+    #[inline(always)]
+    fn apply<L: Lanes>(self, x: L) -> L {
+        x.div(L::splat(1.0).add(L::zero().sub(Self::doubled(x)).exp()))
+    }
+
+    /// s + x s (1 - s) 2 u' with s = sigmoid(2 u).
+    #[inline(always)]
+    fn slope<L: Lanes>(self, x: L) -> L {
+        let one = L::splat(1.0);
+        // Beyond, s is 0 or 1 to all digits, and no square overflows.
+        let x = L::splat(20.0).min(L::splat(-20.0).max(x));
+        let e = L::zero().sub(Self::doubled(x)).exp();
+        let below = one.add(e);
+        let (s, rest) = (one.div(below), e.div(below));
+        let steep = L::splat(SQRT_8_OVER_PI).add_product(L::splat(3.0 * 0.044_715 * SQRT_8_OVER_PI), x.mul(x));
+        s.add_product(x.mul(s).mul(rest), steep)
+    }
+}
+
+/// 2 sqrt(2 / pi).
+const SQRT_8_OVER_PI: f32 = 1.595_769;
+
+impl GeluTanh {
+    /// 2 u.
+    #[inline(always)]
+    fn doubled<L: Lanes>(x: L) -> L {
+        let s = L::splat;
+        x.mul(s(SQRT_8_OVER_PI).add_product(s(0.044_715 * SQRT_8_OVER_PI), x.mul(x)))
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod conv;
 mod norm;
+mod pixel;
 mod way;
 
 use ddim_graph::{Conv, Operation, Parameter};

@@ -144,6 +144,26 @@ pub(crate) trait Lanes: Copy {
         }
     }
 
+    /// All of a vector where `count` floats or more are there, else the first `count`.
+    ///
+    /// # Safety
+    /// `count` floats can be read from `from`, or a whole vector.
+    #[inline(always)]
+    unsafe fn load_some_of(from: *const f32, count: usize) -> Self {
+        // SAFETY: the caller's.
+        unsafe { if count >= Self::WIDTH { Self::load(from) } else { Self::load_some(from, count) } }
+    }
+
+    /// Writes all of a vector where there is room for `count` floats or more, else the first `count`.
+    ///
+    /// # Safety
+    /// `count` floats can be written to `to`, or a whole vector.
+    #[inline(always)]
+    unsafe fn store_some_of(self, to: *mut f32, count: usize) {
+        // SAFETY: the caller's.
+        unsafe { if count >= Self::WIDTH { self.store(to) } else { self.store_some(to, count) } }
+    }
+
     /// The sum of all floats.
     #[inline(always)]
     fn sum(self) -> f32 {

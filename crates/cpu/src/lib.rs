@@ -53,6 +53,7 @@ mod layout;
 mod lower;
 mod network;
 mod norm;
+mod pixel;
 mod plan;
 mod pool;
 mod product;

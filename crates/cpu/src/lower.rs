@@ -66,6 +66,9 @@ impl Lowering<'_> {
             Operation::Normalize(norm) => {
                 (Work::Norm { x: self.place(norm.x), norm: *norm }, self.wishes[output.index()])
             }
+            Operation::NormalizePixels(norm) => {
+                (Work::NormPixels { x: self.place(norm.x), norm: *norm }, Border::NONE)
+            }
             Operation::Convolve(conv) => return self.convolution(k, conv, output),
             Operation::Attend { qkv, heads, width } => {
                 (Work::Attend { qkv: self.place(*qkv), heads: *heads, width: *width }, Border::NONE)
@@ -80,6 +83,13 @@ impl Lowering<'_> {
                 return;
             }
             Operation::Multiply { x, by } => (Work::Multiply { x: self.place(*x), by: *by }, Border::NONE),
+            Operation::Gate { x, by, residual } => {
+                let (x, residual) = (self.place(*x), self.place(*residual));
+                (Work::Gate { x, by: *by, residual }, Border::NONE)
+            }
+            Operation::AddPositions { x, base } => {
+                (Work::Positions { x: self.place(*x), base: *base }, Border::NONE)
+            }
             Operation::Pool(pool) => {
                 (Work::Pool { x: self.place(pool.x), pool: *pool }, self.wishes[output.index()])
             }
@@ -215,8 +225,12 @@ mod tests {
             Work::Spread { resample: Resample::Double, .. } => "double",
             Work::Spread { resample: Resample::Halve, .. } => "halve",
             Work::Spread { resample: Resample::Dilate(_), .. } => "dilate",
+            Work::Spread { resample: Resample::Unpatch(_), .. } => "unpatch",
             Work::Join { .. } => "join",
             Work::Norm { .. } => "norm",
+            Work::NormPixels { .. } => "norm of pixels",
+            Work::Gate { .. } => "gate",
+            Work::Positions { .. } => "positions",
             Work::Conv { conv, .. } if conv.kernel == [1, 1] => "linear",
             Work::Conv { last: Last::Rectify, .. } => "rectified conv",
             Work::Conv { .. } => "conv",

@@ -10,6 +10,7 @@ use crate::conditioning::RowWeights;
 use crate::gradient::Back;
 use crate::isa::Isa;
 use crate::kernel::{Kernel, Weights};
+use crate::pixel::Positions;
 use crate::plan::{Keep, Plan, layouts};
 use crate::product::{Packed, Split};
 use crate::run::{Memory, Run};
@@ -33,6 +34,7 @@ pub struct Network {
     pub(crate) rows: Vec<RowWeights>,
     /// What the way back needs of the weights, from its first time on.
     pub(crate) back: OnceLock<Back>,
+    pub(crate) positions: Positions,
     rooms: Mutex<Vec<Memory>>,
 }
 
@@ -112,9 +114,9 @@ impl Network {
         let tape = Tape::new(&graph);
         let kernels = kernels(&graph, &tape, convolution, precision, size);
         let (vectors, rows) = (Vec::new(), Vec::new());
-        let (back, rooms) = (OnceLock::new(), Mutex::default());
+        let (back, positions, rooms) = (OnceLock::new(), Positions::default(), Mutex::default());
         let mut network =
-            Network { graph, tape, isa, convolution, precision, vectors, kernels, rows, back, rooms };
+            Network { graph, tape, isa, convolution, precision, vectors, kernels, rows, back, positions, rooms };
         network.load(parameter);
         Ok(network)
     }

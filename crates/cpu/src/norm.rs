@@ -113,8 +113,18 @@ pub(crate) fn normalize(
     to.clear_border(out);
     let lines = to.lines_mut(out).zip(x.chunks_exact(from.line()));
     let one = |(out, x): (&mut [f32], &[f32])| activate(isa, x, from.channels, &scale, &shift, activation, out);
+    for_lines(split, x.len(), lines, one);
+}
+
+/// Does something to each line, on all threads if there are numbers enough.
+pub(crate) fn for_lines<T: Send>(
+    split: Split,
+    len: usize,
+    lines: impl Iterator<Item = T>,
+    one: impl Fn(T) + Send + Sync,
+) {
     match split {
-        Split::Threads if x.len() > 1 << 16 => lines.collect::<Vec<_>>().into_par_iter().for_each(one),
+        Split::Threads if len > 1 << 16 => lines.collect::<Vec<_>>().into_par_iter().for_each(one),
         _ => lines.for_each(one),
     }
 }

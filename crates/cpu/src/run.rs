@@ -1,6 +1,6 @@
 //! Some pictures on their way through the layers.
 
-use ddim_graph::{Conv, Modulation, Norm};
+use ddim_graph::{Conv, Modulation, Norm, PixelNorm};
 
 use crate::activation::activate;
 use crate::attention::{self, attend};
@@ -9,7 +9,8 @@ use crate::cell::Pair;
 use crate::kernel::{self, Kernel, Pictures};
 use crate::layout::Layout;
 use crate::network::{Network, Precision, Rows};
-use crate::norm::{Affine, moments, normalize};
+use crate::norm::{Affine, for_lines, moments, normalize};
+use crate::pixel::{gate, normalize_pixels};
 use crate::plan::Plan;
 use crate::pool::mean;
 use crate::product::Split;
@@ -124,6 +125,20 @@ impl Run<'_> {
                 let (x, len) = (of(x).0, to.len());
                 self.each(out, to).for_each(|(n, out)| multiply(&x[n * len..][..len], self.row(*by, n)[0], out));
             }
+            Work::NormPixels { x, norm } => self.norm_pixels(norm, of(x), (out, to)),
+            Work::Gate { x, by, residual } => {
+                let (isa, x, residual, len) = (self.network.isa, of(x).0, of(residual).0, to.len());
+                for (n, out) in self.each(out, to) {
+                    gate(isa, &x[n * len..][..len], self.row(*by, n), &residual[n * len..][..len], out);
+                }
+            }
+            Work::Positions { x, base } => {
+                let table = self.network.positions.of(to.channels, [to.height, to.width], *base);
+                let x = of(x).0.chunks(to.len());
+                for ((_, out), x) in self.each(out, to).zip(x) {
+                    out.iter_mut().zip(x.iter().zip(&*table)).for_each(|(out, (x, place))| *out = x + place);
+                }
+            }
             Work::Pool { .. } | Work::Mean { .. } | Work::Activate { .. } | Work::Add { .. } => {
                 self.simply(&layer.work, of, (out, to));
             }
@@ -187,6 +202,20 @@ impl Run<'_> {
             let moments = moments(isa, x, from, norm.groups, norm.epsilon);
             let affine = self.affine(k, norm, n, from.channels);
             normalize(isa, self.split, (x, from), &moments, affine, norm.activation, (out, to));
+        }
+    }
+
+    fn norm_pixels(&self, norm: &PixelNorm, (x, from): (&[f32], &Layout), (out, to): (&mut [f32], &Layout)) {
+        let (isa, channels) = (self.network.isa, from.channels);
+        let as_it_is = [1.0, 0.0].map(|value| vec![value; channels]).concat();
+        for (n, out) in self.each(out, to) {
+            let row = norm.modulation.map_or(&as_it_is[..], |modulation| self.row(modulation, n));
+            let (scale, shift) = row.split_at(channels);
+            let x = &x[n * from.len()..][..from.len()];
+            let lines = x.chunks_exact(from.line()).zip(out.chunks_exact_mut(from.line()));
+            for_lines(self.split, x.len(), lines, |(x, out)| {
+                normalize_pixels(isa, x, channels, norm.epsilon, [scale, shift], out);
+            });
         }
     }
 

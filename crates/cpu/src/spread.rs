@@ -13,6 +13,8 @@ pub(crate) enum Resample {
     Double,
     /// Four pixels become their mean.
     Halve,
+    /// The channels of each pixel become a square of so many pixels each way.
+    Unpatch(usize),
     /// So many pixels from one of the picture's to the next, with zeros between: what the gradient of a stride
     /// needs.
     Dilate(usize),
@@ -23,6 +25,7 @@ impl From<Asked> for Resample {
         match asked {
             Asked::Double => Resample::Double,
             Asked::Halve => Resample::Halve,
+            Asked::Unpatch(side) => Resample::Unpatch(side),
         }
     }
 }
@@ -43,6 +46,10 @@ pub(crate) fn spread(resample: Resample, (x, from): (&[f32], &Layout), (out, to)
                 let (Some(upper), Some(lower)) = (lines.next(), lines.next()) else { return };
                 halve([upper, lower], channels, out);
             }
+        }
+        Resample::Unpatch(side) => {
+            let rows = lines.flat_map(|line| (0..side).map(move |row| (row, line)));
+            outs.zip(rows).for_each(|(out, (row, x))| unpatch(x, channels, (row, side), out));
         }
         Resample::Dilate(stride) => {
             for (y, out) in outs.enumerate() {
@@ -72,6 +79,14 @@ fn halve([upper, lower]: [&[f32]; 2], channels: usize, out: &mut [f32]) {
             let pair = |two: &[f32]| two[channel] + two[channels + channel];
             *out = (pair(upper) + pair(lower)) * 0.25;
         }
+    }
+}
+
+/// One row of the squares that the pixels of a line become.
+fn unpatch(line: &[f32], channels: usize, (row, side): (usize, usize), out: &mut [f32]) {
+    let len = channels / side;
+    for (out, pixel) in out.chunks_exact_mut(len).zip(line.chunks_exact(channels)) {
+        out.copy_from_slice(&pixel[row * len..][..len]);
     }
 }
 
@@ -107,6 +122,16 @@ pub(crate) fn gather(resample: Resample, (d, from): (&[f32], &Layout), (d_x, to)
                     for (two, d) in line.chunks_exact_mut(2 * channels).zip(d.chunks_exact(channels)) {
                         two.chunks_exact_mut(channels).for_each(|one| add(one, d, 0.25));
                     }
+                }
+            }
+        }
+        Resample::Unpatch(side) => {
+            let len = channels / side;
+            let rows = d[..from.len()].chunks_exact(from.pitch());
+            for (y, row) in rows.enumerate() {
+                let line = &mut d_x[y / side * to.pitch()..][..to.pitch()];
+                for (pixel, d) in line.chunks_exact_mut(channels).zip(row.chunks_exact(len)) {
+                    add(&mut pixel[y % side * len..][..len], d, 1.0);
                 }
             }
         }

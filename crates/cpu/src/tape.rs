@@ -1,6 +1,6 @@
 //! A network as this engine runs it: its layers, and for each value the border that lies around it in memory.
 
-use ddim_graph::{Activation, Border, Conv, Modulation, Norm, Pool};
+use ddim_graph::{Activation, Border, Conv, Modulation, Norm, PixelNorm, Pool};
 
 use crate::spread::Resample;
 
@@ -59,6 +59,10 @@ pub(crate) enum Work {
         x: Value,
         norm: Norm,
     },
+    NormPixels {
+        x: Value,
+        norm: PixelNorm,
+    },
     Conv {
         x: Value,
         conv: Conv,
@@ -74,6 +78,17 @@ pub(crate) enum Work {
     Multiply {
         x: Value,
         by: Modulation,
+    },
+    /// `residual + by x`.
+    Gate {
+        x: Value,
+        by: Modulation,
+        residual: Value,
+    },
+    /// What tells pixels apart is added.
+    Positions {
+        x: Value,
+        base: [usize; 2],
     },
     Pool {
         x: Value,
@@ -131,6 +146,8 @@ impl Work {
             Work::Input { .. } => Vec::new(),
             Work::Spread { x, .. }
             | Work::Norm { x, .. }
+            | Work::NormPixels { x, .. }
+            | Work::Positions { x, .. }
             | Work::Multiply { x, .. }
             | Work::Pool { x, .. }
             | Work::Mean { x }
@@ -139,6 +156,7 @@ impl Work {
             Work::Conv { x, residual, .. } => std::iter::once(*x).chain(*residual).collect(),
             Work::Attend { qkv, .. } => vec![*qkv],
             Work::Add { a, b } => vec![*a, *b],
+            Work::Gate { x, residual, .. } => vec![*x, *residual],
         };
         some.into_iter()
     }

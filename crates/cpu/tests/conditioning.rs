@@ -74,12 +74,37 @@ fn learned() -> Graph {
     layers(graph, row, Activation::Gelu, None)
 }
 
+/// Scale, shift and gate of pixels, taken from one row in another order, and some of it twice.
+fn adaptive() -> Graph {
+    let mut graph = Builder::new();
+    let row = graph.waves(Asked::Time, vec![1.0, 0.3, 0.01], 7, true);
+    let time = two_layers(&mut graph, row, "time_embedding", Activation::Silu);
+    let table = graph.parameter("class_embedding.weight", &[5, 19], Initial::Zeros);
+    let class = graph.lookup(Asked::Class, table);
+    let row = graph.add(time, class);
+    let all = graph.linear(row, "all", 12);
+    let x = graph.input(2);
+    let x = graph.convolve(x, Layer::new("conv", 4));
+    let both = graph.take(all, vec![4..8, 0..4]);
+    let both = graph.one_plus(both, 4);
+    let both = graph.modulation(both);
+    let y = graph.normalize_pixels(x, 1e-2, Some(both));
+    let gate = graph.take(all, vec![8..12]);
+    let gate = graph.modulation(gate);
+    let x = graph.gate(y, gate, x);
+    let some = graph.take(all, vec![3..5, 11..12, 4..5]);
+    let some = graph.modulation(some);
+    let x = graph.gate(x, some, x);
+    graph.finish(x)
+}
+
 /// Each graph with labels for the five times.
 fn cases() -> Vec<(Graph, Labels<'static>)> {
     let vectors: &'static [f32] = numbers(5 * 19, 77).leak();
     vec![
         (positional(true), Labels::Index(&[4, 0, 2, 2, 1])),
         (positional(false), Labels::Index(&[3])),
+        (adaptive(), Labels::Index(&[4, 0, 2, 2, 1])),
         (fourier(), Labels::Value(&[0.5, -2.0, 7.0, 1.0, 0.0])),
         (learned(), Labels::Embedding { values: vectors, width: 19 }),
     ]

@@ -3,9 +3,9 @@
 mod common;
 
 use common::plain::{Pictures, Plain};
-use common::{ACTIVATIONS, Case, conv3, everything, numbers, wide};
+use common::{ACTIVATIONS, Case, conv3, everything, given, numbers, transformer, wide};
 use ddim_cpu::{Convolution, Gradients, Isa, Network, Precision, Wanted};
-use ddim_graph::{Activation, Border, Builder, Convolution as Layer, Graph, Pooling};
+use ddim_graph::{Activation, Border, Builder, Convolution as Layer, Graph, Pooling, Resample};
 
 /// All that a result depends on, in f64.
 #[derive(Clone)]
@@ -106,6 +106,32 @@ fn check(graph: Graph, n: usize, size: [usize; 2]) {
 #[test]
 fn gradients_are_slopes() {
     check(everything(), 3, [8, 4]);
+}
+
+#[test]
+fn gradients_of_a_transformer_are_slopes() {
+    check(transformer(2, [2, 6]), 3, [6, 4]);
+    check(transformer(1, [1, 20]), 2, [2, 3]);
+}
+
+/// What is read more than once, in an order that writes its slope first by each of them.
+#[test]
+fn slopes_of_gates_and_pixels_add_up() {
+    let mut builder = Builder::new();
+    let x = builder.input(3);
+    let x = builder.convolve(x, Layer::new("in", 20));
+    let modulation = given(&mut builder, 40);
+    let y = builder.normalize_pixels(x, 1e-3, Some(modulation));
+    let by = given(&mut builder, 20);
+    let y = builder.gate(x, by, y);
+    let z = builder.normalize_pixels(y, 1e-3, None);
+    let by = given(&mut builder, 20);
+    let z = builder.gate(y, by, z);
+    let z = builder.add_positions(z, [2, 2]);
+    let z = builder.sum(z, y);
+    let z = builder.resample(z, Resample::Unpatch(2));
+    let out = builder.sum(z, z);
+    check(builder.finish(out), 3, [2, 3]);
 }
 
 #[test]

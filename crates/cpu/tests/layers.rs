@@ -3,7 +3,7 @@
 mod common;
 
 use common::plain::activated;
-use common::{ACTIVATIONS, Case, attention, conv3, everything, farthest, given, numbers, odd};
+use common::{ACTIVATIONS, Case, attention, conv3, everything, farthest, given, numbers, odd, transformer};
 use ddim_cpu::{Convolution, Isa, Precision};
 use ddim_graph::{Activation, Border, Builder, Convolution as Layer, Graph, Pooling, Resample, Value};
 
@@ -203,6 +203,40 @@ fn functions_alone_and_behind_convolutions() {
     }
 }
 
+/// Channels that no vector divides, one pixel, and the lines that threads share.
+#[test]
+fn pixels_normalised_gated_and_placed() {
+    for (n, channels, size) in [(3, 4, [1, 1]), (2, 20, [3, 5]), (1, 52, [4, 2]), (1, 64, [40, 30])] {
+        let placed = graph(channels, |builder, x| {
+            let modulation = given(builder, 2 * channels);
+            let y = builder.normalize_pixels(x, 1e-5, Some(modulation));
+            let z = builder.normalize_pixels(y, 1e-2, None);
+            let by = given(builder, channels);
+            let z = builder.gate(z, by, x);
+            builder.add_positions(z, [3, 4])
+        });
+        let mut case = Case::new(placed, 1.0, n, size);
+        case.x.iter_mut().for_each(|x| *x = 3.0 * *x + 10.0);
+        // As of normalisations of large values, twice.
+        check(&case, 2e-5, &format!("{channels} at {size:?}"));
+    }
+}
+
+#[test]
+fn channels_become_pixels() {
+    for (side, to, size) in [(1, 3, [4, 5]), (2, 1, [1, 1]), (2, 5, [3, 4]), (3, 2, [2, 5])] {
+        let channels = side * side * to;
+        let by = Resample::Unpatch(side);
+        let what = format!("{to} of {side} at {size:?}");
+        check(&Case::new(graph(channels, |b, x| b.resample(x, by)), 1.0, 3, size), 1e-7, &what);
+        let bordered = graph(channels, |builder, x| {
+            let x = builder.resample(x, by);
+            builder.convolve(x, conv3("conv", 5))
+        });
+        check(&Case::new(bordered, 1.0, 3, size), 5e-6, &format!("{what} in a border"));
+    }
+}
+
 #[test]
 fn joins_of_joins() {
     let graph = graph(3, |builder, x| {
@@ -254,6 +288,8 @@ fn whole_networks() {
     check(&Case::new(odd(), 0.3, 17, [5, 3]), 2e-5, "odd");
     check(&Case::new(odd(), 0.3, 2, [9, 11]), 2e-5, "odd");
     check(&Case::new(everything(), 0.5, 3, [8, 12]), 5e-5, "everything");
+    check(&Case::new(transformer(2, [2, 6]), 0.5, 3, [6, 10]), 5e-5, "transformer");
+    check(&Case::new(transformer(3, [1, 20]), 0.5, 1, [9, 6]), 5e-5, "transformer");
 }
 
 #[test]

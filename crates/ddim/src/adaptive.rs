@@ -4,10 +4,10 @@ use std::ops::ControlFlow;
 
 use ddim_engine::Conditioning;
 use ddim_graph::Labels as Asked;
+use ddim_graph::Times;
 use ddim_sampler::{AdaptiveObservation, AdaptiveOutcome, Effort, GuidanceInterval, PictureCall};
 use ddim_schedule::{EmbeddedPair, Flow, Tolerance};
 use ddim_tensor::Tensor;
-use ddim_unet::TimeEmbeddingType;
 
 use crate::answers::padded;
 use crate::timing::Stopwatch;
@@ -47,12 +47,11 @@ impl Model {
     ///
     /// [`Error::Time`] for a network that knows whole timesteps only.
     pub fn check_flow(&self, flow: &Flow) -> Result<(), Error> {
-        let config = self.checkpoint().unet.config();
         self.check_time(flow.at(flow.start()).time)?;
         self.check_time(flow.at(flow.end()).time)?;
-        match config.time_embedding_type {
-            TimeEmbeddingType::Learned => self.check_time(0.5),
-            _ => Ok(()),
+        match self.checkpoint().denoiser.graph().times() {
+            Times::Whole { .. } => self.check_time(0.5),
+            Times::Finite | Times::Positive => Ok(()),
         }
     }
 

@@ -17,8 +17,9 @@ const ANY: &str = "any";
 ///    that means no class in particular, where there is one and no class is called so.
 /// 2. A whole number is the class of that number, or the one that is called so. If these are two, neither is
 ///    guessed.
-/// 3. A name is found as it is written; else whatever its case, blanks, dashes and underscores; else by its
-///    beginning; else by a part of it. Of the first of these ways that finds something, it must be one class.
+/// 3. A name is found as it is written; else whatever its case, blanks, dashes and underscores; else as one of
+///    several names with commas between them; else by its beginning; else by a part of it. Of the first of these
+///    ways that finds something, it must be one class.
 ///
 /// ```
 /// use ddim::ClassTable;
@@ -119,11 +120,11 @@ impl<'a> ClassTable<'a> {
     /// What finds this class again, in this model and in others: its name, or its number where it has none.
     pub fn name(&self, label: usize) -> String {
         match self.names.get(label) {
-            Some(name) => name.clone(),
-            None if self.any() == Some(label) && self.called(ANY).is_none() => ANY.to_owned(),
+            Some(name) if !name.is_empty() => name.clone(),
+            _ if self.any() == Some(label) && self.called(ANY).is_none() => ANY.to_owned(),
             // The number alone would be the class that is called so.
-            None if self.called(&label.to_string()).is_some() => format!("#{label}"),
-            None => label.to_string(),
+            _ if self.called(&label.to_string()).is_some() => format!("#{label}"),
+            _ => label.to_string(),
         }
     }
 
@@ -139,7 +140,7 @@ impl<'a> ClassTable<'a> {
     /// `0 t-shirt, 1 trouser, ...`, or the range of numbers where there are no names.
     pub fn list(&self) -> String {
         let last = self.labels.last().unwrap_or(&0);
-        if self.names.is_empty() {
+        if self.names.iter().all(String::is_empty) {
             return format!("the classes 0 to {last}");
         }
         let (shown, more) = match self.labels.len() {
@@ -150,14 +151,15 @@ impl<'a> ClassTable<'a> {
             }
         };
         let entry = |label: &usize| match self.names.get(*label) {
-            Some(name) => format!("{label} {}", Self::quoted(name)),
-            None => label.to_string(),
+            Some(name) if !name.is_empty() => format!("{label} {}", Self::quoted(name)),
+            _ => label.to_string(),
         };
         format!("{}{more}", self.labels[..shown].iter().map(entry).collect::<Vec<_>>().join(", "))
     }
 
     fn named(&self) -> impl Iterator<Item = (usize, &'a str)> + '_ {
-        self.names.iter().map(String::as_str).enumerate().filter(|(label, _)| *label < self.label_count)
+        let named = self.names.iter().map(String::as_str).enumerate();
+        named.filter(|(label, name)| *label < self.label_count && !name.is_empty())
     }
 
     /// The first label that is no class.
@@ -191,6 +193,10 @@ impl<'a> ClassTable<'a> {
             return Ok(Some(label));
         }
         if let Some(label) = self.only(text, "are called so", |known| folded(known) == typed)? {
+            return Ok(Some(label));
+        }
+        let one_of = |known: &str| known.contains(',') && known.split(',').any(|one| folded(one) == typed);
+        if let Some(label) = self.only(text, "have that name", one_of)? {
             return Ok(Some(label));
         }
         if let Some(label) = self.only(text, "begin so", |known| folded(known).starts_with(&typed))? {

@@ -183,7 +183,7 @@ impl Model {
 mod tests {
     use super::*;
     use crate::{Options, device};
-    use ddim_checkpoint::UNet;
+    use ddim_checkpoint::Denoiser;
 
     const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/goldens/models/classes_scale_shift");
 
@@ -209,9 +209,10 @@ mod tests {
         let names: Vec<&str> = same.iter().map(|part| part.name.as_str()).collect();
         assert!(names.contains(&"conv_in") && names.contains(&"down_blocks.0.resnets.0"), "{names:?}");
         let mut checkpoint = ddim_checkpoint::load(FOLDER.as_ref()).expect("it is there");
-        let mut weights = checkpoint.unet.weights().to_vec();
+        let mut weights = checkpoint.denoiser.weights().to_vec();
         weights[0].iter_mut().for_each(|weight| *weight = 0.5 - *weight);
-        checkpoint.unet = UNet::new(checkpoint.unet.config().clone(), weights).expect("the same configuration");
+        checkpoint.denoiser =
+            Denoiser::new(checkpoint.denoiser.config().clone(), weights).expect("the same configuration");
         let other = Model::from_checkpoint(checkpoint, &device::cpu()).expect("the same shapes");
         let parts = other.compare_parts(&model(), 2, 0).expect("it has a size");
         let first = parts.iter().find(|part| part.name == "conv_in").expect("there is one");

@@ -2,10 +2,10 @@
 
 use std::ops::ControlFlow;
 
+use ddim_graph::Times;
 use ddim_sampler::{Between, Call, Guidance, GuidanceInterval, Noise, Observation, Outcome, Run};
 use ddim_schedule::Plan;
 use ddim_tensor::Tensor;
-use ddim_unet::{TimeEmbeddingType, UNet2DConfig};
 
 use crate::answers::Answers;
 use crate::timing::Stopwatch;
@@ -135,17 +135,19 @@ impl Model {
     ///
     /// [`Error::Time`] if it has none.
     pub fn check_time(&self, time: f64) -> Result<(), Error> {
-        let config = self.checkpoint().unet.config();
-        if embeds(config, time) { Ok(()) } else { Err(Error::Time { time, allowed: self.embedded_times() }) }
+        if embeds(self.checkpoint().denoiser.graph().times(), time) {
+            Ok(())
+        } else {
+            Err(Error::Time { time, allowed: self.embedded_times() })
+        }
     }
 
     /// The times that the network has an embedding for, in words.
     pub(crate) fn embedded_times(&self) -> String {
-        let config = self.checkpoint().unet.config();
-        match config.time_embedding_type {
-            TimeEmbeddingType::Positional => "finite ones".to_owned(),
-            TimeEmbeddingType::Fourier => "those above 0".to_owned(),
-            TimeEmbeddingType::Learned => format!("whole ones below {}", learned_times(config)),
+        match self.checkpoint().denoiser.graph().times() {
+            Times::Finite => "finite ones".to_owned(),
+            Times::Positive => "those above 0".to_owned(),
+            Times::Whole { below } => format!("whole ones below {below}"),
         }
     }
 
@@ -184,10 +186,10 @@ impl Model {
     }
 
     pub(crate) fn check_start(&self, found: [usize; 4]) -> Result<(), Error> {
-        let config = self.checkpoint().unet.config();
+        let config = self.checkpoint().denoiser.config();
         let [n, channels, height, width] = found;
-        if n == 0 || channels != config.in_channels {
-            return Err(Error::BatchShape { found, channels: config.in_channels });
+        if n == 0 || channels != config.in_channels() {
+            return Err(Error::BatchShape { found, channels: config.in_channels() });
         }
         Ok(config.check_size(height, width)?)
     }
@@ -218,7 +220,7 @@ impl Model {
         [height, width]: [usize; 2],
     ) -> Result<(), Error> {
         let Some(largest) = device::largest_tensor(self.device()) else { return Ok(()) };
-        let largest_value = self.checkpoint().unet.graph().largest_value([height, width]);
+        let largest_value = self.checkpoint().denoiser.graph().largest_value([height, width]);
         let values = largest_value.expect("a size that was looked at before") as u64;
         // Normalisations and attention make f32 of shorter floats.
         let each = values.saturating_mul(copies as u64).saturating_mul(size_of::<f32>() as u64);
@@ -231,14 +233,10 @@ impl Model {
     }
 }
 
-fn embeds(config: &UNet2DConfig, time: f64) -> bool {
-    match config.time_embedding_type {
-        TimeEmbeddingType::Positional => time.is_finite(),
-        TimeEmbeddingType::Fourier => time.is_finite() && time > 0.0,
-        TimeEmbeddingType::Learned => time >= 0.0 && time < learned_times(config) as f64 && time.fract() == 0.0,
+fn embeds(times: Times, time: f64) -> bool {
+    match times {
+        Times::Finite => time.is_finite(),
+        Times::Positive => time.is_finite() && time > 0.0,
+        Times::Whole { below } => time >= 0.0 && time < below as f64 && time.fract() == 0.0,
     }
-}
-
-fn learned_times(config: &UNet2DConfig) -> usize {
-    config.num_train_timesteps.unwrap_or(0)
 }

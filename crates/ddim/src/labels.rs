@@ -1,7 +1,6 @@
 //! What each picture is told besides its time.
 
-use ddim_graph::Labels as Asked;
-use ddim_unet::ClassEmbedType;
+use ddim_graph::{self as graph, Labels as Asked};
 
 use crate::{Error, Model};
 
@@ -241,12 +240,12 @@ fn numbers(count: usize) -> &'static str {
 impl Model {
     /// What kind of labels the network takes.
     pub fn label_kind(&self) -> LabelKind {
-        let config = self.checkpoint().unet.config();
-        match (config.class_embed_type, config.num_class_embeds) {
-            (Some(ClassEmbedType::Timestep), _) => LabelKind::Numbers,
-            (Some(ClassEmbedType::Identity), _) => LabelKind::Rows { width: config.time_embed_dim() },
-            (None, Some(_)) => LabelKind::Classes,
-            (None, None) => LabelKind::None,
+        let network = self.checkpoint().denoiser.graph();
+        match network.label() {
+            Some(graph::Asked::Number) => LabelKind::Numbers,
+            Some(graph::Asked::Vector) => LabelKind::Rows { width: network.label_width().unwrap_or(0) },
+            Some(graph::Asked::Class) => LabelKind::Classes,
+            Some(graph::Asked::Time) | None => LabelKind::None,
         }
     }
 

@@ -114,6 +114,7 @@ pub use ddim_graph as graph;
 pub use ddim_sampler as sampler;
 pub use ddim_schedule as schedule;
 pub use ddim_tensor as tensor;
+pub use ddim_transformer as transformer;
 pub use ddim_unet as unet;
 
 pub use ddim_sampler::{Guidance, GuidanceInterval};

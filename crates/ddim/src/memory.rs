@@ -19,7 +19,7 @@ impl Model {
         let network = match self.engine().processor() {
             Some(network) => network.memory([pictures, height, width])?,
             None => {
-                let each = self.checkpoint().unet.graph().largest_value([height, width]).ok()?;
+                let each = self.checkpoint().denoiser.graph().largest_value([height, width]).ok()?;
                 bytes(each).saturating_mul(pictures as u64)
             }
         };

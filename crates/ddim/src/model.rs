@@ -72,16 +72,15 @@ impl Model {
     /// its card names a label that the network has not; [`Error::Network`] if its pictures cannot be halved at
     /// every level.
     pub fn from_checkpoint(checkpoint: Checkpoint, device: &Device) -> Result<Self, Error> {
-        let config = checkpoint.unet.config();
-        let labels = config.num_class_embeds.filter(|_| config.class_embed_type.is_none()).unwrap_or(0);
+        let (config, graph) = (checkpoint.denoiser.config(), checkpoint.denoiser.graph());
+        let labels = graph.classes().unwrap_or(0);
         if let Some(null_class) = checkpoint.card.null_class.filter(|null| *null >= labels) {
             return Err(Error::NullClass { null_class, labels });
         }
-        if let Some(size) = config.sample_size {
-            let [height, width] = size.height_width();
+        if let Some([height, width]) = config.sample_size() {
             config.check_size(height, width)?;
         }
-        Engine::check(checkpoint.unet.graph(), device, Precision::F32)?;
+        Engine::check(graph, device, Precision::F32)?;
         let schedule = checkpoint.scheduler.noise_schedule()?;
         let first_stage =
             checkpoint.first_stage.clone().map(|stage| FirstStage::new(stage, device)).transpose()?;
@@ -117,16 +116,16 @@ impl Model {
 
     /// Whether its device can.
     fn computes_in(&self, precision: Precision) -> bool {
-        Engine::check(self.checkpoint.unet.graph(), &self.device, precision).is_ok()
+        Engine::check(self.checkpoint.denoiser.graph(), &self.device, precision).is_ok()
     }
 
     /// The network, ready for where it runs. The first call makes it so: it takes a moment, and on a GPU longer.
     pub fn engine(&self) -> &Engine {
         self.engine.get_or_init(|| {
-            let unet = &self.checkpoint.unet;
-            let size = unet.config().sample_size.map(ddim_unet::SampleSize::height_width);
+            let denoiser = &self.checkpoint.denoiser;
+            let size = denoiser.config().sample_size();
             let options = EngineOptions { precision: self.precision, way: self.way, size };
-            let engine = Engine::new(unet.graph().clone(), unet.shared(), &self.device, &options);
+            let engine = Engine::new(denoiser.graph().clone(), denoiser.shared(), &self.device, &options);
             engine.expect("graph and precision were checked")
         })
     }
@@ -170,7 +169,7 @@ impl Model {
     /// whatever other labels it takes.
     pub fn label_count(&self) -> usize {
         match self.label_kind() {
-            LabelKind::Classes => self.checkpoint.unet.config().num_class_embeds.unwrap_or(0),
+            LabelKind::Classes => self.checkpoint.denoiser.graph().classes().unwrap_or(0),
             LabelKind::None | LabelKind::Numbers | LabelKind::Rows { .. } => 0,
         }
     }
@@ -239,9 +238,9 @@ impl Model {
     ///
     /// [`Error::NoSize`] if its configuration does not say.
     pub fn shape(&self) -> Result<[usize; 3], Error> {
-        let config = self.checkpoint.unet.config();
-        let [height, width] = config.sample_size.ok_or(Error::NoSize)?.height_width();
-        Ok([config.in_channels, height, width])
+        let config = self.checkpoint.denoiser.config();
+        let [height, width] = config.sample_size().ok_or(Error::NoSize)?;
+        Ok([config.in_channels(), height, width])
     }
 
     /// The convention that holds unless another is asked for: its card's; that of diffusers for a folder

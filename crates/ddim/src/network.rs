@@ -52,7 +52,7 @@ impl Model {
         labels: &'a Labels,
     ) -> Result<impl Fn(Tensor, f64, Tensor) -> (Tensor, Tensor) + 'a, Error> {
         let labels = self.checked(shape, labels)?;
-        let channels = self.checkpoint().unet.graph().output_channels();
+        let channels = self.checkpoint().denoiser.graph().output_channels();
         Ok(move |x: Tensor, time: f64, slope: Tensor| {
             let [n, counted, h, w] = slope.dims();
             let slope = match channels - counted {

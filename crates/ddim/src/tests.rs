@@ -2,15 +2,17 @@
 
 mod both_ways;
 mod editing;
+pub(crate) mod golden;
 mod labels;
 mod runs;
+mod transformers;
 
 use std::ops::ControlFlow;
 use std::thread;
 
 use ddim_tensor::Tensor;
 
-use crate::checkpoint::{Card, Checkpoint, SchedulerConfig, UNet};
+use crate::checkpoint::{Card, Checkpoint, Denoiser, SchedulerConfig};
 use crate::sampler::{Guidance, Noise, PictureNoise, SampleError};
 use crate::schedule::{Convention, Eta, Method, PixelRounding, Spacing};
 use crate::unet::{DownBlockType, SampleSize, TimeEmbeddingType, UNet2DConfig, UpBlockType};
@@ -200,10 +202,16 @@ fn untrained(config: &UNet2DConfig, null_class: Option<usize>) -> Result<Model, 
         _ => (0..info.len()).map(|i| 0.2 * ((1 + k) as f32 * 12.9898 + i as f32 * 78.233).sin()).collect(),
     };
     let weights = graph.parameters().iter().enumerate().map(numbers).collect();
-    let unet = UNet::new(config.clone(), weights).expect("a valid configuration");
+    let unet = Denoiser::new(config.clone(), weights).expect("a valid configuration");
     let card = Card { null_class, ..Card::default() };
     Model::from_checkpoint(
-        Checkpoint { unet, first_stage: None, scheduler: SchedulerConfig::default(), card, warnings: Vec::new() },
+        Checkpoint {
+            denoiser: unet,
+            first_stage: None,
+            scheduler: SchedulerConfig::default(),
+            card,
+            warnings: Vec::new(),
+        },
         &device,
     )
 }

@@ -5,7 +5,7 @@ mod support;
 use std::sync::Arc;
 
 use ddim_engine::{Engine, EngineOptions, Way};
-use ddim_graph::{Activation, Border, Builder, Convolution, Labels, Pooling, Resample, Value};
+use ddim_graph::{Activation, Asked, Border, Builder, Convolution, Labels, Pooling, Resample, Row, Value};
 use ddim_tensor::Device;
 use support::{Twin, off, random};
 
@@ -45,8 +45,8 @@ fn pools() {
 
 #[test]
 fn functions_sums_and_means() {
-    use Activation::{Gelu, Identity, LeakyRelu, Mish, Relu, Silu, Tanh};
-    for activation in [Gelu, Identity, Mish, Relu, Silu, LeakyRelu { slope: 0.1 }, Tanh] {
+    use Activation::{Gelu, GeluTanh, Identity, LeakyRelu, Mish, Relu, Silu, Tanh};
+    for activation in [Gelu, GeluTanh, Identity, Mish, Relu, Silu, LeakyRelu { slope: 0.1 }, Tanh] {
         check(&format!("{activation:?}"), [5, 7], |builder, x| builder.apply(x, activation));
     }
     check("a sum", [5, 7], |builder, x| {
@@ -54,6 +54,40 @@ fn functions_sums_and_means() {
         builder.sum(x, y)
     });
     check("a mean", [5, 7], |builder, x| builder.mean(x));
+}
+
+/// Numbers of a time, as many as are asked for.
+fn row(builder: &mut Builder, name: &str, width: usize) -> Row {
+    let time = builder.waves(Asked::Time, vec![1.0, 0.3], 4, true);
+    builder.linear(time, name, width)
+}
+
+#[test]
+fn layers_of_tokens() {
+    check("pixels normalised", [5, 7], |builder, x| builder.normalize_pixels(x, 1e-2, None));
+    check("pixels normalised, scaled and shifted", [5, 7], |builder, x| {
+        let x = builder.convolve(x, Convolution::new("wide", 20));
+        let all = row(builder, "all", 60);
+        let both = builder.take(all, vec![20..40, 0..20]);
+        let both = builder.one_plus(both, 20);
+        let both = builder.modulation(both);
+        let y = builder.normalize_pixels(x, 1e-6, Some(both));
+        let gate = builder.take(all, vec![40..60]);
+        let gate = builder.modulation(gate);
+        let y = builder.gate(y, gate, x);
+        builder.gate(y, gate, y)
+    });
+    check("positions", [5, 7], |builder, x| {
+        let x = builder.convolve(x, Convolution::new("wide", 20));
+        builder.add_positions(x, [4, 3])
+    });
+    for side in [1, 2, 3] {
+        check(&format!("squares of {side}"), [6, 12], |builder, x| {
+            let x = builder.convolve(x, Convolution::new("patches", 20).kernel(side).stride(side));
+            let x = builder.convolve(x, Convolution::linear([("pixels".to_string(), 5 * side * side)]));
+            builder.resample(x, Resample::Unpatch(side))
+        });
+    }
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use burn::tensor::module::{avg_pool2d, conv2d, interpolate, linear, max_pool2d};
 use burn::tensor::ops::{AvgPoolOptions, InterpolateMode, InterpolateOptions, MaxPoolOptions};
 use burn::tensor::{DType, Distribution, Tensor};
-use ddim_graph::{Activation, Conv, Modulation, Norm, Operation, Pool, Pooling, Resample, Value, Watched};
+use ddim_graph::{
+    Activation, Conv, Modulation, Norm, Operation, PixelNorm, Pool, Pooling, Resample, Value, Watched, positions,
+};
 use ddim_shaders::{GroupNorm, Size, convolve, group_norm, softmax};
 
 use crate::conditioning::{self, Conditioning};
@@ -11,6 +13,7 @@ use crate::layer::Ready;
 use crate::network::{Form, Network};
 use crate::precision::{cast, dtype};
 use crate::rows::activate;
+use crate::weights::tensor;
 
 /// Is told the name of a part and what came out of it.
 pub(crate) type Trace<'a> = &'a mut dyn FnMut(&str, &Tensor<4>);
@@ -60,6 +63,7 @@ impl<'a> Pass<'a> {
             Operation::Resample { x, by: Resample::Halve } => {
                 avg_pool2d(self.take(k, *x), AvgPoolOptions::new([2, 2]))
             }
+            Operation::Resample { x, by: Resample::Unpatch(side) } => unpatch(self.take(k, *x), *side),
             Operation::Join { a, b } => {
                 let first = if a == b { self.value(*a) } else { self.take(k, *a) };
                 let second = self.take(k, *b);
@@ -68,6 +72,10 @@ impl<'a> Pass<'a> {
             Operation::Normalize(norm) => {
                 let x = self.take(k, norm.x);
                 self.normalize(k, norm, x, norm.activation)
+            }
+            Operation::NormalizePixels(norm) => {
+                let x = self.take(k, norm.x);
+                self.normalize_pixels(norm, x)
             }
             Operation::Convolve(conv) => self.convolve(k, conv),
             Operation::Attend { qkv, heads, width } => {
@@ -82,6 +90,18 @@ impl<'a> Pass<'a> {
                 let out = cast(self.take(k, *x), DType::F32) * self.row(*by);
                 let is_result = self.network.last_reads[k].is_none();
                 if is_result { out } else { cast(out, self.dtype()) }
+            }
+            Operation::Gate { x, by, residual } => {
+                let first = if x == residual { self.value(*x) } else { self.take(k, *x) };
+                let residual = self.take(k, *residual);
+                let dtype = residual.dtype();
+                residual + first * cast(self.row(*by), dtype)
+            }
+            Operation::AddPositions { x, base } => {
+                let x = self.take(k, *x);
+                let ([_, channels, h, w], dtype) = (x.dims(), x.dtype());
+                let table = tensor(positions(channels, [h, w], *base), [1, h, w, channels], self.network.device());
+                x + cast(table.permute([0, 3, 1, 2]), dtype)
             }
             Operation::Pool(pool) => pooled(self.take(k, pool.x), pool),
             Operation::Mean { x } => mean(self.take(k, *x)),
@@ -117,6 +137,24 @@ impl<'a> Pass<'a> {
             }
         };
         activate(behind, y)
+    }
+
+    /// In f32 whatever the network computes in.
+    fn normalize_pixels(&self, norm: &PixelNorm, x: Tensor<4>) -> Tensor<4> {
+        let dtype = x.dtype();
+        let x = cast(x, DType::F32);
+        let mean = x.clone().mean_dim(1);
+        let centred = x - mean;
+        let variance = (centred.clone() * centred.clone()).mean_dim(1);
+        let y = centred / (variance + norm.epsilon).sqrt();
+        let y = match norm.modulation.map(|modulation| &self.conditioning.modulations[modulation.index()]) {
+            None => y,
+            Some(conditioning::Modulation::ScaleShift { scale, shift }) => y * scale.clone() + shift.clone(),
+            Some(conditioning::Modulation::Row(_)) => {
+                unreachable!("what a normalisation takes is scale and shift")
+            }
+        };
+        cast(y, dtype)
     }
 
     fn convolve(&mut self, k: usize, conv: &Conv) -> Tensor<4> {
@@ -257,6 +295,14 @@ fn scaled(x: Tensor<4>, scale: f64, shift: f64) -> Tensor<4> {
 fn double(x: Tensor<4>) -> Tensor<4> {
     let [_, _, h, w] = x.dims();
     interpolate(x, InterpolateOptions::new(InterpolateMode::Nearest).with_output_size([2 * h, 2 * w]))
+}
+
+/// The channels of each pixel as a square: \[n, side side c, h, w\] to \[n, c, side h, side w\].
+fn unpatch(x: Tensor<4>, side: usize) -> Tensor<4> {
+    let [n, channels, h, w] = x.dims();
+    let c = channels / (side * side);
+    let apart: Tensor<6> = x.reshape([n, side, side, c, h, w]);
+    apart.permute([0, 3, 4, 1, 5, 2]).reshape([n, c, side * h, side * w])
 }
 
 /// The maximum or the mean of the pixels of each window, without those that are not there.

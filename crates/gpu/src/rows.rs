@@ -1,5 +1,7 @@
 //! From times and labels to the rows that layers take.
 
+use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
+
 use burn::tensor::{Device, Tensor, activation, module::linear};
 use ddim_graph::{Activation, Asked, Graph, Labels, Operation, RowOperation, Watched};
 use ddim_graph::{check_rows, logarithmic_waves, waves, whole_times};
@@ -68,6 +70,10 @@ impl Rows<'_> {
             }
             RowOperation::Activate { x, activation } => activate(*activation, of(x)),
             RowOperation::Add { a, b } => of(a) + of(b),
+            RowOperation::Take { x, parts } => {
+                let part = |part: &std::ops::Range<usize>| of(x).slice_dim(1, part.clone());
+                Tensor::cat(parts.iter().map(part).collect(), 1)
+            }
             RowOperation::OnePlus { x, first } => {
                 let (x, width) = (of(x), self.graph.row_width(*x));
                 let raised = x.clone().slice_dim(1, 0..*first) + 1.0;
@@ -106,7 +112,10 @@ impl Rows<'_> {
 fn normalized(graph: &Graph) -> Vec<bool> {
     let mut normalized = vec![false; graph.modulations().len()];
     for layer in graph.layers() {
-        if let Operation::Normalize(ddim_graph::Norm { modulation: Some(modulation), .. }) = &layer.operation {
+        if let Operation::Normalize(ddim_graph::Norm { modulation: Some(modulation), .. })
+        | Operation::NormalizePixels(ddim_graph::PixelNorm { modulation: Some(modulation), .. }) =
+            &layer.operation
+        {
             normalized[modulation.index()] = true;
         }
     }
@@ -126,6 +135,12 @@ pub(crate) fn activate<const D: usize>(function: Activation, x: Tensor<D>) -> Te
         Activation::Silu => activation::silu(x),
         Activation::Mish => activation::mish(x),
         Activation::Gelu => activation::gelu(x),
+        // burn's takes a power of x, which is no number on some devices where x is below 0.
+        Activation::GeluTanh => {
+            let twice =
+                (x.clone() * x.clone() * 0.044_715 + 1.0) * x.clone() * (2.0 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2);
+            x * activation::sigmoid(twice)
+        }
         Activation::Relu => activation::relu(x),
         Activation::LeakyRelu { slope } => activation::leaky_relu(x, slope.into()),
         Activation::Tanh => x.tanh(),

@@ -1,11 +1,12 @@
 //! Writing a graph down.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use crate::convolution::{Begins, Biased};
 use crate::{
     Activation, Asked, Border, Conv, Convolution, Graph, Initial, Layer, Modulation, Norm, Operation, Parameter,
-    ParameterInfo, Part, Point, Pool, Pooling, Resample, Row, RowOperation, Value, Watched,
+    ParameterInfo, Part, PixelNorm, Point, Pool, Pooling, Resample, Row, RowOperation, Value, Watched,
 };
 
 /// Writes a graph down, layer by layer, in the order in which they run.
@@ -110,7 +111,16 @@ impl Builder {
 
     /// Another resolution.
     pub fn resample(&mut self, x: Value, by: Resample) -> Value {
-        let channels = self.channels(x);
+        let channels = match (by, self.channels(x)) {
+            (Resample::Unpatch(side), channels) => {
+                assert!(
+                    side > 0 && channels.is_multiple_of(side * side),
+                    "{channels} channels as {side}x{side} pixels"
+                );
+                channels / (side * side)
+            }
+            (Resample::Double | Resample::Halve, channels) => channels,
+        };
         self.push(Operation::Resample { x, by }, channels)
     }
 
@@ -137,6 +147,28 @@ impl Builder {
         let bias = self.parameter(format!("{name}.bias"), &[channels], Initial::Zeros);
         let norm = Norm { x, groups, epsilon, weight, bias, modulation, activation };
         self.push(Operation::Normalize(norm), channels)
+    }
+
+    /// A normalisation of each pixel over its channels.
+    pub fn normalize_pixels(&mut self, x: Value, epsilon: f64, modulation: Option<Modulation>) -> Value {
+        let channels = self.channels(x);
+        self.check_modulation("a normalisation of pixels", modulation, 2 * channels);
+        self.push(Operation::NormalizePixels(PixelNorm { x, epsilon, modulation }), channels)
+    }
+
+    /// `residual + by x`, channel by channel.
+    pub fn gate(&mut self, x: Value, by: Modulation, residual: Value) -> Value {
+        let channels = self.channels(x);
+        self.check_modulation("a gate", Some(by), channels);
+        assert_eq!(self.channels(residual), channels, "channels of what is added to a gated picture");
+        self.push(Operation::Gate { x, by, residual }, channels)
+    }
+
+    /// What tells pixels apart is added: see [`positions`](crate::positions), which `base` is told.
+    pub fn add_positions(&mut self, x: Value, base: [usize; 2]) -> Value {
+        let channels = self.channels(x);
+        assert!(channels.is_multiple_of(4) && !base.contains(&0), "positions of {channels} channels in {base:?}");
+        self.push(Operation::AddPositions { x, base }, channels)
     }
 
     /// A convolution or linear layers, and the sums behind them.
@@ -294,6 +326,17 @@ impl Builder {
         let width = self.graph.row_width(a);
         assert_eq!(self.graph.row_width(b), width, "numbers of two rows that are added");
         self.push_row(RowOperation::Add { a, b }, width)
+    }
+
+    /// Some of the numbers of x, one range after the other.
+    pub fn take(&mut self, x: Row, parts: Vec<Range<usize>>) -> Row {
+        let width = self.graph.row_width(x);
+        assert!(
+            parts.iter().all(|part| part.start < part.end && part.end <= width),
+            "{parts:?} of {width} numbers"
+        );
+        let taken = parts.iter().map(Range::len).sum();
+        self.push_row(RowOperation::Take { x, parts }, taken)
     }
 
     /// 1 + x for the `first` numbers of x.

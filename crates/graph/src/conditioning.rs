@@ -1,5 +1,7 @@
 //! What becomes of times and labels.
 
+use std::ops::Range;
+
 use crate::{Activation, Parameter};
 
 /// A row of numbers for each time and label.
@@ -95,6 +97,13 @@ pub enum RowOperation {
         a: Row,
         /// b, of the same width.
         b: Row,
+    },
+    /// Some of the numbers of a row.
+    Take {
+        /// The row.
+        x: Row,
+        /// Which, one range after the other.
+        parts: Vec<Range<usize>>,
     },
     /// 1 + x for so many numbers in front, x for the others.
     OnePlus {

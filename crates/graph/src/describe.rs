@@ -55,6 +55,9 @@ impl Graph {
             let (mut field, step) = match &layer.operation {
                 Operation::Normalize(_) | Operation::Attend { .. } | Operation::Mean { .. } => return None,
                 Operation::Resample { by: crate::Resample::Double, .. } => (first.0, first.1 / 2.0),
+                Operation::Resample { by: crate::Resample::Unpatch(side), .. } => {
+                    (first.0, first.1 / *side as f64)
+                }
                 Operation::Resample { by: crate::Resample::Halve, .. } => {
                     (first.0.map(|side| side + first.1), 2.0 * first.1)
                 }

@@ -29,6 +29,20 @@ pub struct Point {
     pub watched: Watched,
 }
 
+/// Times that a network can be asked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Times {
+    /// All finite ones.
+    Finite,
+    /// Those above 0.
+    Positive,
+    /// Whole ones from 0.
+    Whole {
+        /// The first that it cannot be asked at.
+        below: usize,
+    },
+}
+
 /// What is seen at a [`Point`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Watched {
@@ -117,6 +131,34 @@ impl Graph {
             _ => None,
         };
         self.rows.iter().filter_map(asked).find(|asked| *asked != Asked::Time)
+    }
+
+    /// Rows of the table of classes; none for a network without.
+    pub fn classes(&self) -> Option<usize> {
+        self.rows.iter().find_map(|row| match row {
+            RowOperation::Lookup { of: Asked::Class, table } => Some(self.parameter(*table).shape[0]),
+            _ => None,
+        })
+    }
+
+    /// Numbers of a label that is a row of numbers; none for a network that takes no such labels.
+    pub fn label_width(&self) -> Option<usize> {
+        self.rows.iter().find_map(|row| match row {
+            RowOperation::Given { width } => Some(*width),
+            _ => None,
+        })
+    }
+
+    /// The times that the network can be asked at.
+    pub fn times(&self) -> Times {
+        let times = self.rows.iter().find_map(|row| match row {
+            RowOperation::LogarithmicWaves { of: Asked::Time, .. } => Some(Times::Positive),
+            RowOperation::Lookup { of: Asked::Time, table } => {
+                Some(Times::Whole { below: self.parameter(*table).shape[0] })
+            }
+            _ => None,
+        });
+        times.unwrap_or(Times::Finite)
     }
 
     /// The last layer that reads each value; none for the result.

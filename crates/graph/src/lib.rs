@@ -31,15 +31,19 @@ mod graph;
 mod labels;
 mod operation;
 mod parameter;
+mod positions;
 mod precision;
 mod size;
 
 pub use builder::Builder;
 pub use conditioning::{Asked, Modulation, Row, RowOperation};
 pub use convolution::Convolution;
-pub use graph::{Graph, Point, Watched};
+pub use graph::{Graph, Point, Times, Watched};
 pub use labels::{Labels, check_rows, logarithmic_waves, waves, whole_times};
-pub use operation::{Activation, Border, Conv, Layer, Norm, Operation, Part, Pool, Pooling, Resample, Value};
+pub use operation::{
+    Activation, Border, Conv, Layer, Norm, Operation, Part, PixelNorm, Pool, Pooling, Resample, Value,
+};
 pub use parameter::{Initial, Parameter, ParameterInfo};
+pub use positions::positions;
 pub use precision::Precision;
 pub use size::SizeError;

@@ -48,6 +48,8 @@ pub enum Operation {
     },
     /// A group normalisation and what follows it.
     Normalize(Norm),
+    /// A normalisation of each pixel by itself, with a scale and a shift that each picture has.
+    NormalizePixels(PixelNorm),
     /// A convolution and the sums behind it.
     Convolve(Conv),
     /// softmax(q k^T / sqrt(width)) v over all pixels, for each head (Vaswani et al. 2017, arXiv:1706.03762, Eq.
@@ -73,6 +75,22 @@ pub enum Operation {
         x: Value,
         /// One number a picture.
         by: Modulation,
+    },
+    /// `residual + by x`, with a number of its own for each channel of each picture.
+    Gate {
+        /// The picture.
+        x: Value,
+        /// A number a channel.
+        by: Modulation,
+        /// What is added, of the same shape.
+        residual: Value,
+    },
+    /// What tells pixels apart is added: [`positions`](crate::positions).
+    AddPositions {
+        /// The picture.
+        x: Value,
+        /// Height and width at which pixels are one apart; pictures of other sizes are stretched to it.
+        base: [usize; 2],
     },
     /// One pixel of each window of a picture.
     Pool(Pool),
@@ -104,6 +122,10 @@ pub enum Resample {
     Double,
     /// Four pixels become their mean; an odd row or column at the end is left out.
     Halve,
+    /// The channels of each pixel become a square of so many pixels each way. Of `side * side * c` channels,
+    /// number
+    /// `(y * side + x) * c + k` becomes channel k of the pixel in row y and column x of the square.
+    Unpatch(usize),
 }
 
 /// What becomes of the pixels of each window, channel by channel. Beyond the picture there are none: a mean at a
@@ -149,6 +171,18 @@ pub struct Norm {
     pub modulation: Option<Modulation>,
     /// What follows.
     pub activation: Activation,
+}
+
+/// A normalisation of each pixel over its channels (Ba et al. 2016, arXiv:1607.06450, Eq. 4, without weights):
+/// `(1 + scale) (x - mean) / sqrt(variance + epsilon) + shift`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PixelNorm {
+    /// The picture.
+    pub x: Value,
+    /// Added to the variance.
+    pub epsilon: f64,
+    /// `1 + scale` of each channel, then `shift` of each: `2 * channels` numbers a picture.
+    pub modulation: Option<Modulation>,
 }
 
 /// `scale * (convolution + bias + shift + residual)`. With a kernel of one pixel it is a linear layer over tokens.
@@ -210,6 +244,9 @@ pub enum Activation {
     Mish,
     /// x Phi(x), with the exact normal distribution function.
     Gelu,
+    /// x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2, which is close to [`Gelu`](Self::Gelu) (Hendrycks and
+    /// Gimpel 2016, arXiv:1606.08415, section 2).
+    GeluTanh,
     /// max(x, 0).
     Relu,
     /// x above 0, and a share of it below.
@@ -259,6 +296,10 @@ impl Operation {
             Operation::Mean { x } | Operation::Activate { x, .. } | Operation::Pool(Pool { x, .. }) => {
                 (Some(*x), None)
             }
+            Operation::NormalizePixels(PixelNorm { x, .. }) | Operation::AddPositions { x, .. } => {
+                (Some(*x), None)
+            }
+            Operation::Gate { x, residual, .. } => (Some(*x), Some(*residual)),
             Operation::Join { a, b } | Operation::Add { a, b } => (Some(*a), Some(*b)),
             Operation::Normalize(norm) => (Some(norm.x), None),
             Operation::Convolve(conv) => (Some(conv.x), conv.residual),
@@ -272,7 +313,8 @@ impl Operation {
         match self {
             Operation::Normalize(norm) => norm.modulation,
             Operation::Convolve(conv) => conv.shift,
-            Operation::Multiply { by, .. } => Some(*by),
+            Operation::NormalizePixels(norm) => norm.modulation,
+            Operation::Multiply { by, .. } | Operation::Gate { by, .. } => Some(*by),
             _ => None,
         }
     }

@@ -47,7 +47,9 @@ impl Graph {
                 return Err(SizeError::Vanishes { height, width });
             }
             let beside = match &layer.operation {
-                Operation::Join { b, .. } | Operation::Add { b, .. } => Some(*b),
+                Operation::Join { b, .. } | Operation::Add { b, .. } | Operation::Gate { residual: b, .. } => {
+                    Some(*b)
+                }
                 Operation::Convolve(conv) => conv.residual,
                 _ => None,
             };
@@ -69,6 +71,7 @@ fn written(operation: &Operation, [height, width]: [usize; 2]) -> [usize; 2] {
     match operation {
         Operation::Resample { by: Resample::Double, .. } => [2 * height, 2 * width],
         Operation::Resample { by: Resample::Halve, .. } => [height / 2, width / 2],
+        Operation::Resample { by: Resample::Unpatch(side), .. } => [side * height, side * width],
         Operation::Convolve(Conv { kernel, stride, border, .. }) => [
             steps(height + border.top + border.bottom, kernel[0], *stride),
             steps(width + border.left + border.right, kernel[1], *stride),

@@ -4,7 +4,7 @@ use crate::batch::Batch;
 use crate::flat::Trainee;
 use crate::objective::{Loss, Pair};
 use crate::{Objective, TrainError};
-use ddim_checkpoint::UNet;
+use ddim_checkpoint::Denoiser;
 use ddim_cpu::Wanted;
 use ddim_graph::Labels;
 use ddim_tensor::Device;
@@ -41,9 +41,9 @@ impl On {
 }
 
 impl Backward {
-    pub(crate) fn new(unet: &UNet, loss: Loss, device: &Device) -> Result<Self, TrainError> {
+    pub(crate) fn new(unet: &Denoiser, loss: Loss, device: &Device) -> Result<Self, TrainError> {
         let trainee = Trainee::new(Arc::clone(unet.graph()), unet.shared());
-        let size = unet.config().sample_size.map_or([32; 2], ddim_unet::SampleSize::height_width);
+        let size = unet.config().sample_size().unwrap_or([32; 2]);
         let on = On::new(&trainee, size, device)?;
         Ok(Backward { trainee, loss, on })
     }

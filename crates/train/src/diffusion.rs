@@ -7,7 +7,7 @@ use crate::run::{self, RunFolder, Task, Trained};
 use crate::seen::Seen;
 use crate::shards::Shards;
 use crate::{Recipe, RecipeError, Shown, TrainError, TrainEvent, flat, preview};
-use ddim_checkpoint::{Card, Checkpoint, SchedulerConfig, UNet};
+use ddim_checkpoint::{Card, Checkpoint, Denoiser, SchedulerConfig};
 use ddim_data::{Alpha, ImageSet, Size, encode_png, write_whole};
 use ddim_schedule::Convention;
 use ddim_tensor::Device;
@@ -73,7 +73,7 @@ pub(crate) struct Diffusion<'a> {
     beginning: &'a Beginning,
     /// Without autodiff.
     device: &'a Device,
-    unet: UNet,
+    unet: Denoiser,
     scheduler: SchedulerConfig,
     batches: Batches<'a>,
     backward: Backward,
@@ -86,7 +86,7 @@ impl<'a> Diffusion<'a> {
         set: &'a ImageSet,
         beginning: &'a Beginning,
         device: &'a Device,
-        unet: UNet,
+        unet: Denoiser,
     ) -> Result<Self, TrainError> {
         let scheduler = recipe.scheduler()?;
         let schedule = scheduler.noise_schedule().map_err(RecipeError::from)?;
@@ -119,6 +119,7 @@ impl<'a> Diffusion<'a> {
             null_class: recipe.class_count(),
             convention: Some(Convention::Exact),
             extra,
+            ..Card::default()
         }
     }
 }
@@ -148,7 +149,7 @@ impl Task for Diffusion<'_> {
         let [height, width, _] = self.set.shape;
         let unet = unet.with_sample_size(SampleSize::of([height, width]));
         let (scheduler, card) = (self.scheduler.clone(), self.card(step));
-        let checkpoint = Checkpoint { unet, first_stage: None, scheduler, card, warnings: Vec::new() };
+        let checkpoint = Checkpoint { denoiser: unet, first_stage: None, scheduler, card, warnings: Vec::new() };
         let sheet = preview::draw(checkpoint.clone(), self.recipe.class_count(), self.device)?;
         let samples = out.join("samples.png");
         write_whole(&samples, &encode_png(&sheet, &self.recipe.to_json())?)?;
@@ -158,17 +159,18 @@ impl Task for Diffusion<'_> {
 }
 
 /// The network with its first weights, which the seed decides.
-pub(crate) fn initialised(recipe: &Recipe) -> Result<(UNet, Vec<f32>), TrainError> {
+pub(crate) fn initialised(recipe: &Recipe) -> Result<(Denoiser, Vec<f32>), TrainError> {
     let graph = recipe.unet.graph().map_err(RecipeError::from)?;
-    let unet = UNet::new(recipe.unet.clone(), flat::initial(&graph, recipe.seed)).map_err(RecipeError::from)?;
+    let unet =
+        Denoiser::new(recipe.unet.clone(), flat::initial(&graph, recipe.seed)).map_err(RecipeError::from)?;
     let first = flat::read(&graph, unet.weights());
     Ok((unet, first))
 }
 
 /// The network of a model, and its weights.
-fn taken_over(model: &Checkpoint, recipe: &Recipe) -> Result<(UNet, Vec<f32>), TrainError> {
+fn taken_over(model: &Checkpoint, recipe: &Recipe) -> Result<(Denoiser, Vec<f32>), TrainError> {
     check_same(model, recipe)?;
-    Ok((model.unet.clone(), flat::read(model.unet.graph(), model.unet.weights())))
+    Ok((model.denoiser.clone(), flat::read(model.denoiser.graph(), model.denoiser.weights())))
 }
 
 /// Whether a model is what the recipe trains: the same network, but for keys that shape no weights, and the same
@@ -181,11 +183,11 @@ fn check_same(model: &Checkpoint, recipe: &Recipe) -> Result<(), TrainError> {
     if theirs != ours {
         return other("prediction_type", format!("{theirs:?}"), format!("{ours:?}"));
     }
-    let same = UNet2DConfig {
-        sample_size: recipe.unet.sample_size,
-        dropout: recipe.unet.dropout,
-        ..model.unet.config().clone()
+    let Some(unet) = model.denoiser.config().as_unet() else {
+        let class = |class: &str| format!("a {class}");
+        return other("_class_name", class(model.denoiser.config().class()), class("UNet2DModel"));
     };
+    let same = UNet2DConfig { sample_size: recipe.unet.sample_size, dropout: recipe.unet.dropout, ..unet.clone() };
     let (theirs, ours) = (json!(same), json!(recipe.unet));
     let keys = ours.as_object().into_iter().flat_map(Map::keys);
     match keys.into_iter().find(|key| theirs.get(key) != ours.get(key)) {

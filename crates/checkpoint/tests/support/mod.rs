@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use ddim_checkpoint::{Card, Checkpoint, SchedulerConfig, UNet, load, save};
+use ddim_checkpoint::{Card, Checkpoint, Denoiser, SchedulerConfig, load, save};
 use ddim_unet::UNet2DConfig;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use tempfile::TempDir;
@@ -29,7 +29,7 @@ pub(crate) fn small() -> Checkpoint {
     let weights = graph.parameters().iter().enumerate().map(numbers).collect();
     Checkpoint {
         first_stage: None,
-        unet: UNet::new(config, weights).expect("a valid configuration"),
+        denoiser: Denoiser::new(config, weights).expect("a valid configuration"),
         scheduler: SchedulerConfig::default(),
         card: Card { name: "small".into(), classes: vec!["a".into(), "b".into()], ..Card::default() },
         warnings: Vec::new(),
@@ -59,7 +59,7 @@ pub(crate) fn saved() -> (TempDir, PathBuf) {
 
 /// All weights, one after the other.
 pub(crate) fn contents(model: &Checkpoint) -> Vec<f32> {
-    model.unet.weights().concat()
+    model.denoiser.weights().concat()
 }
 
 /// A tensor by hand.

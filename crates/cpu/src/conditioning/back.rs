@@ -60,6 +60,18 @@ impl RowsBack<'_> {
             }
             RowOperation::Add { a, b } => [a, b].into_iter().for_each(|x| add(&mut before[x.index()], slope)),
             RowOperation::OnePlus { x, .. } => add(&mut before[x.index()], slope),
+            RowOperation::Take { x, parts } => {
+                let width = self.network.graph.row_width(*x);
+                let d_x = &mut before[x.index()];
+                d_x.resize(self.given.len() * width, 0.0);
+                let taken = parts.iter().map(std::ops::Range::len).sum();
+                for (d_x, slope) in d_x.chunks_exact_mut(width).zip(slope.chunks_exact(taken)) {
+                    let mut slope = slope.iter();
+                    for part in parts {
+                        d_x[part.clone()].iter_mut().zip(&mut slope).for_each(|(sum, slope)| *sum += slope);
+                    }
+                }
+            }
             RowOperation::Lookup { of, table } => {
                 let [rows, width] = self.network.table_shape(*table);
                 let indices = self.given.indices(*of, rows);

@@ -143,6 +143,10 @@ impl Network {
                 activated(self.isa, of(x), self.graph.row_width(*x), *activation)
             }
             RowOperation::Add { a, b } => of(a).iter().zip(of(b)).map(|(a, b)| a + b).collect(),
+            RowOperation::Take { x, parts } => {
+                let rows = of(x).chunks_exact(self.graph.row_width(*x));
+                rows.flat_map(|row| parts.iter().flat_map(|part| &row[part.clone()])).copied().collect()
+            }
             RowOperation::OnePlus { x, first } => {
                 let width = self.graph.row_width(*x);
                 let plus = |(k, x): (usize, &f32)| if k % width < *first { 1.0 + x } else { *x };

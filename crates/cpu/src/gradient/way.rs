@@ -101,6 +101,12 @@ impl Way<'_> {
                 self.inputs(k, *x, conv, layer.output, room);
             }
             Work::Attend { qkv, heads, width } => self.attend(*qkv, [*heads, *width], layer.output, memory, room),
+            Work::NormPixels { x, norm } => self.norm_pixels(*x, norm, layer.output, (memory, room, sums)),
+            Work::Gate { x, by, residual } => {
+                self.pass(layer.output, *residual, room);
+                self.gate(*x, *by, layer.output, (memory, room, sums));
+            }
+            Work::Positions { x, .. } => self.pass(layer.output, *x, room),
             Work::Multiply { x, by } => self.multiply(*x, *by, layer.output, (memory, room, sums)),
             Work::Pool { x, pool } => self.pool(*x, pool, layer.output, (memory, room)),
             Work::Mean { x } => self.mean(*x, layer.output, room),
@@ -133,7 +139,7 @@ impl Way<'_> {
     }
 
     /// The gradient of `from` goes to `to` as it is.
-    fn pass(&self, from: Value, to: Value, room: &mut BackRoom) {
+    pub(super) fn pass(&self, from: Value, to: Value, room: &mut BackRoom) {
         let (from, to, written) = self.two(from, to, room);
         if written { accumulate(from, to) } else { to.copy_from_slice(from) }
     }

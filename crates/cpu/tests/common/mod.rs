@@ -22,11 +22,12 @@ pub(crate) fn numbers(count: usize, seed: u64) -> Vec<f32> {
 }
 
 /// Every function of single values.
-pub(crate) const ACTIVATIONS: [Activation; 7] = [
+pub(crate) const ACTIVATIONS: [Activation; 8] = [
     Activation::Identity,
     Activation::Silu,
     Activation::Mish,
     Activation::Gelu,
+    Activation::GeluTanh,
     Activation::Relu,
     Activation::LeakyRelu { slope: 0.1 },
     Activation::Tanh,
@@ -147,6 +148,33 @@ pub(crate) fn attention(graph: &mut Builder, x: Value, [heads, width]: [usize; 2
     let parts = ["q", "k", "v"].map(|name| (name.to_string(), heads * width));
     let qkv = graph.convolve(x, Layer::linear(parts));
     graph.attend(qkv, heads, width)
+}
+
+/// A block of a transformer over patches of `side` pixels, of heads of `width` channels: every kind of layer that
+/// it has.
+pub(crate) fn transformer(side: usize, [heads, width]: [usize; 2]) -> Graph {
+    let mut graph = Builder::new();
+    let inner = heads * width;
+    let x = graph.input(3);
+    let x = graph.convolve(x, Layer::new("patches", inner).kernel(side).stride(side));
+    let x = graph.add_positions(x, [3, 2]);
+    let modulation = given(&mut graph, 2 * inner);
+    let y = graph.normalize_pixels(x, 1e-6, Some(modulation));
+    let y = attention(&mut graph, y, [heads, width]);
+    let y = graph.convolve(y, Layer::linear([("out".to_string(), inner)]));
+    let by = given(&mut graph, inner);
+    let x = graph.gate(y, by, x);
+    let y = graph.normalize_pixels(x, 1e-2, None);
+    let y = graph.convolve(y, Layer::linear([("wide".to_string(), inner + 3)]));
+    let y = graph.apply(y, Activation::GeluTanh);
+    let y = graph.convolve(y, Layer::linear([("back".to_string(), inner)]));
+    let by = given(&mut graph, inner);
+    let x = graph.gate(y, by, x);
+    let by = given(&mut graph, inner);
+    let x = graph.gate(x, by, x);
+    let x = graph.convolve(x, Layer::linear([("pixels".to_string(), side * side * 2)]));
+    let x = graph.resample(x, Resample::Unpatch(side));
+    graph.finish(x)
 }
 
 /// Every kind of layer, with skips and values that are read in several ways.

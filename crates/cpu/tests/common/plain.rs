@@ -3,7 +3,8 @@
 use std::f64::consts::{FRAC_1_SQRT_2, PI, TAU};
 
 use ddim_graph::{
-    Activation, Asked, Conv, Graph, Labels, Norm, Operation, Pool, Pooling, Resample, Row, RowOperation, Value,
+    Activation, Asked, Conv, Graph, Labels, Norm, Operation, PixelNorm, Pool, Pooling, Resample, Row,
+    RowOperation, Value,
 };
 
 /// Pictures \[n, c, h, w\].
@@ -77,6 +78,13 @@ impl Plain<'_> {
                 let x = of(x);
                 Pictures::new(x.shape, |at| x.at(at) * self.modulations[by.index()][at[0]])
             }
+            Operation::NormalizePixels(norm) => self.normalized_pixels(of(&norm.x), norm),
+            Operation::Gate { x, by, residual } => {
+                let (x, residual) = (of(x), of(residual));
+                let by = |[n, c, ..]: [usize; 4]| self.modulations[by.index()][n * x.shape[1] + c];
+                Pictures::new(x.shape, |at| residual.at(at) + by(at) * x.at(at))
+            }
+            Operation::AddPositions { x, base } => placed(of(x), *base),
             Operation::Pool(pool) => pooled(of(&pool.x), pool),
             Operation::Mean { x } => {
                 let x = of(x);
@@ -119,6 +127,20 @@ impl Plain<'_> {
         })
     }
 
+    fn normalized_pixels(&self, x: &Pictures, norm: &PixelNorm) -> Pictures {
+        let channels = x.shape[1];
+        Pictures::new(x.shape, |[n, c, y, z]| {
+            let pixel: Vec<f64> = (0..channels).map(|c| x.at([n, c, y, z])).collect();
+            let mean = pixel.iter().sum::<f64>() / channels as f64;
+            let variance = pixel.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / channels as f64;
+            let standard = (pixel[c] - mean) / (variance + norm.epsilon).sqrt();
+            norm.modulation.map_or(standard, |modulation| {
+                let row = &self.modulations[modulation.index()][n * 2 * channels..];
+                row[c] * standard + row[channels + c]
+            })
+        })
+    }
+
     fn convolved(&self, x: &Pictures, conv: &Conv, residual: Option<&Pictures>) -> Pictures {
         let Conv { kernel: [down, across], stride, border, from, .. } = *conv;
         let [n, channels, h, w] = x.shape;
@@ -154,7 +176,27 @@ fn resampled(x: &Pictures, by: Resample) -> Pictures {
         Resample::Halve => Pictures::new([n, c, h / 2, w / 2], |[n, c, y, z]| {
             (0..4).map(|k| x.at([n, c, 2 * y + k / 2, 2 * z + k % 2])).sum::<f64>() / 4.0
         }),
+        Resample::Unpatch(side) => {
+            let to = c / (side * side);
+            Pictures::new([n, to, side * h, side * w], |[n, c, y, z]| {
+                x.at([n, (y % side * side + z % side) * to + c, y / side, z / side])
+            })
+        }
     }
+}
+
+/// The sines of the column, its cosines, the sines of the row, its cosines: a quarter of the channels each.
+fn placed(x: &Pictures, base: [usize; 2]) -> Pictures {
+    let [_, channels, h, w] = x.shape;
+    let quarter = channels / 4;
+    Pictures::new(x.shape, |[n, c, y, z]| {
+        let place = match c / (2 * quarter) {
+            0 => z as f64 * base[1] as f64 / w as f64,
+            _ => y as f64 * base[0] as f64 / h as f64,
+        };
+        let angle = place * 10_000f64.powf(-((c % quarter) as f64) / quarter as f64);
+        x.at([n, c, y, z]) + if c / quarter % 2 == 0 { angle.sin() } else { angle.cos() }
+    })
 }
 
 fn pooled(x: &Pictures, pool: &Pool) -> Pictures {
@@ -203,6 +245,7 @@ pub(crate) fn activated(activation: Activation, x: f64) -> f64 {
         Activation::Silu => x / (1.0 + (-x).exp()),
         Activation::Mish => x * x.exp().ln_1p().tanh(),
         Activation::Gelu => x * 0.5 * (1.0 + erf(x * FRAC_1_SQRT_2)),
+        Activation::GeluTanh => 0.5 * x * (1.0 + ((2.0 / PI).sqrt() * (x + 0.044715 * x.powi(3))).tanh()),
         Activation::Relu => x.max(0.0),
         Activation::LeakyRelu { slope } => x.max(0.0) + f64::from(slope) * x.min(0.0),
         Activation::Tanh => x.tanh(),
@@ -289,6 +332,9 @@ impl Conditioned<'_> {
             }
             RowOperation::Activate { x, activation } => activated(*activation, at(x, place)),
             RowOperation::Add { a, b } => at(a, place) + at(b, place),
+            RowOperation::Take { x, parts } => {
+                at(x, parts.iter().cloned().flatten().nth(place).expect("a number of the row"))
+            }
             RowOperation::OnePlus { x, first } => at(x, place) + if place < *first { 1.0 } else { 0.0 },
         }
     }
@@ -300,6 +346,7 @@ fn width(graph: &Graph, operation: &RowOperation) -> usize {
         RowOperation::LogarithmicWaves { weights, .. } => 2 * graph.parameter(*weights).len(),
         RowOperation::Lookup { table, .. } => graph.parameter(*table).shape[1],
         RowOperation::InverseTime => 1,
+        RowOperation::Take { parts, .. } => parts.iter().map(std::ops::Range::len).sum(),
         RowOperation::Linear { bias, .. } => graph.parameter(*bias).len(),
         RowOperation::Activate { x, .. } | RowOperation::OnePlus { x, .. } | RowOperation::Add { a: x, .. } => {
             graph.row_width(*x)

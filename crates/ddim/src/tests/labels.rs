@@ -7,7 +7,7 @@ use ddim_tensor::Tensor;
 use serde_json::Value;
 
 use super::{GOLDENS, draw, model, tiny, untrained};
-use crate::checkpoint::{Card, Checkpoint, SchedulerConfig, UNet};
+use crate::checkpoint::{Card, Checkpoint, Denoiser, SchedulerConfig};
 use crate::schedule::{Eta, Method, Tolerance};
 use crate::unet::{ClassEmbedType, TimeEmbeddingType, UNet2DConfig};
 use crate::{Error, LabelKind, LabelRows, Labels, Model, Options, TuneOptions, device};
@@ -124,7 +124,8 @@ fn what_is_no_label_of_the_model_is_refused() {
     for model in [numbers, rows] {
         let options = Options { guidance: 3.0.into(), ..options(labels(&model, 1), 1) };
         assert!(matches!(model.sample(&options), Err(Error::NoNullLabel(_))));
-        let kind = model.checkpoint().unet.config().class_embed_type;
+        let config = model.checkpoint().denoiser.config().as_unet();
+        let kind = config.expect("a UNet").class_embed_type;
         let with_null = UNet2DConfig { class_embed_type: kind, num_class_embeds: Some(3), ..tiny() };
         assert!(matches!(untrained(&with_null, Some(1)), Err(Error::NullClass { labels: 0, .. })));
     }
@@ -195,9 +196,9 @@ impl Golden {
         let config = UNet2DConfig::from_json(config).expect("a configuration of the reference");
         let graph = config.graph().expect("a configuration of the reference");
         let weights = graph.parameters().iter().map(|info| self.values(&format!("weights.{}", info.name)));
-        let unet = UNet::new(config.clone(), weights.collect()).expect("the same network");
+        let unet = Denoiser::new(config.clone(), weights.collect()).expect("the same network");
         let (scheduler, card) = (SchedulerConfig::default(), Card::default());
-        let checkpoint = Checkpoint { unet, first_stage: None, scheduler, card, warnings: Vec::new() };
+        let checkpoint = Checkpoint { denoiser: unet, first_stage: None, scheduler, card, warnings: Vec::new() };
         Model::from_checkpoint(checkpoint, &device::cpu()).expect("a model")
     }
 }

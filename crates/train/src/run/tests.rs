@@ -204,7 +204,7 @@ fn the_model_loads_with_the_averaged_weights_and_its_card() {
     let state =
         State::load(&out.path().join("train.safetensors"), &recipe, first.len()).expect("reads").expect("there");
     assert!(
-        flat::read(loaded.unet.graph(), loaded.unet.weights()) == state.optimizer.average,
+        flat::read(loaded.denoiser.graph(), loaded.denoiser.weights()) == state.optimizer.average,
         "other weights in the model"
     );
     assert!(state.optimizer.average != state.optimizer.weights, "no average");
@@ -342,7 +342,7 @@ fn a_run_may_begin_with_a_model_and_says_so() {
     run(&recipe, out.path()).expect("trains");
     let load = |folder: &Path| ddim_checkpoint::load(&folder.join("model"));
     let first = load(out.path()).expect("loads");
-    let weights = flat::read(first.unet.graph(), first.unet.weights());
+    let weights = flat::read(first.denoiser.graph(), first.denoiser.weights());
     // A step that moves nothing shows where it stands.
     let still = crate::testing::recipe(&json!({ "steps": 1, "warmup_steps": 0, "learning_rate": 1e-30 }));
     let begun = |recipe: &Recipe, out: &Path| {
@@ -351,7 +351,7 @@ fn a_run_may_begin_with_a_model_and_says_so() {
     };
     begun(&still, second.path()).expect("trains");
     let after = load(second.path()).expect("loads");
-    assert_eq!(flat::read(after.unet.graph(), after.unet.weights()), weights);
+    assert_eq!(flat::read(after.denoiser.graph(), after.denoiser.weights()), weights);
     let images = json!({ "name": "tiny", "trained_steps": 12, "trained_images": 48 });
     assert_eq!(after.card.extra["began_with"], images);
     let other = crate::testing::recipe(&json!({ "unet.block_out_channels": [4] }));
@@ -434,7 +434,7 @@ fn the_size_of_the_pictures_is_the_models() {
         let short = json!({ "unet.sample_size": size, "steps": 1, "warmup_steps": 0 });
         train(&recipe(&short), &wide, out.path(), observe).expect("trains");
         let loaded = ddim_checkpoint::load(&out.path().join("model")).expect("loads");
-        assert_eq!(loaded.unet.config().sample_size.map(ddim_unet::SampleSize::height_width), Some([2, 8]));
+        assert_eq!(loaded.denoiser.config().sample_size(), Some([2, 8]));
     }
 }
 
