@@ -8,12 +8,13 @@ use serde_json::Value;
 use crate::program::{self, Ran, Tensors, autoencoders, copy, finish, folder};
 
 /// The runs of each pipeline, and what they are asked with.
-const RUNS: [(&str, &str, &str); 7] = [
+const RUNS: [(&str, &str, &str); 8] = [
     ("ldm", "ddim_eta0_10steps", "--steps 10 --eta 0"),
     ("ldm", "ddim_eta0_20steps", "--steps 20 --eta 0"),
     ("ldm", "ddim_eta1_10steps", "--steps 10 --eta 1"),
     ("dit", "ddim_10steps_guidance_1", "--steps 10 --eta 0"),
     ("dit", "ddim_10steps_guidance_4", "--steps 10 --eta 0 --guidance 4"),
+    ("dit", "ddim_10steps_guidance_4_on_three_channels", "--steps 10 --eta 0 --guidance 4 --guided-channels 3"),
     ("dit", "ddim_10steps_guidance_2_eta1", "--steps 10 --eta 1 --guidance 2"),
     ("dit", "dpmsolverpp_order2_10steps_guidance_1.5", "--steps 10 --solver dpm++:order=2 --guidance 1.5"),
 ];
@@ -168,4 +169,26 @@ fn classes_of_a_pipeline_have_their_names() {
     let inspected = ddim(place.path(), "inspect m").expect_success();
     let classes = "1000, of which 4 have names: \"tench, Tinca tinca\"";
     assert!(inspected.stdout.contains(classes), "{}", inspected.stdout);
+}
+
+/// Channels that are guided are the first of those that there are, and a run's record knows of them.
+#[test]
+fn guided_channels_are_recorded_and_counted() {
+    let place = folder();
+    copy(&autoencoders().join("dit"), &place.path().join("m"));
+    let draw = |words: &str| ddim(place.path(), &format!("sample --device cpu --steps 2 --num 1 {words} --force"));
+    draw("--model m --guidance 3 --guided-channels 3 --out some").expect_success();
+    draw("--model m --guidance 3 --guided-channels 4 --out all").expect_success();
+    draw("--model m --guidance 3 --out usual").expect_success();
+    draw("--like some --out again").expect_success();
+    let read = |folder: &str| std::fs::read(place.path().join(folder).join("000000.png")).expect("drawn");
+    let pixels = |folder: &str| image::load_from_memory(&read(folder)).expect("a picture").into_bytes();
+    assert!(
+        pixels("all") == pixels("usual") && pixels("some") != pixels("usual") && pixels("again") == pixels("some")
+    );
+    let record = std::fs::read_to_string(place.path().join("some/run.json")).expect("a record");
+    let record: Value = serde_json::from_str(&record).expect("JSON");
+    assert_eq!((&record["guided_channels"], &record["request"]["guided_channels"]), (&3.into(), &3.into()));
+    let refused = draw("--model m --guidance 3 --guided-channels 5 --out none");
+    assert!(refused.code != 0 && refused.stderr.contains("use 1 to 4"), "{}", refused.stderr);
 }

@@ -217,6 +217,7 @@ const VALUES: &[(&str, &str)] = &[
     ("guidance", "2.5"),
     ("guidance-interval", "0.5,3"),
     ("guidance-rescale", "0.5"),
+    ("guided-channels", "1"),
     ("held-out", "2"),
     ("images", "0..8"),
     ("importance", "3"),

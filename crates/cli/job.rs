@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use ddim::{Labels, Route, Run, Streams};
 use ddim_data::{Layout, Picture};
-use ddim_sampler::{Guidance, Langevin};
+use ddim_sampler::{Guidance, GuidedChannels, Langevin};
 use ddim_schedule::Direction;
 use serde_json::Value;
 
@@ -232,6 +232,7 @@ fn guidance(request: &Request) -> Guidance {
         scale: request.guidance.unwrap_or(1.0),
         interval: request.guidance_interval.unwrap_or_default(),
         rescale: request.guidance_rescale.unwrap_or(0.0),
+        channels: request.guided_channels.map_or(GuidedChannels::All, GuidedChannels::First),
     }
 }
 

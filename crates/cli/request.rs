@@ -63,6 +63,8 @@ pub(crate) struct Request {
     pub(crate) guidance_interval: Option<GuidanceInterval>,
     /// How much of the contrast is taken back.
     pub(crate) guidance_rescale: Option<f64>,
+    /// How many channels they guide, the first ones.
+    pub(crate) guided_channels: Option<usize>,
     /// What they begin with.
     #[serde(with = "text::paths")]
     pub(crate) init: Vec<PathBuf>,
@@ -240,6 +242,7 @@ impl Request {
             guidance: self.guidance.or(base.guidance),
             guidance_interval: self.guidance_interval.or(base.guidance_interval),
             guidance_rescale: self.guidance_rescale.or(base.guidance_rescale),
+            guided_channels: self.guided_channels.or(base.guided_channels),
             precision: self.precision.or(base.precision),
             batch_size: self.batch_size.or(base.batch_size),
         }
@@ -342,12 +345,13 @@ mod tests {
 
     const REPAINTED: &str = "--init a --mask m --inpaint repaint --jump-length 2 --resample 3";
 
-    const RUNS: [&str; 8] = [
+    const RUNS: [&str; 9] = [
         "",
         "--eta 0.5 --steps 20 --seed 7 --num 3 --class coat,bag --guidance 1",
         "--solver dpm++:order=3 --spacing karras --convention openai --no-clip --batch-size 1 --precision bf16",
         "--timesteps 900,500,1 --seeds 0-3,9 --clip --rederive-eps --label 1,-2.5 --label rows.csv",
-        "--eta hat --guidance 2 --guidance-interval 0.2,inf --guidance-rescale 0.5 --model a/b --weights ema",
+        "--eta hat --guidance 2 --guidance-interval 0.2,inf --guidance-rescale 0.5 --guided-channels 3 --model a/b",
+        "--weights ema",
         "--solver adaptive:rtol=0.01 --noise start.safetensors --scheduler-config x.json",
         "--init a.png --init b --mask m.png --inpaint repaint --jump-length 2 --resample 3 --strength 0.5 --fit pad",
         "--corrector-steps 2 --corrector-snr 0.1 --spacing tuned:t.json --ground #ff8800 --invert --init a",

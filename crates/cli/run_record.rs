@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::bail;
 use ddim::Run;
-use ddim_sampler::{Effort, GuidanceInterval, Langevin};
+use ddim_sampler::{Effort, GuidanceInterval, GuidedChannels, Langevin};
 use serde_json::{Value, json};
 
 use crate::device;
@@ -115,6 +115,9 @@ impl RunRecord<'_> {
                 fields.push(("guided_steps", json!(guided)));
             }
             fields.push(("guidance_rescale", json!(guidance.rescale)));
+            if let GuidedChannels::First(first) = guidance.channels {
+                fields.push(("guided_channels", json!(first)));
+            }
         }
         if let GuidanceInterval::NoiseLevels { above, up_to } = guidance.interval {
             fields.push(("guidance_interval", json!([above, level(up_to)])));

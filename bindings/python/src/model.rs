@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use ddim::checkpoint::{ModelFiles, Parts, TunedSteps, WeightChoice, embedded_tuned, tuned};
 use ddim::engine::Precision;
-use ddim::{Device, Error, Guidance, GuidanceInterval, LabelRows, Labels, Start, Tensor};
+use ddim::{Device, Error, Guidance, GuidanceInterval, GuidedChannels, LabelRows, Labels, Start, Tensor};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
@@ -341,15 +341,17 @@ fn guidance(options: &mut Options<'_>) -> PyResult<Guidance> {
     let scale: Option<f64> = options.take("guidance")?;
     let interval: Option<(f64, f64)> = options.take("guidance_interval")?;
     let rescale: Option<f64> = options.take("guidance_rescale")?;
-    if scale.unwrap_or(1.0) == 1.0 && (interval.is_some() || rescale.is_some()) {
-        let said = "guidance_interval and guidance_rescale change nothing without guidance: add guidance=3, or";
-        return Err(value(format!("{said} leave them out")));
+    let channels: Option<usize> = options.take("guided_channels")?;
+    if scale.unwrap_or(1.0) == 1.0 && (interval.is_some() || rescale.is_some() || channels.is_some()) {
+        let said = "guidance_interval, guidance_rescale and guided_channels change nothing without guidance: add";
+        return Err(value(format!("{said} guidance=3, or leave them out")));
     }
+    let channels = channels.map_or(GuidedChannels::All, GuidedChannels::First);
     let interval = match interval {
         None => GuidanceInterval::Always,
         Some((above, up_to)) => GuidanceInterval::NoiseLevels { above, up_to },
     };
-    Ok(Guidance { scale: scale.unwrap_or(1.0), interval, rescale: rescale.unwrap_or(0.0) })
+    Ok(Guidance { scale: scale.unwrap_or(1.0), interval, rescale: rescale.unwrap_or(0.0), channels })
 }
 
 /// Numbers, or rows of them.
@@ -469,8 +471,9 @@ impl Model {
     ///
     /// How: `plan`, or the options of `Plan`. `classes`: names or numbers, used in turn, all classes if not given;
     /// `labels` for a model that takes numbers. `guidance` (1), `guidance_interval` (low, high),
-    /// `guidance_rescale` (0). `corrector_steps` (0), `corrector_snr` (0.16). `init`: pictures to change (paths,
-    /// arrays, PIL images), by `strength` (0.6); `mask`: which part of them is repainted, white or 1.
+    /// `guidance_rescale` (0), `guided_channels` (all). `corrector_steps` (0), `corrector_snr` (0.16). `init`:
+    /// pictures to change (paths, arrays, PIL images), by `strength` (0.6); `mask`: which part of them is
+    /// repainted, white or 1.
     ///
     /// `batch_size`: how many at once (16). `progress`: is called with a `Step` after each step, and may raise.
     ///

@@ -122,6 +122,7 @@ OPTIONS = [
     "guidance",
     "guidance_interval",
     "guidance_rescale",
+    "guided_channels",
     "corrector_steps",
     "corrector_snr",
     "init",

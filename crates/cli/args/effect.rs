@@ -69,7 +69,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         command: "sample",
-        options: &["guidance_interval", "guidance_rescale"],
+        options: &["guidance_interval", "guidance_rescale", "guided_channels"],
         works: |typed| match typed.has("guidance") {
             true => typed.number("guidance") != 1.0,
             false => typed.has("like"),
@@ -189,6 +189,7 @@ mod tests {
             ("ddim sample --init a --inpaint repaint", "--inpaint"),
             ("ddim sample --init a --mask b --noise c", "--mask"),
             ("ddim sample --guidance-rescale 0.5", "--guidance-rescale"),
+            ("ddim sample --guided-channels 3", "--guided-channels"),
             ("ddim sample --guidance 1 --guidance-interval 1,2", "--guidance-interval"),
             ("ddim sample --init a --mask b --inpaint replace --resample 3", "--resample"),
             ("ddim schedule --inpaint replace --jump-length 3", "--jump-length"),
@@ -215,6 +216,7 @@ mod tests {
             "ddim sample --init a --strength 0.5",
             "ddim sample --init a --mask b --inpaint repaint --resample 3",
             "ddim sample --guidance 2 --guidance-rescale 0.5",
+            "ddim sample --guidance 2 --guided-channels 3",
             "ddim interpolate --from a.png --to b.png --convert",
             "ddim interpolate --corners 1,2,3,a.png --convert",
             "ddim schedule --model m --scheduler-config s --spacing tuned",

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use ddim_graph::Times;
-use ddim_sampler::{Between, Call, Guidance, GuidanceInterval, Noise, Observation, Outcome, Run};
+use ddim_sampler::{Between, Call, Guidance, GuidanceInterval, GuidedChannels, Noise, Observation, Outcome, Run};
 use ddim_schedule::Plan;
 use ddim_tensor::Tensor;
 
@@ -156,15 +156,21 @@ impl Model {
     /// # Errors
     ///
     /// [`Error::GuidanceScale`] for a scale that is not finite, [`Error::GuidanceRescale`] for a share outside of
-    /// [0, 1], [`Error::GuidanceInterval`] for one without levels; [`Error::NoGuidance`] and
-    /// [`Error::NoNullLabel`] if the model has no label that means none.
+    /// [0, 1], [`Error::GuidedChannels`] for channels that are not there, [`Error::GuidanceInterval`] for one
+    /// without levels; [`Error::NoGuidance`] and [`Error::NoNullLabel`] if the model has no label that means none.
     pub fn check_guidance(&self, guidance: &Guidance) -> Result<(), Error> {
-        let Guidance { scale, interval, rescale } = *guidance;
+        let Guidance { scale, interval, rescale, channels } = *guidance;
+        let all = self.checkpoint().denoiser.config().in_channels();
         if !scale.is_finite() {
             return Err(Error::GuidanceScale(scale));
         }
         if !(0.0..=1.0).contains(&rescale) {
             return Err(Error::GuidanceRescale(rescale));
+        }
+        if let GuidedChannels::First(first) = channels
+            && !(1..=all).contains(&first)
+        {
+            return Err(Error::GuidedChannels { first, channels: all });
         }
         match interval {
             GuidanceInterval::NoiseLevels { above, up_to } if !(above >= 0.0 && above < up_to) => {

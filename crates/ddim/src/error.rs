@@ -213,6 +213,14 @@ pub enum Error {
     /// A share of a prediction that is none.
     #[error("guidance rescale {0} is not a share: use 0 (off) to 1, such as 0.7")]
     GuidanceRescale(f64),
+    /// Channels that the network has not.
+    #[error("guidance of the first {first} channels: the network draws {channels}; use 1 to {channels}")]
+    GuidedChannels {
+        /// How many were asked for.
+        first: usize,
+        /// How many there are.
+        channels: usize,
+    },
     /// An interval without noise levels.
     #[error(
         "guidance above noise level {above} and up to {up_to} guides nothing: the first must be at least 0, and \

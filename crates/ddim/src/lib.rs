@@ -117,7 +117,7 @@ pub use ddim_tensor as tensor;
 pub use ddim_transformer as transformer;
 pub use ddim_unet as unet;
 
-pub use ddim_sampler::{Guidance, GuidanceInterval};
+pub use ddim_sampler::{Guidance, GuidanceInterval, GuidedChannels};
 pub use ddim_schedule::{
     BetaSchedule, Convention, Eta, Method, NoiseSchedule, Plan, Resampling, Settings, Spacing, Tolerance, solvers,
 };

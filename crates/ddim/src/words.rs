@@ -1,7 +1,7 @@
 //! Options in words: as a page, a C program or a record has them.
 
 use ddim_checkpoint::SchedulerConfig;
-use ddim_sampler::{Guidance, GuidanceInterval, Langevin};
+use ddim_sampler::{Guidance, GuidanceInterval, GuidedChannels, Langevin};
 use ddim_schedule::{Eta, Method, Spacing, nearest_said};
 use serde_json::{Map, Value};
 
@@ -27,8 +27,8 @@ impl Options {
     /// Options of a JSON object, by the names that the command line has for them: `num`, `seed`, `steps`,
     /// `solver`, `eta` (a number, or "hat"), `spacing`, `timesteps`, `convention`, `class` (names or numbers),
     /// `label` (numbers, or rows of them), `guidance`, `guidance_interval` (two noise levels, null for infinitely
-    /// many), `guidance_rescale`, `corrector_steps`, `corrector_snr` and `batch_size`. What is not said is usual;
-    /// for a model with fewer than 20 training steps all of them are taken.
+    /// many), `guidance_rescale`, `guided_channels`, `corrector_steps`, `corrector_snr` and `batch_size`. What is
+    /// not said is usual; for a model with fewer than 20 training steps all of them are taken.
     ///
     /// ```
     /// use ddim::{Model, Options, device};
@@ -255,7 +255,12 @@ fn guidance(words: &mut Words) -> Result<Guidance, OptionError> {
             Some(GuidanceInterval::NoiseLevels { above: above.as_f64()?, up_to })
         })?;
     let rescale = words.number("guidance_rescale")?;
-    let given = [("guidance_interval", interval.is_some()), ("guidance_rescale", rescale.is_some())];
+    let channels = words.count("guided_channels")?;
+    let given = [
+        ("guidance_interval", interval.is_some()),
+        ("guidance_rescale", rescale.is_some()),
+        ("guided_channels", channels.is_some()),
+    ];
     match given.into_iter().find(|(_, given)| *given && scale == Guidance::OFF.scale) {
         Some((name, _)) => {
             Err(wrong(name, "it changes nothing without guidance: say that too, or leave this out"))
@@ -264,6 +269,7 @@ fn guidance(words: &mut Words) -> Result<Guidance, OptionError> {
             scale,
             interval: interval.unwrap_or_default(),
             rescale: rescale.unwrap_or(Guidance::OFF.rescale),
+            channels: channels.map_or(GuidedChannels::All, GuidedChannels::First),
         }),
     }
 }
@@ -304,7 +310,7 @@ mod tests {
         assert_eq!((options.spacing, options.convention), (Some(Spacing::Quad), Some(Convention::OpenAi)));
         assert_eq!(options.labels, vec![coat, 4, 9].into());
         let interval = GuidanceInterval::NoiseLevels { above: 0.2, up_to: f64::INFINITY };
-        assert_eq!(options.guidance, Guidance { scale: 2.0, interval, rescale: 0.5 });
+        assert_eq!(options.guidance, Guidance { interval, rescale: 0.5, ..Guidance::from(2.0) });
         assert_eq!(options.corrector, Langevin::new(2, 0.1).ok());
         let plain = Options::from_json(" ", &model()).expect("nothing is said");
         let usual = Options::default();

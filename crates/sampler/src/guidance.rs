@@ -20,6 +20,28 @@ pub struct Guidance {
     /// How much of the guided prediction is replaced by its twin with the conditional one's contrast, from 0 to 1:
     /// the phi of [`rescale`].
     pub rescale: f64,
+    /// The channels that are guided.
+    pub channels: GuidedChannels,
+}
+
+/// The channels of a prediction that are guided; the others follow the label without guidance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GuidedChannels {
+    /// All.
+    #[default]
+    All,
+    /// The first so many: facebookresearch/DiT guides three of its four.
+    First(usize),
+}
+
+impl GuidedChannels {
+    /// How many of so many.
+    pub fn of(self, channels: usize) -> usize {
+        match self {
+            Self::All => channels,
+            Self::First(first) => first.min(channels),
+        }
+    }
 }
 
 /// The steps of a run that are guided.
@@ -41,7 +63,8 @@ pub enum GuidanceInterval {
 
 impl Guidance {
     /// None: the model as it is.
-    pub const OFF: Self = Self { scale: 1.0, interval: GuidanceInterval::Always, rescale: 0.0 };
+    pub const OFF: Self =
+        Self { scale: 1.0, interval: GuidanceInterval::Always, rescale: 0.0, channels: GuidedChannels::All };
 
     /// Whether no step is guided.
     pub fn is_off(&self) -> bool {
@@ -65,7 +88,13 @@ impl Guidance {
         let [n2, all, ..] = halves.dims();
         let predicted = halves.channels(0..channels);
         let conditional = predicted.pictures(0..n2 / 2);
-        let guided = rescale(guide(predicted, self.scale), conditional, self.rescale);
+        let first = self.channels.of(channels);
+        let guided = guide(predicted.channels(0..first), self.scale);
+        let guided = match first == channels {
+            true => guided,
+            false => guided.join_channels(&conditional.channels(first..channels)),
+        };
+        let guided = rescale(guided, conditional, self.rescale);
         if all == channels {
             return guided;
         }
@@ -179,6 +208,17 @@ mod tests {
         let guided = Guidance::from(4.0).guided(halves.clone(), 3);
         assert_eq!(guided.channels(3..6).values(), halves.pictures(0..2).channels(3..6).values());
         assert_eq!(guided.channels(0..3).values(), guide(halves.channels(0..3), 4.0).values());
+    }
+
+    #[test]
+    fn channels_that_are_not_guided_follow_the_label() {
+        let halves = PictureNoise::new(3, 0..4).initial([4, 6, 2, 2], &Device::Cpu);
+        let some = Guidance { channels: GuidedChannels::First(2), ..Guidance::from(4.0) };
+        let guided = some.guided(halves.clone(), 3);
+        assert_eq!(guided.channels(0..2).values(), guide(halves.channels(0..2), 4.0).values());
+        assert_eq!(guided.channels(2..6).values(), halves.pictures(0..2).channels(2..6).values());
+        let all = Guidance { channels: GuidedChannels::First(3), ..some };
+        assert_eq!(all.guided(halves.clone(), 3).values(), Guidance::from(4.0).guided(halves, 3).values());
     }
 
     #[test]

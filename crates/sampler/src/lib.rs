@@ -42,7 +42,7 @@ pub use adaptive::{AdaptiveObservation, AdaptiveOutcome, Effort, PictureCall, sa
 pub use between::Between;
 pub use corrector::{Langevin, sample_corrected};
 pub use error::SampleError;
-pub use guidance::{Guidance, GuidanceInterval, guide, rescale};
+pub use guidance::{Guidance, GuidanceInterval, GuidedChannels, guide, rescale};
 pub use known::{Known, noised};
 pub use noise::{GivenNoise, Noise, PictureNoise};
 pub use normals::fill_normals;

@@ -66,6 +66,7 @@ class _StreamOptions(_PlanOptions, _LabelOptions, total=False):
     guidance: float | None
     guidance_interval: tuple[float, float] | None
     guidance_rescale: float | None
+    guided_channels: int | None
     corrector_steps: int | None
     corrector_snr: float | None
     init: _PicturesLike
