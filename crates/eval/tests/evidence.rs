@@ -537,3 +537,106 @@ fn a_channel_that_says_nothing_is_named() {
     assert!((found.information.nats - nats).abs() < 0.2, "{found:?}, {nats}");
     assert!(of(true).is_collapsed());
 }
+
+/// `p(z1 | z2) = N(a z2, s1^2)`, `q(z2 | z1) = N(beta z1, t2^2)`, `p(z2) = N(0, 1)`.
+struct Upper {
+    a: f64,
+    s1_squared: f64,
+    beta: f64,
+    t2_squared: f64,
+}
+
+impl Upper {
+    fn q(&self, z1: f64) -> Gaussian {
+        Gaussian::alike(self.beta * z1, self.t2_squared, 1)
+    }
+
+    /// The mean of log p(z1 | z2) and of KL(q(z2 | z1), p(z2)), over z1 = N(mean, variance) and z2 from q: both
+    /// have degree 2, so that four points give them exactly.
+    fn terms(&self, mean: f64, variance: f64) -> [f64; 2] {
+        let points = cubature(2);
+        let share = 1.0 / points.len() as f64;
+        let mut sums = [0.0; 2];
+        for noise in points {
+            let z1 = mean + variance.sqrt() * noise[0];
+            let z2 = self.q(z1).at(&noise[1..])[0];
+            sums[0] += share * Gaussian::alike(self.a * z2, self.s1_squared, 1).log_density(&[z1]);
+            sums[1] += share * self.q(z1).divergence(&Gaussian::alike(0.0, 1.0, 1));
+        }
+        sums
+    }
+}
+
+/// The three parts of the bound of two layers, of which that of z1 is no divergence and may be negative.
+#[test]
+fn two_layers_have_a_bound_of_three_parts() {
+    let golden = golden("hierarchical_linear.json");
+    let of = |row: &Value| {
+        let [a, s1, alpha, t1, beta, t2, x] =
+            ["a", "s1", "alpha", "t1", "beta", "t2", "x"].map(|key| number(&row[key]));
+        let upper = Upper { a, s1_squared: s1 * s1, beta, t2_squared: t2 * t2 };
+        let lower = Gaussian::alike(alpha * x, t1 * t1, 1);
+        let [log_p1, divergence] = upper.terms(alpha * x, t1 * t1);
+        (lower.clone(), [-lower.entropy() - log_p1, divergence], x)
+    };
+    for row in golden["rows"].as_array().expect("rows") {
+        let (lower, [first, second], x) = of(row);
+        let [w, sx] = ["w", "sx"].map(|key| number(&row[key]));
+        let points = cubature(1);
+        let likelihood = points
+            .iter()
+            .map(|noise| Gaussian::alike(w * lower.at(noise)[0], sx * sx, 1).log_density(&[x]) / 2.0);
+        let likelihood: f64 = likelihood.sum();
+        let found = [likelihood, first, second, likelihood - first - second];
+        let expected = ["likelihood", "part_1", "part_2", "elbo"].map(|key| number(&row[key]));
+        assert_close(&found, &expected, 1e-12, "likelihood, parts and bound");
+        // The other grouping, whose terms are both divergences.
+        let both = ["kl_z1_from_its_prior", "expected_kl_z2_from_conditional_prior"].map(|key| number(&row[key]));
+        assert_close(&[first + second], &[both[0] + both[1]], 1e-12, "both groupings");
+        let gap = number(&row["log_p"]) - found[3];
+        assert_close(&[gap], &[number(&row["gap"])], 1e-11, "gap");
+    }
+    let row = &golden["part_1_can_be_negative"];
+    let (_, [first, _], _) = of(row);
+    assert!(first < 0.0);
+    assert_close(&[first], &[number(&row["part_1"])], 1e-12, "a negative part");
+}
+
+/// The objective of the upper layer, whose divergence has a weight, around the state in which it says nothing:
+/// collapse is stable exactly if the weight is above E[z1^2] / s1^2. Second differences of width 1e-3, whose error
+/// is some 1e-6.
+#[test]
+fn the_upper_layer_collapses_above_a_weight_that_is_known() {
+    let golden = golden("collapse.json");
+    for row in golden["near_collapse"].as_array().expect("rows") {
+        let [m2, s1_squared, weight] = ["m2", "s1_squared", "lambda"].map(|key| number(&row[key]));
+        let at = |a: f64, beta: f64| {
+            let [log_p1, divergence] = Upper { a, s1_squared, beta, t2_squared: 1.0 }.terms(0.0, m2);
+            log_p1 - weight * divergence
+        };
+        let h = 1e-3;
+        let twice =
+            |u: [f64; 2]| (at(h * u[0], h * u[1]) + at(-h * u[0], -h * u[1]) - 2.0 * at(0.0, 0.0)) / (h * h);
+        let (aa, bb) = (twice([1.0, 0.0]), twice([0.0, 1.0]));
+        let ab = (twice([1.0, 1.0]) - aa - bb) / 2.0;
+        let largest = (aa + bb) / 2.0 + ((aa - bb) / 2.0).hypot(ab);
+        assert!((largest - number(&row["largest_eigenvalue"])).abs() < 1e-4, "{row}: {largest}");
+        let is_stable = weight > number(&row["threshold"]) + 1e-9;
+        assert!(!is_stable || largest < -1e-3, "{row}: {largest}");
+    }
+    for row in golden["optimum_with_s1_held_fixed_below_E_z1_squared"].as_array().expect("rows") {
+        let [a, beta, t2_squared] = ["a", "beta", "t2_squared"].map(|key| number(&row[key]));
+        let [m2, s1_squared] = ["m2", "s1_squared"].map(|key| number(&row[key]));
+        let at = |a: f64, beta: f64, t2_squared: f64| Upper { a, s1_squared, beta, t2_squared }.terms(0.0, m2);
+        let [_, divergence] = at(a, beta, t2_squared);
+        assert_close(&[divergence], &[number(&row["upper_kl"])], 1e-9, "KL is the information");
+        let bound = |[log_p1, divergence]: [f64; 2]| log_p1 - divergence;
+        let best = bound(at(a, beta, t2_squared));
+        assert!(best > bound(at(0.0, 0.0, 1.0)) + 0.1, "{row}");
+        for [da, db, dt] in [[0.01, 0.0, 0.0], [0.0, 0.01, 0.0], [0.0, 0.0, 0.01]] {
+            for sign in [1.0, -1.0] {
+                assert!(bound(at(a + sign * da, beta + sign * db, t2_squared + sign * dt)) < best, "{row}");
+            }
+        }
+    }
+}
