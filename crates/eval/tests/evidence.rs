@@ -583,9 +583,8 @@ fn two_layers_have_a_bound_of_three_parts() {
         let (lower, [first, second], x) = of(row);
         let [w, sx] = ["w", "sx"].map(|key| number(&row[key]));
         let points = cubature(1);
-        let likelihood = points
-            .iter()
-            .map(|noise| Gaussian::alike(w * lower.at(noise)[0], sx * sx, 1).log_density(&[x]) / 2.0);
+        let likelihood =
+            points.iter().map(|noise| Gaussian::alike(w * lower.at(noise)[0], sx * sx, 1).log_density(&[x]) / 2.0);
         let likelihood: f64 = likelihood.sum();
         let found = [likelihood, first, second, likelihood - first - second];
         let expected = ["likelihood", "part_1", "part_2", "elbo"].map(|key| number(&row[key]));
