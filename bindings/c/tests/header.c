@@ -19,7 +19,7 @@ enum { COUNT = 3, SIZE = 28 * 28 };
         CHECK(strstr(ddim_last_error(), words) != NULL); \
     } while (0)
 
-static const char options[] = "{\"num\": 3, \"seed\": 7, \"time\": 5, \"eta\": 1, \"class\": [\"coat\", 9]}";
+static const char options[] = "{\"num\": 3, \"seed\": 7, \"steps\": 5, \"eta\": 1, \"class\": [\"coat\", 9]}";
 static const char scheduler[] = "{\"_class_name\": \"DDIMScheduler\", \"clip_sample\": false}";
 
 static int count(void *user, size_t done, size_t all) {
@@ -48,7 +48,7 @@ static void black(ddim_run *run) {
 
 static void bad_input(const ddim_model *model, ddim_run *run, unsigned char *pixels) {
     float number;
-    const char *torn = "{\"time\": \xff}";
+    const char *torn = "{\"steps\": \xff}";
     REFUSED(ddim_model_embedded("shoe", NULL) == NULL, "shoe");
     REFUSED(ddim_model_embedded(NULL, "abacus") == NULL, "abacus");
     REFUSED(ddim_model_load(NULL, NULL) == NULL, "path is NULL");
@@ -99,7 +99,7 @@ int main(int argc, char **argv) {
     CHECK(memcmp(alone, whole + 2 * SIZE, SIZE) == 0 && memcmp(alone, before, SIZE) != 0);
     ddim_run_free(run);
 
-    run = ddim_run_of_network(scheduler, "{\"time\": 10, \"solver\": \"unipc\"}", 0, 2, 1, 4, 4);
+    run = ddim_run_of_network(scheduler, "{\"steps\": 10, \"solver\": \"unipc\"}", 0, 2, 1, 4, 4);
     CHECK(run != NULL);
     black(run);
     ddim_run_free(run);
