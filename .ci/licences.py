@@ -44,6 +44,9 @@ def main() -> int:
     print(f"{own} contains these {len(others)} works of others.\n")
     for p in others:
         print(f"{p['name']} {p['version']}: {p['license']}  {p['repository'] or ''}".rstrip())
+    silent = [p["name"] for p in others if not texts(p)]
+    if silent:
+        print(f"\nThese come without a file of their licence, which is the one named above: {', '.join(silent)}.")
     seen: dict[str, str] = {}
     for p in others:
         for name, text in texts(p):

@@ -112,6 +112,7 @@ const WORKS: &[(&str, &str, &[&str])] = &[
     ("sample", "--model c --num 2 --steps 6 --out there.npz", &["force"]),
     ("sample", "--model c --num 4 --steps 3 --out own_stopped", &["resume", "force"]),
     ("sample", "--model timestep --num 2 --steps 3 --label 1 --out f.png", &["label"]),
+    ("sample", "--model dit --num 2 --steps 3 --class 1 --guidance 3 --out f.npz", &["guided-channels"]),
     ("encode", "a --model timestep --steps 3 --out l.safetensors", &["label"]),
     ("encode", "a --model several --steps 3 --out l.safetensors", &["weights"]),
     ("encode", "odd.png --model c --steps 3 --out l.safetensors", &["fit", "ground"]),
@@ -301,6 +302,7 @@ const VALUES: &[(&str, &str)] = &[
 /// What may change nothing beside some base lines: an option, the command (any where empty), what the line has to contain,
 /// and why.
 const UNCHANGED: &[(&str, &str, &str, &str)] = &[
+    ("guided-channels", "sample", "--guidance 3", "the model has one channel, which is all"),
     ("device", "", "", "the base lines compute on the CPU already"),
     ("batch-size", "", "", "decides memory and time; the pictures are the same, which is the point"),
     ("force", "", "", "for files that exist: the base lines begin without"),
@@ -632,7 +634,7 @@ fn prepared() -> TempDir {
     }
     make("sample --model c --num 24 --steps 2 --seed 5 --out same_set.npz");
     make("sample --num 24 --steps 1 --out large.npz");
-    for (stage, model) in [("kl", "kl_attention_quant"), ("vq", "vq_codes"), ("tiny", "tiny")] {
+    for (stage, model) in [("kl", "kl_attention_quant"), ("vq", "vq_codes"), ("tiny", "tiny"), ("dit", "dit")] {
         copy(&autoencoders().join(model), &here.join(stage));
     }
     let numbers = autoencoders().with_file_name("outputs").join("kl_attention_quant/encode.safetensors");

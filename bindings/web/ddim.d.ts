@@ -22,6 +22,8 @@ export interface Options {
   /** Noise levels between which guidance acts; null is no end. */
   guidance_interval?: [number, number | null];
   guidance_rescale?: number;
+  /** Only the first so many channels are guided. */
+  guided_channels?: number;
   corrector_steps?: number;
   corrector_snr?: number;
   /** Pictures drawn at once. */
@@ -40,10 +42,10 @@ export interface Pictures {
 /** What a model is. */
 export interface About {
   readonly name: string;
-  /** Channels, height and width of its pictures. */
-  readonly picture: [number, number, number];
+  /** Channels, height and width of its pictures; null where the model does not say. */
+  readonly picture: [number, number, number] | null;
   /** The same of what its network draws: pictures or latents. */
-  readonly shape: [number, number, number];
+  readonly shape: [number, number, number] | null;
   readonly classes: string[];
   readonly null_class: number | null;
   readonly train_steps: number;
@@ -74,7 +76,7 @@ export class Model {
   static load(files: Files): Promise<Model>;
   /** Draws all at once. The thread waits: on a page, do it in a worker. */
   sample(options?: Options): Pictures;
-  /** Pictures `first` to `first + count - 1`, to be stepped by hand. */
+  /** Pictures `first` to `first + count - 1`, to be stepped by hand; `num` of them if no count is said. */
   run(options?: Options, pictures?: { first?: number; count?: number }): Run;
   /** The same as an iterator, which shows the run after each step and frees it in the end. */
   steps(options?: Options, pictures?: { first?: number; count?: number }): AsyncGenerator<Run, void>;
@@ -86,7 +88,7 @@ export class Run {
   readonly count: number;
   /** Steps that were taken. */
   readonly taken: number;
-  /** How many steps there are: calls of the network for each picture. */
+  /** How many steps there are; corrections are calls besides. */
   readonly calls: number;
   /** The whole plan, as `ddim schedule --json` prints it: numbers call by call. */
   readonly plan: { time: number[] } & Record<string, unknown>;

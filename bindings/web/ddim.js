@@ -83,6 +83,28 @@ class Library {
   }
 }
 
+/** Numbers of pictures as a 32-bit machine counts them. */
+function checkPictures(numbers) {
+  for (const [name, number] of Object.entries(numbers)) {
+    if (!Number.isInteger(number) || number < 0 || number >= 2 ** 31) {
+      throw new DdimError(`${name}: ${number} is not a whole number from 0 to ${2 ** 31 - 1}`);
+    }
+  }
+}
+
+/** JSON knows only finite numbers, and would leave the others out. */
+function asJson(options) {
+  return JSON.stringify(options, (name, value) => {
+    if (typeof value === "number" && !Number.isFinite(value)) throw new DdimError(`${name}: ${value} is no finite number`);
+    return value;
+  });
+}
+
+function sizeOf(about) {
+  if (!about.picture) throw new DdimError("the model does not say how large its pictures are: its config.json has no sample_size");
+  return about.picture;
+}
+
 /** What of a run is read. */
 const STATE = 0;
 const PREDICTION = 1;
@@ -118,10 +140,11 @@ export class Model {
   /** Draws all at once; the thread waits. */
   sample(options = {}) {
     const library = this.#library;
-    const [channels, height, width] = this.about.picture;
     const num = options.num ?? 1;
+    const [channels, height, width] = sizeOf(this.about);
+    checkPictures({ num });
     const size = num * channels * height * width;
-    return library.withInputs([JSON.stringify({ ...options, num })], (words) =>
+    return library.withInputs([asJson({ ...options, num })], (words) =>
       library.withRoom([size], (place) => {
         library.good(library.calls.ddim_sample(this.#live, words, 0, 0, place, size));
         const pixels = new Uint8Array(library.calls.memory.buffer, place, size).slice();
@@ -131,9 +154,10 @@ export class Model {
   }
 
   /** Pictures `first` and behind it, step by step. */
-  run(options = {}, { first = 0, count = 1 } = {}) {
+  run(options = {}, { first = 0, count = options.num ?? 1 } = {}) {
+    checkPictures({ first, count });
     const { calls } = this.#library;
-    const words = JSON.stringify(options);
+    const words = asJson(options);
     const begun = (place) => calls.ddim_run_new(this.#live, place, first, count);
     return new Run(this.#library, this.#library.withInputs([words], begun), count, this.about);
   }
@@ -184,6 +208,7 @@ export class Run {
 
   /** Takes a step; whether more are to come. */
   step() {
+    if (this.taken === this.calls) return false;
     const goesOn = this.#library.good(this.#library.calls.ddim_run_step(this.#live)) === 1;
     this.taken += 1;
     return goesOn;
@@ -199,7 +224,7 @@ export class Run {
   }
 
   #pixels(what) {
-    const [channels, height, width] = this.#about.picture;
+    const [channels, height, width] = sizeOf(this.#about);
     const size = this.count * channels * height * width;
     const library = this.#library;
     return library.withRoom([size], (place) => {
@@ -242,7 +267,19 @@ export async function solvers() {
 /** The command that draws the same pictures with the program. */
 export function command(options, { model = null } = {}) {
   const quoted = (word) => (/^[\w.,:/-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
-  const given = Object.entries(options).filter(([, value]) => value !== null && value !== undefined && value !== "");
-  const words = given.map(([name, value]) => `--${name.replaceAll("_", "-")} ${quoted(String(value))}`);
-  return ["ddim sample", ...(model ? [`--model ${quoted(model)}`] : []), ...words].join(" ");
+  const list = (value) => (Array.isArray(value) ? value : [value]);
+  const valuesOf = {
+    // A name with a comma is one class in quotes.
+    class: (value) => [list(value).map((name) => (String(name).includes(",") ? `"${name}"` : name)).join(",")],
+    // A row is a label of its own.
+    label: (value) => (Array.isArray(value) && value.some(Array.isArray) ? value.map(String) : [String(value)]),
+    guidance_interval: ([above, upTo]) => [`${above},${upTo ?? "inf"}`],
+  };
+  // The program draws several where nothing is said, and this library one.
+  const words = Object.entries({ model, num: 1, ...options }).flatMap(([name, value]) => {
+    if (value === null || value === undefined || value === "") return [];
+    const values = valuesOf[name]?.(value) ?? [String(value)];
+    return values.map((one) => `--${name.replaceAll("_", "-")} ${quoted(one)}`);
+  });
+  return ["ddim sample", ...words].join(" ");
 }

@@ -4,9 +4,9 @@
  * with the names that the command line has: {"num": 4, "seed": 7, "steps": 20, "class": "coat"}; docs/c.md
  * has them all. Picture k of a seed is the same in any batch, on any number of threads.
  *
- * A pointer points at what is said here, as long as a call takes; text ends with a zero and is UTF-8. Only where it is
- * said may a pointer be NULL; everywhere else NULL is an error, and no crash. What can fail gives NULL or a negative
- * number, and ddim_last_error() says why. Nothing here prints, exits or throws. What the library made, the library
+ * Options may be NULL, which is all defaults. A pointer points at what is said here, as long as a call takes; text ends
+ * with a zero and is UTF-8. Only where it is said may a pointer be NULL; everywhere else NULL is an error, and no crash.
+ * What can fail gives NULL or a negative number, and ddim_last_error() says why. Nothing here prints, exits or throws. What the library made, the library
  * frees: text belongs to what it was asked of. */
 
 #ifndef DDIM_H
@@ -36,8 +36,8 @@ typedef struct ddim_model ddim_model;
 typedef struct ddim_run ddim_run;
 
 /*
- Is told how many calls of the network of all are done; anything but 0 stops. It is called on the thread that
- draws.
+ Is told how many steps of all are done, those of several batches one after another; anything but 0 stops. It is called
+ on the thread that draws, and must come back: no `longjmp`, no exception.
  */
 typedef int (*ddim_progress)(void *user, size_t done, size_t all);
 
@@ -73,7 +73,7 @@ extern "C" {
 const char *ddim_version(void);
 
 /*
- Why the last call of this thread failed that did; "" before any has. The text is good until the next one fails.
+ Why the most recent failed call on this thread failed; "" before any has. The text is good until the next one fails.
  */
 const char *ddim_last_error(void);
 
@@ -118,7 +118,7 @@ struct ddim_model *ddim_model_of_files(const char *unet_config,
                                        const char *device);
 
 /*
- JSON about a model: "name", "picture" (channels, height, width of its pictures), "shape" (the same of what its
+ JSON about a model: "name", "picture" (channels, height, width of its pictures; null where the model does not say), "shape" (the same of what its
  network draws: pictures or latents), "classes", "null_class", "train_steps", "convention", "warnings". The text
  lives as long as the model. NULL for NULL.
  */

@@ -1,6 +1,6 @@
 //! The C library `ddim_c`, and what a page in a browser calls: models, plans and runs by plain functions.
 //!
-//! `include/ddim.h` is made of these files; start there. Every function catches a panic, and says in [`last`] what
+//! `include/ddim.h` is made of these files; start there. Every function that can fail catches a panic, and says in [`last`] what
 //! went wrong. `model` loads and draws, `run` goes call by call, `outside` is the border itself: texts, numbers
 //! and handles that come from elsewhere.
 
@@ -22,7 +22,7 @@ use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
-use crate::outside::{Text, numbers_out, text};
+use crate::outside::{Text, check_memory, room, text};
 
 /// The version of the library, as in "0.1.0".
 #[unsafe(no_mangle)]
@@ -30,7 +30,7 @@ pub extern "C" fn ddim_version() -> *const c_char {
     concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
 }
 
-/// Why the last call of this thread failed that did; "" before any has. The text is good until the next one fails.
+/// Why the most recent failed call on this thread failed; "" before any has. The text is good until the next one fails.
 #[unsafe(no_mangle)]
 pub extern "C" fn ddim_last_error() -> *const c_char {
     last::text_of_last()
@@ -54,11 +54,12 @@ pub extern "C" fn ddim_solvers() -> *const c_char {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ddim_normals(seed: u64, picture: u64, values: *mut f32, count: usize) -> c_int {
     last::or_minus_one(|| {
-        // SAFETY: promised by the caller.
-        let values = unsafe { numbers_out(values, count, count, "values") }?;
+        let values = room(values, count, count, "values")?;
+        check_memory(count.checked_mul(size_of::<f32>()), || format!("{count} numbers"))?;
         let mut noise = ddim::sampler::PictureNoise::new(seed, [picture]);
         let found = ddim::sampler::Noise::initial(&mut noise, [1, 1, 1, count], &ddim::Device::Cpu);
-        values.copy_from_slice(&found.into_values());
+        // SAFETY: promised by the caller.
+        unsafe { values.fill(&found.into_values()) };
         Ok(0)
     })
 }

@@ -10,7 +10,7 @@ use ddim::{Error, Options, Seen, device};
 use serde_json::json;
 
 use crate::last;
-use crate::outside::{self, Text, numbers_in, numbers_out, text, text_in, text_needed};
+use crate::outside::{self, Text, check_memory, numbers_in, room, text, text_in, text_needed};
 
 /// A model, ready to draw. Any number of threads may use it at once.
 pub struct Model {
@@ -18,8 +18,8 @@ pub struct Model {
     about: Text,
 }
 
-/// Is told how many calls of the network of all are done; anything but 0 stops. It is called on the thread that
-/// draws.
+/// Is told how many steps of all are done, those of several batches one after another; anything but 0 stops. It is called
+/// on the thread that draws, and must come back: no `longjmp`, no exception.
 pub type Progress = Option<unsafe extern "C" fn(user: *mut c_void, done: usize, all: usize) -> c_int>;
 
 impl Model {
@@ -99,7 +99,7 @@ pub unsafe extern "C" fn ddim_model_of_files(
     })
 }
 
-/// JSON about a model: "name", "picture" (channels, height, width of its pictures), "shape" (the same of what its
+/// JSON about a model: "name", "picture" (channels, height, width of its pictures; null where the model does not say), "shape" (the same of what its
 /// network draws: pictures or latents), "classes", "null_class", "train_steps", "convention", "warnings". The text
 /// lives as long as the model. NULL for NULL.
 #[unsafe(no_mangle)]
@@ -138,9 +138,10 @@ pub unsafe extern "C" fn ddim_sample(
         let run = model.run(&options).map_err(|error| error.to_string())?;
         let [c, h, w] = run.picture_shape().map_err(|error| error.to_string())?;
         let needed = [c, h, w].into_iter().try_fold(run.pictures, usize::checked_mul);
-        let needed = needed.ok_or_else(|| format!("num: {} pictures have no room in memory", run.pictures))?;
-        // SAFETY: promised by the caller.
-        let to = unsafe { numbers_out(pixels, len, needed, "pixels") }?;
+        let bytes = needed.and_then(|numbers| numbers.checked_mul(size_of::<f32>()));
+        check_memory(bytes, || format!("num: {} pictures", run.pictures))?;
+        let needed = needed.unwrap_or(0);
+        let to = room(pixels, len, needed, "pixels")?;
         let calls = run.route.plan().map_or(0, |plan| plan.steps().len());
         let (mut done, all) = (0, run.pictures.div_ceil(run.batch_size) * calls);
         let drawn = run.all(|_, seen| {
@@ -154,7 +155,8 @@ pub unsafe extern "C" fn ddim_sample(
         });
         match drawn {
             Ok((pictures, _)) => {
-                to.copy_from_slice(&pictures.to_u8());
+                // SAFETY: promised by the caller.
+                unsafe { to.fill(&pictures.to_u8()) };
                 Ok(0)
             }
             Err(Error::Stopped { .. }) => Ok(1),

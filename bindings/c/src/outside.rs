@@ -61,22 +61,41 @@ pub(crate) unsafe fn free<T>(handle: *mut T) {
     }
 }
 
-/// Room of the caller's for `needed` numbers.
-///
-/// # Safety
-/// `to` is NULL, or points at `len` numbers that can be written.
-pub(crate) unsafe fn numbers_out<'a, T>(
+/// Room of the caller's, which may hold nothing yet.
+pub(crate) struct Room<T> {
     to: *mut T,
     len: usize,
-    needed: usize,
-    name: &str,
-) -> Result<&'a mut [T], String> {
+}
+
+/// Room of the caller's for `needed` numbers.
+pub(crate) fn room<T>(to: *mut T, len: usize, needed: usize, name: &str) -> Result<Room<T>, String> {
     match len == needed {
         _ if to.is_null() => Err(format!("{name} is NULL")),
-        // SAFETY: promised by the caller.
-        true => Ok(unsafe { std::slice::from_raw_parts_mut(to, len) }),
+        _ if !to.is_aligned() => Err(format!("{name} does not lie where such numbers can")),
+        true => Ok(Room { to, len }),
         false => Err(format!("{name} has room for {len} numbers: there are {needed}")),
     }
+}
+
+impl<T: Copy> Room<T> {
+    /// Writes these there.
+    ///
+    /// # Safety
+    /// It is room for so many numbers, which nobody else looks at meanwhile.
+    ///
+    /// # Panics
+    /// For another number of them.
+    pub(crate) unsafe fn fill(self, numbers: &[T]) {
+        assert_eq!(numbers.len(), self.len, "the room was made for other numbers");
+        // SAFETY: promised by the caller; numbers of ours lie elsewhere.
+        unsafe { self.to.copy_from_nonoverlapping(numbers.as_ptr(), numbers.len()) };
+    }
+}
+
+/// Refuses what no memory of this machine holds, before it is asked for.
+pub(crate) fn check_memory(bytes: Option<usize>, what: impl FnOnce() -> String) -> Result<(), String> {
+    let fits = bytes.is_some_and(|bytes| Vec::<u8>::new().try_reserve_exact(bytes).is_ok());
+    if fits { Ok(()) } else { Err(format!("there is no memory for {}", what())) }
 }
 
 /// Numbers of the caller's.
@@ -84,9 +103,11 @@ pub(crate) unsafe fn numbers_out<'a, T>(
 /// # Safety
 /// `from` is NULL, or points at `len` numbers that nobody changes meanwhile.
 pub(crate) unsafe fn numbers_in<'a, T>(from: *const T, len: usize, name: &str) -> Result<&'a [T], String> {
-    match from.is_null() {
-        true => Err(format!("{name} is NULL")),
+    let bytes = len.checked_mul(size_of::<T>());
+    match bytes.is_some_and(|bytes| bytes <= isize::MAX as usize) && from.is_aligned() {
+        _ if from.is_null() => Err(format!("{name} is NULL")),
         // SAFETY: promised by the caller.
-        false => Ok(unsafe { std::slice::from_raw_parts(from, len) }),
+        true => Ok(unsafe { std::slice::from_raw_parts(from, len) }),
+        false => Err(format!("{name} cannot be {len} numbers")),
     }
 }

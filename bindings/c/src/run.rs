@@ -10,7 +10,7 @@ use ddim::{Begun, Convention, Error, Options, Pictures, Plan, Tensor};
 
 use crate::last;
 use crate::model::Model;
-use crate::outside::{self, Text, numbers_in, numbers_out, text, text_in, text_needed};
+use crate::outside::{self, Text, check_memory, numbers_in, room, text, text_in, text_needed};
 
 /// Some pictures under way. One thread at a time may use it.
 pub struct Run {
@@ -114,6 +114,16 @@ impl Run {
     }
 }
 
+/// Refuses states that no memory holds; a run keeps some of them.
+fn check_state(count: usize, [channels, height, width]: [usize; 3]) -> Result<(), String> {
+    let what = || format!("pictures of {channels} x {height} x {width}, {count} at once");
+    let shape = [count.max(1), channels, height, width];
+    match shape.contains(&0) {
+        true => Err(format!("{}: a size of 0 is none", what())),
+        false => check_memory(shape.into_iter().try_fold(4 * size_of::<f32>(), usize::checked_mul), what),
+    }
+}
+
 fn range(first: usize, count: usize) -> Result<Range<usize>, String> {
     match first.checked_add(count) {
         Some(end) if count > 0 => Ok(first..end),
@@ -135,7 +145,9 @@ pub unsafe extern "C" fn ddim_run_new(
         let (model, words) = unsafe { (&outside::of(model, "model")?.model, text_in(options, "options")?) };
         let options = Options::from_json(words.unwrap_or(""), model).map_err(|error| error.to_string())?;
         let run = model.run(&options).map_err(|error| error.to_string())?;
-        let pictures: Vec<usize> = range(first, count)?.collect();
+        let pictures = range(first, count)?;
+        check_state(count, run.shape().map_err(|error| error.to_string())?)?;
+        let pictures: Vec<usize> = pictures.collect();
         let batch = Box::new(run.begin(&pictures).map_err(|error| error.to_string())?);
         Ok(Run::new(Way::OfModel { model: model.clone(), batch }))
     })
@@ -161,14 +173,8 @@ pub unsafe extern "C" fn ddim_run_of_network(
         let scheduler = SchedulerConfig::from_json(config).map_err(|error| error.to_string())?;
         let options = Options::for_network(words.unwrap_or(""), &scheduler).map_err(|error| error.to_string())?;
         let plan = plan_of(&scheduler, &options)?;
+        check_state(count, [channels, height, width])?;
         let shape = [count, channels, height, width];
-        let fits =
-            shape.into_iter().try_fold(4, usize::checked_mul).is_some_and(|bytes| bytes <= isize::MAX as usize);
-        if !fits || shape.contains(&0) {
-            return Err(format!(
-                "pictures of {channels} x {height} x {width}, {count} at once: no memory has that"
-            ));
-        }
         let pictures = range(first, count)?;
         let mut noise = PictureNoise::new(options.seed, pictures.map(|picture| picture as u64));
         let x = noise.initial(shape, &ddim::Device::Cpu) * plan.start_scale();
@@ -210,7 +216,7 @@ pub unsafe extern "C" fn ddim_run_input(run: *const Run, values: *mut f32, len: 
         let wanted = run.steps().wants().ok_or("the run is finished and wants no call")?;
         let found = wanted.x.read().map_err(|error| error.to_string())?;
         // SAFETY: promised by the caller.
-        unsafe { numbers_out(values, len, found.len(), "values") }?.copy_from_slice(&found);
+        unsafe { room(values, len, found.len(), "values")?.fill(&found) };
         Ok(0)
     })
 }
@@ -250,7 +256,7 @@ pub unsafe extern "C" fn ddim_run_values(run: *const Run, what: c_int, values: *
         // SAFETY: promised by the caller.
         let found = unsafe { outside::of(run, "run") }?.tensor(what)?.read().map_err(|error| error.to_string())?;
         // SAFETY: promised by the caller.
-        unsafe { numbers_out(values, len, found.len(), "values") }?.copy_from_slice(&found);
+        unsafe { room(values, len, found.len(), "values")?.fill(&found) };
         Ok(0)
     })
 }
@@ -264,7 +270,7 @@ pub unsafe extern "C" fn ddim_run_pixels(run: *const Run, what: c_int, pixels: *
         let run = unsafe { outside::of(run, "run") }?;
         let found = run.pixels(run.tensor(what)?.clone()).map_err(|error| error.to_string())?;
         // SAFETY: promised by the caller.
-        unsafe { numbers_out(pixels, len, found.len(), "pixels") }?.copy_from_slice(&found);
+        unsafe { room(pixels, len, found.len(), "pixels")?.fill(&found) };
         Ok(0)
     })
 }

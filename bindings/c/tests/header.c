@@ -61,6 +61,12 @@ static void bad_input(const ddim_model *model, ddim_run *run, unsigned char *pix
     REFUSED(ddim_run_new(model, options, 0, 0) == NULL, "one at least");
     REFUSED(ddim_run_new(model, options, (size_t)-1, 2) == NULL, "one at least");
     REFUSED(ddim_run_of_network(scheduler, NULL, 0, 1, 1, (size_t)-1, 4) == NULL, "no memory");
+    REFUSED(ddim_run_of_network(scheduler, NULL, 0, (size_t)1 << 40, 3, 512, 512) == NULL, "no memory");
+    REFUSED(ddim_run_of_network(scheduler, NULL, 0, 1, 3, 0, 512) == NULL, "a size of 0");
+    REFUSED(ddim_run_of_network(scheduler, "{\"num\": 2}", 0, 1, 1, 4, 4) == NULL, "num: there is no such option");
+    REFUSED(ddim_run_new(model, options, 0, (size_t)1 << 44) == NULL, "no memory");
+    REFUSED(ddim_run_new(model, "{\"class\": 10}", 0, 1) == NULL, "class: ");
+    REFUSED(ddim_run_feed(run, &number, (size_t)-1) == -1, "cannot be");
     REFUSED(ddim_run_of_network("{]", NULL, 0, 1, 1, 4, 4) == NULL, "");
     REFUSED(ddim_run_wants(run, NULL) == -1, "call is NULL");
     REFUSED(ddim_run_values(run, 7, &number, 1) == -1, "what is 7");

@@ -32,6 +32,8 @@ let solverTexts = {};
 let folder = null;
 let frames = [];
 let shown = 0;
+/** Counts what was asked for: whoever waits for an older picture gives up. */
+let turns = 0;
 
 function say(text, isWrong = false) {
   $("status").textContent = text;
@@ -89,10 +91,11 @@ function describe() {
   $("eta-value").textContent = isDdim ? $("eta").value : "for DDIM only";
   $("eta").disabled = !isDdim;
   $("solver-about").textContent = solverTexts[$("solver").value] ?? "";
-  $("command").textContent = command({ ...asked(), num: 1 }, { model: folder });
+  $("command").textContent = command(asked(), { model: folder });
 }
 
 async function draw() {
+  const turn = ++turns;
   describe();
   if (!$("options").reportValidity()) return;
   const options = asked();
@@ -109,15 +112,15 @@ async function draw() {
       addFrame(step);
       show(frames.length - 1);
     });
-    if (givenUp) return;
+    if (givenUp || turn !== turns) return;
     say(`${frames.length - 1} network calls in ${Math.round(milliseconds)} ms`);
-    await drawEtas(options);
+    await drawEtas(options, turn);
   } catch (error) {
-    say(error.message, true);
+    if (turn === turns) say(error.message, true);
   }
 }
 
-async function drawEtas(options) {
+async function drawEtas(options, turn) {
   const list = $("etas");
   const isDdim = options.solver === undefined;
   $("etas-about").textContent = isDdim
@@ -137,7 +140,7 @@ async function drawEtas(options) {
     const { givenUp } = await ask("draw", { options: { ...options, eta }, place: "etas" }, (step) =>
       paint(canvas, step.state),
     );
-    if (givenUp) return;
+    if (givenUp || turn !== turns) return;
   }
 }
 
@@ -171,7 +174,10 @@ async function filesOf(entry) {
 }
 
 async function open(files) {
-  const find = (name) => files.find(({ path }) => path.endsWith(name))?.file;
+  const root = files.find(({ path }) => path.endsWith("unet/config.json"))?.path.replace(/unet\/config\.json$/, "") ?? "";
+  const find = (name) => files.find(({ path }) => path === root + name)?.file;
+  const latent = ["vae", "vqvae"].find((part) => find(`${part}/config.json`));
+  if (latent) return say(`This model draws latents (it has a folder ${latent}), which the page does not decode yet.`, true);
   const needed = ["unet/config.json", "scheduler/scheduler_config.json", "unet/diffusion_pytorch_model.safetensors"];
   const missing = needed.filter((name) => !find(name));
   if (missing.length) {
@@ -228,8 +234,8 @@ $("replay").onclick = async () => {
   }
 };
 $("copy").onclick = async () => {
-  await navigator.clipboard?.writeText($("command").textContent);
-  say("Copied");
+  const said = navigator.clipboard?.writeText($("command").textContent).then(() => "Copied");
+  say((await said?.catch(() => null)) ?? "This browser does not let the page copy: mark the command by hand");
 };
 
 try {

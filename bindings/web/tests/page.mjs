@@ -80,7 +80,7 @@ for (const [id, keys] of [["class", ["ArrowDown", "ArrowDown"]], ["steps", Array
   });
   assert.deepEqual(await grey(), await native(), `after ${id}`);
 }
-assert.match(await page.locator("#command").textContent(), /--steps 12 --eta 0.25 --class/);
+assert.match(await page.locator("#command").textContent(), /--num 1 --seed 7 --steps 12 --eta 0.25 --class/);
 await choose(() => page.selectOption("#solver", "unipc"));
 assert.deepEqual(await grey(), await native(), "unipc");
 assert.ok(await page.locator("#eta").isDisabled());

@@ -84,10 +84,18 @@ pub fn embedded_tuned(name: &str) -> Result<Option<TunedSteps>, CheckpointError>
 /// [`CheckpointError::NotEmbedded`] for any name that is not one of [`embedded_names`].
 pub fn inspect_embedded(name: &str) -> Result<Inspection, CheckpointError> {
     let model = &find(name)?.parts;
-    let (unet, weights) = (model.unet_config()?, model.weights()?);
+    let ((unet, _), weights) = (model.unet_config()?, model.weights()?);
     let slots = read::slots(&unet, &model.path(UNET_CONFIG))?;
     let report = fit::compare(&slots, &weights);
-    Ok(Inspection::of(unet, model.scheduler(), model.card()?, &weights, &slots, report, Vec::new()))
+    Ok(Inspection::of(
+        unet,
+        model.scheduler().map(|(scheduler, _)| scheduler),
+        model.card()?,
+        &weights,
+        &slots,
+        report,
+        Vec::new(),
+    ))
 }
 
 fn find(name: &str) -> Result<&'static Embedded, CheckpointError> {

@@ -117,7 +117,11 @@ pub enum CheckpointError {
         problem: String,
     },
     /// The folder holds another kind of model.
-    #[error("{}: {found}; only pixel-space models of the class UNet2DModel are read", .path.display())]
+    #[error(
+        "{}: {found}; networks of the classes UNet2DModel and DiTTransformer2DModel draw (an autoencoder alone is for \
+         `ddim autoencode` and `ddim eval --elbo`)",
+        .path.display()
+    )]
     OtherModel {
         /// The file that says so.
         path: PathBuf,

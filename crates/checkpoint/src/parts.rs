@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::CheckpointError;
 use crate::layout::{CARD, SCHEDULER_CONFIG, Text, UNET_CONFIG, WEIGHTS};
+use crate::warning::Warning;
 use crate::weights::Weights;
 use crate::{Card, Checkpoint, DenoiserConfig, SchedulerConfig, read};
 
@@ -30,23 +31,29 @@ impl Parts<'_> {
     ///
     /// As for the files of a folder, with the name and the file.
     pub fn load(&self) -> Result<Checkpoint, CheckpointError> {
-        let config = self.unet_config()?;
+        let (config, mut warnings) = self.unet_config()?;
+        let (scheduler, of_scheduler) = self.scheduler()?;
+        warnings.extend(of_scheduler);
         let card = read::with_classes(self.card()?, Vec::new(), &config);
         Ok(Checkpoint {
             denoiser: read::network(config, &self.path(UNET_CONFIG), &self.weights()?)?,
             first_stage: None,
-            scheduler: self.scheduler()?,
+            scheduler,
             card,
-            warnings: Vec::new(),
+            warnings,
         })
     }
 
-    pub(crate) fn unet_config(&self) -> Result<DenoiserConfig, CheckpointError> {
-        read::denoiser_config(&self.text(UNET_CONFIG, self.unet_config), &self.card()?, &mut Vec::new())
+    /// With what was passed over in it.
+    pub(crate) fn unet_config(&self) -> Result<(DenoiserConfig, Vec<Warning>), CheckpointError> {
+        let mut warnings = Vec::new();
+        let text = self.text(UNET_CONFIG, self.unet_config);
+        Ok((read::denoiser_config(&text, &self.card()?, &mut warnings)?, warnings))
     }
 
-    pub(crate) fn scheduler(&self) -> Result<SchedulerConfig, CheckpointError> {
-        read::scheduler(&self.text(SCHEDULER_CONFIG, self.scheduler_config)).map(|(scheduler, _)| scheduler)
+    /// Likewise.
+    pub(crate) fn scheduler(&self) -> Result<(SchedulerConfig, Vec<Warning>), CheckpointError> {
+        read::scheduler(&self.text(SCHEDULER_CONFIG, self.scheduler_config))
     }
 
     pub(crate) fn card(&self) -> Result<Card, CheckpointError> {
@@ -91,5 +98,21 @@ mod tests {
         assert_eq!(ours.card.name, "Golden");
         assert_eq!(ours.scheduler, folder.scheduler);
         assert!(ours.denoiser == folder.denoiser && !ours.denoiser.weights().is_empty());
+    }
+
+    #[test]
+    fn what_is_passed_over_is_told() {
+        let model = Parts {
+            name: "golden",
+            unet_config: include_str!(golden!("unet/config.json")),
+            scheduler_config: r#"{"_class_name": "DDIMScheduler", "skip_everything": true}"#,
+            card: None,
+            weights: Cow::Borrowed(include_bytes!(golden!("unet/diffusion_pytorch_model.safetensors"))),
+        };
+        let told = match model.load() {
+            Ok(found) => found.warnings.iter().map(ToString::to_string).collect::<String>(),
+            Err(refused) => refused.to_string(),
+        };
+        assert!(told.contains("skip_everything"), "{told}");
     }
 }

@@ -313,7 +313,7 @@ mod tests {
             (
                 "--elbo x.npz --model run/model",
                 "--steps 3|--probes 2|--any-class|--eta 1|--solver heun|--weights ema|--label 1|--epochs 3|--terms|\
-                 --metrics kernel|--scheduler-config c.json",
+                 --scheduler-config c.json",
             ),
             ("x.npz --save-stats s.npz", "--subsets 3|--extrapolate|--seed 1"),
             ("model:a model:b", "--model tiny|--strength 0.5|--fit pad|--ground black|--invert|--on-corrupt skip"),

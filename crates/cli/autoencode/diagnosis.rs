@@ -76,6 +76,9 @@ impl Diagnosed {
 
     fn verdict(&self) -> String {
         let unused = self.found.unused();
+        if self.pictures < 2 {
+            return "none: one picture does not tell what differs from picture to picture; give more".to_owned();
+        }
         let named = unused.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
         if self.found.is_collapsed() {
             return "collapsed: latents are the prior's whatever the picture is; train with kl_warmup_steps or free_bits"

@@ -49,6 +49,13 @@ pub(super) fn measure<'a>(
     let read = |name| Pictures::read(name, args, PICTURES, size, Some(stage.config().in_channels()));
     let sets = args.elbo.elbo.iter().map(read).collect::<anyhow::Result<Vec<_>>>()?;
     let shape = sets.first().map_or([0; 3], |set| set.set.shape);
+    if let Some(other) = sets.iter().find(|set| set.set.shape != shape) {
+        bail!(
+            "--elbo: one set has pictures of {}, another of {}: measure them one by one",
+            Size(shape),
+            Size(other.set.shape)
+        );
+    }
     let model = latent_model(&stage, path, shape)?;
     let of_each = draws(args).div_ceil(TOGETHER) + args.elbo.refine.map_or(0, |steps| steps + draws(args));
     let bar = progress::bar((sets.iter().map(Pictures::len).sum::<usize>() * of_each) as u64, "calls");
@@ -105,6 +112,14 @@ fn latent_model(
         );
     }
     let (factor, latents) = (stage.config().factor(), stage.config().latent_channels());
+    if height % factor != 0 || width % factor != 0 {
+        bail!(
+            "--model {}: pictures of {} do not come back in their size, since {factor} does not divide their sides: \
+             take pictures of another size",
+            path.display(),
+            Size([height, width, channels])
+        );
+    }
     let latent = [latents, height / factor, width / factor];
     let prior = [likelihood.prior_mean, likelihood.prior_variance];
     Ok(LatentModel::new(prior, latent, &likelihood.decoder_variance))

@@ -284,7 +284,7 @@ mod tests {
         let known = refused(&names, "wombat");
         assert!(known.ends_with("it has 0 \"hat, red\", 1 \"hat, blue\", 2 coat"), "{known}");
         let known = refused(&names, "hat");
-        assert!(known.contains("\"hat, red\" (#0) and \"hat, blue\" (#1) begin so"), "{known}");
+        assert!(known.contains("\"hat, red\" (#0) and \"hat, blue\" (#1) have that name"), "{known}");
     }
 
     const FASHION: [&str; 6] = ["T-shirt/top", "Trouser", "Pullover", "Sneaker", "Bag", "Ankle boot"];

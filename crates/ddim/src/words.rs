@@ -28,7 +28,7 @@ impl Options {
     /// `solver`, `eta` (a number, or "hat"), `spacing`, `timesteps`, `convention`, `class` (names or numbers),
     /// `label` (numbers, or rows of them), `guidance`, `guidance_interval` (two noise levels, null for infinitely
     /// many), `guidance_rescale`, `guided_channels`, `corrector_steps`, `corrector_snr` and `batch_size`. What is
-    /// not said is usual; for a model with fewer than 20 training steps all of them are taken.
+    /// left out takes its default; for a model with fewer than 20 training steps all of them are taken.
     ///
     /// ```
     /// use ddim::{Model, Options, device};
@@ -50,12 +50,14 @@ impl Options {
         let ddim = Method::Ddim { eta: Eta::DDIM };
         let labels = labels(&mut words, model)?;
         let guidance = guidance(&mut words)?;
-        let scheduler = &model.checkpoint().scheduler;
-        Ok(Self { labels, guidance, ..Self::rest(words, scheduler, ddim)? })
+        let (count, batch_size) = (words.count("num")?, words.count("batch_size")?);
+        let rest = Self::rest(words, &model.checkpoint().scheduler, ddim)?;
+        let (count, batch_size) = (count.unwrap_or(rest.count), batch_size.unwrap_or(rest.batch_size));
+        Ok(Self { labels, guidance, count, batch_size, ..rest })
     }
 
     /// The same for a network of the caller's own, trained as this configuration says, whose method is the usual
-    /// one: without labels and guidance, which are the network's own business.
+    /// one: without labels, guidance and how many are drawn, which are the network's own business.
     ///
     /// ```
     /// use ddim::Options;
@@ -75,7 +77,7 @@ impl Options {
         Self::rest(Words::new(text)?, scheduler, usual)
     }
 
-    /// The options that have nothing to do with labels, and nothing else.
+    /// The options of a plan and its noise, and nothing else.
     fn rest(mut words: Words, scheduler: &SchedulerConfig, own: Method) -> Result<Self, OptionError> {
         let most = scheduler.num_train_timesteps;
         let usual = Self { steps: Self::default().steps.min(most), ..Self::default() };
@@ -84,10 +86,8 @@ impl Options {
         let options = Self {
             steps: words.count("steps")?.or(own_count).unwrap_or(usual.steps),
             method: method(&mut words, scheduler, own)?,
-            count: words.count("num")?.unwrap_or(usual.count),
             seed: words.whole("seed", u64::MAX)?.unwrap_or(usual.seed),
             corrector: corrector(&mut words)?,
-            batch_size: words.count("batch_size")?.unwrap_or(usual.batch_size),
             convention: words.parsed("convention")?,
             spacing,
             ..usual
@@ -195,7 +195,7 @@ fn method(words: &mut Words, scheduler: &SchedulerConfig, own: Method) -> Result
         (None, eta) => Ok(eta.unwrap_or(own)),
         (Some(Method::Ddim { eta: Eta::DDIM }), Some(eta)) => Ok(eta),
         (Some(other), Some(_)) => {
-            Err(wrong("eta", format!("it belongs to the solver ddim: leave it out with {}", other.name())))
+            Err(wrong("eta", format!("it belongs to the solver ddim alone: leave it out with {other}")))
         }
         (Some(Method::Ddpm { .. }), None) => Ok(Method::Ddpm { variance: scheduler.variance() }),
         (Some(other), None) => Ok(other),
@@ -208,12 +208,15 @@ fn labels(words: &mut Words, model: &Model) -> Result<Labels, OptionError> {
         (None, None) => Ok(Labels::NONE),
         (Some(_), Some(_)) => Err(wrong("class", "label says what pictures are told, too: leave one of them out")),
         (Some(classes), None) => {
-            let each = |class: Value| match class {
-                Value::String(name) => model.class(&name).map_err(|error| wrong("class", error.to_string())),
-                number => match number.as_u64() {
-                    Some(label) => Ok(label as usize),
-                    None => Err(wrong("class", format!("{} is neither a name nor a number", shown(&number)))),
-                },
+            let each = |class: Value| {
+                let text = match class {
+                    Value::String(name) => name,
+                    number if number.is_u64() => number.to_string(),
+                    other => {
+                        return Err(wrong("class", format!("{} is neither a name nor a number", shown(&other))));
+                    }
+                };
+                model.class(&text).map_err(|error| wrong("class", error.to_string()))
             };
             Ok(listed(classes).into_iter().map(each).collect::<Result<Vec<_>, _>>()?.into())
         }
@@ -334,9 +337,14 @@ mod tests {
             (r#"{"steps": -1}"#, "steps: -1 is not a whole number from 0 to"),
             (r#"{"seed": 1.5}"#, "seed: 1.5 is not a whole number"),
             (r#"{"eta": 2}"#, "eta: 2 is neither a number from 0 to 1 nor \"hat\""),
-            (r#"{"eta": 1, "solver": "heun"}"#, "eta: it belongs to the solver ddim: leave it out with heun"),
+            (
+                r#"{"eta": 1, "solver": "heun"}"#,
+                "eta: it belongs to the solver ddim alone: leave it out with heun",
+            ),
             (r#"{"solver": "eulr"}"#, "solver: there is no solver \"eulr\""),
             (r#"{"class": "hat stand"}"#, "class: "),
+            (r#"{"class": 10}"#, "class: "),
+            (r#"{"class": 1.5}"#, "class: 1.5 is neither a name nor a number"),
             (r#"{"class": 1, "label": 2}"#, "class: label says"),
             (r#"{"timesteps": [1], "spacing": "quad"}"#, "timesteps: spacing says"),
             (r#"{"guidance_rescale": 0.5}"#, "guidance_rescale: it changes nothing without guidance"),

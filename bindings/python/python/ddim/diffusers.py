@@ -53,8 +53,8 @@ class PlanSchedulerOutput(SchedulerOutput):
 class PlanScheduler(SchedulerMixin, ConfigMixin):
     """A diffusers scheduler that takes the rows of a `ddim.Plan`.
 
-    Options, as of `ddim.Plan`: `solver`, `eta`, `spacing` ("tuned:FILE" takes timesteps that were tuned, which are
-    then saved along; so does `tuned`, what `ddim.tune` has found), `convention`, `clip`, `rederive_eps`. `trained_as` is the diffusers class whose
+    Options, as of `ddim.Plan`: `solver`, `eta`, `spacing`, `convention`, `clip`, `rederive_eps`. `tuned` is what
+    `ddim.tune` has found, and `spacing="tuned:FILE"` a file of `ddim tune`; either is saved along. `trained_as` is the diffusers class whose
     configuration the other keywords are; without a `solver` it is the method, too.
 
     `noise`: a `ddim.Noise`, so that each picture has noise of its own, the same in any batch; `latents` gives what

@@ -63,6 +63,7 @@ impl LatentModel {
 
     /// How far each value is off, and the logarithm of its variance.
     fn terms<'a>(&'a self, x: &'a [f32], decoded: &'a [f32]) -> impl Iterator<Item = (f64, f64)> + 'a {
+        assert_eq!(x.len(), decoded.len(), "what comes back has the size of the picture");
         assert!([1, x.len()].contains(&self.log_variance.len()), "a variance for all values, or for each");
         let log = self.log_variance.iter().cycle();
         x.iter().zip(decoded).zip(log).map(|((x, decoded), log)| (f64::from(*x) - f64::from(*decoded), *log))
