@@ -118,8 +118,8 @@ pub enum CheckpointError {
     },
     /// The folder holds another kind of model.
     #[error(
-        "{}: {found}; networks of the classes UNet2DModel and DiTTransformer2DModel draw (an autoencoder alone is for \
-         `ddim autoencode` and `ddim eval --elbo`)",
+        "{}: {found}; networks of the classes UNet2DModel and DiTTransformer2DModel draw; an \
+         autoencoder alone is for `ddim autoencode`",
         .path.display()
     )]
     OtherModel {

@@ -7,9 +7,9 @@ use super::importance::log_mean_exp;
 /// arXiv:1509.00519, appendix C).
 pub const ACTIVE: f64 = 0.01;
 
-/// The divergences of groups of latents, each the mean over some pictures, none of which counts below `least` (Kingma et
-/// al. 2016, arXiv:1606.04934, appendix C.8): their sum, and for each group whether it is above and so has a
-/// slope.
+/// The divergences of groups of latents, each the mean over some pictures, none of which counts below `least`
+/// (Kingma et al. 2016, arXiv:1606.04934, appendix C.8): their sum, and for each group whether it is above and so
+/// has a slope.
 ///
 /// ```
 /// assert_eq!(ddim_eval::free_bits(&[0.5, 0.1], 0.2), (0.7, vec![true, false]));
