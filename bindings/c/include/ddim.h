@@ -36,8 +36,8 @@ typedef struct ddim_model ddim_model;
 typedef struct ddim_run ddim_run;
 
 /*
- Is told how many steps of all are done, those of several batches one after another; anything but 0 stops. It is called
- on the thread that draws, and must come back: no `longjmp`, no exception.
+ Is told how many steps of all are done, those of several batches one after another; anything but 0 stops. It is
+ called on the thread that draws, and must come back: no `longjmp`, no exception.
  */
 typedef int (*ddim_progress)(void *user, size_t done, size_t all);
 
@@ -73,7 +73,8 @@ extern "C" {
 const char *ddim_version(void);
 
 /*
- Why the most recent failed call on this thread failed; "" before any has. The text is good until the next one fails.
+ Why the most recent failed call on this thread failed; "" before any has. The text is good until the next one
+ fails.
  */
 const char *ddim_last_error(void);
 
@@ -118,9 +119,9 @@ struct ddim_model *ddim_model_of_files(const char *unet_config,
                                        const char *device);
 
 /*
- JSON about a model: "name", "picture" (channels, height, width of its pictures; null where the model does not say), "shape" (the same of what its
- network draws: pictures or latents), "classes", "null_class", "train_steps", "convention", "warnings". The text
- lives as long as the model. NULL for NULL.
+ JSON about a model: "name", "picture" (channels, height, width of its pictures; null where the model does not
+ say), "shape" (the same of what its network draws: pictures or latents), "classes", "null_class",
+ "train_steps", "convention", "warnings". The text lives as long as the model. NULL for NULL.
  */
 const char *ddim_model_about(const struct ddim_model *model);
 

@@ -1,8 +1,8 @@
 //! The C library `ddim_c`, and what a page in a browser calls: models, plans and runs by plain functions.
 //!
-//! `include/ddim.h` is made of these files; start there. Every function that can fail catches a panic, and says in [`last`] what
-//! went wrong. `model` loads and draws, `run` goes call by call, `outside` is the border itself: texts, numbers
-//! and handles that come from elsewhere.
+//! `include/ddim.h` is made of these files; start there. Every function that can fail catches a panic, and says in
+//! [`last`] what went wrong. `model` loads and draws, `run` goes call by call, `outside` is the border itself:
+//! texts, numbers and handles that come from elsewhere.
 
 #![allow(unsafe_code, reason = "the border to C; every block says why it is sound")]
 #![allow(
@@ -30,7 +30,8 @@ pub extern "C" fn ddim_version() -> *const c_char {
     concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
 }
 
-/// Why the most recent failed call on this thread failed; "" before any has. The text is good until the next one fails.
+/// Why the most recent failed call on this thread failed; "" before any has. The text is good until the next one
+/// fails.
 #[unsafe(no_mangle)]
 pub extern "C" fn ddim_last_error() -> *const c_char {
     last::text_of_last()

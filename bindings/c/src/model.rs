@@ -18,8 +18,8 @@ pub struct Model {
     about: Text,
 }
 
-/// Is told how many steps of all are done, those of several batches one after another; anything but 0 stops. It is called
-/// on the thread that draws, and must come back: no `longjmp`, no exception.
+/// Is told how many steps of all are done, those of several batches one after another; anything but 0 stops. It is
+/// called on the thread that draws, and must come back: no `longjmp`, no exception.
 pub type Progress = Option<unsafe extern "C" fn(user: *mut c_void, done: usize, all: usize) -> c_int>;
 
 impl Model {
@@ -99,9 +99,9 @@ pub unsafe extern "C" fn ddim_model_of_files(
     })
 }
 
-/// JSON about a model: "name", "picture" (channels, height, width of its pictures; null where the model does not say), "shape" (the same of what its
-/// network draws: pictures or latents), "classes", "null_class", "train_steps", "convention", "warnings". The text
-/// lives as long as the model. NULL for NULL.
+/// JSON about a model: "name", "picture" (channels, height, width of its pictures; null where the model does not
+/// say), "shape" (the same of what its network draws: pictures or latents), "classes", "null_class",
+/// "train_steps", "convention", "warnings". The text lives as long as the model. NULL for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ddim_model_about(model: *const Model) -> *const c_char {
     // SAFETY: promised by the caller.
