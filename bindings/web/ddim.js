@@ -208,8 +208,9 @@ export class Run {
 
   /** Takes a step; whether more are to come. */
   step() {
+    const handle = this.#live;
     if (this.taken === this.calls) return false;
-    const goesOn = this.#library.good(this.#library.calls.ddim_run_step(this.#live)) === 1;
+    const goesOn = this.#library.good(this.#library.calls.ddim_run_step(handle)) === 1;
     this.taken += 1;
     return goesOn;
   }
