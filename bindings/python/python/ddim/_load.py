@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import time
-from typing import Any
-
 from ._ddim import Model
+
+# As in _sample.py: `typing` takes long to import.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 # What a pipeline may have besides a network and a scheduler, and what is read from its folder alone.
 _OTHER_PARTS = ("vae", "vqvae", "transformer", "text_encoder", "bert", "movq")
@@ -79,6 +80,9 @@ def _safetensors(unet: Any) -> bytes:
 
 def _compared(unet: Any, model: Model) -> str:
     """How far the two are apart on noise, and what a call of each takes: the best of three."""
+    import json
+    import time
+
     import numpy as np
     import torch
 
