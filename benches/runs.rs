@@ -4,7 +4,8 @@
 //! An item is a picture; threads are those of rayon (`RAYON_NUM_THREADS`). `ddim bench` measures the same for any
 //! model, device and method, with quality.
 
-use ddim::schedule::{BetaSchedule, Convention, Eta, Method, NoiseSchedule, Plan, Settings};
+use ddim::schedule::solvers::{self, Ddim};
+use ddim::schedule::{BetaSchedule, Convention, Eta, NoiseSchedule, Plan, Settings, Solver};
 use ddim::{Model, Options};
 use ddim_checkpoint::embedded_names;
 use divan::counter::ItemsCount;
@@ -37,17 +38,17 @@ fn run(bencher: Bencher, steps: usize, pictures: usize) {
 /// Compiling the plan of as many steps.
 #[divan::bench(args = [10, 100, 1000])]
 fn compile_ddim(bencher: Bencher, steps: usize) {
-    compile(bencher, Method::Ddim { eta: Eta::DDPM }, steps);
+    compile(bencher, Ddim { eta: Eta::DDPM }, steps);
 }
 
 /// The same for a solver of order 3 with a corrector.
 #[divan::bench(args = [10, 100, 1000])]
 fn compile_unipc(bencher: Bencher, steps: usize) {
-    compile(bencher, "unipc:order=3".parse().expect("a solver"), steps);
+    compile(bencher, solvers::parse("unipc:order=3").expect("a solver"), steps);
 }
 
-fn compile(bencher: Bencher, method: Method, steps: usize) {
+fn compile(bencher: Bencher, solver: impl Into<Box<dyn Solver>>, steps: usize) {
     let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000).expect("the schedule of the DDPM paper");
-    let settings = Settings::new(Convention::Exact, method, steps);
+    let settings = Settings::new(Convention::Exact, solver, steps);
     bencher.bench(|| Plan::new(black_box(&schedule), black_box(&settings)).expect("at most 1000 steps"));
 }

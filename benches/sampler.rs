@@ -7,7 +7,8 @@
 use std::ops::ControlFlow;
 
 use ddim::sampler::{Noise, Outcome, PictureNoise, sample};
-use ddim::schedule::{BetaSchedule, Convention, Eta, Method, NoiseSchedule, Plan, Settings, Variance};
+use ddim::schedule::solvers::{self, Ddim, Ddpm};
+use ddim::schedule::{BetaSchedule, Convention, Eta, NoiseSchedule, Plan, Settings, Solver, Variance};
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 
@@ -22,8 +23,8 @@ fn schedule() -> NoiseSchedule {
     NoiseSchedule::new(&BetaSchedule::DDPM, 1000).expect("the schedule of the DDPM paper")
 }
 
-fn plan(convention: Convention, method: Method) -> Plan {
-    Plan::new(&schedule(), &Settings::new(convention, method, STEPS)).expect("50 of 1000 steps")
+fn plan(convention: Convention, solver: impl Into<Box<dyn Solver>>) -> Plan {
+    Plan::new(&schedule(), &Settings::new(convention, solver, STEPS)).expect("50 of 1000 steps")
 }
 
 fn run(bencher: Bencher, plan: &Plan) {
@@ -40,31 +41,31 @@ fn run(bencher: Bencher, plan: &Plan) {
 /// DDIM at eta 0, x0 clipped: no noise is drawn.
 #[divan::bench]
 fn step_eta_0(bencher: Bencher) {
-    run(bencher, &plan(Convention::OpenAi, Method::Ddim { eta: Eta::DDIM }));
+    run(bencher, &plan(Convention::OpenAi, Ddim::default()));
 }
 
 /// DDIM at eta 1: noise is drawn at every step.
 #[divan::bench]
 fn step_eta_1(bencher: Bencher) {
-    run(bencher, &plan(Convention::OpenAi, Method::Ddim { eta: Eta::DDPM }));
+    run(bencher, &plan(Convention::OpenAi, Ddim { eta: Eta::DDPM }));
 }
 
 /// DDPM ancestral sampling.
 #[divan::bench]
 fn step_ddpm(bencher: Bencher) {
-    run(bencher, &plan(Convention::OpenAi, Method::Ddpm { variance: Variance::FixedSmall }));
+    run(bencher, &plan(Convention::OpenAi, Ddpm { variance: Variance::FixedSmall }));
 }
 
 /// DPM-Solver++ of order 2: the x0 of the last call comes into every step.
 #[divan::bench]
 fn step_dpm_solver(bencher: Bencher) {
-    run(bencher, &plan(Convention::Exact, "dpm++".parse().expect("a solver")));
+    run(bencher, &plan(Convention::Exact, solvers::parse("dpm++").expect("a solver")));
 }
 
 /// Adams-Bashforth of order 4 on eps: the eps of the last three calls come into every step.
 #[divan::bench]
 fn step_ipndm(bencher: Bencher) {
-    run(bencher, &plan(Convention::Exact, "ipndm".parse().expect("a solver")));
+    run(bencher, &plan(Convention::Exact, solvers::parse("ipndm").expect("a solver")));
 }
 
 /// The noise alone.
@@ -79,6 +80,6 @@ fn noise(bencher: Bencher) {
 #[divan::bench]
 fn compile_a_plan(bencher: Bencher) {
     let schedule = schedule();
-    let settings = Settings::new(Convention::Exact, Method::Ddim { eta: Eta::DDPM }, STEPS);
+    let settings = Settings::new(Convention::Exact, Ddim { eta: Eta::DDPM }, STEPS);
     bencher.bench(|| Plan::new(black_box(&schedule), black_box(&settings)));
 }

@@ -135,8 +135,8 @@ fn assert_every_command(pipeline: &str, stage: &str) {
     for (line, said) in [
         ("sample --init p/000000.png --mask mask.png --steps 9", "a mask of pixels has no meaning there"),
         ("train --init m --data p --steps 1 --out run", "its network draws latents"),
-        ("eval --likelihood p --num 2 --steps 3", "bits of latents are no bits of pictures"),
-        ("eval --bound p --num 2 --steps 3", "bits of latents are no bits of pictures"),
+        ("eval --likelihood p --num 2 --steps 3", "bits of latents are not bits of pictures"),
+        ("eval --bound p --num 2 --steps 3", "bits of latents are not bits of pictures"),
     ] {
         let refused = if line.starts_with("train") { ddim(place.path(), line) } else { run(line) };
         assert_eq!(refused.code, 1, "{line}: {}", refused.stderr);

@@ -171,7 +171,7 @@ fn what_says_nothing_or_something_else_is_refused() {
     for (file, said) in [
         ("0.png", "--like 0.png: does not say how it was drawn"),
         ("none.png", "--like none.png"),
-        ("broken.json", "is no record of a run"),
+        ("broken.json", "is not a record of a run"),
         ("odd.json", "there is no solver \"eulr\""),
         ("noise.safetensors", "was written by `ddim encode`"),
     ] {

@@ -39,6 +39,7 @@ const BASES: &[(&str, &[&str])] = &[
             "--model c --num 2 --steps 50 --init begin.png --mask mask.png --inpaint repaint --out f.npz",
         ],
     ),
+    ("merge", &["own_parts.parts --out folder", "own_parts.parts --out f.npz"]),
     ("encode", &["a --model c --steps 3 --out l.safetensors"]),
     (
         "decode",
@@ -101,6 +102,7 @@ const BASES: &[(&str, &[&str])] = &[
         ],
     ),
     ("completions", &["bash"]),
+    ("man", &["sample"]),
 ];
 
 /// Lines of a command beside which these options do something, where they do nothing beside those above. Without the option
@@ -113,6 +115,7 @@ const WORKS: &[(&str, &str, &[&str])] = &[
     ("sample", "--model c --num 4 --steps 3 --out own_stopped", &["resume", "force"]),
     ("sample", "--model timestep --num 2 --steps 3 --label 1 --out f.png", &["label"]),
     ("sample", "--model dit --num 2 --steps 3 --class 1 --guidance 3 --out f.npz", &["guided-channels"]),
+    ("merge", "own_parts.parts --out there.npz", &["force"]),
     ("encode", "a --model timestep --steps 3 --out l.safetensors", &["label"]),
     ("encode", "a --model several --steps 3 --out l.safetensors", &["weights"]),
     ("encode", "odd.png --model c --steps 3 --out l.safetensors", &["fit", "ground"]),
@@ -277,6 +280,9 @@ const VALUES: &[(&str, &str)] = &[
     ("latents", "sample"),
     ("size", "24"),
     ("autoencode model", "tiny"),
+    ("sample pictures", "1..2"),
+    ("shard", "1/2"),
+    ("merge out", "other.npz"),
     ("autoencode out", "other.png"),
     ("encode out", "other.safetensors"),
     ("encode timesteps", "900,600,300"),
@@ -493,7 +499,7 @@ fn words(command: &str, option: &Flag) -> Option<String> {
 }
 
 fn line(command: &str, base: &str) -> String {
-    let computes = !["inspect", "devices", "schedule", "completions"].contains(&command);
+    let computes = !["merge", "inspect", "devices", "schedule", "completions", "man"].contains(&command);
     format!("{command} {base}{}", if computes { " --device cpu" } else { "" })
 }
 
@@ -644,6 +650,9 @@ fn prepared() -> TempDir {
     copy(&here.join("other_model/unet"), &here.join("several/unet_ema"));
     fs::copy(here.join("set.npz"), here.join("there.npz")).expect("writable");
     make("sample --model c --num 4 --steps 5 --seed 3 --spacing quad --out own_like");
+    for shard in ["0/2", "1/2"] {
+        make(&format!("sample --model c --num 4 --steps 3 --shard {shard} --out own_parts"));
+    }
     make("sample --model c --num 4 --steps 3 --out own_stopped");
     fs::remove_file(here.join("own_stopped/000003.png")).expect("drawn");
     make("interpolate --seeds 1,2 --count 3 --model c --steps 3 --out own_between");

@@ -80,7 +80,13 @@ pub(crate) fn copy(from: &Path, to: &Path) {
 /// The program, in `folder`, untouched by the environment of whoever runs the tests.
 pub(crate) fn ddim(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ddim"));
-    command.current_dir(folder).env_remove("RUST_LOG").env("COLUMNS", "80").stdin(Stdio::null());
+    command.current_dir(folder).env("COLUMNS", "80").stdin(Stdio::null());
+    for name in ["RUST_LOG", "DDIM_SHARDS", "JOB_COMPLETION_INDEX"] {
+        command.env_remove(name);
+    }
+    for name in ["ID", "COUNT", "MIN", "MAX", "STEP"] {
+        command.env_remove(format!("SLURM_ARRAY_TASK_{name}"));
+    }
     // Without it the Vulkan loader's own layers complain on stderr.
     command.env("XDG_RUNTIME_DIR", folder);
     command

@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::program::{ddim, finish, folder};
 
 /// Commands that compute take a device; tests name the CPU.
-const WITHOUT_DEVICE: [&str; 5] = ["schedule", "inspect", "devices", "completions", "--help"];
+const WITHOUT_DEVICE: [&str; 6] = ["schedule", "inspect", "devices", "completions", "man", "--help"];
 
 /// What a line of a shell block asks of the program: all that follows `ddim` or `cargo run --release --`.
 fn typed(line: &str) -> Option<String> {

@@ -120,8 +120,8 @@ fn what_this_run_has_not_drawn_is_named_and_stays() {
     let size = image::open(picture(begun().path(), 0)).expect("a picture");
     is_refused(&foreign(7, 5), "does not say how it was drawn");
     is_refused(&foreign(size.width(), size.height()), "does not say how it was drawn");
-    is_refused(b"a letter", "is no PNG");
-    is_refused(b"notes", "is no PNG");
+    is_refused(b"a letter", "is not a PNG");
+    is_refused(b"notes", "is not a PNG");
     is_refused(&bytes(&picture(begun().path(), 0)), "is picture 0 of the run");
     let other = folder();
     sample(other.path(), MODEL, &format!("{RUN} --seed 5")).expect_success();

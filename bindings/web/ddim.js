@@ -95,7 +95,7 @@ function checkPictures(numbers) {
 /** JSON knows only finite numbers, and would leave the others out. */
 function asJson(options) {
   return JSON.stringify(options, (name, value) => {
-    if (typeof value === "number" && !Number.isFinite(value)) throw new DdimError(`${name}: ${value} is no finite number`);
+    if (typeof value === "number" && !Number.isFinite(value)) throw new DdimError(`${name}: ${value} is not a finite number`);
     return value;
   });
 }

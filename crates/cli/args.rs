@@ -13,11 +13,14 @@ mod elbo;
 mod eval_table;
 mod evaluation;
 mod inversion;
+
 mod labels;
+mod method;
 mod numbers;
 mod pictures;
 mod sampling;
 mod set_name;
+mod sharing;
 mod training;
 mod tuning;
 mod usage;
@@ -43,12 +46,14 @@ pub(crate) use self::inversion::{
     DecodeArgs, EncodeArgs, EndArgs, InterpolateArgs, NoisePoint, PictureArgs, ReconstructArgs,
 };
 pub(crate) use self::labels::{LabelArgs, LabelWord};
+pub(crate) use self::method::{EtaChoice, SolverChoice, SpacingChoice};
 pub(crate) use self::numbers::MOST;
 pub(crate) use self::pictures::{OnCorrupt, PictureRules};
-pub(crate) use self::sampling::{EtaChoice, ModelArgs, OutputArgs, PlanArgs, SampleArgs, ScheduleArgs};
-pub(crate) use self::set_name::{SetHome, SetName};
+pub(crate) use self::sampling::{ModelArgs, OutputArgs, PlanArgs, SampleArgs, ScheduleArgs};
+pub(crate) use self::set_name::{Part, SetHome, SetName};
+pub(crate) use self::sharing::{MergeArgs, Shard, ShardChoice};
 pub(crate) use self::training::{RecipeArgs, TrainArgs};
-pub(crate) use self::tuning::{SolverChoice, SpacingChoice, TuneArgs};
+pub(crate) use self::tuning::TuneArgs;
 pub(crate) use self::usage::{WrongUsage, misused};
 pub(crate) use self::warming::WarmupArgs;
 pub(crate) use self::words::FromWord;
@@ -122,6 +127,9 @@ pub(crate) enum Command {
     /// Draw pictures with a model
     #[command(after_long_help = sampling::SAMPLE_EXAMPLES)]
     Sample(Box<SampleArgs>),
+    /// Put together the parts of a run that several machines have drawn
+    #[command(after_long_help = sharing::EXAMPLES)]
+    Merge(MergeArgs),
     /// Take pictures to the noise that they would be drawn from
     #[command(after_long_help = inversion::ENCODE_EXAMPLES)]
     Encode(Box<EncodeArgs>),
@@ -167,6 +175,11 @@ pub(crate) enum Command {
         ddim completions bash > ~/.local/share/bash-completion/completions/ddim\n  \
         ddim completions fish > ~/.config/fish/completions/ddim.fish")]
     Completions(CompletionsArgs),
+    /// Print a page of the manual: of the program, or of one of its commands
+    #[command(after_long_help = "Examples:\n  \
+        ddim man sample > sample.1 && man -l sample.1      read it\n  \
+        ddim man > /usr/local/share/man/man1/ddim.1        keep it")]
+    Man(ManArgs),
 }
 
 impl Cli {
@@ -277,6 +290,13 @@ pub(crate) struct DevicesArgs {
 pub(crate) struct CompletionsArgs {
     /// The shell
     pub(crate) shell: clap_complete::Shell,
+}
+
+/// Options of `ddim man`.
+#[derive(Args, Debug)]
+pub(crate) struct ManArgs {
+    /// The command [default: the program as a whole]
+    pub(crate) command: Option<String>,
 }
 
 /// Where a run computes.

@@ -1,6 +1,7 @@
 //! `ddim autoencode`: pictures to latents and back, and how close they come.
 
 mod diagnosis;
+mod layers;
 mod numbers;
 mod report;
 
@@ -21,11 +22,12 @@ use safetensors::tensor::TensorView;
 
 use self::report::Report;
 use crate::args::{AutoencodeArgs, Latents, misused};
+use crate::ending::Ending;
 use crate::files::{Existing, Staged};
 use crate::images::{Images, Needed};
 use crate::output::{self, RUN_KEY, Sheet};
 use crate::signals::{Interrupt, Parting};
-use crate::{Ending, device, memory, printing, progress};
+use crate::{device, memory, printing, progress};
 
 /// What is said at Ctrl-C.
 const INTERRUPTED: &str = "interrupted; nothing is written";
@@ -83,7 +85,7 @@ fn choice(args: &AutoencodeArgs) -> anyhow::Result<LatentChoice> {
     }
 }
 
-/// Refuses to draw latents where they are no distributions.
+/// Refuses to draw latents where they are not distributions.
 fn check_choice(choice: LatentChoice, stage: &FirstStage) -> anyhow::Result<()> {
     match (choice, stage.config()) {
         (LatentChoice::Mode, _) | (LatentChoice::Sample { .. }, AutoencoderConfig::Kl(_)) => Ok(()),
@@ -121,7 +123,7 @@ fn needed(args: &AutoencodeArgs, stage: &FirstStage) -> anyhow::Result<Needed> {
         let nearest = [below, below + factor].into_iter().filter(|side| *side > 0).map(|side| side.to_string());
         let nearest = nearest.collect::<Vec<_>>().join(" or ");
         misused!(
-            "--size {height}x{width}: {side} is no multiple of {factor}, by which this autoencoder makes sides \
+            "--size {height}x{width}: {side} is not a multiple of {factor}, by which this autoencoder makes sides \
              smaller; the nearest are {nearest}"
         );
     }
@@ -230,7 +232,7 @@ fn pairs(images: &Images, back: &Reconstruction, scale: Scale, run: &str) -> any
     encode_png(&grid(&pictures, layout, scale), run).map_err(Into::into)
 }
 
-/// Means and deviations of the latents, or the latents where they are no distributions.
+/// Means and deviations of the latents, or the latents where they are not distributions.
 fn latents(back: &Reconstruction, run: String) -> anyhow::Result<Vec<u8>> {
     match &back.distribution {
         Some([mean, deviation]) => encode(&[("mean", mean), ("std", deviation)], &[], Some(run)),

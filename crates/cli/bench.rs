@@ -1,53 +1,37 @@
 //! `ddim bench`: what few steps cost and give, beside DDPM in all of them.
 
 mod amount;
-mod axis;
 mod cells;
-mod chart;
 mod clock;
-mod csv;
-mod drift;
 mod folder;
-mod html;
 mod lines;
 mod machine;
 mod measure;
 mod memory;
 mod quality;
-mod quality_plot;
-mod report;
-mod row;
-mod strip;
-mod svg;
-mod table;
-#[cfg(test)]
-mod testing;
-mod time_plot;
 mod unfinished;
 
+use std::fs;
 use std::io;
 use std::path::Path;
 
 use anyhow::{Context, bail};
 use ddim::Labels;
+use ddim_bench::{Cell, Columns, MachineDrift, Report, Row, Scale, units};
 use serde_json::{Value, json};
 
-use self::cells::Cell;
 use self::clock::Instruments;
-use self::drift::MachineDrift;
 use self::folder::{Chosen, Folder};
 use self::measure::Runner;
 use self::quality::{Needs, Quality};
-use self::report::Report;
-use self::row::{Row, Scale};
-use self::table::Columns;
 use crate::args::{BenchArgs, ClockChoice};
 use crate::device::Chosen as Device;
+use crate::ending::Ending;
 use crate::files::Existing;
 use crate::model::Model;
 use crate::run_record::LABELS;
 use crate::signals::{Interrupt, Parting};
-use crate::{Ending, device, labels, printing, progress, units};
+use crate::{device, labels, printing, progress};
 
 /// The folder for results when nothing says otherwise.
 const USUAL_OUT: &str = "bench";
@@ -250,7 +234,7 @@ impl Rows<'_> {
                 }
                 // A method may fail where others do not; without the reference there is nothing to compare with.
                 Err(error) if error.is::<ddim::Error>() && !cell.is_reference() => {
-                    tracing::error!("{cell}: {}", crate::chain(&error));
+                    tracing::error!("{cell}: {}", crate::ending::chain(&error));
                     found.failed += 1;
                 }
                 Err(error) => return Err(error).with_context(|| cell.to_string()),
@@ -285,7 +269,7 @@ fn report(
 ) -> anyhow::Result<Option<Report>> {
     let Some(reference) = found.rows.first().cloned() else { return Ok(None) };
     let drifts = folder.drift()?;
-    let scale = Scale { reference, most_pictures: most_pictures(chosen), drift: drift::most(&drifts) };
+    let scale = Scale { reference, most_pictures: most_pictures(chosen), drift: ddim_bench::most(&drifts) };
     let mut in_table: Vec<&Cell> = cells.iter().collect();
     in_table.sort_by_key(|cell| cell.place);
     let row = |cell: &&Cell| found.rows.iter().find(|row| row.is_of(cell)).map(|row| scale.compare(row));
@@ -295,8 +279,8 @@ fn report(
         most_pictures: scale.most_pictures,
         reference_steps: cells[0].steps,
         quality: quality.identity(),
-        drift: drift::described(&drifts),
-        steadiness: drift::steadiness(&drifts),
+        drift: ddim_bench::described(&drifts),
+        steadiness: ddim_bench::steadiness(&drifts),
         settings,
         device: device.description.clone(),
         command: machine::command(),
@@ -306,14 +290,34 @@ fn report(
 /// Writes the report, and prints what the table is and where its files are.
 fn finish(args: &BenchArgs, folder: &Folder, report: Option<&Report>) -> anyhow::Result<()> {
     let Some(report) = report else { return Ok(()) };
-    let files = report.write(folder)?;
+    let files = write(report, folder)?;
     let text = if args.json {
         units::json(&report.to_json(folder.path(), &files))
     } else {
-        let legend = table::legend(report);
+        let legend = ddim_bench::legend(report);
         let paths = files.iter().map(|name| format!("{}\n", folder.file(name).display()));
         format!("\n{legend}\n{}", paths.collect::<String>())
     };
     printing::results(&text)?;
     Ok(())
+}
+
+/// Writes the files of a report and says which; what is there is replaced, what there is nothing to show for goes.
+fn write(report: &Report, folder: &Folder) -> anyhow::Result<Vec<&'static str>> {
+    let mut written = Vec::new();
+    for (name, content) in report.files(|row| folder.picture(&row.file_name()))? {
+        let file = folder.file(name);
+        match content {
+            Some(content) => {
+                ddim_data::write_whole(&file, &content)?;
+                written.push(name);
+            }
+            // Of an earlier run in the same folder.
+            None if file.exists() => {
+                fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
+            }
+            None => {}
+        }
+    }
+    Ok(written)
 }

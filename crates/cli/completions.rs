@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use crate::Ending;
 use crate::args::{Cli, CompletionsArgs};
+use crate::ending::Ending;
 
 /// Prints the script that makes the shell complete `ddim` commands.
 pub(crate) fn run(args: &CompletionsArgs) -> anyhow::Result<Ending> {

@@ -8,8 +8,8 @@ use anyhow::{Context, bail};
 use ddim::Route;
 use ddim_schedule::quoted;
 
-use crate::Ending;
 use crate::args::DecodeArgs;
+use crate::ending::Ending;
 use crate::job::{Decided, Job};
 use crate::labels::{self, Unsaid};
 use crate::model::Model;

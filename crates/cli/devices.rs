@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 
 use crate::args::DevicesArgs;
 use crate::device::cpu_description;
-use crate::units::mebibytes;
-use crate::{Ending, printing};
+use crate::ending::Ending;
+use crate::printing;
+use ddim_bench::units::mebibytes;
 
 /// Prints every device, what it can do, and which one `--device auto` takes.
 pub(crate) fn run(args: &DevicesArgs) -> anyhow::Result<Ending> {

@@ -5,15 +5,17 @@ use std::time::Instant;
 use anyhow::bail;
 use ddim::doctor::{Difference, ProductCheck, RunCheck};
 use ddim::sampler::Guidance;
-use ddim::schedule::{Eta, Method};
+use ddim::schedule::Eta;
+use ddim::schedule::solvers::Ddim;
 use ddim::{Options, device};
 use serde_json::{Value, json};
 
 use crate::args::DoctorArgs;
 use crate::device::{self as devices, Chosen, Precision};
+use crate::ending::Ending;
 use crate::model::Model;
-use crate::units::{self, digits, pictures, time};
-use crate::{Ending, plan, printing, progress};
+use crate::{plan, printing, progress};
+use ddim_bench::units::{self, digits, pictures, time};
 
 /// Rows and columns of the matrices that are multiplied.
 const PRODUCT: usize = 1024;
@@ -53,7 +55,7 @@ fn examine(args: &DoctorArgs, device: Chosen) -> anyhow::Result<Found<'_>> {
     model.check_memory(pictures, &Guidance::OFF)?;
     // With noise in every step: it comes to the device in a way of its own.
     let steps = args.steps.unwrap_or_else(|| plan::usual_steps(STEPS, &model.training));
-    let options = Options { steps, method: Method::Ddim { eta: Eta::DDPM }, ..Options::default() };
+    let options = Options { steps, solver: Ddim { eta: Eta::DDPM }.into(), ..Options::default() };
     let of_run = model.inner.plan(&options)?;
     let is_cpu = device::is_cpu(&device.device);
     let parts = if is_cpu { Vec::new() } else { model.inner.compare_parts(&reference, pictures, seed)? };

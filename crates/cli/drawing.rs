@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use ddim::{Drawn, Observer, Seen};
 use ddim_data::Picture;
 
-use crate::Ending;
+use crate::ending::Ending;
 use crate::job::Job;
 use crate::signals::Interrupt;
 

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use ddim::Start;
+use ddim_bench::units;
 use ddim_checkpoint::fingerprint;
 use ddim_data::{Filter, Fit, Picture};
 use ddim_schedule::PixelRounding;
@@ -12,7 +13,6 @@ use ddim_tensor::{Device, Tensor};
 use crate::args::WrongUsage;
 use crate::images::{Images, Needed};
 use crate::request::{PlanRequest, Request};
-use crate::units;
 
 /// How much of a picture is changed when nothing says otherwise: its outline stays, its details do not.
 const DEFAULT_STRENGTH: f64 = 0.6;

@@ -6,8 +6,8 @@ use anyhow::Context;
 use ddim::{Device, Route};
 use serde_json::json;
 
-use crate::Ending;
 use crate::args::{EncodeArgs, misused};
+use crate::ending::Ending;
 use crate::images::{Images, Needed};
 use crate::job::{Decided, Job};
 use crate::labels::{self, Unsaid};
@@ -22,7 +22,7 @@ use crate::{device, plan, sample};
 pub(crate) fn run(args: EncodeArgs, interrupt: &Interrupt) -> anyhow::Result<Ending> {
     let started = Instant::now();
     if !matches!(Destination::new(Some(&args.out), false)?, Destination::File(_, FileKind::Tensors)) {
-        misused!("--out {}: noise is no picture; end the name in .safetensors", args.out.display());
+        misused!("--out {}: noise is not a picture; end the name in .safetensors", args.out.display());
     }
     let device = device::choose(args.computing.device.device)?;
     let model = Model::load(&args.model.request(), &device.device)?;

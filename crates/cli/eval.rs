@@ -7,12 +7,14 @@ mod elbo;
 mod likelihood;
 mod pictures;
 
+use ddim_bench::units;
 use serde_json::{Value, json};
 
 use crate::args::{EvalArgs, without_effect};
+use crate::ending::Ending;
 use crate::model::Model;
 use crate::signals::Interrupt;
-use crate::{Ending, device, printing, units};
+use crate::{device, printing};
 
 /// One figure of the report.
 struct Figure {

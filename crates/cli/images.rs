@@ -193,7 +193,7 @@ impl Images {
     fn problem(&mut self, error: &anyhow::Error, pictures: usize) {
         self.named += pictures;
         self.lost += pictures;
-        self.problems.push(crate::chain(error));
+        self.problems.push(crate::ending::chain(error));
     }
 
     /// The numbers of some.
@@ -264,7 +264,7 @@ mod tests {
         assert_eq!((skipped.len(), skipped.named()), (1, 2));
         assert!(skipped.check_complete().is_ok());
         let error = read(&[folder.path()], Some(OnCorrupt::Fail), None).expect_err("broken");
-        let error = crate::chain(&error);
+        let error = crate::ending::chain(&error);
         assert!(error.contains("b.png") && error.contains("--on-corrupt skip"), "{error}");
         let missing = [folder.path(), Path::new("missing.png")];
         let skipped = read(&missing, Some(OnCorrupt::Skip), None).expect("one fits");

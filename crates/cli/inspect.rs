@@ -2,13 +2,15 @@
 
 use ddim::ClassTable;
 use ddim::graph::Asked;
+use ddim_bench::units;
 use ddim_checkpoint::{Inspection, StageInspection};
 use serde_json::{Value, json};
 
 use crate::args::InspectArgs;
+use crate::ending::Ending;
 use crate::model;
+use crate::printing;
 use crate::request::ModelRequest;
-use crate::{Ending, printing, units};
 
 /// Prints parameters, blocks, schedule and unmatched tensors.
 pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<Ending> {

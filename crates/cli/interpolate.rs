@@ -9,8 +9,8 @@ use ddim_data::Layout;
 use ddim_tensor::Tensor;
 use serde_json::{Value, json};
 
-use crate::Ending;
 use crate::args::{EndArgs, InterpolateArgs, NoisePoint, WrongUsage, misused};
+use crate::ending::Ending;
 use crate::images::{Images, Needed};
 use crate::job::{Decided, Job, Series};
 use crate::labels::{self, Unsaid};

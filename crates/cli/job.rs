@@ -1,15 +1,17 @@
 //! What a run draws: every option of `ddim sample` made definite, before anything is drawn or written.
 
+use std::ops::Range;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use ddim::{Labels, Route, Run, Streams};
+use ddim_bench::units;
 use ddim_data::{Layout, Picture};
 use ddim_sampler::{Guidance, GuidedChannels, Langevin};
 use ddim_schedule::Direction;
 use serde_json::Value;
 
-use crate::args::{MOST, WrongUsage, misused};
+use crate::args::{MOST, Shard, WrongUsage, misused};
 use crate::classes::Classes;
 use crate::device::{Chosen, Precision};
 use crate::editing::{self, Beginning};
@@ -20,7 +22,6 @@ use crate::plan;
 use crate::request::{BATCH_SIZE, Request};
 use crate::run_record::RunRecord;
 use crate::seeds::Draws;
-use crate::units;
 
 /// How many pictures are drawn when nothing says otherwise: at least so many, each class equally often.
 const DEFAULT_NUM: usize = 16;
@@ -66,6 +67,10 @@ pub(crate) struct Job<'a> {
     pub(crate) shape: [usize; 3],
     /// How pictures stand side by side in a grid.
     pub(crate) layout: Layout,
+    /// Those of its pictures that are asked for.
+    pub(crate) asked: Range<usize>,
+    /// The share that these are, where they are one.
+    pub(crate) shard: Option<Shard>,
     /// How they hang together.
     pub(crate) series: Series,
     /// What is written beside or into the pictures.
@@ -110,8 +115,6 @@ impl<'a> Job<'a> {
             Some(Given { record, noise }) => (Some(record), Streams::Given(noise)),
             None => (None, draws.streams()),
         };
-        let pictures = request.picture.map_or(draws.len(), |_| 1);
-        let layout = layout(pictures, labels.len());
         let start = beginning.start.clone().encoded(&model.inner).with_context(|| model.name.clone())?;
         let of_noise = Run::new(&model.inner, route, noise, draws.len(), batch_size);
         let drawing = Run { start, labels, guidance, corrector, ..of_noise };
@@ -120,8 +123,10 @@ impl<'a> Job<'a> {
             Some(picture) if picture < drawing.pictures => drawing.only(&[picture]),
             Some(picture) => bail!("picture {picture} is none of {}", units::pictures(drawing.pictures)),
         };
-        let (series, run) = (Series::Apart, Value::Null);
-        let mut job = Self { drawing, model, device, shape, layout, series, run, beginning };
+        let asked = asked(request, drawing.pictures)?;
+        let layout = layout(asked.len(), drawing.labels.len());
+        let (series, run, shard) = (Series::Apart, Value::Null, request.shard);
+        let mut job = Self { drawing, model, device, shape, layout, asked, shard, series, run, beginning };
         job.run = job.record(request, &draws, named.as_ref())?;
         Ok(job)
     }
@@ -152,9 +157,9 @@ impl<'a> Job<'a> {
         Ok(record.to_json())
     }
 
-    /// How many pictures the run has.
+    /// How many pictures are asked for.
     pub(crate) fn pictures(&self) -> usize {
-        self.drawing.pictures
+        self.asked.len()
     }
 
     /// Which way it goes.
@@ -166,6 +171,11 @@ impl<'a> Job<'a> {
     pub(crate) fn picture(&self, values: &[f32]) -> Picture {
         let rounding = self.drawing.route.rounding();
         Picture::from_values(values, self.shape, |value| rounding.to_u8(value))
+    }
+
+    /// Whether some of the run's pictures are not asked for.
+    pub(crate) fn is_part(&self) -> bool {
+        self.shard.is_some() || self.asked != (0..self.drawing.pictures)
     }
 
     /// Those of the pictures that can be drawn: all whose `--init` picture could be read.
@@ -185,6 +195,19 @@ impl<'a> Job<'a> {
             true => error.context(format!("--guidance {scale:?} is far more than usual, which is 1 to 10")),
             false => error,
         }
+    }
+}
+
+/// Which of so many pictures are asked for.
+fn asked(request: &Request, pictures: usize) -> anyhow::Result<Range<usize>> {
+    let part = match (request.shard, request.pictures) {
+        (Some(shard), _) => return Ok(shard.of(pictures)),
+        (None, None) => return Ok(0..pictures),
+        (None, Some(part)) => part,
+    };
+    match part.of(pictures, None) {
+        Ok(range) => Ok(range),
+        Err(_) => misused!("--pictures {part}: the run has pictures 0..{pictures}; --num says how many"),
     }
 }
 
@@ -237,7 +260,7 @@ fn guidance(request: &Request) -> Guidance {
 }
 
 /// Which pictures are drawn; a noise file and several pictures to begin with say how many themselves.
-fn draws(
+pub(crate) fn draws(
     request: &Request,
     given: Option<&Given>,
     beginnings: Option<usize>,
@@ -280,7 +303,7 @@ fn usual_num(classes: usize, are_typed: bool) -> usize {
 }
 
 /// One of each class in a row where all rows are full, else what fills the sheet.
-fn layout(pictures: usize, classes_in_turn: usize) -> Layout {
+pub(crate) fn layout(pictures: usize, classes_in_turn: usize) -> Layout {
     let widest = 20;
     match classes_in_turn {
         classes @ 2.. if classes <= widest && pictures.is_multiple_of(classes) => Layout::Columns(classes),

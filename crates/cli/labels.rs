@@ -65,7 +65,7 @@ pub(crate) fn of_numbers(model: &Model, label: &[LabelWord], instead: &str) -> a
     }
 }
 
-/// Whether labels are no classes.
+/// Whether labels are not classes.
 pub(crate) fn takes_numbers(kind: LabelKind) -> bool {
     matches!(kind, LabelKind::Numbers | LabelKind::Rows { .. })
 }
@@ -110,7 +110,7 @@ fn shortened(typed: &str) -> String {
     }
 }
 
-/// What a record says of labels that are no classes: all numbers, or how many they are and what changes with them.
+/// What a record says of labels that are not classes: all numbers, or how many they are and what changes with them.
 pub(crate) fn record(labels: &Labels) -> Option<Value> {
     let values = |label: usize| labels.values(label).into_iter();
     let count: usize = match labels {
@@ -148,7 +148,7 @@ pub(crate) fn recorded(record: &Value) -> Vec<LabelWord> {
     }
 }
 
-/// Labels that are no classes as an array: float64 \[n\], or float32 \[n, width\].
+/// Labels that are not classes as an array: float64 \[n\], or float32 \[n, width\].
 pub(crate) fn array(labels: &Labels) -> Option<Array> {
     match labels {
         Labels::Classes(_) => None,

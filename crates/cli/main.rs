@@ -16,6 +16,7 @@ mod doctor;
 mod drawing;
 mod editing;
 mod encode;
+mod ending;
 mod eval;
 mod features;
 mod files;
@@ -25,13 +26,17 @@ mod interpolate;
 mod job;
 mod kernels;
 mod labels;
+mod layers;
 mod looks;
+mod man;
 mod memory;
+mod merge;
 mod model;
 mod noise;
 mod output;
 mod plan;
 mod printing;
+mod prior;
 mod progress;
 mod reading;
 mod reconstruct;
@@ -40,17 +45,15 @@ mod run_record;
 mod sample;
 mod schedule;
 mod seeds;
+mod shard;
 mod signals;
 mod train;
 mod tune;
 mod tuned;
-mod units;
 mod warmup;
 
 use std::env;
 use std::ffi::OsString;
-use std::io;
-use std::ops::ControlFlow;
 use std::process::ExitCode;
 
 use tracing_subscriber::filter::Targets;
@@ -58,24 +61,9 @@ use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::args::{Cli, Command, Verbosity, WrongUsage};
+use crate::args::{Cli, Command, Verbosity};
+use crate::ending::{Ending, exit_code};
 use crate::signals::Interrupt;
-
-/// How a command that did not fail ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
-    /// Everything asked for was done.
-    Done,
-    /// Ctrl-C stopped it; what was finished is kept.
-    Interrupted,
-}
-
-/// How a run ended that a user may break off.
-impl From<ControlFlow<()>> for Ending {
-    fn from(ended: ControlFlow<()>) -> Self {
-        if ended.is_break() { Self::Interrupted } else { Self::Done }
-    }
-}
 
 fn main() -> ExitCode {
     let cli = parse();
@@ -104,23 +92,10 @@ fn parse() -> Cli {
     })
 }
 
-/// Says what went wrong.
-fn exit_code(ended: anyhow::Result<Ending>) -> ExitCode {
-    match ended {
-        Ok(Ending::Done) => ExitCode::SUCCESS,
-        Ok(Ending::Interrupted) => ExitCode::from(signals::INTERRUPTED),
-        // `ddim schedule | head` closes our stdout early: the reader has what it wanted.
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            printing::say(&format!("error: {}", chain(&error)));
-            if error.chain().any(|cause| cause.is::<WrongUsage>()) { ExitCode::from(2) } else { ExitCode::FAILURE }
-        }
-    }
-}
-
 fn run(cli: Cli, interrupt: &Interrupt) -> anyhow::Result<Ending> {
     match cli.command {
         Command::Sample(args) => sample::run(*args, interrupt),
+        Command::Merge(args) => merge::run(&args),
         Command::Encode(args) => encode::run(*args, interrupt),
         Command::Decode(args) => decode::run(*args, interrupt),
         Command::Reconstruct(args) => reconstruct::run(&args, interrupt),
@@ -136,6 +111,7 @@ fn run(cli: Cli, interrupt: &Interrupt) -> anyhow::Result<Ending> {
         Command::Bench(args) => bench::run(&args, interrupt),
         Command::Tune(args) => tune::run(&args, interrupt),
         Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
     }
 }
 
@@ -157,23 +133,6 @@ fn log_to_stderr(verbosity: &Verbosity) {
 fn log_filter(verbosity: &Verbosity, rust_log: Option<String>) -> Targets {
     let asked = rust_log.filter(|asked| !asked.is_empty()).and_then(|asked| asked.parse().ok());
     asked.unwrap_or_else(|| verbosity.filter().parse().expect("the language of `RUST_LOG`"))
-}
-
-/// The error and its causes in one line; a cause that its effect already quotes is not said twice.
-pub(crate) fn chain(error: &anyhow::Error) -> String {
-    let message = error.chain().map(ToString::to_string).fold(String::new(), |said, cause| match said.as_str() {
-        "" => cause,
-        _ if said.contains(&cause) => said,
-        _ => format!("{said}: {cause}"),
-    });
-    advice::with_option(message)
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<io::Error>())
-        .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
 }
 
 #[cfg(test)]
@@ -241,11 +200,5 @@ mod tests {
         let line = line.trim().trim_start_matches("$ ").replace("cargo run --release -- ", "ddim ");
         let command = line.split("  ").next()?.split(" #").next()?.split(" > ").next()?;
         (command.starts_with("ddim ") && !command.contains('=')).then(|| command.to_owned())
-    }
-
-    #[test]
-    fn a_cause_is_said_once() {
-        let error = anyhow::anyhow!("no room").context("a.png: no room").context("stopped");
-        assert_eq!(chain(&error), "stopped: a.png: no room");
     }
 }

@@ -60,7 +60,7 @@ impl Model {
         match self.inner.first_stage() {
             None => Ok(()),
             Some(stage) => bail!(
-                "{option}: the network of {} draws latents, of which an {} makes pictures, and bits of latents are no bits \
+                "{option}: the network of {} draws latents, of which an {} makes pictures, and bits of latents are not bits \
                  of pictures; compare what it draws with a set: ddim eval SET model: --model {0}",
                 self.name,
                 stage.config().class()

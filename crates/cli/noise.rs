@@ -5,14 +5,13 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use ddim_bench::units;
 use ddim_checkpoint::fingerprint;
 use ddim_sampler::GivenNoise;
 use ddim_schedule::{Plan, StepNoise};
 use ddim_tensor::Tensor;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::{Value, json};
-
-use crate::units;
 
 /// The tensor that a run starts from.
 pub(crate) const INITIAL: &str = "initial_noise";
@@ -128,7 +127,8 @@ fn words<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> + '_ {
 #[cfg(test)]
 mod tests {
     use ddim::Streams;
-    use ddim_schedule::{BetaSchedule, Convention, Eta, Method, NoiseSchedule, Settings};
+    use ddim_schedule::solvers::Ddim;
+    use ddim_schedule::{BetaSchedule, Convention, Eta, NoiseSchedule, Settings};
     use ddim_tensor::Device;
     use safetensors::tensor::TensorView;
 
@@ -136,7 +136,7 @@ mod tests {
 
     fn plan(eta: Eta) -> Plan {
         let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000).expect("the paper's schedule");
-        Plan::new(&schedule, &Settings::new(Convention::Exact, Method::Ddim { eta }, 2)).expect("a plan")
+        Plan::new(&schedule, &Settings::new(Convention::Exact, Ddim { eta }, 2)).expect("a plan")
     }
 
     /// Writes two pictures of one number each, and noise for the steps named.

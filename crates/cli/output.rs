@@ -5,6 +5,7 @@ mod collected;
 mod enlarging;
 mod finished;
 mod folder;
+mod part;
 mod preview;
 mod tensors;
 mod terminal;
@@ -16,11 +17,17 @@ use anyhow::bail;
 pub(crate) use self::animation::{AnimateWhat, Animation, Frames};
 pub(crate) use self::collected::{Captions, Collected, FileKind};
 pub(crate) use self::enlarging::{Sheet, check_scale};
-pub(crate) use self::folder::{Folder, MOST_IN_GRID, OpenMode, RUN};
+pub(crate) use self::folder::{Folder, MOST_IN_GRID, OpenMode, RUN, picture_name};
+pub(crate) use self::part::{
+    Entry, Manifest, Part, Told, home_of, kept_scale, parts_in, parts_of, sha256, shard_in, unfinished_in,
+};
 pub(crate) use self::preview::half_blocks;
 pub(crate) use self::tensors::RUN_KEY;
 pub(crate) use self::terminal::terminal_width;
 use crate::args::misused;
+
+/// The most pictures shown in the terminal.
+pub(crate) const MOST_SHOWN: usize = 64;
 
 /// What `--out` asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]

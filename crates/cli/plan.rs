@@ -1,15 +1,16 @@
 //! From what was typed and what the model was trained with to the plan of the run.
 
 use ddim::{RoundTrip, Route};
+use ddim_bench::units;
 use ddim_checkpoint::SchedulerConfig;
+use ddim_schedule::solvers::{Ddim, SigmaHat};
 use ddim_schedule::{
-    Convention, EpsSource, Eta, Flow, Method, Plan, Resampling, ScheduleError, Settings, Spacing, X0Limit,
+    Convention, EpsSource, Flow, Plan, Resampling, ScheduleError, Settings, Solver, Spacing, X0Limit,
 };
 
 use crate::args::{EtaChoice, InpaintChoice, SolverChoice, SpacingChoice, WrongUsage, misused};
 use crate::request::{LimitChoice, PlanRequest};
 use crate::tuned::{self, Home};
-use crate::units;
 
 /// The number of steps when nothing says otherwise.
 const DEFAULT_STEPS: usize = 20;
@@ -164,8 +165,8 @@ fn settings(args: &PlanRequest, training: &Training) -> anyhow::Result<Settings>
         Meaning::Betas(convention) => convention,
         Meaning::Request => Convention::Diffusers,
     });
-    let method = method(args, training)?;
-    let mut settings = ddim::settings(&training.scheduler, convention, method, n_steps, spacing)?;
+    let solver = solver(args, training)?;
+    let mut settings = ddim::settings(&training.scheduler, convention, solver, n_steps, spacing)?;
     match args.limit {
         Some(LimitChoice::Clip) => {
             settings.limit = X0Limit::Clip { range: training.scheduler.clip_sample_range };
@@ -199,31 +200,25 @@ fn resampling(args: &PlanRequest, n_steps: usize) -> anyhow::Result<Resampling> 
     }
 }
 
-/// The method asked for.
-fn method(args: &PlanRequest, training: &Training) -> anyhow::Result<Method> {
-    let asked = match &args.solver {
-        Some(SolverChoice::Planned(method)) => Some(method),
+/// The solver asked for.
+fn solver(args: &PlanRequest, training: &Training) -> anyhow::Result<Box<dyn Solver>> {
+    let named = match &args.solver {
+        Some(SolverChoice::Planned(solver)) => Some(solver.clone()),
         // Of its settings those of steps are not used.
-        Some(SolverChoice::Adaptive(_)) => return Ok(Method::Ddim { eta: Eta::DDIM }),
+        Some(SolverChoice::Adaptive(_)) => return Ok(Ddim::default().into()),
         None => None,
     };
-    let of_eta = args.eta.map(|eta| match eta {
-        EtaChoice::Value(eta) => Method::Ddim { eta },
-        EtaChoice::Hat => Method::SigmaHat,
-    });
-    match (asked, of_eta, training.meaning) {
-        (Some(Method::Ddim { eta: Eta::DDIM }) | None, Some(method), _) => Ok(method),
-        (Some(asked @ (Method::Ddim { .. } | Method::SigmaHat)), Some(_), _) => {
+    let own = match training.meaning {
+        // A scheduler's file was given to be followed.
+        Meaning::Request if named.is_none() && args.eta.is_none() => training.scheduler.solver()?,
+        Meaning::Request | Meaning::Betas(_) => Ddim::default().into(),
+    };
+    match ddim::asked_solver(named, args.eta.map(EtaChoice::solver), own, &training.scheduler) {
+        Ok(solver) => Ok(solver),
+        Err(asked) if asked.as_a::<Ddim>().is_some() || asked.equals(&SigmaHat) => {
             misused!("--eta and --solver {asked} both say how much noise a step adds: leave one of them out")
         }
-        (Some(asked), Some(_), _) => {
-            misused!("--eta belongs to --solver ddim; leave it out with --solver {}", asked.name())
-        }
-        (Some(Method::Ddpm { .. }), None, _) => Ok(Method::Ddpm { variance: training.scheduler.variance() }),
-        (Some(asked), None, _) => Ok(asked.clone()),
-        // A scheduler's file was given to be followed.
-        (None, None, Meaning::Request) => Ok(training.scheduler.method()?),
-        (None, None, Meaning::Betas(_)) => Ok(Method::Ddim { eta: Eta::DDIM }),
+        Err(asked) => misused!("--eta belongs to --solver ddim; leave it out with --solver {}", asked.name()),
     }
 }
 
@@ -232,7 +227,8 @@ mod tests {
     use clap::Parser;
     use ddim::Options;
     use ddim_checkpoint::SchedulerClass;
-    use ddim_schedule::{Predecessor, Variance};
+    use ddim_schedule::solvers::Ddpm;
+    use ddim_schedule::{Eta, Predecessor};
     use ddim_tensor::Device;
 
     use super::*;
@@ -286,11 +282,11 @@ mod tests {
     #[test]
     fn a_scheduler_file_is_followed_unless_a_solver_or_eta_is_typed() {
         let ddpm = request(SchedulerClass::Ddpm);
-        assert_eq!(of("", &ddpm).method, Method::Ddpm { variance: Variance::FixedSmall });
-        assert_eq!(of("--solver ddim", &ddpm).method, Method::Ddim { eta: Eta::DDIM });
-        assert_eq!(of("--eta 1", &ddpm).method, Method::Ddim { eta: Eta::DDPM });
+        assert!(of("", &ddpm).solver.equals(&Ddpm::default()));
+        assert!(of("--solver ddim", &ddpm).solver.equals(&Ddim::default()));
+        assert!(of("--eta 1", &ddpm).solver.equals(&Ddim { eta: Eta::DDPM }));
         assert_eq!(of("", &ddpm).convention, Convention::Diffusers);
-        assert_eq!(of("--eta hat", &exact()).method, Method::SigmaHat);
+        assert!(of("--eta hat", &exact()).solver.equals(&SigmaHat));
         assert_eq!(of("--solver ddim:eta=1", &ddpm), of("--eta 1", &ddpm));
         assert_eq!(of("--solver ddim:eta=hat", &exact()), of("--solver ddim --eta hat", &exact()));
     }
@@ -335,7 +331,7 @@ mod tests {
                 };
                 let ten = || Options { steps: 10, ..Options::default() };
                 check("", Options::default());
-                check("--steps 10 --eta 1", Options { method: Method::Ddim { eta: Eta::DDPM }, ..ten() });
+                check("--steps 10 --eta 1", Options { solver: Ddim { eta: Eta::DDPM }.into(), ..ten() });
                 for convention in Convention::ALL {
                     let text = format!("--steps 10 --convention {convention}");
                     check(&text, Options { convention: Some(convention), ..ten() });

@@ -9,7 +9,7 @@ use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, P
 /// The bar that is shown, for whoever ends the program from elsewhere.
 static SHOWN: Mutex<Option<WeakProgressBar>> = Mutex::new(None);
 
-/// A bar of `total` steps; `unit` is what they are called. Hidden where stderr is no terminal or `-q` was given.
+/// A bar of `total` steps; `unit` is what they are called. Hidden where stderr is not a terminal or `-q` was given.
 ///
 /// # Panics
 /// Never: the template is tested.

@@ -5,12 +5,12 @@ use std::ops::Range;
 use std::path::Path;
 
 use anyhow::anyhow;
+use ddim_bench::units;
 use ddim_data::{Changes, DataError, ImageSet, LeftOut, Source};
 
 use crate::args::{OnCorrupt, PictureRules};
-use crate::units;
 
-/// Finds a set, and says what of its folder is no part of it.
+/// Finds a set, and says what of its folder is not part of it.
 pub(crate) fn open(path: &Path) -> anyhow::Result<Source> {
     let source = Source::open(path)?;
     let left_out = source.left_out();

@@ -12,8 +12,8 @@ use ddim_tensor::Tensor;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use crate::Ending;
 use crate::args::{ReconstructArgs, misused};
+use crate::ending::Ending;
 use crate::images::{Images, Needed};
 use crate::labels::{self, Unsaid};
 use crate::model::Model;
@@ -256,7 +256,7 @@ impl Pairs {
         }
         let scale = args.scale.map_or(Scale::Viewed, Scale::Times);
         let mode = if args.force { OpenMode::Replace } else { OpenMode::New };
-        let (folder, _) = Folder::open(out, &format!("{run:#}\n"), images.len(), mode)?;
+        let (folder, _) = Folder::open(out, &format!("{run:#}\n"), 0..images.len(), mode)?;
         let mut pairs = Self { folder, shape, scale, strips: vec![Vec::new(); images.len()] };
         pairs.add(images.values(), &trips[0]);
         Ok(pairs)

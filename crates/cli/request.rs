@@ -11,7 +11,9 @@ use ddim_schedule::{Convention, Resampling, Spacing, quoted};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::args::{EtaChoice, InpaintChoice, LabelWord, PictureRules, SolverChoice, SpacingChoice, WrongUsage};
+use crate::args::{
+    EtaChoice, InpaintChoice, LabelWord, Part, PictureRules, Shard, SolverChoice, SpacingChoice, WrongUsage,
+};
 use crate::device::Precision;
 use crate::output::AnimateWhat;
 use crate::seeds::{Draws, SeedList};
@@ -48,6 +50,12 @@ pub(crate) struct Request {
     pub(crate) seeds: Option<SeedList>,
     /// Of a run with so many pictures, or such seeds, this one alone.
     pub(crate) picture: Option<usize>,
+    /// These alone.
+    #[serde(with = "text")]
+    pub(crate) pictures: Option<Part>,
+    /// Or a share of them. A record is that of the whole run.
+    #[serde(skip)]
+    pub(crate) shard: Option<Shard>,
     /// A file with their noise.
     #[serde(with = "text::path")]
     pub(crate) noise: Option<PathBuf>,
@@ -229,7 +237,9 @@ impl Request {
             noise: self.noise.or(base.noise.filter(|_| self.seed.is_none() && of_seed)),
             num: self.num.or(base.num.filter(|_| of_seed)),
             seed: self.seed.or(base.seed.filter(|_| of_seed)),
-            picture: self.picture.or(base.picture.filter(|_| !draws)),
+            picture: self.picture.or(base.picture.filter(|_| !draws && self.pictures.is_none())),
+            pictures: self.pictures.or(base.pictures.filter(|_| !draws)),
+            shard: self.shard,
             class: if told { self.class } else { base.class },
             label: if told { self.label } else { base.label },
             rules: if begins { self.rules } else { self.rules.over(base.rules) },
@@ -250,10 +260,16 @@ impl Request {
 
     /// The same, with what a run has decided itself: it means the same pictures in every later version.
     pub(crate) fn decided(&self, model: &str, drawing: &Run<'_>, draws: &Draws) -> Self {
+        let mut request = self.decided_draws(model, drawing.batch_size, draws);
+        request.plan = self.plan.decided(&drawing.route, !self.init.is_empty());
+        request
+    }
+
+    /// The same of a first stage alone, which knows no route.
+    pub(crate) fn decided_draws(&self, model: &str, batch_size: usize, draws: &Draws) -> Self {
         let mut request = self.clone();
         request.model.model = Some(model.into());
-        request.plan = self.plan.decided(&drawing.route, !self.init.is_empty());
-        request.batch_size = Some(drawing.batch_size);
+        request.batch_size = Some(batch_size);
         (request.num, request.seed, request.seeds) = match draws {
             Draws::Seeds(list) => (None, None, Some(list.clone())),
             Draws::OneSeed { num, .. } if self.noise.is_some() => (Some(*num), None, None),
@@ -316,7 +332,7 @@ impl PlanRequest {
         let settings = route.settings();
         let mut plan = Self { convention: Some(settings.convention), ..self.clone() };
         let Route::Plan(_) = route else { return plan };
-        (plan.solver, plan.eta) = (Some(SolverChoice::Planned(settings.method.clone())), None);
+        (plan.solver, plan.eta) = (Some(SolverChoice::Planned(settings.solver.clone())), None);
         (plan.steps, plan.timesteps) = match &settings.spacing {
             Spacing::Explicit(list) => (None, Some(list.clone())),
             _ => (Some(settings.n_steps), None),

@@ -28,8 +28,8 @@ const SEEDS: &str = "seeds";
 /// What was asked for, by the names of options.
 pub(crate) const REQUEST: &str = "request";
 /// The same as a command.
-const COMMAND: &str = "command";
-/// Labels that are no classes.
+pub(crate) const COMMAND: &str = "command";
+/// Labels that are not classes.
 pub(crate) const LABELS: &str = "labels";
 
 /// Everything that decides what the pictures look like.
@@ -94,14 +94,7 @@ impl RunRecord<'_> {
 
     /// How many pictures, and from which noise.
     fn of_draws(&self) -> Fields {
-        let picture = self.request.picture.map(|picture| ("picture", json!(picture)));
-        let mut fields = match (self.given, self.draws) {
-            (Some((name, given)), draws) => vec![(NUM, json!(draws.len())), (name, given.clone())],
-            (None, Draws::OneSeed { seed, num }) => vec![(NUM, json!(num)), ("seed", json!(seed))],
-            (None, Draws::Seeds(list)) => vec![(NUM, json!(list.len())), (SEEDS, json!(list.to_string()))],
-        };
-        fields.extend(picture);
-        fields
+        draws(self.given, self.draws, self.request.picture)
     }
 
     /// The classes or other labels, and how they are followed.
@@ -144,6 +137,17 @@ impl RunRecord<'_> {
     }
 }
 
+/// How many pictures, from which noise, and which of them comes alone.
+pub(crate) fn draws(given: Option<&(&'static str, Value)>, draws: &Draws, picture: Option<usize>) -> Fields {
+    let mut fields = match (given, draws) {
+        (Some((name, given)), draws) => vec![(NUM, json!(draws.len())), (*name, given.clone())],
+        (None, Draws::OneSeed { seed, num }) => vec![(NUM, json!(num)), ("seed", json!(seed))],
+        (None, Draws::Seeds(list)) => vec![(NUM, json!(list.len())), (SEEDS, json!(list.to_string()))],
+    };
+    fields.extend(picture.map(|picture| ("picture", json!(picture))));
+    fields
+}
+
 /// Fields of a record, in order.
 type Fields = Vec<(&'static str, Value)>;
 
@@ -157,6 +161,38 @@ pub(crate) fn with_calls(run: &Value, calls: Value) -> Value {
     let mut run = run.clone();
     run[CALLS] = calls;
     run
+}
+
+/// What the pictures of a run to a tolerance have cost, together.
+pub(crate) fn calls(effort: &[Effort]) -> Value {
+    let (n, calls) = (effort.len(), effort.iter().map(|effort| effort.calls));
+    let total: usize = calls.clone().sum();
+    let (least, most) = (calls.clone().min().unwrap_or(0), calls.max().unwrap_or(0));
+    let mean = if n == 0 { 0.0 } else { total as f64 / n as f64 };
+    let refused: usize = effort.iter().map(|effort| effort.refused).sum();
+    json!({ "pictures": n, "total": total, "mean": mean, "least": least, "most": most, "steps_refused": refused })
+}
+
+/// Whether the record says what its pictures have cost.
+pub(crate) fn has_calls(run: &Value) -> bool {
+    !run[CALLS].is_null()
+}
+
+/// The command that draws what a record is of, without where the pictures go.
+pub(crate) fn command(run: &Value) -> &str {
+    run[COMMAND].as_str().unwrap_or("ddim sample")
+}
+
+/// The record of the whole run of which some pictures are drawn: what lies in a folder of pictures, and in each of
+/// them, does not say which of them were asked for at once.
+pub(crate) fn of_whole(run: &Value) -> anyhow::Result<Value> {
+    let mut whole = run.clone();
+    if !run[REQUEST]["pictures"].is_null() {
+        let request = Request { pictures: None, ..Request::from_json(&run[REQUEST])? };
+        whole[COMMAND] = json!(request.command());
+        whole[REQUEST] = request.to_json();
+    }
+    Ok(whole)
 }
 
 /// The record in a file, if there is one that can be read.

@@ -1,31 +1,34 @@
 //! `ddim sample`: pictures from a model.
 
+mod place;
 mod scales;
 mod sink;
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context;
 use ddim::{Drawn, Observer, Route, Seen};
+use ddim_bench::units;
 use ddim_sampler::Effort;
-use ddim_schedule::{Method, Plan};
+use ddim_schedule::solvers::Ddim;
+use ddim_schedule::{Lineage, Plan};
 use ddim_tensor::Tensor;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use self::sink::{Sink, Written};
-use crate::Ending;
-use crate::args::SampleArgs;
+use crate::args::{SampleArgs, misused};
 use crate::device::Precision;
+use crate::ending::Ending;
 use crate::job::Job;
 use crate::model::Model;
 use crate::output::AnimateWhat;
 use crate::request::{OutputRequest, Past, Request};
 use crate::seeds::{self, Seed};
 use crate::signals::Interrupt;
-use crate::{device, output, printing, progress, run_record, units};
+use crate::{device, output, printing, prior, progress, run_record, shard};
 
 /// A larger noise level to start from than most schedules have: the linear one ends at 157.
 const LARGEST_USUAL_START: f64 = 1000.0;
@@ -38,11 +41,27 @@ pub(crate) fn run(args: SampleArgs, interrupt: &Interrupt) -> anyhow::Result<End
         Some((past, name)) => args.request().over(past.request().with_context(|| name.clone())?),
         None => args.request(),
     };
-    let request = continued(asked, &args);
+    let found = args.shard.map(shard::find).transpose()?;
+    if let (Some(shard), Seed::Drawn(_)) = (&found, args.seed) {
+        misused!(
+            "--seed random: shard {} would have a seed of its own: type one number for all shards",
+            shard.shard
+        );
+    }
+    let request = Request { shard: found.as_ref().map(|found| found.shard), ..continued(asked, &args) };
+    if request.shard.is_some() && (request.picture.is_some() || request.pictures.is_some()) {
+        misused!(
+            "--shard: --like names some pictures of a run, and a shard is one of a whole run; give its run.json"
+        );
+    }
     if let (Seed::Drawn(_), Some(seed)) = (args.seed, request.seed) {
         seeds::say(seed);
     }
     let device = device::choose(args.device.device)?;
+    if prior::is_meant(&request) {
+        let past = past.as_ref().map(|(past, _)| past);
+        return prior::draw(&request, &args.output.request(), (past, &device), interrupt, started);
+    }
     let model = Model::load(&request.model, &device.device)?;
     let model = model.in_precision(request.precision.unwrap_or(Precision::F32))?;
     let request = match &past {
@@ -50,10 +69,23 @@ pub(crate) fn run(args: SampleArgs, interrupt: &Interrupt) -> anyhow::Result<End
         None => request,
     };
     let job = Job::new(&request, &model, &device)?;
+    if let Some(found) = &found {
+        tell(found, &job);
+    }
     if let Some((past, _)) = &past {
         past.warn_of_another(&job);
     }
     draw(&job, &args.output.request(), interrupt, started)
+}
+
+/// Says which share of the run is drawn here, and who said so.
+fn tell(found: &shard::Found, job: &Job<'_>) {
+    let because = match found.variables.as_str() {
+        "" => String::new(),
+        variables => format!(" ({variables})"),
+    };
+    let (Range { start, end }, of) = (&job.asked, job.drawing.pictures);
+    tracing::info!("shard {}{because}: pictures {start}..{end} of {of}", found.shard);
 }
 
 /// The earlier run that is drawn once more, and how it is called in messages.
@@ -111,7 +143,7 @@ fn draw_all(
     effort: &mut Vec<Effort>,
 ) -> anyhow::Result<Ending> {
     let steps = job.drawing.route.plan().map_or(PERCENT, |plan| plan.steps().len());
-    let bar = progress::bar((missing.len() * steps) as u64, "picture steps");
+    let bar = progress::bar((missing.len() * steps) as u64, "steps");
     let mut writing =
         Writing { job, sink, interrupt, bar: &bar, batch: sink::Batch::default(), effort, finished: 0 };
     let ended = job.drawing.walk(missing, &mut writing);
@@ -200,18 +232,15 @@ fn calls(job: &Job<'_>, effort: &[Effort]) -> Option<Value> {
     if job.drawing.route.plan().is_some() {
         return None;
     }
-    let (n, calls) = (effort.len(), effort.iter().map(|effort| effort.calls));
-    let total: usize = calls.clone().sum();
-    let (least, most) = (calls.clone().min().unwrap_or(0), calls.max().unwrap_or(0));
-    let mean = if n == 0 { 0.0 } else { total as f64 / n as f64 };
-    let refused: usize = effort.iter().map(|effort| effort.refused).sum();
+    let calls = run_record::calls(effort);
     tracing::info!(
-        "network calls a picture: {mean:.1} (from {least} to {most}), {} refused",
-        units::steps(refused)
+        "network calls a picture: {:.1} (from {} to {}), {} refused",
+        calls["mean"].as_f64().unwrap_or_default(),
+        calls["least"],
+        calls["most"],
+        units::steps(effort.iter().map(|effort| effort.refused).sum())
     );
-    Some(
-        json!({ "pictures": n, "total": total, "mean": mean, "least": least, "most": most, "steps_refused": refused }),
-    )
+    Some(calls)
 }
 
 /// The method in one line, with the convention that decides everything around it.
@@ -222,10 +251,11 @@ fn method(job: &Job<'_>) -> String {
         let pair = ddim::ADAPTIVE_PAIR.name;
         return format!("adaptive ({pair}), rtol {relative}, atol {absolute}, convention {}", settings.convention);
     }
-    let name = match &settings.method {
-        Method::Ddim { eta } => format!("ddim, eta {}", eta.value()),
-        Method::Ddpm { .. } | Method::SigmaHat => settings.method.name().to_owned(),
-        Method::Solver(_) => settings.method.to_string(),
+    let solver = &settings.solver;
+    let name = match (solver.as_a(), solver.lineage()) {
+        (Some(Ddim { eta }), _) => format!("ddim, eta {}", eta.value()),
+        (None, Lineage::Equations) => solver.to_string(),
+        (None, _) => solver.name().to_owned(),
     };
     let steps = settings.n_steps;
     let calls = match job.drawing.calls().unwrap_or(steps) {
@@ -271,8 +301,10 @@ fn report(
         text.push_str(&format!("{json:#}\n"));
     } else {
         printing::styled(&written.preview)?;
-        // An interrupted run has a folder before it has a picture.
-        for path in written.out.iter().chain(&written.animation).filter(|_| written.finished > 0) {
+        // An interrupted run has a folder before it has a picture; a shard may have none.
+        for path in
+            written.out.iter().chain(&written.animation).filter(|_| written.finished > 0 || job.asked.is_empty())
+        {
             text.push_str(&format!("{}\n", path.display()));
         }
     }

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use crate::Ending;
 use crate::args::ScheduleArgs;
+use crate::ending::Ending;
 use crate::{model, plan, printing};
 
 /// Columns of the table that a reader looks for; the JSON has them all.

@@ -20,8 +20,9 @@ use self::pictures::Found;
 use self::telling::{Last, Stopped};
 use crate::args::{TrainArgs, misused};
 use crate::device::{CPU, Chosen};
+use crate::ending::Ending;
 use crate::signals::Interrupt;
-use crate::{Ending, device, model, printing, progress};
+use crate::{device, model, printing, progress};
 
 /// Trains, or goes on with the run that lies in `--out`, and says where the model is.
 pub(crate) fn run(args: &TrainArgs, interrupt: &Interrupt) -> anyhow::Result<Ending> {

@@ -6,18 +6,20 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use ddim::{Distance, MeasuredOn, TuneOptions, TuneProgress, TuneStage, Tuning};
+use ddim_bench::units;
 use ddim_checkpoint::{TunedEntry, TunedSteps};
 use ddim_sampler::Guidance;
 use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
 
 use crate::args::TuneArgs;
+use crate::ending::Ending;
 use crate::files::{Existing, Staged};
 use crate::model::Model;
 use crate::request::ModelRequest;
 use crate::signals::{Interrupt, Parting};
 use crate::tuned::Home;
-use crate::{Ending, device, labels, printing, progress, run_record, units};
+use crate::{device, labels, printing, progress, run_record};
 
 /// What the numbers in the file are.
 const MEASURE: &str = "for each picture the root mean square difference to the solution of the probability-flow ODE \
@@ -61,7 +63,7 @@ pub(crate) fn run(args: &TuneArgs, interrupt: &Interrupt) -> anyhow::Result<Endi
 fn options(args: &TuneArgs, model: &Model) -> anyhow::Result<TuneOptions> {
     let usual = TuneOptions::default();
     Ok(TuneOptions {
-        methods: if args.solver.is_empty() { usual.methods } else { args.solver.clone() },
+        solvers: if args.solver.is_empty() { usual.solvers } else { args.solver.clone() },
         pictures: args.pictures,
         held_out: args.held_out,
         seed: args.seed,
@@ -139,7 +141,7 @@ fn entry(tuning: &Tuning, options: &TuneOptions) -> TunedEntry {
         set(run_record::LABELS, labels);
     }
     set("tried", tuning.tried.into());
-    TunedEntry { solver: tuning.method.to_string(), timesteps: tuning.tau.as_slice().to_vec(), measures: fields }
+    TunedEntry { solver: tuning.solver.to_string(), timesteps: tuning.tau.as_slice().to_vec(), measures: fields }
 }
 
 fn distance(found: &Distance) -> Value {
@@ -174,7 +176,7 @@ fn table(tuning: &Tuning) -> String {
     let mut text = format!(
         "{} of {}, on {} {on}\n  timesteps {}\n  {:<16}{:>10}{:>12}\n",
         units::steps(tuning.tau.len()),
-        tuning.method.name(),
+        tuning.solver.name(),
         measures.pictures,
         list.join(","),
         "spacing",

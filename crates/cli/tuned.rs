@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
+use ddim_bench::units;
 use ddim_checkpoint::TunedSteps;
-use ddim_schedule::{Method, quoted};
+use ddim_schedule::{Solver, quoted};
 
 use crate::args::{SolverChoice, SpacingChoice, misused};
 use crate::request::PlanRequest;
-use crate::units;
 
 /// Where the tuned steps of a model are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,9 +51,9 @@ pub(crate) fn resolved(
             command(home, steps)
         );
     };
-    let method: Method = entry.solver.parse().with_context(|| place.clone())?;
+    let solver: Box<dyn Solver> = entry.solver.parse().with_context(|| place.clone())?;
     match &args.solver {
-        Some(SolverChoice::Planned(asked)) if asked.name() != method.name() => bail!(
+        Some(SolverChoice::Planned(asked)) if asked.name() != solver.name() => bail!(
             "--solver {}: the list for {} in {place} was tuned for {}; leave --solver out, or give the list \
              itself with --timesteps",
             asked.name(),
@@ -62,7 +62,7 @@ pub(crate) fn resolved(
         ),
         _ => {}
     }
-    let solver = args.solver.clone().or(Some(SolverChoice::Planned(method)));
+    let solver = args.solver.clone().or(Some(SolverChoice::Planned(solver)));
     let timesteps = Some(entry.timesteps.clone());
     Ok(PlanRequest { solver, timesteps, spacing: None, steps: Some(steps), ..args.clone() })
 }

@@ -4,15 +4,17 @@ use std::time::Instant;
 
 use ddim::Options;
 use ddim::sampler::Guidance;
-use ddim::schedule::{Eta, Method};
+use ddim::schedule::Eta;
+use ddim::schedule::solvers::Ddim;
 use serde_json::{Value, json};
 
 use crate::args::WarmupArgs;
 use crate::device::{self as devices, CPU, Chosen};
+use crate::ending::Ending;
 use crate::model::Model;
 use crate::signals::{Interrupt, Parting};
-use crate::units::{self, time};
-use crate::{Ending, kernels, plan, printing, progress};
+use crate::{kernels, plan, printing, progress};
+use ddim_bench::units::{self, time};
 
 /// Steps of the run that is timed, with noise in all but the last.
 const STEPS: usize = 2;
@@ -72,7 +74,7 @@ pub(crate) fn run(args: &WarmupArgs, interrupt: &Interrupt) -> anyhow::Result<En
 fn seconds(model: &Model, steps: usize, pictures: usize) -> anyhow::Result<f64> {
     let options = Options {
         steps,
-        method: Method::Ddim { eta: Eta::DDPM },
+        solver: Ddim { eta: Eta::DDPM }.into(),
         count: pictures,
         labels: model.inner.some_labels(pictures),
         batch_size: pictures,

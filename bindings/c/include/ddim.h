@@ -109,7 +109,7 @@ struct ddim_model *ddim_model_load(const char *path,
 /*
  A model whose files lie in memory: the texts of unet/config.json, scheduler/scheduler_config.json and ddim.json
  (NULL where there is none), and the `len` bytes of unet/diffusion_pytorch_model.safetensors. They are copied.
- `device` as above. NULL if they are no model.
+ `device` as above. NULL if they are not a model.
  */
 struct ddim_model *ddim_model_of_files(const char *unet_config,
                                        const char *scheduler_config,

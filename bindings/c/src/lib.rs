@@ -41,10 +41,8 @@ pub extern "C" fn ddim_last_error() -> *const c_char {
 #[unsafe(no_mangle)]
 pub extern "C" fn ddim_solvers() -> *const c_char {
     static SOLVERS: LazyLock<Text> = LazyLock::new(|| {
-        let own = [("ddim", "Song et al. 2020, takes eta"), ("ddpm", "ancestral sampling, Ho et al. 2020")];
         let solvers = ddim::solvers::all();
-        let others = solvers.iter().map(|solver| (solver.name(), solver.about()));
-        let all = own.into_iter().chain(others).map(|(name, about)| (name.to_owned(), json!(about)));
+        let all = solvers.iter().map(|solver| (solver.name().to_owned(), json!(solver.about())));
         text(&Value::Object(all.collect()).to_string())
     });
     SOLVERS.as_ptr()

@@ -72,7 +72,7 @@ pub unsafe extern "C" fn ddim_model_load(path: *const c_char, device: *const c_c
 
 /// A model whose files lie in memory: the texts of unet/config.json, scheduler/scheduler_config.json and ddim.json
 /// (NULL where there is none), and the `len` bytes of unet/diffusion_pytorch_model.safetensors. They are copied.
-/// `device` as above. NULL if they are no model.
+/// `device` as above. NULL if they are not a model.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ddim_model_of_files(
     unet_config: *const c_char,

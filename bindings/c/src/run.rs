@@ -186,8 +186,8 @@ pub unsafe extern "C" fn ddim_run_of_network(
 
 fn plan_of(scheduler: &SchedulerConfig, options: &Options) -> Result<Plan, String> {
     let convention = options.convention.unwrap_or(Convention::Diffusers);
-    let (method, spacing) = (options.method.clone(), options.spacing.clone());
-    let settings = ddim::settings(scheduler, convention, method, options.steps, spacing);
+    let (solver, spacing) = (options.solver.clone(), options.spacing.clone());
+    let settings = ddim::settings(scheduler, convention, solver, options.steps, spacing);
     let schedule = scheduler.noise_schedule().map_err(|error| error.to_string())?;
     Plan::new(&schedule, &settings.map_err(|error| error.to_string())?).map_err(|error| error.to_string())
 }

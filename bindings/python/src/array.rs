@@ -196,7 +196,7 @@ impl Array {
             _ => return Err(PyValueError::new_err(format!("dtype {dtype:?} is none of float32, float64, uint8"))),
         };
         if bytes(size) != Some(data.len()) {
-            let said = format!("{} bytes are no {dtype} array of shape {shape:?}", data.len());
+            let said = format!("{} bytes are not a {dtype} array of shape {shape:?}", data.len());
             return Err(PyValueError::new_err(said));
         }
         let data = match (dtype, shape.as_slice()) {

@@ -161,7 +161,7 @@ pub(crate) fn check_room(shape: &[usize]) -> PyResult<()> {
 /// The numbers of an array; `name` is what a message calls it.
 ///
 /// # Errors
-/// TypeError for what is no array, ValueError for numbers that are not read.
+/// TypeError for what is not an array, ValueError for numbers that are not read.
 pub(crate) fn numbers(array: &Bound<'_, PyAny>, name: &str) -> PyResult<Numbers> {
     if let Ok(interface) = array.getattr("__array_interface__") {
         let view = of_numpy(&interface, name)?;
@@ -179,7 +179,7 @@ pub(crate) fn numbers(array: &Bound<'_, PyAny>, name: &str) -> PyResult<Numbers>
     }
     let kind = array.get_type().name()?;
     Err(PyTypeError::new_err(format!(
-        "{name} is no array but {kind}: give one of numpy or torch, or a ddim.Array"
+        "{name} is not an array but {kind}: give one of numpy or torch, or a ddim.Array"
     )))
 }
 
@@ -204,7 +204,8 @@ fn of_bytes(bytes: &[u8], kind: Kind, shape: Vec<usize>, name: &str) -> PyResult
 }
 
 fn of_numpy(interface: &Bound<'_, PyAny>, name: &str) -> PyResult<View> {
-    let interface = interface.cast::<PyDict>().map_err(|_| value(format!("{name}: its interface is no dict")))?;
+    let interface =
+        interface.cast::<PyDict>().map_err(|_| value(format!("{name}: its interface is not a dict")))?;
     let item = |key: &str| {
         interface.get_item(key)?.ok_or_else(|| value(format!("{name}: its array interface has no {key}")))
     };
@@ -217,7 +218,7 @@ fn of_numpy(interface: &Bound<'_, PyAny>, name: &str) -> PyResult<View> {
     }
     let (at, _): (usize, Bound<'_, PyAny>) = data
         .extract()
-        .map_err(|_| value(format!("{name}: the data of its array interface are no (place, flag)")))?;
+        .map_err(|_| value(format!("{name}: the data of its array interface are not (place, flag)")))?;
     let strides = match interface.get_item("strides")? {
         Some(strides) if !strides.is_none() => Some(listed::<isize>(&strides, name)?),
         _ => None,

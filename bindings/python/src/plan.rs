@@ -96,7 +96,7 @@ impl Plan {
     /// The method's name.
     #[getter]
     fn solver(&self) -> &'static str {
-        self.plan.settings().method.name()
+        self.plan.settings().solver.name()
     }
 
     /// Steps; some methods call the network twice for one.
@@ -173,7 +173,7 @@ impl Plan {
 
     fn __repr__(&self) -> String {
         let settings = self.plan.settings();
-        let (name, steps, calls) = (settings.method.name(), settings.n_steps, self.plan.steps().len());
+        let (name, steps, calls) = (settings.solver.name(), settings.n_steps, self.plan.steps().len());
         let (spacing, convention) = (&settings.spacing, settings.convention);
         let spacing: String = spacing.to_string().chars().take(60).collect();
         format!("<ddim.Plan {name}, {steps} steps, {calls} calls, spacing {spacing}, convention {convention}>")
@@ -252,8 +252,6 @@ fn training_of(given: Option<&Bound<'_, PyAny>>) -> PyResult<(Training, Home)> {
 #[pyfunction]
 pub(crate) fn solvers<'py>(py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
     let found = PyDict::new(py);
-    found.set_item("ddim", "Song et al. 2020, takes eta")?;
-    found.set_item("ddpm", "ancestral sampling, Ho et al. 2020")?;
     for solver in all_solvers::all() {
         found.set_item(solver.name(), solver.about())?;
     }

@@ -296,3 +296,11 @@ def test_distances():
     for wrong in (a[:, :7], a[0], a[:0], np.full((400, 8), np.nan)):
         with pytest.raises(ValueError):
             ddim.frechet(a, wrong)
+
+
+def test_the_eta_of_a_solver_is_its_own():
+    noisy = ddim.Plan(solver="ddim:eta=0.5", steps=5)
+    assert noisy.to_json() == ddim.Plan(eta=0.5, steps=5).to_json() != ddim.Plan(steps=5).to_json()
+    assert ddim.Plan(solver="ddim:eta=hat", steps=5).to_json() == ddim.Plan(eta="hat", steps=5).to_json()
+    with pytest.raises(ValueError, match="leave it out with \"ddim:eta=0.5\""):
+        ddim.Plan(solver="ddim:eta=0.5", eta=1.0)

@@ -181,7 +181,7 @@ async function open(files) {
   const needed = ["unet/config.json", "scheduler/scheduler_config.json", "unet/diffusion_pytorch_model.safetensors"];
   const missing = needed.filter((name) => !find(name));
   if (missing.length) {
-    return say(`This folder is no model that the page reads: it has no ${missing.join(", no ")}.`, true);
+    return say(`This folder is not a model that the page reads: it has no ${missing.join(", no ")}.`, true);
   }
   say("Reading the model…");
   try {

@@ -79,7 +79,7 @@ assert.ok(Buffer.from(own.sample({ num: 2, steps: 4 }).pixels).equals(images(out
 const refused = (work, words) => assert.throws(work, (error) => error instanceof DdimError && words.test(error.message));
 refused(() => model.sample({ stps: 5 }), /stps: there is no such option; the nearest is steps/);
 refused(() => model.sample({ class: "hat stand" }), /class: /);
-refused(() => model.sample({ eta: NaN }), /eta: NaN is no finite number/);
+refused(() => model.sample({ eta: NaN }), /eta: NaN is not a finite number/);
 refused(() => model.run({}, { count: 0 }), /one at least/);
 await assert.rejects(Model.load({ unetConfig: "{", schedulerConfig: "{}", weights: new Uint8Array(8) }), /model/);
 refused(() => own.run({}, { first: 2 ** 32 }), /first: 4294967296 is not a whole number/);

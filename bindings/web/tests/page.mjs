@@ -115,11 +115,11 @@ if (shots) {
   assert.ok(overflow <= 0, `the page is ${overflow} pixels wider than a telephone`);
 }
 
-// A folder that is no model, then one that is.
+// A folder that is not a model, then one that is.
 const none = path.join(work, "none");
 mkdirSync(none);
 writeFileSync(path.join(none, "readme.txt"), "no model");
-assert.match(await choose(() => page.setInputFiles("#folder", none)), /no model that the page reads: it has no unet\/config\.json/);
+assert.match(await choose(() => page.setInputFiles("#folder", none)), /not a model that the page reads: it has no unet\/config\.json/);
 const goldens = fileURLToPath(new URL("../../../tests/goldens/models/attention_one_layer", import.meta.url));
 await choose(() => page.setInputFiles("#folder", goldens));
 assert.match(await page.locator("#about").textContent(), /16x16, colour/);

@@ -10,6 +10,8 @@
 //! | [`VQModelConfig`] | a row of a table for each pixel | van den Oord et al. 2017, arXiv:1711.00937 |
 //! | [`AutoencoderTinyConfig`] | numbers, fast: for previews | Bohan 2023, "Tiny AutoEncoder" |
 //!
+//! Above an `AutoencoderKL` there may be a second layer of latents, [`UpperConfig`].
+//!
 //! Each is two graphs, an encoder and a decoder, which engines run:
 //!
 //! ```
@@ -36,6 +38,7 @@ mod graph;
 mod kl;
 mod scale;
 mod tiny;
+mod upper;
 mod vq;
 
 pub use blocks::{DownBlockType, UpBlockType};
@@ -44,4 +47,5 @@ pub use ddim_options::{Activation, ConfigError, SampleSize};
 pub use kl::AutoencoderKLConfig;
 pub use scale::Scale;
 pub use tiny::AutoencoderTinyConfig;
+pub use upper::{Ladder, UpperConfig};
 pub use vq::{CODEBOOK, VQModelConfig};

@@ -58,7 +58,7 @@ impl Draft {
 const ENDING: &str = ".tmp";
 
 /// Removes the folders that killed processes have left beside the place of a folder that they were writing. Those
-/// that someone still writes to stay, and so does whatever is no folder, a link above all.
+/// that someone still writes to stay, and so does whatever is not a folder, a link above all.
 ///
 /// # Errors
 /// Whatever the file system refuses.
@@ -76,7 +76,7 @@ pub(crate) fn remove_beside(folder: &Path) -> Result<(), CheckpointError> {
     };
     for entry in entries {
         let entry = entry.map_err(|source| io_error(parent, source))?;
-        // The type is that of the entry itself: a link is no folder.
+        // The type is that of the entry itself: a link is not a folder.
         let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
         if is_folder && is_draft(&entry.file_name(), &prefix) {
             remove_if_abandoned(&entry.path())?;

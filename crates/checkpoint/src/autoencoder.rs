@@ -11,8 +11,9 @@ use crate::error::CheckpointError;
 use crate::fit::{self, Slot};
 use crate::layout::{CONFIG, MAX_CONFIG, MODEL_INDEX, Text, file_name, read_text};
 use crate::likelihood::Likelihood;
-use crate::places::{WeightChoice, weights_in};
+use crate::places::{WeightChoice, weights_in, with_model};
 use crate::read::object;
+use crate::upper::{UPPER, Upper, UpperFiles};
 use crate::warning::Warning;
 use crate::weights::Weights;
 
@@ -38,6 +39,8 @@ pub struct Autoencoder {
     pub codebook: Option<Arc<Vec<f32>>>,
     /// The model of pictures that it was trained as; none where its folder does not say.
     pub likelihood: Option<Likelihood>,
+    /// A second layer of latents above its own, where there is one.
+    pub upper: Option<Upper>,
     /// What was passed over or assumed when its files were read.
     pub warnings: Vec<Warning>,
 }
@@ -61,6 +64,7 @@ pub struct AutoencoderFiles {
     decoder: Graph,
     weights: Weights,
     likelihood: Option<Likelihood>,
+    upper: Option<UpperFiles>,
     warnings: Vec<Warning>,
 }
 
@@ -96,7 +100,16 @@ impl AutoencoderFiles {
             warnings.push(Warning::UnusedTensors { path: weights.path().into(), names: unused });
         }
         let likelihood = Likelihood::beside(&folder)?;
-        Ok(Self { config, config_path: text.path, encoder, decoder, weights, likelihood, warnings })
+        let (upper, passed_over) = UpperFiles::beside(&folder, &config)?.unzip();
+        let layers = likelihood.as_ref().map_or(1, |likelihood| likelihood.layers);
+        if layers > 1 && upper.is_none() {
+            let (what, tried) = ("upper layer that its ddim.json counts", format!("{UPPER}/{CONFIG}"));
+            let next =
+                "Is the folder complete? Its prior is that of the upper layer, without which it draws nothing.";
+            return Err(CheckpointError::MissingFile { folder, what, tried, next });
+        }
+        warnings.extend(passed_over.unwrap_or_default());
+        Ok(Self { config, config_path: text.path, encoder, decoder, weights, likelihood, upper, warnings })
     }
 
     /// The options.
@@ -107,7 +120,8 @@ impl AutoencoderFiles {
     /// How many numbers the weights are.
     pub fn parameters(&self) -> usize {
         let table = codebook(&self.config).iter().map(Slot::elements).sum::<usize>();
-        self.encoder.parameter_count() + self.decoder.parameter_count() + table
+        let upper = self.upper.as_ref().map_or(0, UpperFiles::parameters);
+        self.encoder.parameter_count() + self.decoder.parameter_count() + table + upper
     }
 
     /// What was passed over, and assumed.
@@ -127,7 +141,11 @@ impl AutoencoderFiles {
     /// # Errors
     /// A file that cannot be read.
     pub fn fingerprint(&self) -> Result<String, CheckpointError> {
-        self.weights.fingerprint()
+        let own = self.weights.fingerprint()?;
+        match &self.upper {
+            None => Ok(own),
+            Some(upper) => Ok(crate::fingerprint((own + &upper.fingerprint()?).as_bytes())),
+        }
     }
 
     /// Reads the weights. Those of type F16, BF16 and F64 become F32.
@@ -135,7 +153,7 @@ impl AutoencoderFiles {
     /// # Errors
     /// A file that cannot be read.
     pub fn load(self) -> Result<Autoencoder, CheckpointError> {
-        let Self { config, encoder, decoder, weights, likelihood, warnings, .. } = self;
+        let Self { config, encoder, decoder, weights, likelihood, upper, warnings, .. } = self;
         let network = |graph: Graph| -> Result<Network, CheckpointError> {
             let values = weights.fill(&graph)?;
             Ok(Network { graph: Arc::new(graph), weights: Arc::new(values) })
@@ -147,6 +165,7 @@ impl AutoencoderFiles {
             codebook: table,
             config,
             likelihood,
+            upper: upper.map(UpperFiles::load).transpose()?,
             warnings,
         })
     }
@@ -173,7 +192,31 @@ fn place(path: &Path) -> Result<(PathBuf, Option<PathBuf>), CheckpointError> {
     if !path.is_dir() {
         return Err(CheckpointError::NoFolder { folder: path.into() });
     }
-    Ok((part(path).unwrap_or_else(|| path.into()), None))
+    let path = with_model(path);
+    Ok((part(&path).unwrap_or(path), None))
+}
+
+/// Whether a path means a first stage and nothing beside it: its folder, a file of that, or the folder of the run
+/// that trained it. A pipeline that it is a part of is something else.
+///
+/// ```
+/// # let goldens = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/goldens/latent/models");
+/// use ddim_checkpoint::is_first_stage;
+///
+/// assert!(is_first_stage(format!("{goldens}/kl_plain_shift").as_ref()));
+/// assert!(is_first_stage(format!("{goldens}/ldm/vqvae").as_ref()));
+/// assert!(!is_first_stage(format!("{goldens}/ldm").as_ref()));
+/// ```
+pub fn is_first_stage(path: &Path) -> bool {
+    let Ok((folder, _)) = place(path) else { return false };
+    if PARTS.iter().any(|part| [path.join(part), with_model(path).join(part)].contains(&folder)) {
+        return false;
+    }
+    let config = read_text(folder.join(CONFIG), MAX_CONFIG).and_then(|text| object(&text));
+    config.is_ok_and(|options| {
+        let class = options.get("_class_name").and_then(Value::as_str);
+        class.is_some_and(|class| AutoencoderConfig::CLASSES.contains(&class))
+    })
 }
 
 /// The part of a pipeline that is one.

@@ -118,8 +118,8 @@ pub enum CheckpointError {
     },
     /// The folder holds another kind of model.
     #[error(
-        "{}: {found}; networks of the classes UNet2DModel and DiTTransformer2DModel draw; an \
-         autoencoder alone is for `ddim autoencode`",
+        "{}: {found}; a model is a UNet2DModel or a DiTTransformer2DModel; an \
+         autoencoder alone is for `ddim autoencode`, `ddim sample` and `ddim eval`",
         .path.display()
     )]
     OtherModel {
@@ -213,7 +213,7 @@ pub enum CheckpointError {
     },
     /// Saving would replace something that is not a model.
     #[error(
-        "{} already holds {found}, which is no part of a saved model and would be lost: \
+        "{} already holds {found}, which is not part of a saved model and would be lost: \
          choose another folder or move it away", .folder.display()
     )]
     Occupied {

@@ -10,6 +10,7 @@
 //! tuned.json                                   timesteps tuned for it (ours; most models have none)
 //! transformer/                                 in place of unet/ where the network is a DiT, likewise
 //! vae/ or vqvae/                               the autoencoder of a model that draws latents, likewise
+//! upper/                                       a second layer of latents above an autoencoder (ours)
 //! ddim.json                                    name, class names, convention (ours; diffusers ignores it)
 //! ```
 //!
@@ -83,12 +84,13 @@ mod scheduler_solver;
 mod sets;
 mod shards;
 mod tuned;
+mod upper;
 mod warning;
 mod weights;
 mod write;
 
 pub use abandoned::remove_abandoned;
-pub use autoencoder::{Autoencoder, AutoencoderFiles, Network};
+pub use autoencoder::{Autoencoder, AutoencoderFiles, Network, is_first_stage};
 pub use card::Card;
 pub use denoiser::{Denoiser, DenoiserConfig};
 pub use embedded::{embedded, embedded_names, embedded_tuned, embedded_weights, inspect_embedded};
@@ -106,6 +108,7 @@ pub use report::{Misshapen, Report};
 pub use scheduler::SchedulerConfig;
 pub use scheduler_names::{BetaScheduleName, PredictionType, SchedulerClass, TimestepSpacing, VarianceType};
 pub use tuned::{TunedEntry, TunedSteps, tuned};
+pub use upper::Upper;
 pub use warning::Warning;
 pub use weights::Weights;
 pub use write::{save, save_autoencoder, weights_fingerprint, write_weights};

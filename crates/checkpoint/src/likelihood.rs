@@ -20,6 +20,9 @@ pub struct Likelihood {
     pub prior_variance: f64,
     /// The variance of a value of a picture: one for all, or one for each, `[channels, height, width]`.
     pub decoder_variance: Vec<f64>,
+    /// Layers of latents, 1 or 2. Of two the prior is that of the upper one, which lies in `upper/`.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub layers: usize,
     /// Everything else in the file, such as name, licence and training data.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
@@ -62,6 +65,14 @@ impl Likelihood {
         }
         Ok(Some(found))
     }
+}
+
+fn one() -> usize {
+    1
+}
+
+fn is_one(layers: &usize) -> bool {
+    *layers == 1
 }
 
 /// The key that only such a file has.

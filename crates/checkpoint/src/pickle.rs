@@ -107,7 +107,7 @@ const ENTRY_LEN: usize = 46;
 /// The longest entry that the format allows, without its comment.
 const MAX_ENTRY: usize = ENTRY_LEN + 2 * u16::MAX as usize;
 
-/// Refuses what is no zip archive, and any archive whose pickle is compressed or large.
+/// Refuses what is not a zip archive, and any archive whose pickle is compressed or large.
 ///
 /// Every directory entry in the file is looked at, wherever it stands, so that no second directory hidden in
 /// a comment can be used in place of the one that was checked.

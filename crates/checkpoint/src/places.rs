@@ -20,7 +20,8 @@ mod weight_file;
 use std::path::{Component, Path, PathBuf};
 
 use self::foreign::foreign;
-use self::runs::{is_training_checkpoint, newest_inside, schedulers, with_model};
+pub(crate) use self::runs::with_model;
+use self::runs::{is_training_checkpoint, newest_inside, schedulers};
 use self::weight_file::is_weights;
 pub(crate) use self::weight_file::weights_in;
 use crate::error::CheckpointError;
@@ -37,7 +38,7 @@ pub enum WeightChoice {
     /// Moving averages (EMA), which draw better, where there are any.
     #[default]
     Usual,
-    /// Those of this name: `ema`, `model` for those that are no moving average, or the name that a file or a
+    /// Those of this name: `ema`, `model` for those that are not the moving average, or the name that a file or a
     /// [`Warning::Chosen`] gives them.
     Named(String),
 }

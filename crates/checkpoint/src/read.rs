@@ -50,7 +50,7 @@ impl ModelFiles {
     ///
     /// # Errors
     /// See [`CheckpointError`]; each names the file. What is wrong with the scheduler alone, and tensors that do
-    /// not fit the network, are no errors yet.
+    /// not fit the network, are not errors yet.
     pub fn open(path: &Path, choice: &WeightChoice) -> Result<Self, CheckpointError> {
         let places = Places::find(path, choice)?;
         let pipeline = check_pipeline(&places)?;

@@ -1,9 +1,11 @@
 //! `scheduler_config.json`: the noise schedule a model was trained with, and what diffusers would do with it.
 
+use ddim_schedule::solvers::{Ddim, Ddpm};
 use ddim_schedule::{
-    BetaSchedule, Convention, Direction, Eta, FinalAlphaBar, Method, NoiseSchedule, Prediction, Settings, Spacing,
-    Variance, X0Limit,
+    BetaSchedule, Convention, Direction, FinalAlphaBar, Lineage, NoiseSchedule, Prediction, Settings, Solver,
+    Spacing,
 };
+use ddim_schedule::{Variance, X0Limit};
 
 use crate::error::SchedulerConfigError;
 use crate::scheduler_keys;
@@ -108,13 +110,13 @@ impl SchedulerConfig {
     ///
     /// # Errors
     /// A class whose method is not built here, and options that make a method which is not.
-    pub fn method(&self) -> Result<Method, SchedulerConfigError> {
+    pub fn solver(&self) -> Result<Box<dyn Solver>, SchedulerConfigError> {
         match self.class_name {
-            SchedulerClass::Ddim => Ok(Method::Ddim { eta: Eta::DDIM }),
-            SchedulerClass::Ddpm => Ok(Method::Ddpm { variance: self.variance() }),
-            SchedulerClass::Other("DDIMParallelScheduler" | DDIM_INVERSE) => Ok(Method::Ddim { eta: Eta::DDIM }),
-            SchedulerClass::Other("DDPMParallelScheduler") => Ok(Method::Ddpm { variance: self.variance() }),
-            SchedulerClass::Other(class) => self.of_own_class().solver(class),
+            SchedulerClass::Ddim => Ok(Ddim::default().into()),
+            SchedulerClass::Ddpm => Ok(Ddpm { variance: self.variance() }.into()),
+            SchedulerClass::Other("DDIMParallelScheduler" | DDIM_INVERSE) => Ok(Ddim::default().into()),
+            SchedulerClass::Other("DDPMParallelScheduler") => Ok(Ddpm { variance: self.variance() }.into()),
+            SchedulerClass::Other(class) => self.of_own_class().solver_of(class),
         }
     }
 
@@ -129,9 +131,9 @@ impl SchedulerConfig {
     /// How diffusers samples with this configuration in `n_steps` steps.
     ///
     /// # Errors
-    /// As [`method`](Self::method).
+    /// As [`solver`](Self::solver).
     pub fn settings(&self, n_steps: usize) -> Result<Settings, SchedulerConfigError> {
-        let settings = self.of_own_class().settings_of(self.method()?, n_steps)?;
+        let settings = self.of_own_class().settings_of(self.solver()?, n_steps)?;
         let encodes = self.class_name == SchedulerClass::Other(DDIM_INVERSE);
         let direction = if encodes { Direction::Encode } else { Direction::Decode };
         Ok(Settings { direction, ..settings })
@@ -142,14 +144,17 @@ impl SchedulerConfig {
     ///
     /// # Errors
     /// Options that only the method has, with values it cannot have.
-    pub fn settings_of(&self, method: Method, n_steps: usize) -> Result<Settings, SchedulerConfigError> {
+    pub fn settings_of(
+        &self,
+        solver: impl Into<Box<dyn Solver>>,
+        n_steps: usize,
+    ) -> Result<Settings, SchedulerConfigError> {
         let settings =
-            Settings { prediction: self.prediction(), ..Settings::new(Convention::Diffusers, method, n_steps) };
-        if let Method::Solver(solver) = &settings.method {
-            let solver = solver.clone();
-            return self.solver_settings(solver.as_ref(), settings);
+            Settings { prediction: self.prediction(), ..Settings::new(Convention::Diffusers, solver, n_steps) };
+        if settings.solver.lineage() == Lineage::Equations {
+            return self.solver_settings(settings);
         }
-        let to_one = self.set_alpha_to_one || matches!(settings.method, Method::Ddpm { .. });
+        let to_one = self.set_alpha_to_one || settings.solver.as_a::<Ddpm>().is_some();
         Ok(Settings {
             spacing: self.spacing(),
             limit: self.limit(),

@@ -1,7 +1,7 @@
 //! What diffusers' solver classes are here: their options read, and their habits of spacing and ending.
 
 use ddim_schedule::{
-    Coordinates, EpsSource, FinalAlphaBar, Method, Prediction, Settings, Solver, Spacing, X0Limit, solvers,
+    Coordinates, EpsSource, FinalAlphaBar, Prediction, Settings, Solver, Spacing, X0Limit, solvers,
 };
 use ddim_schedule::{Predecessor, Times};
 use serde_json::{Map, Value, json};
@@ -30,14 +30,15 @@ impl SchedulerConfig {
     }
 
     /// The solver of a class, with the options of the file.
-    pub(crate) fn solver(&self, class: &'static str) -> Result<Method, Error> {
+    pub(crate) fn solver_of(&self, class: &'static str) -> Result<Box<dyn Solver>, Error> {
         let options = Options { class, map: &self.other };
         options.refuse_unsupported()?;
-        Ok(Method::Solver(solvers::parse(&options.solver_text()?)?.into()))
+        Ok(solvers::parse(&options.solver_text()?)?)
     }
 
     /// Spacing, limit and end of a run by a solver.
-    pub(crate) fn solver_settings(&self, solver: &dyn Solver, settings: Settings) -> Result<Settings, Error> {
+    pub(crate) fn solver_settings(&self, settings: Settings) -> Result<Settings, Error> {
+        let solver = &*settings.solver;
         let options = Options { class: self.class_name.name(), map: &self.other };
         let family = Family::of(solver);
         let end = match family {
@@ -329,7 +330,7 @@ impl Options<'_> {
             "sigma_schedule" => &["karras", "exponential"],
             "timestep_type" => &["discrete", "continuous"],
             "solver_type" => &["midpoint", "heun", "bh1", "bh2", "logrho"],
-            _ => unreachable!("{key} is no word"),
+            _ => unreachable!("{key} is not a word"),
         };
         match self.map.get(key) {
             None | Some(Value::Null) => Ok(default),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use ddim_schedule::{Method, Tau};
+use ddim_schedule::{Solver, Tau};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -36,7 +36,7 @@ pub struct TunedSteps {
 /// What was found for one number of steps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TunedEntry {
-    /// The method, as [`Method`] reads it.
+    /// The method, as [`solvers::parse`](ddim_schedule::solvers::parse) reads it.
     pub solver: String,
     /// The timesteps, noisy to clean.
     pub timesteps: Vec<usize>,
@@ -80,7 +80,7 @@ impl TunedEntry {
         // How many timesteps the model has is the plan's to check.
         let train_steps = self.timesteps.first().map_or(1, |first| first.saturating_add(1));
         Tau::new(self.timesteps.clone(), train_steps).map_err(|error| format!("timesteps: {error}"))?;
-        self.solver.parse::<Method>().map_err(|error| format!("solver: {error}"))?;
+        self.solver.parse::<Box<dyn Solver>>().map_err(|error| format!("solver: {error}"))?;
         Ok(())
     }
 }

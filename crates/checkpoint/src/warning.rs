@@ -93,7 +93,7 @@ impl fmt::Display for Warning {
                 let (count, path) = (names.len(), path.display());
                 write!(
                     f,
-                    "{path}: {count} {tensors} no part of the network and passed over: {}",
+                    "{path}: {count} {tensors} not part of the network and passed over: {}",
                     listed(names, SHOWN)
                 )
             }
@@ -135,7 +135,7 @@ mod tests {
             let names = names.iter().map(ToString::to_string).collect();
             Warning::UnusedTensors { path: "a".into(), names }.to_string()
         };
-        assert_eq!(warning(&["n0"]), "a: 1 tensor is no part of the network and passed over: n0");
-        assert_eq!(warning(&["n0", "n1"]), "a: 2 tensors are no part of the network and passed over: n0, n1");
+        assert_eq!(warning(&["n0"]), "a: 1 tensor is not part of the network and passed over: n0");
+        assert_eq!(warning(&["n0", "n1"]), "a: 2 tensors are not part of the network and passed over: n0, n1");
     }
 }

@@ -14,6 +14,7 @@ use crate::fingerprint::fingerprint;
 use crate::folder::{io_error, sync_folder, write_folder, write_text};
 use crate::layout::{CARD, CONFIG, MODEL_INDEX, SCHEDULER_CONFIG, TUNED, UNET_CONFIG, WEIGHTS};
 use crate::scheduler_names::SchedulerClass;
+use crate::upper::{UPPER, Upper};
 use crate::{Autoencoder, Checkpoint, DIFFUSERS_VERSION, DenoiserConfig};
 
 /// Writes a model as a folder that [`load`](crate::load) and diffusers read, replacing an earlier save there.
@@ -89,15 +90,30 @@ fn first_stage_of(checkpoint: &Checkpoint) -> &'static str {
 /// # Errors
 /// A folder that holds anything but a saved autoencoder, and whatever the file system refuses.
 pub fn save_autoencoder(autoencoder: &Autoencoder, folder: &Path) -> Result<(), CheckpointError> {
-    write_folder(folder, &[CONFIG, PART_WEIGHTS, CARD], |folder| {
+    write_folder(folder, &AUTOENCODER_PARTS, |folder| {
         if let Some(likelihood) = &autoencoder.likelihood {
             write_text(&folder.join(CARD), &likelihood.to_json())?;
+        }
+        if let Some(upper) = &autoencoder.upper {
+            write_upper(upper, &folder.join(UPPER))?;
         }
         write_autoencoder(autoencoder, folder)
     })
 }
 
 const PART_WEIGHTS: &str = "diffusion_pytorch_model.safetensors";
+
+/// What a saved autoencoder consists of.
+const AUTOENCODER_PARTS: [&str; 6] =
+    [CONFIG, PART_WEIGHTS, CARD, UPPER, "upper/config.json", "upper/diffusion_pytorch_model.safetensors"];
+
+fn write_upper(upper: &Upper, folder: &Path) -> Result<(), CheckpointError> {
+    fs::create_dir_all(folder).map_err(|source| io_error(folder, source))?;
+    write_text(&folder.join(CONFIG), &upper.config.to_json())?;
+    let halves = [&upper.encoder, &upper.decoder].into_iter().flat_map(|half| named(&half.graph, &half.weights));
+    write_tensors(halves, &folder.join(PART_WEIGHTS))?;
+    sync_folder(folder)
+}
 
 fn write_autoencoder(autoencoder: &Autoencoder, folder: &Path) -> Result<(), CheckpointError> {
     let Autoencoder { config, encoder, decoder, codebook, .. } = autoencoder;

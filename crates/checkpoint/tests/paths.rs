@@ -283,7 +283,7 @@ fn tensors_that_are_no_parameters_are_named_and_passed_over() {
     assert_eq!(after, before);
     let [warning @ Warning::UnusedTensors { names, .. }] = warnings.as_slice() else { panic!("{warnings:?}") };
     assert_eq!(names.len(), 3);
-    assert!(warning.to_string().contains("3 tensors are no part of the network"), "{warning}");
+    assert!(warning.to_string().contains("3 tensors are not part of the network"), "{warning}");
 }
 
 #[test]
@@ -467,7 +467,7 @@ fn options_that_no_class_has_are_named_and_passed_over() {
         },
     ];
     assert_eq!(warnings, expected);
-    // A file that is no configuration of such a network at all.
+    // A file that is not a configuration of such a network at all.
     fs::write(model.join("unet/config.json"), r#"{"hidden_size": 8}"#).expect("a text");
     assert!(refusal(&model).contains("hidden_size"));
 }

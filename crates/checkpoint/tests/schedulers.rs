@@ -3,9 +3,10 @@
 use ddim_checkpoint::{
     PredictionType, SchedulerClass, SchedulerConfig, SchedulerConfigError, TimestepSpacing, VarianceType,
 };
+use ddim_schedule::solvers::{Ddim, Ddpm};
 use ddim_schedule::{
-    BetaSchedule, Convention, EpsSource, Eta, FinalAlphaBar, LastNoise, Method, NoiseSchedule, Predecessor,
-    Prediction, Settings, Spacing, Variance, X0Limit,
+    BetaSchedule, Convention, EpsSource, FinalAlphaBar, LastNoise, NoiseSchedule, Predecessor, Prediction,
+    Settings, Spacing, Variance, X0Limit,
 };
 use ddim_schedule::{Direction, Resampling, Times};
 
@@ -22,7 +23,7 @@ fn the_defaults_are_those_of_diffusers() {
     let ddim = read(r#"{"_class_name": "DDIMScheduler", "_diffusers_version": "0.42.1"}"#);
     assert_eq!(ddim, SchedulerConfig::default());
     let expected = Settings {
-        method: Method::Ddim { eta: Eta::DDIM },
+        solver: Ddim::default().into(),
         prediction: Prediction::Epsilon,
         spacing: Spacing::Leading { offset: 0 },
         n_steps: 20,
@@ -41,8 +42,8 @@ fn the_defaults_are_those_of_diffusers() {
     assert_eq!(ddim.settings(20).expect("settings"), expected);
 
     let ddpm = read(r#"{"_class_name": "DDPMScheduler"}"#);
-    let method = Method::Ddpm { variance: Variance::FixedSmall };
-    let expected = Settings { method, predecessor: Predecessor::InList, ..expected };
+    let solver = Ddpm { variance: Variance::FixedSmall };
+    let expected = Settings { solver: solver.into(), predecessor: Predecessor::InList, ..expected };
     assert_eq!(ddpm.settings(20).expect("settings"), expected);
     let linear = NoiseSchedule::new(&BetaSchedule::DDPM, 1000).expect("a schedule");
     assert_eq!(ddpm.noise_schedule().expect("a schedule").betas(), linear.betas());
@@ -85,7 +86,7 @@ fn the_variances_of_ddpm_have_their_names() {
         ("learned_range", Variance::LearnedRange),
     ] {
         let config = read(&format!(r#"{{"_class_name": "DDPMScheduler", "variance_type": "{name}"}}"#));
-        assert_eq!(config.settings(10).expect("settings").method, Method::Ddpm { variance });
+        assert!(config.settings(10).expect("settings").solver.equals(&Ddpm { variance }));
     }
 }
 

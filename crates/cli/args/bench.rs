@@ -7,11 +7,11 @@ use std::str::FromStr;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, ValueEnum};
 use ddim_features::Preparation;
-use ddim_schedule::{Convention, Method, Spacing};
+use ddim_schedule::{Convention, Solver, Spacing};
 
 use super::distances::preparation;
+use super::method::EtaChoice;
 use super::numbers::at_least_one;
-use super::sampling::EtaChoice;
 use super::{ComputingArgs, FeatureChoice, LabelArgs, ModelArgs, PictureRules, SetHome, SetName};
 use crate::device::Precision;
 use crate::seeds;
@@ -54,7 +54,7 @@ pub(crate) struct BenchArgs {
 
     /// A solver to measure as well, with its options, as `ddim sample --help` lists them; may be given several times
     #[arg(long, visible_alias = "sampler", value_name = "NAME", help_heading = "Method")]
-    pub(crate) solver: Vec<Method>,
+    pub(crate) solver: Vec<Box<dyn Solver>>,
 
     /// How the steps are spread: see `ddim sample --help` [default: the convention's]
     #[arg(long, value_name = "NAME", help_heading = "Method")]

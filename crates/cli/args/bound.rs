@@ -4,8 +4,8 @@ use anyhow::bail;
 use clap::{Args, ValueEnum};
 use ddim_schedule::Eta;
 
+use super::method::EtaChoice;
 use super::numbers::at_least_one;
-use super::sampling::EtaChoice;
 use super::{SetName, SolverChoice, SpacingChoice};
 use crate::request::PlanRequest;
 

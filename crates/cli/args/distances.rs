@@ -50,7 +50,7 @@ pub(crate) struct DistanceArgs {
         requires = "set")]
     pub(crate) resize: Preparation,
 
-    /// Extrapolate the Frechet distance to endlessly many pictures as well
+    /// Extrapolate the Frechet distance to infinitely many pictures as well
     #[arg(long, requires = "set")]
     pub(crate) extrapolate: bool,
 

@@ -32,6 +32,24 @@ const RULES: &[Rule] = &[
         beside: "is for a folder of pictures, which has a grid.png (--out FOLDER)",
     },
     Rule {
+        command: "sample",
+        options: &["no_grid"],
+        works: |typed| !typed.has("pictures") && !typed.has("shard"),
+        beside: "is for a folder of all pictures; --pictures and --shard draw some, without a grid: leave it out",
+    },
+    Rule {
+        command: "sample",
+        options: &["resume"],
+        works: |typed| !typed.has("shard"),
+        beside: "is what --shard does by itself: leave it out",
+    },
+    Rule {
+        command: "sample",
+        options: &["animate", "show"],
+        works: |typed| !typed.has("shard"),
+        beside: "is for one process, and --shard is one of several: leave it out, or draw some with --pictures",
+    },
+    Rule {
         command: "",
         options: &["force"],
         works: |typed| !typed.has("show") || typed.has("out") || typed.has("animate"),

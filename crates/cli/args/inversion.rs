@@ -5,11 +5,12 @@ use std::fmt;
 use std::path::PathBuf;
 
 use clap::Args;
-use ddim_schedule::{Convention, Eta, Method};
+use ddim_schedule::Convention;
+use ddim_schedule::solvers::Ddim;
 
+use super::method::{SolverChoice, SpacingChoice};
 use super::numbers::{MOST as MOST_PICTURES, at_least_one, at_least_two, timestep};
 use super::sampling::times;
-use super::tuning::{SolverChoice, SpacingChoice};
 use super::words::FromWord;
 use super::{ComputingArgs, EtaChoice, LabelArgs, ModelArgs, OutputArgs, PictureRules};
 use crate::request::PlanRequest;
@@ -115,7 +116,7 @@ impl HabitArgs {
         PlanRequest {
             steps,
             eta: self.eta,
-            solver: Some(SolverChoice::Planned(Method::Ddim { eta: Eta::DDIM })),
+            solver: Some(SolverChoice::Planned(Ddim::default().into())),
             spacing: self.spacing.clone(),
             convention: self.convention,
             ..PlanRequest::default()

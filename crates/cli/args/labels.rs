@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::words::FromWord;
 
-/// What pictures are told where that is no class.
+/// What pictures are told where that is not a class.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Pictures")]
 pub(crate) struct LabelArgs {

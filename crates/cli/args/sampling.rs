@@ -1,19 +1,17 @@
 //! Options of `ddim sample` and `ddim schedule`.
 
-use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 use ddim_sampler::GuidanceInterval;
-use ddim_schedule::{Convention, Eta, solvers};
+use ddim_schedule::Convention;
 
 use super::corrections::CorrectionArgs;
 use super::editing::{EditArgs, InpaintChoice, interval, share};
+use super::method::{EtaChoice, SolverChoice, SpacingChoice, every_solver};
 use super::numbers::{at_least_one, batch_size, timestep};
-use super::tuning::{SolverChoice, SpacingChoice};
-use super::{DeviceArgs, LabelArgs};
+use super::{DeviceArgs, LabelArgs, Part, ShardChoice};
 use crate::device::Precision;
 use crate::output::AnimateWhat;
 use crate::request::{self, LimitChoice, ModelRequest, OutputRequest, PlanRequest, Request};
@@ -26,8 +24,11 @@ Examples:
   ddim sample --class sneaker --num 1 --show           one, in the terminal
   ddim sample --class coat,bag --num 8 --out eight.png
   ddim sample --model path/to/model --label rows.csv   a model that takes numbers in place of classes
+  ddim sample --model path/to/vae                      an AutoencoderKL alone: its prior, decoded, without diffusion
   ddim sample --num 5000 --out pictures                one PNG a picture, and run.json
   ddim sample --num 5000 --out pictures --resume       goes on where it was stopped
+  ddim sample --num 5000 --pictures 20..30 --out ten.png  ten of them, as in the whole run
+  ddim sample --num 5000 --shard 3/8 --out pictures    the fourth of eight shares; `ddim merge` joins them
   ddim sample --seeds 0-63,100 --out evaluate.npz      arr_0 uint8 [n,h,w,c], arr_1 labels
   ddim sample --class bag --num 1 --scale 8 --out bag.png  each pixel a square of 8x8
   ddim sample --animate steps.gif                      how the pictures came to be
@@ -81,6 +82,16 @@ pub(crate) struct SampleArgs {
     /// One picture for each seed listed, as in 0-63,100: that seed's first
     #[arg(long, value_name = "LIST", conflicts_with_all = ["num", "seed"], help_heading = "Pictures")]
     pub(crate) seeds: Option<SeedList>,
+
+    /// Draw only these pictures of the run, as in 20..30, the end not among them: each as in the whole run
+    #[arg(long, value_name = "A..B", conflicts_with = "shard", help_heading = "Pictures")]
+    pub(crate) pictures: Option<Part>,
+
+    /// Draw one of several even shares of the pictures, as in 3/8, from 0/8 on, into a folder beside --out, as in
+    /// OUT.parts/part-00003-of-00008; the same command goes on with it after a stop, and `ddim merge` joins all.
+    /// `auto` takes the share from a Slurm array, or from a Kubernetes Indexed Job and DDIM_SHARDS
+    #[arg(long, value_name = "I/N", requires = "out", help_heading = "Pictures")]
+    pub(crate) shard: Option<ShardChoice>,
 
     /// Classes by name or number, used in turn; the beginning or a part of a name will do, '#10' is a number, '=10' a
     /// name, 'any' is no class in particular, and a name with a comma is quoted, as in '"hat, red",coat' [default: all
@@ -152,6 +163,8 @@ impl SampleArgs {
             seed: self.typed.then("seed", self.seed.number()),
             seeds: self.seeds.clone(),
             picture: None,
+            pictures: self.pictures,
+            shard: None,
             noise: self.noise.clone(),
             class: self.class.clone(),
             label: self.labels.label.clone(),
@@ -382,57 +395,6 @@ impl PlanArgs {
     }
 }
 
-/// Help for `--solver`, with every solver there is.
-fn every_solver() -> String {
-    let mut text =
-        "The method; options follow a colon, as in dpm++:order=3,variant=heun; names of k-diffusion and diffusers \
-                    are understood, as in euler_a, dpmpp_2m_sde or DPMSolverMultistepScheduler [default: ddim, or the \
-                    method that --scheduler-config names]\n\
-                    - ddim: Song et al. 2020, takes --eta\n\
-                    - ddpm: ancestral sampling, Ho et al. 2020\n\
-                    - adaptive: steps as long as a tolerance allows (sample only); rtol=0.001, atol=0.001"
-            .to_owned();
-    for solver in solvers::all() {
-        text.push_str(&format!("\n- {}: {}", solver.name(), solver.about()));
-        let options: Vec<String> =
-            solver.options().iter().map(|(name, value)| format!("{name}={value}")).collect();
-        if !options.is_empty() {
-            text.push_str(&format!("; {}", options.join(", ")));
-        }
-    }
-    text
-}
-
-/// What `--eta` can be.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum EtaChoice {
-    /// A number.
-    Value(Eta),
-    /// The method with the larger standard deviation, which is no value of eta.
-    Hat,
-}
-
-impl fmt::Display for EtaChoice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Value(eta) => write!(f, "{}", eta.value()),
-            Self::Hat => f.write_str("hat"),
-        }
-    }
-}
-
-impl FromStr for EtaChoice {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text == "hat" {
-            return Ok(Self::Hat);
-        }
-        let value: f64 = text.parse().map_err(|_| "not a number; give a value from 0 to 1, or hat".to_owned())?;
-        Eta::new(value).map(Self::Value).map_err(|error| format!("{error} (--eta hat)"))
-    }
-}
-
 /// How far pictures can be enlarged.
 pub(super) fn times(text: &str) -> Result<usize, String> {
     match text.parse() {
@@ -445,19 +407,5 @@ fn finite(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(number) if number.is_finite() => Ok(number),
         _ => Err("not a finite number".to_owned()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn eta_is_a_number_in_range_or_hat() {
-        assert_eq!("hat".parse(), Ok(EtaChoice::Hat));
-        assert_eq!("0".parse(), Ok(EtaChoice::Value(Eta::DDIM)));
-        for refused in ["1.2", "-0.1", "NaN", "inf", "x", ""] {
-            assert!(refused.parse::<EtaChoice>().is_err(), "{refused}");
-        }
     }
 }

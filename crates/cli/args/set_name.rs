@@ -75,6 +75,14 @@ impl SetName {
     }
 }
 
+impl FromStr for Part {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        part_of(text).unwrap_or_else(|| Err("write pictures as in 20..30: the end is not among them".to_owned()))
+    }
+}
+
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}..{}", self.first, self.end.map_or(String::new(), |end| end.to_string()))
@@ -137,7 +145,7 @@ fn is_mistyped(name: &str) -> bool {
     name.starts_with("embedded:") && !Path::new(name).exists()
 }
 
-/// `55000..60000`, with either number left out; `None` for a text that is no part but belongs to the name.
+/// `55000..60000`, with either number left out; `None` for a text that is not a part but belongs to the name.
 fn part_of(text: &str) -> Option<Result<Part, String>> {
     let (first, end) = text.split_once("..")?;
     let number = |text: &str| if text.is_empty() { Some(None) } else { text.parse().ok().map(Some) };

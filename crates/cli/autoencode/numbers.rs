@@ -110,7 +110,7 @@ fn tensor(stage: &FirstStage, tensors: &SafeTensors<'_>, name: &str) -> anyhow::
     match *shape.as_slice() {
         [n, c, h, w] if n > 0 && h > 0 && w > 0 => {
             if let Some(value) = values.iter().find(|value| !value.is_finite()) {
-                bail!("{name} holds {value}, which is no number to compute with");
+                bail!("{name} holds {value}, which is not a number to compute with");
             }
             Ok(Tensor::new(values, [n, c, h, w]).to(stage.device()))
         }

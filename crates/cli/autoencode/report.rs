@@ -5,12 +5,12 @@ use std::path::Path;
 use ddim::autoencoder::AutoencoderConfig;
 use ddim::first_stage::{Reconstruction, decibels};
 use ddim::{ErrorSummary, FirstStage};
+use ddim_bench::units;
 use ddim_tensor::Tensor;
 use serde_json::{Value, json};
 
 use super::diagnosis::Diagnosed;
 use super::kind;
-use crate::units;
 
 /// What is printed.
 pub(super) struct Report {
@@ -62,7 +62,8 @@ impl Report {
             latents: of(&back.latents),
             psnr: errors.iter().map(|error| decibels(*error)).sum::<f64>() / n as f64,
             errors: ErrorSummary::new(&errors),
-            divergence: back.divergence.as_deref().map(ErrorSummary::new),
+            // That from N(0, I), which two layers do not have.
+            divergence: back.divergence.as_deref().filter(|_| stage.upper().is_none()).map(ErrorSummary::new),
             codes,
             scaled: stage.scaled_moments(back),
             diagnosis,

@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 
 use anyhow::bail;
 use ddim::timing::{Kind, Shares};
+use ddim_bench::{Cell, units};
 
-use super::cells::Cell;
 use super::folder::Chosen;
 use super::measure::Runner;
 use crate::args::{BenchArgs, Budget, Counts, WrongUsage, misused};
-use crate::units;
 
 /// Seconds to spend when nothing else was asked for.
 pub(super) const USUAL_BUDGET: Budget = Budget(600.0);
@@ -127,9 +126,10 @@ fn within(budget: Budget, cells: &[Cell], batch_size: usize, seconds: f64) -> an
 
 #[cfg(test)]
 mod tests {
-    use ddim_schedule::{Convention, Method, NoiseSchedule, Plan, Settings};
+    use ddim_bench::Role;
+    use ddim_schedule::solvers::SigmaHat;
+    use ddim_schedule::{Convention, NoiseSchedule, Plan, Settings};
 
-    use super::super::cells::Role;
     use super::*;
 
     fn cells() -> Vec<Cell> {
@@ -137,8 +137,7 @@ mod tests {
         let cell = |place: usize, role, steps| Cell {
             method: "eta 1".into(),
             steps,
-            plan: Plan::new(&schedule, &Settings::new(Convention::Exact, Method::SigmaHat, steps))
-                .expect("a plan"),
+            plan: Plan::new(&schedule, &Settings::new(Convention::Exact, SigmaHat, steps)).expect("a plan"),
             role,
             place,
         };

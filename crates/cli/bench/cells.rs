@@ -1,99 +1,14 @@
 //! What is measured: one cell for each method and number of steps.
 
-use std::fmt;
-
 use anyhow::Context;
-use ddim_schedule::{Eta, Method, Plan, Spacing};
-use serde::{Deserialize, Serialize};
+use ddim_bench::{Cell, Role, units};
+use ddim_schedule::solvers::{Ddim, SigmaHat};
+use ddim_schedule::{Eta, Plan, Spacing};
 
 use crate::args::{BenchArgs, EtaChoice, SolverChoice, SpacingChoice};
 use crate::model::Model;
+use crate::plan;
 use crate::request::PlanRequest;
-use crate::{plan, units};
-
-/// Why a cell is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Role {
-    /// It was asked for.
-    Asked,
-    /// It was asked for, and the others are compared with it.
-    AskedReference,
-    /// Only because the others are compared with it: a batch of it is timed.
-    Reference,
-    /// It was asked for, and the pictures of the others are compared with its own.
-    AskedTarget,
-    /// Only because the pictures of the others are compared with its own: a batch of it is drawn.
-    Target,
-}
-
-impl Role {
-    /// Whether the times of others are compared with that of this cell.
-    pub(super) fn is_reference(self) -> bool {
-        matches!(self, Self::AskedReference | Self::Reference)
-    }
-
-    /// Whether it was asked for.
-    pub(super) fn is_asked(self) -> bool {
-        !matches!(self, Self::Reference | Self::Target)
-    }
-}
-
-/// One method with one number of steps.
-#[derive(Clone, Debug)]
-pub(super) struct Cell {
-    /// The method, as people write it: `eta 0.2`, `sigma-hat`, `dpm++:order=3`.
-    pub(super) method: String,
-    /// The steps asked for.
-    pub(super) steps: usize,
-    /// What is run.
-    pub(super) plan: Plan,
-    /// Why.
-    pub(super) role: Role,
-    /// Its place in the table.
-    pub(super) place: usize,
-}
-
-impl Cell {
-    /// Network calls of a picture.
-    pub(super) fn calls(&self) -> usize {
-        self.plan.steps().len()
-    }
-
-    /// Whether its time is what the others are compared with.
-    pub(super) fn is_reference(&self) -> bool {
-        self.role.is_reference()
-    }
-
-    /// Whether its pictures are what the others are compared with.
-    pub(super) fn is_target(&self) -> bool {
-        matches!(self.role, Role::AskedTarget | Role::Target)
-    }
-
-    /// A name for its files.
-    pub(super) fn file_name(&self) -> String {
-        file_name(&self.method, self.steps)
-    }
-}
-
-impl fmt::Display for Cell {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} in {}", self.method, units::steps(self.steps))
-    }
-}
-
-/// A name for the files of the cell of a method and a number of steps.
-pub(super) fn file_name(method: &str, steps: usize) -> String {
-    let safe = |c: char| if c.is_ascii_alphanumeric() || "+.-".contains(c) { c } else { '-' };
-    format!("{}-{steps}", method.chars().map(safe).collect::<String>())
-}
-
-/// Whether a name can be one of those.
-pub(super) fn is_file_name(name: &str) -> bool {
-    name.rsplit_once('-').is_some_and(|(method, steps)| {
-        steps.parse().is_ok_and(|steps| !method.is_empty() && file_name(method, steps) == name)
-    })
-}
 
 /// Numbers of steps when nothing says otherwise: those of the DDIM paper's Table 1.
 const STEPS: [usize; 5] = [10, 20, 50, 100, 1000];
@@ -119,7 +34,7 @@ pub(super) fn cells(args: &BenchArgs, model: &Model) -> anyhow::Result<Vec<Cell>
                 // A solver may be unable to take as many steps as the eta family, whose steps these are.
                 Err(error) if n_steps <= train_steps && !is_eta(&name) => {
                     let steps = units::steps(n_steps);
-                    tracing::warn!("{name} in {steps} is left out: {}", crate::chain(&error));
+                    tracing::warn!("{name} in {steps} is left out: {}", crate::ending::chain(&error));
                     continue;
                 }
                 Err(error) => return Err(error).with_context(|| format!("{name} in {}", units::steps(n_steps))),
@@ -191,15 +106,17 @@ const DDPM: &str = "eta 1";
 /// Every method with its name, and as options of `ddim sample`.
 fn methods(args: &BenchArgs) -> Vec<(String, PlanRequest)> {
     let etas = args.eta.iter().map(|eta| eta_method(*eta));
-    let solvers = args.solver.iter().map(|method| {
+    let solvers = args.solver.iter().map(|solver| {
         // The same cells as with --eta, under the same name: they are measured once.
-        match method {
-            Method::Ddim { eta } => return eta_method(EtaChoice::Value(*eta)),
-            Method::SigmaHat => return eta_method(EtaChoice::Hat),
-            Method::Ddpm { .. } | Method::Solver(_) => {}
+        if let Some(Ddim { eta }) = solver.as_a() {
+            return eta_method(EtaChoice::Value(*eta));
         }
-        let solver = Some(SolverChoice::Planned(method.clone()));
-        (method.to_string(), PlanRequest { solver, ..PlanRequest::default() })
+        if solver.equals(&SigmaHat) {
+            return eta_method(EtaChoice::Hat);
+        }
+        let name = solver.to_string();
+        let solver = Some(SolverChoice::Planned(solver.clone()));
+        (name, PlanRequest { solver, ..PlanRequest::default() })
     });
     etas.chain(solvers).collect()
 }
@@ -213,7 +130,7 @@ fn eta_method(eta: EtaChoice) -> (String, PlanRequest) {
 }
 
 fn of_eta(eta: EtaChoice) -> PlanRequest {
-    let solver = Some(SolverChoice::Planned(Method::Ddim { eta: Eta::DDIM }));
+    let solver = Some(SolverChoice::Planned(Ddim::default().into()));
     PlanRequest { eta: Some(eta), solver, ..PlanRequest::default() }
 }
 

@@ -6,14 +6,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
+use ddim_bench::{MachineDrift, Row, is_file_name};
 use ddim_data::{PngState, png_state};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::cells::is_file_name;
-use super::drift::MachineDrift;
 use super::lines;
-use super::row::Row;
 use crate::files::{self, Lock};
 use crate::run_record;
 
@@ -230,7 +228,6 @@ fn reread(settings: &Value) -> Value {
 mod tests {
     use ddim_data::Picture;
 
-    use super::super::testing;
     use super::*;
     use crate::files::Existing;
 
@@ -332,7 +329,17 @@ mod tests {
         let root = begun();
         let (folder, _) = open(root.path(), 1, Existing::Keep).expect("the same");
         let names = |rows: &[Row]| rows.iter().map(Row::file_name).collect::<Vec<_>>();
-        let rows: Vec<Row> = testing::report().rows.into_iter().take(2).map(|compared| compared.row).collect();
+        let row = |method: &str| -> Row {
+            let spread = json!({ "least": 1, "lower_quartile": 1, "median": 1, "upper_quartile": 1, "most": 1 });
+            let row = json!({
+                "method": method, "steps": 10, "calls": 10, "role": "asked", "pictures": 4, "batch_size": 2,
+                "warm_up_seconds": 1, "seconds_per_call": spread, "seconds_per_picture": spread,
+                "pictures_per_second": 1, "outside_network": 0, "peak_memory_bytes": null,
+                "quality": { "not_measured": "made up" },
+            });
+            serde_json::from_value(row).expect("a row")
+        };
+        let rows = ["eta 0", "eta 1"].map(row);
         folder.add_row(&rows[0]).expect("writable");
         let whole = fs::read(folder.file(ROWS)).expect("a row");
         fs::write(folder.file(ROWS), [&whole[..], &whole[..whole.len() / 2]].concat()).expect("writable");

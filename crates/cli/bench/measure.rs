@@ -5,20 +5,19 @@ use std::ops::ControlFlow;
 use anyhow::{Context, bail};
 use ddim::timing::Laps;
 use ddim::{Drawn, Labels, Observer, Route, Run, Seen, Streams};
+use ddim_bench::{BatchTime, Cell, Role, Row, Verdict, units};
 use ddim_data::Picture;
 use ddim_schedule::PixelRounding;
 use indicatif::ProgressBar;
 
-use super::cells::{Cell, Role};
 use super::clock::Instruments;
 use super::folder::{Folder, NO_RUN, TARGETS};
 use super::memory::HighWater;
-use super::quality::{Quality, Verdict};
-use super::row::{BatchTime, Row};
+use super::quality::Quality;
 use super::unfinished::Unfinished;
+use crate::files;
 use crate::model::Model;
 use crate::signals::Interrupt;
-use crate::{files, units};
 
 /// Steps that the first measurement for a budget takes.
 const FIRST_STEPS: usize = 4;
@@ -86,7 +85,8 @@ impl<'a> Runner<'a> {
             return Ok(None);
         }
         let Some(verdict) = self.verdict(folder, cell, &unfinished, batch_size)? else { return Ok(None) };
-        let row = Row::new(cell, batch_size, &unfinished.batches, verdict)?;
+        let row =
+            Row::new(cell, batch_size, &unfinished.batches, verdict).context("a cell has at least one batch")?;
         keep_picture(folder, cell, &unfinished)?;
         // Before its row: whoever finds the row finds these.
         if cell.is_target() {

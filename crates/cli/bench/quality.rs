@@ -5,11 +5,10 @@ mod features;
 
 use std::path::Path;
 
+use ddim_bench::{Cell, Verdict};
 use ddim_data::Picture;
-use serde::{Deserialize, Serialize};
 
 use self::all_steps::AllSteps;
-use super::cells::Cell;
 use crate::args::BenchArgs;
 use crate::device::Chosen as Device;
 use crate::model::Model;
@@ -47,31 +46,6 @@ impl Needs {
             Self::Pictures(count) => count,
             Self::Target => 1,
         }
-    }
-}
-
-/// What came of it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub(super) enum Verdict {
-    /// A number.
-    Measured {
-        /// The number.
-        value: f64,
-        /// Its standard error, where it is known.
-        standard_error: Option<f64>,
-    },
-    /// None.
-    NotMeasured {
-        /// Why.
-        not_measured: String,
-    },
-}
-
-impl Verdict {
-    /// None, for this reason.
-    pub(super) fn not_measured(why: impl Into<String>) -> Self {
-        Self::NotMeasured { not_measured: why.into() }
     }
 }
 

@@ -5,11 +5,11 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use ddim_bench::BatchTime;
 use ddim_data::Picture;
 
 use super::folder::{Folder, UNFINISHED};
 use super::lines;
-use super::row::BatchTime;
 
 /// The finished batches of a cell under way: their times and their pixels.
 #[derive(Debug)]

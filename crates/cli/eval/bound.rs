@@ -3,19 +3,19 @@
 use std::fmt::Write;
 
 use ddim::Route;
-use ddim_checkpoint::{SchedulerClass, SchedulerConfig};
+use ddim_bench::units;
 use ddim_eval::{
     Bound, BoundBits, BoundEstimate, DecoderVariance, EvalError, Mean, Terms, scaled, variational_bound,
 };
-use ddim_schedule::{Method, Plan};
+use ddim_schedule::Plan;
 use serde_json::{Value, json};
 
 use super::pictures::{Batch, Observer, Sets, ended};
 use crate::args::{BoundArgs, DecoderChoice, EvalArgs, WrongUsage};
+use crate::ending::Ending;
 use crate::model::Model;
 use crate::plan;
 use crate::signals::Interrupt;
-use crate::{Ending, units};
 
 /// What came out.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub(super) fn measure<'a>(
     let typed = &args.plan.request();
     let of_list = typed.steps.is_some() || typed.spacing.is_some() || typed.timesteps.is_some();
     let usual = if of_list { BoundArgs::STEPS } else { plan::usual_steps(BoundArgs::STEPS, &model.training) };
-    let options = args.bound.plan(typed, has_learned_variance(&model.training.scheduler)?, usual)?;
+    let options = args.bound.plan(typed, model.training.scheduler.variance().is_learned(), usual)?;
     let plan = plan::resolve(&options, &model.training)?;
     plan::check_effect(&options, plan.settings())?;
     model.inner.check_plan(&plan)?;
@@ -76,12 +76,6 @@ fn estimate(
         None => Terms::all(bound, batch.len()),
     };
     Ok(variational_bound(network, bound, x0, &terms, &mut noise, observe)?)
-}
-
-/// Whether the model's output has a variance besides its prediction.
-fn has_learned_variance(scheduler: &SchedulerConfig) -> anyhow::Result<bool> {
-    let ancestral = SchedulerConfig { class_name: SchedulerClass::Ddpm, ..scheduler.clone() };
-    Ok(matches!(ancestral.method()?, Method::Ddpm { variance } if variance.is_learned()))
 }
 
 /// An error with the option that it came from.

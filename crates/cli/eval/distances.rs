@@ -6,6 +6,7 @@ mod measuring;
 mod source;
 
 use anyhow::{Context, bail};
+use ddim_bench::units;
 use ddim_eval::Extractor;
 use serde_json::{Value, json};
 
@@ -15,10 +16,10 @@ use self::measuring::Asked;
 use self::source::Source;
 use crate::args::{DistanceArgs, EvalArgs, FeatureChoice, Metric, SetName, misused, without_effect};
 use crate::device::Chosen;
+use crate::ending::Ending;
 use crate::features::{Saved, extractor};
 use crate::files::{Existing, Staged};
 use crate::signals::Interrupt;
-use crate::{Ending, units};
 
 /// What came out.
 #[derive(Debug)]

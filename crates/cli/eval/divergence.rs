@@ -3,14 +3,16 @@
 use std::fmt::Write;
 
 use anyhow::bail;
+use ddim_bench::units;
 use ddim_data::{Picture, Size};
 use ddim_eval::{Discriminator, Divergence, DivergenceEstimate, Samples, Training, divergence};
 use serde_json::{Value, json};
 
 use super::pictures::Pictures;
 use crate::args::EvalArgs;
+use crate::ending::Ending;
+use crate::progress;
 use crate::signals::Interrupt;
-use crate::{Ending, progress, units};
 
 /// Pictures of a set when nothing says otherwise.
 const PICTURES: usize = 2000;

@@ -6,19 +6,22 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use ddim::FirstStage;
 use ddim::first_stage::Encoded;
-use ddim_checkpoint::AutoencoderFiles;
+use ddim_bench::units;
+use ddim_checkpoint::{AutoencoderFiles, embedded_names};
 use ddim_data::Size;
 use ddim_eval::{
-    Evidence, Gaussian, ImportanceBound, LatentModel, Mean, PictureEvidence, importance_bounds, scaled,
+    Evidence, Gaussian, ImportanceBound, LatentModel, Mean, PictureEvidence, UpperModel, importance_bounds, scaled,
 };
 use ddim_tensor::Tensor;
 use serde_json::{Value, json};
 
 use super::pictures::{PICTURES, Pictures};
-use crate::args::EvalArgs;
+use crate::args::{EvalArgs, misused};
 use crate::device::Chosen;
+use crate::ending::Ending;
+use crate::layers::{StageNetworks, gaussians, upper_model};
+use crate::progress;
 use crate::signals::Interrupt;
-use crate::{Ending, progress, units};
 
 /// Draws of a picture where no bound needs more.
 const DRAWS: usize = 10;
@@ -30,11 +33,20 @@ const TOGETHER: usize = 64;
 pub(super) struct Measured<'a> {
     args: &'a EvalArgs,
     shape: [usize; 3],
+    /// Whether there are two layers, whose parts of the bound are told apart.
+    layers: Layers,
     /// Of each picture.
     found: Vec<PictureEvidence>,
     /// The same with what was fitted to each.
     fitted: Vec<PictureEvidence>,
     ending: Ending,
+}
+
+/// How many layers of latents there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Layers {
+    One,
+    Two,
 }
 
 /// Measures set after set, until the user stops it.
@@ -57,9 +69,18 @@ pub(super) fn measure<'a>(
         );
     }
     let model = latent_model(&stage, path, shape)?;
+    let upper = upper_model(&stage, model.latent).with_context(|| format!("--model {}", path.display()))?;
+    if let (Some(steps), Some(_)) = (args.elbo.refine, &upper) {
+        misused!(
+            "--refine {steps}: it is one layer that is fitted to each picture, and {} has two; leave it out",
+            path.display()
+        );
+    }
     let of_each = draws(args).div_ceil(TOGETHER) + args.elbo.refine.map_or(0, |steps| steps + draws(args));
     let bar = progress::bar((sets.iter().map(Pictures::len).sum::<usize>() * of_each) as u64, "calls");
-    let mut measured = Measured { args, shape, found: Vec::new(), fitted: Vec::new(), ending: Ending::Done };
+    let layers = if upper.is_some() { Layers::Two } else { Layers::One };
+    let (found, fitted) = (Vec::new(), Vec::new());
+    let mut measured = Measured { args, shape, layers, found, fitted, ending: Ending::Done };
     'sets: for set in &sets {
         for first in (0..set.len()).step_by(args.computing.batch_size) {
             let batch = first..set.len().min(first + args.computing.batch_size);
@@ -69,7 +90,8 @@ pub(super) fn measure<'a>(
             };
             let x = scaled(&set.pixels(batch), set.set.shape, stage.device());
             let number = measured.found.len();
-            let Some((found, fitted)) = of_batch(args, (&stage, &model), x, number, &observe)? else {
+            let Some((found, fitted)) = of_batch(args, (&stage, &model, upper.as_ref()), x, number, &observe)?
+            else {
                 measured.ending = Ending::Interrupted;
                 break 'sets;
             };
@@ -82,6 +104,12 @@ pub(super) fn measure<'a>(
 }
 
 fn load(path: &Path, device: &Chosen) -> anyhow::Result<FirstStage> {
+    if path.to_str().is_some_and(|name| embedded_names().contains(&name)) {
+        misused!(
+            "--elbo: {} draws by diffusion, whose bound --bound measures; --elbo is for a first stage (--model FOLDER)",
+            path.display()
+        );
+    }
     let files = AutoencoderFiles::open(path).context("--model")?;
     for warning in files.warnings() {
         tracing::warn!("{warning}");
@@ -135,15 +163,19 @@ type Found = Option<(Vec<PictureEvidence>, Vec<PictureEvidence>)>;
 /// Of some pictures, and of them with what was fitted to each; none if the user stops it.
 fn of_batch(
     args: &EvalArgs,
-    (stage, model): (&FirstStage, &LatentModel),
+    (stage, model, upper): (&FirstStage, &LatentModel, Option<&UpperModel>),
     x: Tensor,
     first: usize,
     observe: &dyn Fn() -> std::ops::ControlFlow<()>,
 ) -> anyhow::Result<Found> {
-    let q = posteriors(stage, x.clone(), model)?;
+    let q = posteriors(stage, x.clone())?;
     let values = x.dims()[1..].iter().product();
     let pictures: Vec<Vec<f32>> = x.values().chunks_exact(values).map(<[f32]>::to_vec).collect();
     let evidence = Evidence { model, pictures: &pictures, seed: args.seed, first, together: TOGETHER };
+    if let Some(upper) = upper {
+        let found = evidence.weigh_layers(upper, &q, draws(args), &mut StageNetworks(stage), observe)?;
+        return Ok(found.map(|found| (found, Vec::new())));
+    }
     let decode = |z: Tensor| stage.decode(z.to(stage.device()));
     let Some(found) = evidence.weigh(&q, draws(args), decode, observe)? else { return Ok(None) };
     let Some(steps) = args.elbo.refine else { return Ok(Some((found, Vec::new()))) };
@@ -154,15 +186,11 @@ fn of_batch(
 }
 
 /// What the encoder says of each picture.
-fn posteriors(stage: &FirstStage, x: Tensor, model: &LatentModel) -> anyhow::Result<Vec<Gaussian>> {
+fn posteriors(stage: &FirstStage, x: Tensor) -> anyhow::Result<Vec<Gaussian>> {
     let Encoded::Distribution(q) = stage.encode(x)? else {
-        bail!("latents of {} are no distributions, and have no bound", stage.config().class())
+        bail!("latents of {} are not distributions, and have no bound", stage.config().class())
     };
-    let wide = |tensor: Tensor| -> Vec<f64> { tensor.into_values().into_iter().map(f64::from).collect() };
-    let (mean, log_variance) = (wide(q.mean()), wide(q.log_variance()));
-    let numbers = model.latent.iter().product();
-    let both = mean.chunks_exact(numbers).zip(log_variance.chunks_exact(numbers));
-    Ok(both.map(|(mean, log)| Gaussian::new(mean.to_vec(), log.to_vec())).collect())
+    Ok(gaussians(&q.mean(), &q.log_variance()))
 }
 
 impl Measured<'_> {
@@ -176,11 +204,20 @@ impl Measured<'_> {
         Mean::of(&found.iter().map(of).collect::<Vec<_>>())
     }
 
-    /// The bound, its two terms, and how it is with what was fitted, in this order.
-    fn terms(found: &[PictureEvidence], unit: f64) -> Option<[Mean; 3]> {
+    /// The bound and its terms, in this order; the last is that of an upper layer.
+    fn terms(found: &[PictureEvidence], unit: f64) -> Option<[Mean; 4]> {
         let bound = Self::mean(found, |one| one.bound() + unit)?;
         let reconstruction = Self::mean(found, |one| one.reconstruction + unit)?;
-        Some([bound, reconstruction, Self::mean(found, |one| one.divergence)?])
+        let [lower, upper] = [Self::mean(found, |one| one.divergence)?, Self::mean(found, |one| one.upper)?];
+        Some([bound, reconstruction, lower, upper])
+    }
+
+    /// What the terms of the bound are called.
+    fn names(&self) -> &'static [&'static str] {
+        match self.layers {
+            Layers::One => &["ELBO", "E log p(x | z)", "KL(q, prior)"],
+            Layers::Two => &["ELBO", "E log p(x | z1)", "part of z1", "KL of z2"],
+        }
     }
 
     /// What fitting adds to the bound of each picture.
@@ -198,16 +235,13 @@ impl Measured<'_> {
     }
 
     pub(super) fn to_text(&self) -> String {
-        let Some([bound, reconstruction, divergence]) = Self::terms(&self.found, self.of_unit()) else {
-            return String::new();
-        };
+        let Some(terms) = Self::terms(&self.found, self.of_unit()) else { return String::new() };
         let of = format!("{} of {}, values from 0 to 1", units::pictures(self.found.len()), Size(self.shape));
-        let mut text = format!(
-            "ELBO            {} nats a picture  ({of})\nE log p(x | z)  {}\nKL(q, prior)    {}\n",
-            shown(bound),
-            shown(reconstruction),
-            shown(divergence)
-        );
+        let mut text = String::new();
+        for (name, term) in self.names().iter().zip(terms) {
+            let unit = if text.is_empty() { format!(" nats a picture  ({of})") } else { String::new() };
+            writeln!(text, "{name:<15} {}{unit}", shown(term)).expect("a String takes all");
+        }
         self.write_importance(&mut text, &self.found);
         if let (Some([bound, ..]), Some(gap), Some(steps)) =
             (Self::terms(&self.fitted, self.of_unit()), self.gap(), self.args.elbo.refine)
@@ -243,7 +277,8 @@ impl Measured<'_> {
     pub(super) fn to_json(&self) -> Value {
         let numbers = |mean: Mean| json!({ "nats": mean.mean, "standard_error": mean.standard_error });
         let report = |found: &[PictureEvidence]| {
-            let [bound, reconstruction, divergence] = Self::terms(found, self.of_unit())?;
+            let [bound, reconstruction, divergence, upper] = Self::terms(found, self.of_unit())?;
+            let upper = (self.layers == Layers::Two).then(|| numbers(upper));
             let importance = self.importance(found).into_iter().map(|bound| {
                 json!({
                     "weights": bound.k, "nats": bound.mean, "standard_error": bound.standard_error,
@@ -251,7 +286,7 @@ impl Measured<'_> {
                 })
             });
             Some(json!({
-                "elbo": numbers(bound), "reconstruction": numbers(reconstruction), "kl": numbers(divergence),
+                "elbo": numbers(bound), "reconstruction": numbers(reconstruction), "kl": numbers(divergence), "kl_upper": upper,
                 "importance": importance.collect::<Vec<_>>(),
             }))
         };

@@ -1,13 +1,14 @@
 //! Bits per dimension of sets of pictures.
 
+use ddim_bench::units;
 use ddim_eval::{BitsPerDim, Grid, LogDensity, Trace, dequantised, log_density, velocity_of};
 use serde_json::{Value, json};
 
 use super::pictures::{Batch, Observer, Sets, ended};
 use crate::args::{EvalArgs, FlowArgs};
+use crate::ending::Ending;
 use crate::model::Model;
 use crate::signals::Interrupt;
-use crate::{Ending, units};
 
 /// What came out.
 #[derive(Debug)]

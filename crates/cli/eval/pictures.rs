@@ -8,9 +8,10 @@ use ddim_data::ImageSet;
 use ddim_sampler::PictureNoise;
 
 use crate::args::{EvalArgs, SetName};
+use crate::ending::Ending;
 use crate::model::Model;
 use crate::signals::Interrupt;
-use crate::{Ending, labels, progress, reading};
+use crate::{labels, progress, reading};
 
 /// Pictures that a model is measured with, where nothing says how many.
 pub(super) const PICTURES: usize = 64;
@@ -58,7 +59,7 @@ impl Pictures {
 #[derive(Debug)]
 pub(super) struct Sets {
     sets: Vec<Pictures>,
-    /// Labels that are no classes, in turn for the pictures of each set.
+    /// Labels that are not classes, in turn for the pictures of each set.
     told: Labels,
     refused: usize,
 }
@@ -90,7 +91,7 @@ impl Sets {
             match fitting(name, args, model) {
                 Ok(pictures) => sets.push(pictures),
                 Err(error) => {
-                    tracing::error!("{}", crate::chain(&error));
+                    tracing::error!("{}", crate::ending::chain(&error));
                     refused += 1;
                 }
             }

@@ -18,7 +18,7 @@ pub(crate) struct Saved {
 }
 
 impl Saved {
-    /// What a file holds, `None` if it is no .npz with `mu`.
+    /// What a file holds, `None` if it is not an .npz with `mu`.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Option<Self>> {
         let is_npz = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npz"));
         if !is_npz || path.is_dir() || read_array(path, "mu")?.is_none() {

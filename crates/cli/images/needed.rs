@@ -62,7 +62,7 @@ impl Needed {
         }
         match values.iter().find(|value| !value.is_finite()) {
             None => Ok(values),
-            Some(value) => bail!("{PICTURES} holds {value}, which is no grey level"),
+            Some(value) => bail!("{PICTURES} holds {value}, which is not a grey level"),
         }
     }
 }
@@ -103,7 +103,7 @@ mod tests {
         };
         assert_eq!(read(PICTURES, &[0.5; 8]), Ok(vec![0.5; 8]));
         assert_eq!(read("other", &[0.5; 8]), Err("there is no tensor final".to_owned()));
-        assert_eq!(read(PICTURES, &[f32::NAN; 4]), Err("final holds NaN, which is no grey level".to_owned()));
+        assert_eq!(read(PICTURES, &[f32::NAN; 4]), Err("final holds NaN, which is not a grey level".to_owned()));
         assert!(read(PICTURES, &[]).expect_err("none").ends_with("with n from 1 on"));
     }
 }

@@ -8,6 +8,7 @@ use ddim_data::{PngRecord, PngState, png_state};
 use ddim_sampler::Effort;
 use serde_json::Value;
 
+use super::folder::OpenMode;
 use crate::run_record;
 
 /// The most files that a refusal names.
@@ -34,7 +35,7 @@ enum Kind {
 
 impl Finished {
     /// Looks at the files that have names of pictures of this run.
-    pub(super) fn find(files: &BTreeMap<usize, PathBuf>, run: &Value) -> anyhow::Result<Self> {
+    pub(super) fn find(files: &BTreeMap<usize, PathBuf>, run: &Value, mode: OpenMode) -> anyhow::Result<Self> {
         let (mut finished, mut others) = (Self::default(), Vec::new());
         for (index, file) in files {
             match kind(*index, file, run)? {
@@ -50,8 +51,10 @@ impl Finished {
         if !others.is_empty() {
             others.truncate(MOST_NAMED);
             bail!(
-                "--resume: {}{more}: move what is not of this run away, and --resume draws the pictures in its place",
-                others.join("; ")
+                "{}{}{more}: move what is not of this run away, and {} draws the pictures in its place",
+                mode.asked(),
+                others.join("; "),
+                mode.how_to_complete()
             );
         }
         Ok(finished)
@@ -62,7 +65,7 @@ fn kind(index: usize, file: &Path, run: &Value) -> anyhow::Result<Kind> {
     let found = match png_state(file).with_context(|| format!("cannot read {}", file.display()))? {
         PngState::Whole(found) => found,
         PngState::Damaged => return Ok(Kind::Again),
-        PngState::NoPng => return Ok(Kind::Other("is no PNG".to_owned())),
+        PngState::NoPng => return Ok(Kind::Other("is not a PNG".to_owned())),
     };
     let Some(record) = found.run.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok()) else {
         return Ok(Kind::Other("does not say how it was drawn".to_owned()));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
@@ -11,7 +12,9 @@ use ddim_sampler::Effort;
 use serde_json::Value;
 
 use super::finished::Finished;
+use super::part::PART;
 use crate::files::{self, Lock};
+use crate::request::OutputRequest;
 use crate::run_record;
 
 /// The most pictures that `grid.png` shows.
@@ -29,8 +32,35 @@ pub(crate) enum OpenMode {
     New,
     /// Keep them, if they belong to the same run, and draw the others (`--resume`).
     Resume,
+    /// The same of a part of a run, without being asked.
+    GoOn,
     /// Replace them (`--force`).
     Replace,
+}
+
+impl OpenMode {
+    /// What was asked for.
+    pub(crate) fn of(output: &OutputRequest) -> Self {
+        match (output.resume, output.force) {
+            (true, _) => Self::Resume,
+            (false, true) => Self::Replace,
+            (false, false) => Self::New,
+        }
+    }
+
+    /// What a refusal begins with.
+    pub(super) fn asked(self) -> &'static str {
+        if self == Self::Resume { "--resume: " } else { "" }
+    }
+
+    fn keeps(self) -> bool {
+        matches!(self, Self::Resume | Self::GoOn)
+    }
+
+    /// How to have pictures drawn that are missing.
+    pub(super) fn how_to_complete(self) -> &'static str {
+        if self == Self::GoOn { "the same command" } else { "--resume" }
+    }
 }
 
 /// A folder that this run has to itself.
@@ -43,23 +73,24 @@ pub(crate) struct Folder {
     /// That of the whole folder, which may hold pictures of the same run that nobody asks for now.
     whole: Value,
     finished: Finished,
+    mode: OpenMode,
     _lock: Lock,
 }
 
 impl Folder {
-    /// Opens the folder for `run` (its JSON), and says which of `count` pictures are still to be drawn. A run that goes on
-    /// may have another number of pictures than before.
+    /// Opens the folder for `run` (its JSON), and says which of the pictures asked for are still to be drawn. A
+    /// run that goes on may have another number of pictures than before.
     pub(crate) fn open(
         path: &Path,
         run: &str,
-        count: usize,
+        asked: Range<usize>,
         mode: OpenMode,
     ) -> anyhow::Result<(Self, Vec<usize>)> {
         fs::create_dir_all(path).with_context(|| cannot_write(path))?;
         let lock = Lock::take(&path.join(LOCK), path)?;
         let (text, run) = (run.to_owned(), serde_json::from_str::<Value>(run).expect("our own record is JSON"));
         let (whole, finished) = (run.clone(), Finished::default());
-        let mut folder = Self { path: path.to_owned(), text, run, whole, finished, _lock: lock };
+        let mut folder = Self { path: path.to_owned(), text, run, whole, finished, mode, _lock: lock };
         let present = folder.files()?;
         let occupied = !present.is_empty() || folder.path.join(RUN).exists();
         folder.check_grid(mode, occupied)?;
@@ -70,17 +101,22 @@ impl Folder {
                 path.display()
             ),
             OpenMode::Replace => folder.clear(&present)?,
-            OpenMode::Resume if occupied => folder.go_on(present)?,
-            OpenMode::New | OpenMode::Resume => {}
+            OpenMode::Resume | OpenMode::GoOn if occupied => folder.go_on(present)?,
+            OpenMode::New | OpenMode::Resume | OpenMode::GoOn => {}
         }
         folder.write_run(&folder.whole)?;
-        let missing = (0..count).filter(|index| !folder.finished.pictures.contains_key(index)).collect();
+        let missing = asked.filter(|index| !folder.finished.pictures.contains_key(index)).collect();
         Ok((folder, missing))
     }
 
     /// What the pictures have cost that an earlier run has finished, where no plan says so.
     pub(crate) fn effort_before(&self) -> impl Iterator<Item = Effort> + '_ {
         self.finished.pictures.values().copied().flatten()
+    }
+
+    /// Whether an earlier run has left pictures there that are not among these.
+    pub(crate) fn holds_others(&self, asked: &Range<usize>) -> bool {
+        self.finished.pictures.keys().any(|index| !asked.contains(index))
     }
 
     /// Whether there are pictures of the run beyond those that are asked for now.
@@ -92,8 +128,15 @@ impl Folder {
     pub(crate) fn write(&self, index: usize, picture: &Picture, effort: Option<&Effort>) -> anyhow::Result<()> {
         let which = run_record::of_picture(index, effort).to_string();
         let bytes = encode_png_of_run(picture, &self.text, &which)?;
-        files::write_unsynced(&self.picture_path(index), &bytes)
-            .with_context(|| format!("stopped at picture {index}; the finished ones stay, go on with --resume"))
+        files::write_unsynced(&self.picture_path(index), &bytes).with_context(|| {
+            let how = self.mode.how_to_complete();
+            format!("stopped at picture {index}; the finished ones stay, go on with {how}")
+        })
+    }
+
+    /// Puts a picture there that another process has drawn and written.
+    pub(crate) fn put(&self, index: usize, bytes: &[u8]) -> anyhow::Result<()> {
+        files::write_unsynced(&self.picture_path(index), bytes)
     }
 
     /// Writes down what is known of the run only at its end: what its pictures have cost.
@@ -149,10 +192,12 @@ impl Folder {
             PngState::Damaged => true,
             PngState::NoPng => false,
         };
-        if mode == OpenMode::Resume && !is_own {
+        if mode.keeps() && !is_own {
             bail!(
-                "--resume: {} is no grid of a run: move it away, and --resume writes one in its place",
-                path.display()
+                "{}{} is not a grid of a run: move it away, and {} writes one in its place",
+                mode.asked(),
+                path.display(),
+                mode.how_to_complete()
             );
         }
         Ok(())
@@ -160,13 +205,13 @@ impl Folder {
 
     /// Takes away what a run has left: what its record counts, and whatever says itself that a run has drawn it.
     fn clear(&self, present: &BTreeMap<usize, PathBuf>) -> anyhow::Result<()> {
-        let (run, grid) = (self.path.join(RUN), self.path.join(GRID));
+        let (run, grid, part) = (self.path.join(RUN), self.path.join(GRID), self.path.join(PART));
         let before = run_record::read(&run);
         let counted = before.as_ref().map_or(0, run_record::pictures);
         let is_own = |index: usize, path: &Path| index < counted || numbered(path) == Some(index);
         let pictures = present.iter().filter(|(index, path)| is_own(**index, path)).map(|(_, path)| path);
         let grid = (counted > 0 || drawn(&grid).is_some()).then_some(&grid);
-        for path in pictures.chain(grid).chain([&run]) {
+        for path in pictures.chain(grid).chain([&run, &part]) {
             match fs::remove_file(path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(error).with_context(|| format!("cannot replace {}", path.display()));
@@ -179,25 +224,32 @@ impl Folder {
 
     /// Takes over what the same run has left, if it is the same.
     fn go_on(&mut self, mut present: BTreeMap<usize, PathBuf>) -> anyhow::Result<()> {
-        let path = self.path.join(RUN);
+        let (path, asked) = (self.path.join(RUN), self.mode.asked());
         let text = fs::read_to_string(&path).with_context(|| {
-            format!("--resume: cannot read {}, which says how its pictures were drawn", path.display())
+            format!(
+                "{asked}cannot read {}, which says how its pictures were drawn; --force draws them anew",
+                path.display()
+            )
         })?;
         let before = serde_json::from_str(&text)
-            .with_context(|| format!("--resume: {} is no record of a run", path.display()))?;
-        run_record::check_same_run(&before, &self.run)
-            .map_err(|difference| {
-                anyhow!(
-                    "{difference}; repeat the options it was started with, choose another --out, or replace it with \
+            .with_context(|| format!("{asked}{} is not a record of a run", path.display()))?;
+        // The manifest of a part, and what merges it, count on all of its pictures saying the same of their run.
+        let same = match self.mode {
+            OpenMode::GoOn => run_record::check_same(&before, &self.run),
+            OpenMode::New | OpenMode::Resume | OpenMode::Replace => run_record::check_same_run(&before, &self.run),
+        };
+        same.map_err(|difference| {
+            anyhow!(
+                "{difference}; repeat the options it was started with, choose another --out, or replace it with \
                      --force"
-                )
-            })
-            .with_context(|| format!("--resume: {} holds pictures of another run", self.path.display()))?;
+            )
+        })
+        .with_context(|| format!("{asked}{} holds pictures of another run", self.path.display()))?;
         self.whole = run_record::continued(&before, &self.run);
         let all = run_record::pictures(&self.whole);
         // What lies beyond is looked at when the run gets there.
         present.retain(|index, _| all == 0 || *index < all);
-        self.finished = Finished::find(&present, &self.run)?;
+        self.finished = Finished::find(&present, &self.run, self.mode)?;
         match self.finished.again {
             0 => {}
             1 => {
@@ -218,7 +270,7 @@ fn picture_index(name: &str) -> Option<usize> {
 }
 
 /// 12 -> `000012.png`
-fn picture_name(index: usize) -> String {
+pub(crate) fn picture_name(index: usize) -> String {
     format!("{index:06}.png")
 }
 
@@ -256,43 +308,43 @@ mod tests {
     fn resume_names_what_is_missing() {
         let root = tempfile::tempdir().expect("a folder");
         let path = root.path().join("new/pictures");
-        let (folder, missing) = Folder::open(&path, "{}", 3, OpenMode::New).expect("free");
+        let (folder, missing) = Folder::open(&path, "{}", 0..3, OpenMode::New).expect("free");
         assert_eq!(missing, [0, 1, 2]);
         folder.write(1, &picture(), None).expect("writable");
         drop(folder);
-        let (_folder, missing) = Folder::open(&path, "{}", 3, OpenMode::Resume).expect("the same run");
+        let (_folder, missing) = Folder::open(&path, "{}", 0..3, OpenMode::Resume).expect("the same run");
         assert_eq!(missing, [0, 2]);
     }
 
     #[test]
     fn a_cut_picture_is_drawn_again() {
         let root = tempfile::tempdir().expect("a folder");
-        let (folder, _) = Folder::open(root.path(), "{}", 1, OpenMode::New).expect("free");
+        let (folder, _) = Folder::open(root.path(), "{}", 0..1, OpenMode::New).expect("free");
         folder.write(0, &picture(), None).expect("writable");
         drop(folder);
         fs::write(root.path().join("000000.png"), "").expect("writable");
-        let (_folder, missing) = Folder::open(root.path(), "{}", 1, OpenMode::Resume).expect("the same run");
+        let (_folder, missing) = Folder::open(root.path(), "{}", 0..1, OpenMode::Resume).expect("the same run");
         assert_eq!(missing, [0]);
     }
 
     #[test]
     fn pictures_stay_unless_resumed_or_forced() {
         let root = tempfile::tempdir().expect("a folder");
-        let (folder, _) = Folder::open(root.path(), "{}", 1, OpenMode::New).expect("free");
+        let (folder, _) = Folder::open(root.path(), "{}", 0..1, OpenMode::New).expect("free");
         folder.write(0, &picture(), None).expect("writable");
         drop(folder);
-        let error = Folder::open(root.path(), "{}", 1, OpenMode::New).expect_err("occupied").to_string();
+        let error = Folder::open(root.path(), "{}", 0..1, OpenMode::New).expect_err("occupied").to_string();
         assert!(error.contains("--resume") && error.contains("--force"), "{error}");
-        let error = Folder::open(root.path(), r#"{"steps":2}"#, 1, OpenMode::Resume).expect_err("another run");
+        let error = Folder::open(root.path(), r#"{"steps":2}"#, 0..1, OpenMode::Resume).expect_err("another run");
         assert!(format!("{error:#}").contains("steps"), "{error:#}");
-        let (_, missing) = Folder::open(root.path(), r#"{"steps":2}"#, 1, OpenMode::Replace).expect("forced");
+        let (_, missing) = Folder::open(root.path(), r#"{"steps":2}"#, 0..1, OpenMode::Replace).expect("forced");
         assert_eq!(missing, [0]);
     }
 
     #[test]
     fn force_takes_away_what_a_run_has_drawn_and_nothing_else() {
         let root = tempfile::tempdir().expect("a folder");
-        let (folder, _) = Folder::open(root.path(), r#"{"num":3}"#, 3, OpenMode::New).expect("free");
+        let (folder, _) = Folder::open(root.path(), r#"{"num":3}"#, 0..3, OpenMode::New).expect("free");
         (0..3).for_each(|index| folder.write(index, &picture(), None).expect("writable"));
         // Of a longer run, whose record is gone.
         folder.write(7, &picture(), None).expect("writable");
@@ -301,7 +353,7 @@ mod tests {
         let foreign = ["20240131.png", "0000001.png", "+00001.png", "000005.png"];
         foreign.iter().for_each(|name| fs::write(root.path().join(name), "somebody's").expect("writable"));
         fs::write(root.path().join("000001.png"), "in a place of the run").expect("writable");
-        let (folder, _) = Folder::open(root.path(), r#"{"num":1}"#, 1, OpenMode::Replace).expect("forced");
+        let (folder, _) = Folder::open(root.path(), r#"{"num":1}"#, 0..1, OpenMode::Replace).expect("forced");
         for own in ["000000.png", "000001.png", "000002.png", "000007.png"] {
             assert!(!there(own), "{own}");
         }
@@ -309,7 +361,7 @@ mod tests {
         fs::remove_file(root.path().join(RUN)).expect("there");
         let without_a_run = ["000002.png", GRID];
         without_a_run.iter().for_each(|name| fs::write(root.path().join(name), "mine").expect("writable"));
-        Folder::open(root.path(), r#"{"num":1}"#, 1, OpenMode::Replace).expect("forced");
+        Folder::open(root.path(), r#"{"num":1}"#, 0..1, OpenMode::Replace).expect("forced");
         for name in foreign.into_iter().chain(without_a_run) {
             assert!(there(name), "{name} is gone");
         }
@@ -334,38 +386,38 @@ mod tests {
         let foreign = foreign.into_inner();
         fs::write(&path, &foreign).expect("writable");
         for mode in [OpenMode::New, OpenMode::Resume] {
-            let error = Folder::open(root.path(), "{}", 1, mode).expect_err("kept").to_string();
+            let error = Folder::open(root.path(), "{}", 0..1, mode).expect_err("kept").to_string();
             assert!(
                 error.ends_with("grid.png exists; choose another --out, or replace it with --force"),
                 "{error}"
             );
             assert_eq!(fs::read_dir(root.path()).expect("listed").count(), 1);
         }
-        let (folder, _) = Folder::open(root.path(), "{}", 1, OpenMode::Replace).expect("forced");
+        let (folder, _) = Folder::open(root.path(), "{}", 0..1, OpenMode::Replace).expect("forced");
         folder.write(0, &picture(), None).expect("writable");
         folder.write_grid(&[0], Layout::Columns(1), Scale::Viewed).expect("writable");
         drop(folder);
-        Folder::open(root.path(), "{}", 1, OpenMode::Resume).expect("the grid is the run's own");
+        Folder::open(root.path(), "{}", 0..1, OpenMode::Resume).expect("the grid is the run's own");
         fs::write(&path, &foreign).expect("writable");
-        let error = Folder::open(root.path(), "{}", 1, OpenMode::Resume).expect_err("kept").to_string();
-        assert!(error.contains("grid.png is no grid of a run"), "{error}");
+        let error = Folder::open(root.path(), "{}", 0..1, OpenMode::Resume).expect_err("kept").to_string();
+        assert!(error.contains("grid.png is not a grid of a run"), "{error}");
         assert_eq!(fs::read(&path).expect("kept"), foreign);
     }
 
     #[test]
     fn one_run_at_a_time() {
         let root = tempfile::tempdir().expect("a folder");
-        let first = Folder::open(root.path(), "{}", 1, OpenMode::New).expect("free");
-        let error = Folder::open(root.path(), "{}", 1, OpenMode::Resume).expect_err("locked").to_string();
+        let first = Folder::open(root.path(), "{}", 0..1, OpenMode::New).expect("free");
+        let error = Folder::open(root.path(), "{}", 0..1, OpenMode::Resume).expect_err("locked").to_string();
         assert!(error.contains("another run"), "{error}");
         drop(first);
-        Folder::open(root.path(), "{}", 1, OpenMode::Resume).expect("free again");
+        Folder::open(root.path(), "{}", 0..1, OpenMode::Resume).expect("free again");
     }
 
     #[test]
     fn the_grid_holds_every_picture() {
         let root = tempfile::tempdir().expect("a folder");
-        let (folder, _) = Folder::open(root.path(), "{}", 4, OpenMode::New).expect("free");
+        let (folder, _) = Folder::open(root.path(), "{}", 0..4, OpenMode::New).expect("free");
         for index in 0..4 {
             folder.write(index, &picture(), None).expect("writable");
         }

@@ -52,7 +52,7 @@ impl Past {
         if !bytes.trim_ascii_start().starts_with(b"{") {
             return Self::of_tensors(bytes);
         }
-        Ok(Self { run: serde_json::from_slice(bytes).context("is no record of a run")?, picture: None })
+        Ok(Self { run: serde_json::from_slice(bytes).context("is not a record of a run")?, picture: None })
     }
 
     /// The same of a file of numbers.

@@ -47,7 +47,7 @@ pub(super) mod eta {
     }
 }
 
-/// Paths: what is no text in one is lost.
+/// Paths: what is not text in one is lost.
 pub(super) mod path {
     use super::*;
     use std::path::PathBuf;

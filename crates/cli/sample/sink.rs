@@ -1,7 +1,9 @@
 //! Takes the pictures of a run as they are finished, and puts them where they were asked for.
 
-use std::path::PathBuf;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 
+use ddim_bench::units;
 use ddim_data::Picture;
 use ddim_sampler::Effort;
 use ddim_schedule::Direction;
@@ -11,17 +13,13 @@ use crate::args::misused;
 use crate::files::Existing;
 use crate::job::{Job, Series};
 use crate::output::{
-    self, AnimateWhat, Animation, Captions, Collected, Destination, FileKind, Folder, Frames, OpenMode,
-    half_blocks, terminal_width,
+    self, AnimateWhat, Animation, Captions, Destination, FileKind, Frames, MOST_SHOWN, half_blocks, terminal_width,
 };
 use crate::request::OutputRequest;
 use crate::run_record;
+use crate::sample::place::{Place, manifest};
 use crate::sample::scales::{self, Scales};
 use crate::signals::Parting;
-use crate::units;
-
-/// The most pictures shown in the terminal.
-const MOST_SHOWN: usize = 64;
 
 /// A finished batch, as numbers on the host.
 #[derive(Debug, Default)]
@@ -53,14 +51,6 @@ pub(super) struct Sink<'a> {
     /// Pictures that an earlier run has left in the folder.
     found: usize,
     args: OutputRequest,
-}
-
-/// The destination, opened.
-#[derive(Debug)]
-enum Place {
-    Folder(Folder, PathBuf),
-    File(Collected),
-    Nowhere,
 }
 
 /// Whether the states between are kept.
@@ -104,19 +94,7 @@ impl<'a> Sink<'a> {
         let existing = Existing::from_force(args.force);
         let animation = args.animate.as_deref();
         let animation = animation.map(|path| Animation::create(path, frames(args, job), existing)).transpose()?;
-        let all = (0..job.pictures()).collect();
-        let (place, missing) = match destination {
-            Destination::Folder(path) => {
-                let record = format!("{run:#}\n");
-                let (folder, missing) = Folder::open(&path, &record, job.pictures(), open_mode(args))?;
-                (Place::Folder(folder, path), missing)
-            }
-            Destination::File(path, kind) => {
-                let existing = if args.out.is_none() && !args.force { Existing::Number } else { existing };
-                (Place::File(Collected::create(&path, kind, existing)?), all)
-            }
-            Destination::Nowhere => (Place::Nowhere, all),
-        };
+        let (place, missing) = Place::open(destination, args, job, &run)?;
         let found = job.pictures() - missing.len();
         let sink = Self {
             job,
@@ -142,7 +120,7 @@ impl<'a> Sink<'a> {
     /// What the pictures have cost that an earlier run has finished, where no plan says so.
     pub(super) fn effort_before(&self) -> Vec<Effort> {
         match &self.place {
-            Place::Folder(folder, _) => folder.effort_before().collect(),
+            Place::Folder(folder, _) | Place::Part(folder, _) => folder.effort_before().collect(),
             Place::File(_) | Place::Nowhere => Vec::new(),
         }
     }
@@ -157,7 +135,7 @@ impl<'a> Sink<'a> {
         let one: usize = self.job.shape.iter().product();
         match &mut self.place {
             Place::File(file) => file.add(&drawn.finals, &drawn.latents, &drawn.states),
-            Place::Folder(folder, _) => {
+            Place::Folder(folder, _) | Place::Part(folder, _) => {
                 for (place, (index, values)) in pictures.iter().zip(drawn.finals.chunks(one)).enumerate() {
                     let picture = self.job.picture(values).enlarged(self.scales.single);
                     folder.write(*index, &picture, drawn.effort.get(place))?;
@@ -187,6 +165,7 @@ impl<'a> Sink<'a> {
     pub(super) fn parting(&self) -> Parting {
         let out = match &self.place {
             Place::Folder(_, path) => Some(path.clone()),
+            Place::Part(_, part) => Some(part.work().to_owned()),
             Place::File(_) | Place::Nowhere => None,
         };
         let is_folder = out.is_some();
@@ -211,6 +190,8 @@ impl<'a> Sink<'a> {
         }
         let run = format!("{:#}\n", self.run);
         let (job, pictures, scales) = (self.job, self.job.pictures(), self.scales);
+        // All that there will be: a picture to begin with may be unusable.
+        let all = job.drawable(&job.asked.clone().collect::<Vec<_>>());
         let state = job.drawing.shape()?;
         let captions = Captions {
             run: &run,
@@ -218,7 +199,7 @@ impl<'a> Sink<'a> {
             state,
             rounding: job.drawing.route.rounding(),
             timesteps: &job.drawing.route.times(),
-            labels: &job.drawing.labels.in_turn(job.drawable(&(0..pictures).collect::<Vec<_>>())),
+            labels: &job.drawing.labels.in_turn(all.iter().copied()),
             layout: job.layout,
             scale: scales.file,
             direction: job.direction(),
@@ -229,12 +210,20 @@ impl<'a> Sink<'a> {
                 if let Some(calls) = calls {
                     folder.write_calls(calls)?;
                 }
-                // All that there will be: a picture to begin with may be unusable.
-                let all = job.drawable(&(0..pictures).collect::<Vec<_>>());
                 if self.grid == Grid::Wanted && self.finished >= all.len() && !folder.holds_more() {
                     folder.write_grid(&all, job.layout, scales.folder_grid)?;
                 }
                 Some(path)
+            }
+            Place::Part(folder, part) if self.finished < all.len() => {
+                drop(folder);
+                Some(part.work().to_owned())
+            }
+            Place::Part(folder, part) => {
+                if let Some(calls) = calls {
+                    folder.write_calls(calls)?;
+                }
+                Some(part.finish(folder, manifest(&self.args, job, &self.run, &all)?)?)
             }
             Place::File(file) => file.finish(&captions)?.inspect(|path| scales.announce(path, job)),
             Place::Nowhere => None,
@@ -264,7 +253,12 @@ fn advice(args: &OutputRequest, place: &Place, finished: usize, direction: Direc
     let has_folders = direction == Direction::Decode && !args.trajectory;
     let folder = if has_folders { " (--out FOLDER can be resumed)" } else { "" };
     match place {
-        Place::Folder(..) => {
+        Place::Part(_, part) if part.is_shard() => {
+            let force = if args.force { ", without --force," } else { "" };
+            let others = if finished == 0 { "them" } else { "the others" };
+            format!("the same command{force} draws {others}")
+        }
+        Place::Folder(..) | Place::Part(..) => {
             let force = if args.force { " in place of --force" } else { "" };
             let animate = if args.animate.is_some() { ", without --animate," } else { "" };
             let others = if finished == 0 { "them" } else { "the others" };
@@ -296,6 +290,21 @@ fn check(args: &OutputRequest, destination: &Destination, job: &Job<'_>) -> anyh
     if args.resume && !matches!(destination, Destination::Folder(_)) {
         misused!("--resume needs --out FOLDER; a single file is written at the end and cannot be resumed");
     }
+    if job.shard.is_some() && !matches!(destination, Destination::Folder(_) | Destination::File(_, FileKind::Npz))
+    {
+        misused!(
+            "--shard: --out {} is written by one process: name a folder or an .npz, which `ddim merge` writes \
+             from the pictures of all shards, or draw some pictures with --pictures",
+            args.out.as_deref().unwrap_or(Path::new("")).display()
+        );
+    }
+    if let (Some(shard), Err(_)) = (job.shard, output::check_channels(job.shape[0])) {
+        let (channels, Range { start, end }) = (job.shape[0], job.asked.clone());
+        misused!(
+            "--shard {shard}: the model draws {channels} channels, which no PNG holds, and a part consists of PNGs: \
+             draw the same pictures with --pictures {start}..{end} --out FILE.npz"
+        );
+    }
     if destination.needs_picture_channels() || args.animate.is_some() || args.show {
         output::check_channels(job.shape[0])?;
     }
@@ -307,13 +316,5 @@ pub(super) fn frames(args: &OutputRequest, job: &Job<'_>) -> Frames {
     match job.series {
         Series::Apart => Frames::Steps(args.animate_what.unwrap_or_default(), job.drawing.route.times().len()),
         Series::Walk { side } => Frames::Walk { pictures: job.pictures(), side },
-    }
-}
-
-fn open_mode(args: &OutputRequest) -> OpenMode {
-    match (args.resume, args.force) {
-        (true, _) => OpenMode::Resume,
-        (false, true) => OpenMode::Replace,
-        (false, false) => OpenMode::New,
     }
 }

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use ddim::ClassTable;
+use ddim_bench::units;
 use ddim_data::{Alpha, ImageSet, Size, Source};
 
 use crate::args::PictureRules;
 use crate::reading;
-use crate::units;
 
 /// What `--data` names, found and not yet read.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use ddim_train::{AutoencoderRecipe, ClassifierRecipe, Flip, Images, Recipe, Reci
 use ddim_unet::SampleSize;
 
 use super::pictures::{Found, Wanted};
-use crate::args::{RecipeArgs, TrainArgs};
+use crate::args::{RecipeArgs, TrainArgs, misused};
 
 /// A recipe from a file.
 #[derive(Debug)]
@@ -41,7 +41,12 @@ pub(super) fn written<R>(
     let read = |file: &Path, option: &str| {
         // Every such error begins with the path.
         let text = ddim_checkpoint::read_text(file).map_err(|error| anyhow!("{option} {error}"))?;
-        parse(&text).with_context(|| format!("{option} {}", file.display()))
+        match parse(&text) {
+            Err(_) if !args.autoencoder && is_of_autoencoder(&text) => {
+                misused!("{option} {}: it is the recipe of an autoencoder; add --autoencoder", file.display())
+            }
+            recipe => recipe.with_context(|| format!("{option} {}", file.display())),
+        }
     };
     if let Some(file) = &args.recipe.recipe {
         return Ok(Some(Written { recipe: read(file, "--recipe")?, whence: Whence::Named }));
@@ -50,6 +55,12 @@ pub(super) fn written<R>(
     tracing::info!("recipe: that of the run, {}", file.display());
     let recipe = read(&file, "--out: the run goes on with the recipe in there, unless --recipe names another:")?;
     Ok(Some(Written { recipe, whence: Whence::Run }))
+}
+
+/// Whether a recipe has what only an autoencoder's has.
+fn is_of_autoencoder(text: &str) -> bool {
+    let keys: Option<serde_json::Map<String, serde_json::Value>> = serde_json::from_str(text).ok();
+    keys.is_some_and(|keys| ["autoencoder", "upper"].iter().any(|key| keys.contains_key(*key)))
 }
 
 /// The recipe of a run that has saved something.

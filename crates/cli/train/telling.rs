@@ -2,27 +2,45 @@
 
 use std::path::Path;
 
+use ddim_bench::units;
 use ddim_train::{Accuracy, AutoencoderRecipe, Decay, Recipe, Recognised, Shown, TrainEvent};
 use indicatif::ProgressBar;
 use serde_json::json;
 
+use crate::ending::Ending;
+use crate::layers::REMEDIES;
+use crate::printing;
 use crate::signals::Parting;
-use crate::{Ending, printing, units};
 
 /// What was heard last; a run that was finished before has no step to tell a loss.
 #[derive(Debug, Default)]
 pub(super) struct Last {
     loss: Option<f64>,
     accuracy: Option<Accuracy>,
+    /// Nats that z2 carried, where there is one.
+    upper: Option<f64>,
 }
+
+/// Below so many nats a layer is not used.
+const UNUSED: f64 = 1e-3;
 
 impl Last {
     pub(super) fn hear(&mut self, event: &TrainEvent) {
         match event {
-            TrainEvent::Step { smoothed_loss, .. } => self.loss = Some(*smoothed_loss),
+            TrainEvent::Step { smoothed_loss, parts, .. } => {
+                self.loss = Some(*smoothed_loss);
+                self.upper = parts.iter().find(|(name, _)| *name == "z2").map(|(_, nats)| *nats);
+            }
             TrainEvent::Saved { shown: Shown::Accuracy(accuracy), .. } => self.accuracy = Some(*accuracy),
             TrainEvent::Started { .. } | TrainEvent::Saved { .. } => {}
         }
+    }
+
+    /// What is wrong with what came out, where something is.
+    fn warning(&self) -> Option<String> {
+        self.upper.filter(|nats| *nats < UNUSED).map(|nats| {
+            format!("z2 carried {nats:.4} nats in the last step: p(z1 | z2) does without it; {REMEDIES}")
+        })
     }
 }
 
@@ -48,6 +66,9 @@ pub(super) fn network(recipe: &Recipe) -> String {
 pub(super) fn first_stage(recipe: &AutoencoderRecipe) -> String {
     let network = &recipe.autoencoder;
     let factor = 1 << (network.block_out_channels.len() - 1);
+    let above = recipe.upper.as_ref().map_or_else(String::new, |upper| {
+        format!(", {} channels above a patch of {}", upper.latent_channels, upper.patch_size)
+    });
     let [of, to] = match recipe.size() {
         Some([height, width]) => [
             format!("{height}x{width}x"),
@@ -56,7 +77,7 @@ pub(super) fn first_stage(recipe: &AutoencoderRecipe) -> String {
         None => [String::new(), format!("{} channels of", network.latent_channels)],
     };
     format!(
-        "first stage: {of}{}, {to} latents; {} of {} (--print-recipe shows everything)",
+        "first stage: {of}{}, {to} latents{above}; {} of {} (--print-recipe shows everything)",
         network.in_channels,
         units::steps(recipe.training.steps as usize),
         units::pictures(recipe.training.batch_size),
@@ -80,9 +101,10 @@ pub(super) fn show(event: &TrainEvent, bar: &ProgressBar) {
                 tracing::info!("going on from step {step} of {steps}");
             }
         }
-        TrainEvent::Step { step, smoothed_loss, images_per_second, .. } => {
+        TrainEvent::Step { step, smoothed_loss, images_per_second, parts, .. } => {
             bar.set_position(*step);
-            bar.set_message(format!("loss {smoothed_loss:.5}, {images_per_second:.0} images/s"));
+            let parts: String = parts.iter().map(|(name, nats)| format!(", {name} {nats:.2}")).collect();
+            bar.set_message(format!("loss {smoothed_loss:.5}{parts}, {images_per_second:.0} images/s"));
         }
         TrainEvent::Saved { step, shown } => {
             // Read first: the bar is locked while it is suspended. A run that was finished before has taken no step.
@@ -162,6 +184,9 @@ pub(super) fn report(as_json: bool, stopped: Stopped, model: &Path, last: Last) 
         let accuracy = last.accuracy.map(|accuracy| format!("{accuracy}\n")).unwrap_or_default();
         format!("{accuracy}{}\n", model.display())
     };
+    if let Some(warning) = last.warning() {
+        tracing::warn!("{warning}");
+    }
     printing::results(&text)?;
     Ok(Ending::Done)
 }
@@ -175,6 +200,25 @@ mod tests {
         let told = |step| interrupted(step, 9, Path::new("runs/a"));
         assert_eq!(told(0), "interrupted before the first step; nothing is lost, the same command begins anew");
         assert!(told(3).contains("step 3 of 9; it is saved in runs/a"), "{}", told(3));
+    }
+
+    #[test]
+    fn a_layer_that_is_not_used_is_told() {
+        let mut last = Last::default();
+        let mut step = |nats| {
+            last.hear(&TrainEvent::Step {
+                step: 1,
+                steps: 1,
+                loss: 1.0,
+                smoothed_loss: 1.0,
+                parts: vec![("z1", 2.0), ("z2", nats)],
+                images_per_second: 1.0,
+                time_left: std::time::Duration::ZERO,
+            });
+            last.warning()
+        };
+        assert!(step(2e-4).is_some_and(|warning| warning.starts_with("z2 carried 0.0002 nats")));
+        assert_eq!(step(0.5), None);
     }
 
     #[test]

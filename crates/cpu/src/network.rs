@@ -167,7 +167,7 @@ impl Network {
     /// names.
     ///
     /// # Panics
-    /// As [`forward`](Self::forward); a name that is no point of the graph, or that of a row.
+    /// As [`forward`](Self::forward); a name that is not a point of the graph, or that of a row.
     pub fn observe(&self, x: &[f32], [n, c, h, w]: [usize; 4], modulations: &[Rows], points: &[&str]) -> Seen {
         self.check(x, [n, c, h, w], modulations);
         let points = self.points_named(points);

@@ -70,7 +70,7 @@ impl Network {
     /// Those of these names.
     ///
     /// # Panics
-    /// A name that is no point of the graph, or a row's.
+    /// A name that is not a point of the graph, or a row's.
     pub(crate) fn points_named(&self, names: &[&str]) -> Vec<Point<'_>> {
         let points = self.points();
         let named = |name: &&str| points.iter().find(|point| point.name == *name).copied();

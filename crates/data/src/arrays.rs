@@ -35,7 +35,7 @@ const CHARACTER: usize = 4;
 /// The array of that name in an npz file, `None` if there is no such array.
 ///
 /// # Errors
-/// A file that cannot be read, is no npz archive, or holds something else than numbers in little-endian float32,
+/// A file that cannot be read, is not an npz archive, or holds other than numbers in little-endian float32,
 /// float64 or int64, or one text, under that name.
 pub fn read_array(path: &Path, name: &str) -> Result<Option<Array>, DataError> {
     array_of(path, &mut archive(path)?, name)
@@ -48,7 +48,7 @@ pub fn read_array(path: &Path, name: &str) -> Result<Option<Array>, DataError> {
 pub fn decode_array(path: &Path, file: &[u8], name: &str) -> Result<Option<Array>, DataError> {
     let archive = ZipArchive::new(Cursor::new(file));
     let mut archive =
-        archive.map_err(|error| DataError::malformed(path, format!("is no npz archive: {error}")))?;
+        archive.map_err(|error| DataError::malformed(path, format!("is not an npz archive: {error}")))?;
     array_of(path, &mut archive, name)
 }
 

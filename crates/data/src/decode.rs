@@ -143,7 +143,7 @@ fn broken(path: &Path, error: &ImageError) -> DataError {
                  ddim"
             ),
         ),
-        _ => DataError::malformed(path, format!("is no picture: {}", error.to_string().trim())),
+        _ => DataError::malformed(path, format!("is not a picture: {}", error.to_string().trim())),
     }
 }
 
@@ -207,7 +207,7 @@ mod tests {
         for length in 0..bytes.len() - 1 {
             let (_folder, path) = written("a.jpg", &bytes[..length]);
             let error = read(&path).expect_err("cut").to_string();
-            assert!(error.contains("a.jpg: is no picture"), "{error}");
+            assert!(error.contains("a.jpg: is not a picture"), "{error}");
         }
         let (_folder, path) = written("a.jpg", &[bytes, b"and more".to_vec()].concat());
         assert_eq!(read(&path).expect("whole").height, 32);
@@ -262,8 +262,8 @@ mod tests {
     #[test]
     fn bytes_are_checked_as_files_are() {
         let cut = Picture::decode(&jpeg()[..300]).expect_err("cut").to_string();
-        assert!(cut.starts_with("the bytes given: is no picture"), "{cut}");
-        assert!(Picture::decode(b"").expect_err("nothing").to_string().contains("is no picture"));
+        assert!(cut.starts_with("the bytes given: is not a picture"), "{cut}");
+        assert!(Picture::decode(b"").expect_err("nothing").to_string().contains("is not a picture"));
     }
 
     #[test]

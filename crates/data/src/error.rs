@@ -65,7 +65,7 @@ pub enum DataError {
         limit: u64,
     },
     /// A picture file that ends too early.
-    #[error("{path}: is no picture: it is cut off, and ends before its last row")]
+    #[error("{path}: is not a picture: it is cut off, and ends before its last row")]
     CutOff {
         /// The file.
         path: PathBuf,

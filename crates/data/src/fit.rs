@@ -83,7 +83,7 @@ impl Fit {
             picture = self.resized(&picture, [height, width]);
         }
         if self.invert {
-            // An alpha channel is no level.
+            // An alpha channel is not a level.
             let colours = if channels == 4 { 3 } else { channels };
             for pixel in picture.pixels.chunks_exact_mut(channels) {
                 pixel[..colours].iter_mut().for_each(|level| *level = 255 - *level);

@@ -130,7 +130,7 @@ fn of_classes(classes: Vec<Class>, left_out: LeftOut) -> Listing {
     listing
 }
 
-/// Why a folder is no set, and what to do.
+/// Why a folder is not a set, and what to do.
 fn nothing(folder: &Path, classes: &[Class], left_out: &LeftOut) -> DataError {
     let deep: Vec<PathBuf> = classes.iter().filter_map(Class::deeper).collect();
     if let Some(example) = deep.first() {

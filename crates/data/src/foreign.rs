@@ -96,7 +96,7 @@ mod tests {
         assert_eq!(advice(Path::new("x"), b"hello"), None);
     }
 
-    /// Whatever a path is called, it is one word of the command, and that word is no option.
+    /// Whatever a path is called, it is one word of the command, and that word is not an option.
     #[test]
     fn commands_can_be_copied_whatever_the_path() {
         let command = |path: &str, start: &[u8]| {

@@ -51,5 +51,5 @@ pub use self::rows::{Row, RowPlace, read_rows};
 pub use self::source::Source;
 pub use self::whole::{Draft, lock, open_locked, write_whole};
 
-/// The array of an npz of pictures that holds labels which are no classes.
+/// The array of an npz of pictures that holds labels which are not classes.
 const LABELS: &str = "labels";

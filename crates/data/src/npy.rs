@@ -65,7 +65,7 @@ fn text(reader: &mut dyn Read) -> io::Result<Result<String, String>> {
     reader.read_exact(&mut start)?;
     let version = start[6];
     if &start[..6] != MAGIC || !(1..=3).contains(&version) {
-        return Ok(Err("is no npy array of version 1, 2 or 3".to_owned()));
+        return Ok(Err("is not an npy array of version 1, 2 or 3".to_owned()));
     }
     // The length has two bytes in version 1, four in the later ones.
     let mut length = [0; 4];
@@ -76,7 +76,7 @@ fn text(reader: &mut dyn Read) -> io::Result<Result<String, String>> {
     }
     let mut text = vec![0; length as usize];
     reader.read_exact(&mut text)?;
-    Ok(String::from_utf8(text).map_err(|_| "has an npy header that is no text".to_owned()))
+    Ok(String::from_utf8(text).map_err(|_| "has an npy header that is not text".to_owned()))
 }
 
 /// What follows a key of the dictionary, up to the end of the text.

@@ -30,7 +30,7 @@ pub fn encode_npz(pictures: &[Picture], labels: &[usize]) -> Result<Vec<u8>, Dat
     write(pictures, Some(("arr_1", labels)).filter(|(_, labels)| labels.shape != [0])).map_err(not_encoded)
 }
 
-/// The same with labels that are no classes, as an array `labels`: readers of `arr_1` expect classes there.
+/// The same with labels that are not classes, as an array `labels`: readers of `arr_1` expect classes there.
 ///
 /// # Errors
 /// When the archive cannot hold them.
@@ -131,7 +131,7 @@ pub(crate) type Archive = ZipArchive<BufReader<File>>;
 pub(crate) fn archive(path: &Path) -> Result<Archive, DataError> {
     let file = File::open(path).map_err(DataError::read(path))?;
     let archive = ZipArchive::new(BufReader::new(file));
-    archive.map_err(|error| DataError::malformed(path, format!("is no npz archive: {error}")))
+    archive.map_err(|error| DataError::malformed(path, format!("is not an npz archive: {error}")))
 }
 
 /// The bytes of an array, `None` if there is no such array. `check` looks at its header and gives the bytes a

@@ -38,7 +38,7 @@ impl Picture {
     /// Reads a picture file, whatever its format, upright as its EXIF data say; more bits a channel become 8.
     ///
     /// # Errors
-    /// A file that cannot be read or is no whole picture, and one that would unpack to more than
+    /// A file that cannot be read or is not a whole picture, and one that would unpack to more than
     /// [`MAX_PICTURE_BYTES`](crate::MAX_PICTURE_BYTES): its header is asked before memory is taken.
     pub fn read(path: &Path) -> Result<Self, DataError> {
         decode::read(path)

@@ -69,7 +69,7 @@ fn text(path: &Path) -> Result<String, DataError> {
     if bytes.len() as u64 > most {
         return Err(DataError::malformed(path, format!("is longer than {most} bytes, as no text of numbers is")));
     }
-    let problem = "is no text, and no .npy or .npz by its name: give numbers, a row a line";
+    let problem = "is not text, and no .npy or .npz by its name: give numbers, a row a line";
     String::from_utf8(bytes).map_err(|_| DataError::malformed(path, problem))
 }
 
@@ -157,7 +157,7 @@ mod tests {
         let error = read("a.csv", b"1,2\n3,,4\n").expect_err("a gap");
         assert!(error.starts_with("line 2: ") && error.ends_with("there is none between two commas"), "{error}");
         assert_eq!(read("a.txt", b"\n# nothing\n").expect_err("empty"), "has no row of numbers");
-        assert!(read("a.txt", &[0xff, 0xfe]).expect_err("bytes").starts_with("is no text"));
+        assert!(read("a.txt", &[0xff, 0xfe]).expect_err("bytes").starts_with("is not text"));
     }
 
     #[test]

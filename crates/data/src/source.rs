@@ -112,7 +112,7 @@ impl Source {
         &self.class_names
     }
 
-    /// What lies there and is no part of the set, and why.
+    /// What lies there and is not part of the set, and why.
     pub fn left_out(&self) -> &LeftOut {
         &self.left_out
     }
@@ -150,7 +150,7 @@ impl Source {
     /// One picture.
     ///
     /// # Errors
-    /// What cannot be read or is no whole picture, and what is larger than
+    /// What cannot be read or is not a whole picture, and what is larger than
     /// [`MAX_PICTURE_BYTES`](crate::MAX_PICTURE_BYTES), which is known before memory is taken. Whoever goes on
     /// after an error goes on behind as many pictures as [it is about](DataError::pictures).
     pub fn read(&self, index: usize) -> Result<Picture, DataError> {

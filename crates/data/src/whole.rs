@@ -112,7 +112,7 @@ fn remove_left(path: &Path) -> io::Result<()> {
         Ok(found) if found.is_file() => {}
         Ok(found) => {
             let what =
-                if found.is_symlink() { "a symbolic link is never followed" } else { "it is no plain file" };
+                if found.is_symlink() { "a symbolic link is never followed" } else { "it is not a plain file" };
             return Err(in_the_way(path, io::ErrorKind::AlreadyExists, &format!("{what}; remove it")));
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -139,7 +139,7 @@ fn in_the_way(path: &Path, kind: io::ErrorKind, why: &str) -> io::Error {
     io::Error::new(kind, format!("{} is in the way: {why}", path.display()))
 }
 
-/// Locks a file for as long as it stays open. A file system without locks is no error: two writers at once are
+/// Locks a file for as long as it stays open. A file system without locks is not an error: two writers at once are
 /// then the user's to avoid.
 ///
 /// # Errors

@@ -47,7 +47,7 @@ fn main() -> Result<()> {
 
 /// A plan of so many steps.
 fn plan(model: &Model, solver: &str, n_steps: usize) -> Result<Plan> {
-    Ok(model.plan(&Options { steps: n_steps, method: solver.parse()?, ..Options::default() })?)
+    Ok(model.plan(&Options { steps: n_steps, solver: solver.parse()?, ..Options::default() })?)
 }
 
 /// The plan with the most steps that needs no more calls than these.

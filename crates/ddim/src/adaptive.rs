@@ -35,7 +35,7 @@ impl Model {
     pub fn flow(&self, options: &Options) -> Result<Flow, Error> {
         let convention = options.convention.unwrap_or(self.convention());
         let scheduler = &self.checkpoint().scheduler;
-        let settings = settings(scheduler, convention, options.method.clone(), options.steps, None)?;
+        let settings = settings(scheduler, convention, options.solver.clone(), options.steps, None)?;
         let flow = Flow::new(self.schedule(), &settings)?;
         self.check_flow(&flow)?;
         Ok(flow)

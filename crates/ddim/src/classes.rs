@@ -162,7 +162,7 @@ impl<'a> ClassTable<'a> {
         named.filter(|(label, name)| *label < self.label_count && !name.is_empty())
     }
 
-    /// The first label that is no class.
+    /// The first label that is not a class.
     fn any(&self) -> Option<usize> {
         (0..self.label_count).find(|label| !self.labels.contains(label))
     }
@@ -355,7 +355,7 @@ mod tests {
         assert_eq!((find(&names, 5, "#2"), find(&names, 5, "=2")), (Ok(2), Ok(4)));
         // Nothing has the number 10 or 11, and nothing is called 3.
         assert_eq!((find(&names, 5, "10"), find(&names, 5, "11"), find(&names, 5, "3")), (Ok(2), Ok(3), Ok(3)));
-        // A number is no part of a name.
+        // A number is not part of a name.
         assert!(find(&["class 7 of all"], 1, "7").is_err());
     }
 
@@ -372,7 +372,7 @@ mod tests {
             assert!(find(&FASHION, 6, text).is_err(), "{text:?}");
         }
         assert!(matches!(find(&[], 0, "coat"), Err(ClassError::NoClasses { .. })));
-        // The label behind the last class is no class, and is not meant by its number.
+        // The label behind the last class is not a class, and is not meant by its number.
         let names = FASHION.map(str::to_owned);
         let table = ClassTable::new(&names, &[0, 1, 2, 3, 4, 5], 7);
         assert_eq!((table.find("any"), table.find("#6"), table.name(6).as_str()), (Ok(6), Ok(6), "any"));

@@ -148,7 +148,7 @@ pub enum Error {
         /// Those it can take, in words.
         allowed: String,
     },
-    /// A start that is no batch of the model's pictures.
+    /// A start that is not a batch of the model's pictures.
     #[error("a batch of shape {found:?} cannot be drawn: it must be [n, {channels}, height, width], n at least 1")]
     BatchShape {
         /// Its shape.
@@ -156,7 +156,7 @@ pub enum Error {
         /// The channels of the model's pictures.
         channels: usize,
     },
-    /// A decoder that gave what is no number.
+    /// A decoder that gave what is not a number.
     #[error(
         "picture {picture}: the decoder made infinite numbers of its latents: are they those that it was made for?"
     )]
@@ -168,7 +168,7 @@ pub enum Error {
     #[error("the model draws latents, and a mask of pixels has no meaning there: leave the mask out")]
     MaskOfLatents,
     /// Pictures or latents that an autoencoder does not take.
-    #[error("{what} of {found} channels: this autoencoder takes {expected}")]
+    #[error("{what} of {found} channel{}: this autoencoder takes {expected}", if *found == 1 { "" } else { "s" })]
     StageChannels {
         /// Pictures or latents.
         what: &'static str,
@@ -265,6 +265,24 @@ pub enum Error {
     /// The configuration does not tell the pictures' size.
     #[error("unet/config.json has no sample_size: add the height and width of the model's pictures")]
     NoSize,
+    /// The configuration of an autoencoder does not tell its pictures' size.
+    #[error("config.json of the autoencoder has no sample_size: add the height and width of its pictures")]
+    NoStageSize,
+    /// A second layer of latents that is not there, or does not fit.
+    #[error(
+        "there is no upper layer for latents of these sides: `upper/` beside the autoencoder has one, and its \
+         patch_size must divide them"
+    )]
+    NoUpper,
+    /// Latents that nothing can be drawn of.
+    #[error(
+        "latents of {class} have no prior to draw from: take an AutoencoderKL, or a diffusion model that draws \
+         latents"
+    )]
+    NoPrior {
+        /// The family of the autoencoder.
+        class: &'static str,
+    },
     /// Pictures of this many channels cannot be stored as an image.
     #[error("a picture of {0} channels is neither grey (1, or 2 with alpha) nor colour (3, or 4 with alpha)")]
     Channels(usize),

@@ -13,12 +13,16 @@ use crate::{Error, device};
 
 mod codebook;
 mod posterior;
+mod prior;
 mod reconstruction;
 #[cfg(test)]
 mod tests;
+mod upper;
 
+use self::upper::UpperHalves;
 pub use codebook::{Codebook, Codes};
 pub use posterior::Posterior;
+pub use prior::{Prior, Sampled};
 pub use reconstruction::{LatentChoice, Reconstruction, decibels};
 
 /// An autoencoder on a device: it takes pictures to latents, which are smaller, and latents to pictures.
@@ -44,6 +48,8 @@ pub struct FirstStage {
     device: Device,
     encoder: OnceLock<Half>,
     decoder: OnceLock<Half>,
+    /// Those of the layer above, where there is one.
+    halves: UpperHalves,
 }
 
 /// A half of an autoencoder, ready.
@@ -89,11 +95,12 @@ impl FirstStage {
     /// [`Error::Network`] for latents without a scale, [`Error::Engine`] for what the device cannot run.
     pub fn new(autoencoder: Autoencoder, device: &Device) -> Result<Self, Error> {
         let scale = autoencoder.config.scale()?;
-        for network in [&autoencoder.encoder, &autoencoder.decoder] {
+        let upper = autoencoder.upper.iter().flat_map(|upper| [&upper.encoder, &upper.decoder]);
+        for network in [&autoencoder.encoder, &autoencoder.decoder].into_iter().chain(upper) {
             Engine::check(&network.graph, device, Precision::F32)?;
         }
-        let (encoder, decoder) = (OnceLock::new(), OnceLock::new());
-        Ok(Self { autoencoder: Arc::new(autoencoder), scale, device: device.clone(), encoder, decoder })
+        let (encoder, decoder, halves) = (OnceLock::new(), OnceLock::new(), UpperHalves::default());
+        Ok(Self { autoencoder: Arc::new(autoencoder), scale, device: device.clone(), encoder, decoder, halves })
     }
 
     /// Its options.

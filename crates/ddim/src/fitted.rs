@@ -98,7 +98,7 @@ impl Start {
     ///
     /// # Errors
     ///
-    /// [`Error::Data`] if they are no picture or a huge one; otherwise as [`Model::fit`].
+    /// [`Error::Data`] if they are not a picture or a huge one; otherwise as [`Model::fit`].
     pub fn file(bytes: &[u8], model: &Model) -> Result<Self, Error> {
         let (shape, rounding) = (model.picture_shape()?, model.convention().pixel_rounding());
         let picture = Picture::decode(bytes)?;

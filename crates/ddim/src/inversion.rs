@@ -69,9 +69,9 @@ impl Model {
     /// [`Error::Time`] for a timestep that the network has no embedding for.
     pub fn round_trip(&self, options: &Options) -> Result<RoundTrip, Error> {
         let convention = options.convention.unwrap_or(self.convention());
-        let (method, spacing) = (options.method.clone(), options.spacing.clone());
+        let (solver, spacing) = (options.solver.clone(), options.spacing.clone());
         let scheduler = &self.checkpoint().scheduler;
-        let settings = settings(scheduler, convention, method, options.steps, spacing)?;
+        let settings = settings(scheduler, convention, solver, options.steps, spacing)?;
         let trip = RoundTrip::new(self.schedule(), &settings)?;
         self.check_plan(&trip.encode)?;
         self.check_plan(&trip.decode)?;
@@ -178,7 +178,8 @@ mod tests {
     use super::*;
     use crate::device;
     use crate::sampler::{Call, Noise, sample};
-    use crate::schedule::{BetaSchedule, Convention, Eta, Method, Prediction};
+    use crate::schedule::solvers::Ddim;
+    use crate::schedule::{BetaSchedule, Convention, Prediction};
 
     /// The mean squared error of a round trip where all is known: pictures are N(0.3, 0.5^2), and the network
     /// gives the best prediction of eps at each timestep, which is linear.
@@ -221,8 +222,8 @@ mod tests {
     fn no_convention_clips_and_all_visit_the_same_levels_both_ways() {
         let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000).expect("the schedule of the DDPM paper");
         for convention in Convention::ALL {
-            let method = Method::Ddim { eta: Eta::DDIM };
-            let settings = Settings::new(convention, method, 10);
+            let solver = Ddim::default();
+            let settings = Settings::new(convention, solver, 10);
             let trip = RoundTrip::new(&schedule, &settings).expect("both directions");
             for plan in [trip.encode(), trip.decode()] {
                 assert_eq!(plan.limit(), X0Limit::Free, "{convention}");
@@ -239,8 +240,9 @@ mod tests {
     #[test]
     fn only_ddim_without_noise_runs_both_ways() {
         let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000).expect("the schedule of the DDPM paper");
-        for method in [Method::Ddim { eta: Eta::DDPM }, Method::SigmaHat, "euler".parse().expect("a solver")] {
-            let refused = RoundTrip::new(&schedule, &Settings { method, ..exact(10) }).expect_err("one way");
+        for text in ["ddim:eta=1", "ddim:eta=hat", "euler"] {
+            let solver = text.parse().expect("a solver");
+            let refused = RoundTrip::new(&schedule, &Settings { solver, ..exact(10) }).expect_err("one way");
             assert!(matches!(refused, ScheduleError::OneWay { .. }), "{refused}");
         }
     }

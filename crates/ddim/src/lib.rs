@@ -119,7 +119,7 @@ pub use ddim_unet as unet;
 
 pub use ddim_sampler::{Guidance, GuidanceInterval, GuidedChannels};
 pub use ddim_schedule::{
-    BetaSchedule, Convention, Eta, Method, NoiseSchedule, Plan, Resampling, Settings, Spacing, Tolerance, solvers,
+    BetaSchedule, Convention, Eta, NoiseSchedule, Plan, Resampling, Settings, Spacing, Tolerance, solvers,
 };
 
 pub use ddim_tensor::{Device, Tensor};
@@ -139,7 +139,7 @@ pub use options::{Options, Strength};
 pub use pictures::Pictures;
 pub use plan_json::{plan_json, route_json, settings_json};
 pub use run::{Route, Run, Streams};
-pub use settings::settings;
+pub use settings::{asked_solver, settings};
 pub use start::Start;
 pub use tune::{Distance, MeasuredOn, Measures, TuneOptions, TuneProgress, TuneStage, Tuning};
 pub use walk::{Drawn, Observer, Seen};

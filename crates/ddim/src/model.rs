@@ -205,15 +205,10 @@ impl Model {
     /// # Errors
     ///
     /// [`Error::StageChannels`] for latents of other channels, and [`Error::NotFinite`] where the decoder gives
-    /// what is no number.
+    /// what is not a number.
     pub fn decoded(&self, drawn: Tensor) -> Result<Tensor, Error> {
         let Some(stage) = &self.first_stage else { return Ok(drawn) };
-        let pictures = stage.decode(stage.of_diffusion(drawn))?;
-        let is_finite = |sum: &f64| sum.is_finite();
-        match pictures.sums().iter().position(|sum| !is_finite(sum)) {
-            None => Ok(pictures),
-            Some(picture) => Err(Error::NotFinite { picture }),
-        }
+        stage.decode_to_numbers(stage.of_diffusion(drawn))
     }
 
     /// What the network draws in place of these pictures `[n, channels, h, w]` in \[-1, 1\]: the same, or their
@@ -264,7 +259,7 @@ impl Model {
             return Err(Error::NothingToChange { strength });
         }
         let settings =
-            settings(scheduler, convention, options.method.clone(), options.steps, options.spacing.clone())?;
+            settings(scheduler, convention, options.solver.clone(), options.steps, options.spacing.clone())?;
         let settings = Settings { strength, resampling: options.resampling, ..settings };
         let plan = Plan::new(&self.schedule, &settings)?;
         self.check_plan(&plan)?;

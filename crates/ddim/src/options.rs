@@ -1,7 +1,8 @@
 //! What to draw.
 
 use crate::sampler::{Guidance, Langevin};
-use crate::schedule::{Convention, Eta, Method, Resampling, Spacing};
+use crate::schedule::solvers::Ddim;
+use crate::schedule::{Convention, Resampling, Solver, Spacing};
 use crate::{Labels, Start};
 
 /// What to draw, and how. The defaults are one picture, DDIM in 20 steps, eta 0.
@@ -9,11 +10,11 @@ use crate::{Labels, Start};
 /// Methods, spacings and conventions are read from the names that the command line has for them too:
 ///
 /// ```
-/// use ddim::schedule::{Eta, Method};
-/// let options = ddim::Options { count: 16, method: "dpm++:order=3".parse()?, ..ddim::Options::default() };
-/// assert_eq!((options.steps, options.method.name()), (20, "dpm++"));
+/// use ddim::schedule::{Eta, Solver, solvers::Ddim};
+/// let options = ddim::Options { count: 16, solver: "dpm++:order=3".parse()?, ..ddim::Options::default() };
+/// assert_eq!((options.steps, options.solver.name()), (20, "dpm++"));
 /// let options = ddim::Options { spacing: Some("karras".parse().expect("a name")), ..options };
-/// let half_way = ddim::Options { method: Method::Ddim { eta: Eta::new(0.5)? }, ..options };
+/// let half_way = ddim::Options { solver: Ddim { eta: Eta::new(0.5)? }.into(), ..options };
 /// # Ok::<(), ddim::schedule::ScheduleError>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -21,7 +22,7 @@ pub struct Options {
     /// Steps a picture, 1 to the model's training steps; most methods call the network once a step.
     pub steps: usize,
     /// How they are taken.
-    pub method: Method,
+    pub solver: Box<dyn Solver>,
     /// How many pictures.
     pub count: usize,
     /// Picture `k` depends on the seed and on `k` alone.
@@ -80,7 +81,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             steps: 20,
-            method: Method::Ddim { eta: Eta::DDIM },
+            solver: Ddim::default().into(),
             count: 1,
             seed: 0,
             labels: Labels::NONE,

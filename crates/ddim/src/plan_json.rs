@@ -1,8 +1,9 @@
 //! A plan as JSON: everything that a program in another language needs to run the method.
 
+use ddim_schedule::solvers::{Ddim, Ddpm};
 use ddim_schedule::{
-    Direction, EpsSource, FinalAlphaBar, Kept, LastNoise, Method, Plan, Predecessor, Resampling, Settings, Step,
-    StepNoise, Variance, X0Limit,
+    Direction, EpsSource, FinalAlphaBar, Kept, LastNoise, Lineage, Plan, Predecessor, Resampling, Settings,
+    Solver, Step, StepNoise, Variance, X0Limit,
 };
 use serde_json::{Map, Value, json};
 
@@ -140,11 +141,11 @@ fn log_variances(noise: StepNoise) -> [Option<f64>; 2] {
 
 fn settings(plan: &Plan) -> Map<String, Value> {
     let settings = plan.settings();
-    let (eta, variance) = parameters(&settings.method);
+    let (eta, variance) = parameters(&*settings.solver);
     let mut fields = object(json!({
         "convention": settings.convention.to_string(),
-        "solver": settings.method.name(),
-        "solver_options": solver_options(&settings.method),
+        "solver": settings.solver.name(),
+        "solver_options": solver_options(&*settings.solver),
         "eta": eta,
         "variance": variance,
         "steps": settings.n_steps,
@@ -213,23 +214,21 @@ fn predictions(settings: &Settings) -> Map<String, Value> {
     }))
 }
 
-/// Eta and variance of a method, null where it has none.
-fn parameters(method: &Method) -> (Value, Value) {
-    match method {
-        Method::Ddim { eta } => (json!(eta.value()), Value::Null),
-        Method::Ddpm { variance } => (Value::Null, json!(variance_name(*variance))),
-        Method::SigmaHat | Method::Solver(_) => (Value::Null, Value::Null),
-    }
+/// Eta and variance of a solver, null where it has none.
+fn parameters(solver: &dyn Solver) -> (Value, Value) {
+    let eta = solver.as_a::<Ddim>().map(|ddim| ddim.eta.value());
+    let variance = solver.as_a::<Ddpm>().map(|ddpm| variance_name(ddpm.variance));
+    (json!(eta), json!(variance))
 }
 
 /// What a solver's rows depend on besides the levels; null for the methods of the papers.
-fn solver_options(method: &Method) -> Value {
-    match method {
-        Method::Solver(solver) => {
+fn solver_options(solver: &dyn Solver) -> Value {
+    match solver.lineage() {
+        Lineage::Equations => {
             let options = solver.options().into_iter();
             Value::Object(options.map(|(name, value)| (name.to_owned(), json!(value))).collect())
         }
-        _ => Value::Null,
+        Lineage::Ddim | Lineage::Ddpm => Value::Null,
     }
 }
 
@@ -249,14 +248,14 @@ mod tests {
     use std::ops::ControlFlow;
 
     use ddim_sampler::{Observation, Outcome, PictureNoise};
-    use ddim_schedule::{BetaSchedule, Convention, Eta, NoiseSchedule};
+    use ddim_schedule::{BetaSchedule, Convention, Eta, NoiseSchedule, solvers};
     use ddim_tensor::Tensor;
 
     use super::*;
 
-    fn plan(method: Method) -> Plan {
+    fn plan(solver: impl Into<Box<dyn Solver>>) -> Plan {
         let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000).expect("the paper's schedule");
-        Plan::new(&schedule, &Settings::new(Convention::Diffusers, method, 10)).expect("a plan")
+        Plan::new(&schedule, &Settings::new(Convention::Diffusers, solver, 10)).expect("a plan")
     }
 
     /// The ten-line script: the JSON alone, read back from text, runs every kind of method on a number.
@@ -292,8 +291,8 @@ mod tests {
         {
             let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000).expect("the paper's schedule");
             let limit = if clip { X0Limit::Clip { range: 1.0 } } else { X0Limit::Free };
-            let method = solver.parse().expect("a method");
-            let settings = Settings { limit, ..Settings::new(Convention::Exact, method, 10) };
+            let solver = solvers::parse(solver).expect("a method");
+            let settings = Settings { limit, ..Settings::new(Convention::Exact, solver.clone(), 10) };
             let plan = Plan::new(&schedule, &settings).expect("a plan");
             let json: Value = serde_json::from_str(&plan_json(&plan).to_string()).expect("JSON");
             let start = Tensor::full((0.7 * plan.start_scale()) as f32, [1, 1, 1, 1]);
@@ -310,7 +309,7 @@ mod tests {
 
     #[test]
     fn decimals_read_back_exactly() {
-        let plan = plan(Method::Ddim { eta: Eta::DDPM });
+        let plan = plan(Ddim { eta: Eta::DDPM });
         let json = plan_json(&plan);
         // As text: serde_json itself reads decimals to within one unit in the last place only.
         let written = |name: &str, i: usize| json[name][i].to_string().parse::<f64>().expect("a number");
@@ -322,9 +321,9 @@ mod tests {
 
     #[test]
     fn a_learned_variance_has_no_sigma_but_its_range() {
-        let json = plan_json(&plan(Method::Ddpm { variance: Variance::LearnedRange }));
+        let json = plan_json(&plan(Ddpm { variance: Variance::LearnedRange }));
         assert_eq!((&json["sigma"][0], &json["variance"]), (&Value::Null, &"learned_range".into()));
         assert!(json["log_variance_small"][0].as_f64() < json["log_variance_large"][0].as_f64());
-        assert!(plan_json(&plan(Method::SigmaHat)).get("log_variance_small").is_none());
+        assert!(plan_json(&plan(solvers::SigmaHat)).get("log_variance_small").is_none());
     }
 }

@@ -118,7 +118,11 @@ impl Streams {
     }
 
     /// That of these pictures alone.
-    fn only(&self, pictures: &[usize]) -> Self {
+    ///
+    /// # Panics
+    ///
+    /// For a picture that has none.
+    pub fn only(&self, pictures: &[usize]) -> Self {
         let of = |noise: &Tensor| noise.select(pictures);
         match self {
             Self::Seed(seed) => Self::Listed(pictures.iter().map(|picture| (*seed, *picture as u64)).collect()),

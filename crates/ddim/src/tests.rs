@@ -14,7 +14,8 @@ use ddim_tensor::Tensor;
 
 use crate::checkpoint::{Card, Checkpoint, Denoiser, SchedulerConfig};
 use crate::sampler::{Guidance, Noise, PictureNoise, SampleError};
-use crate::schedule::{Convention, Eta, Method, PixelRounding, Spacing};
+use crate::schedule::solvers::Ddim;
+use crate::schedule::{Convention, Eta, PixelRounding, Solver, Spacing};
 use crate::unet::{DownBlockType, SampleSize, TimeEmbeddingType, UNet2DConfig, UpBlockType};
 use crate::{Batch, Error, Model, Options, Pictures, device};
 
@@ -38,9 +39,9 @@ fn draw(model: &Model, options: &Options) -> Vec<f32> {
 fn a_picture_does_not_depend_on_its_batch() {
     let model = with_classes();
     for (steps, eta) in [(3, 0.0), (70, 1.0)] {
-        let method = Method::Ddim { eta: Eta::new(eta).expect("in [0, 1]") };
+        let solver: Box<dyn Solver> = Ddim { eta: Eta::new(eta).expect("in [0, 1]") }.into();
         let options =
-            |batch_size| Options { steps, method: method.clone(), count: 17, batch_size, ..Options::default() };
+            |batch_size| Options { steps, solver: solver.clone(), count: 17, batch_size, ..Options::default() };
         let one_by_one = draw(&model, &options(1));
         for batch_size in [3, 16, 17] {
             assert_eq!(draw(&model, &options(batch_size)), one_by_one, "{steps} steps, batches of {batch_size}");
@@ -53,7 +54,7 @@ fn several_threads_share_a_model() {
     let model = with_classes();
     let options = Options {
         steps: 3,
-        method: Method::Ddim { eta: Eta::new(0.5).expect("in [0, 1]") },
+        solver: Ddim { eta: Eta::new(0.5).expect("in [0, 1]") }.into(),
         count: 4,
         ..Options::default()
     };

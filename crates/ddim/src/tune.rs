@@ -8,7 +8,7 @@ mod tests;
 
 use std::ops::ControlFlow;
 
-use ddim_schedule::{Method, Spacing, Tau, Tolerance};
+use ddim_schedule::{Solver, Spacing, Tau, Tolerance};
 
 use self::judge::Judge;
 use crate::{Error, Labels, Model};
@@ -18,7 +18,7 @@ use crate::{Error, Labels, Model};
 pub struct TuneOptions {
     /// The methods to choose from; of each, the options are taken as they are. Only methods without noise that
     /// call the network once a step take part.
-    pub methods: Vec<Method>,
+    pub solvers: Vec<Box<dyn Solver>>,
     /// Pictures that the search looks at: number 0 and on of the seed.
     pub pictures: usize,
     /// Pictures that the result is measured on, which the search has never seen: those after them.
@@ -38,9 +38,9 @@ pub struct TuneOptions {
 impl Default for TuneOptions {
     /// DDIM, DPM-Solver++, iPNDM and UniPC; 16 pictures, measured on 64 others.
     fn default() -> Self {
-        let methods = ["ddim", "dpm++", "ipndm", "unipc"];
+        let solvers = ["ddim", "dpm++", "ipndm", "unipc"];
         Self {
-            methods: methods.map(|name| name.parse().expect("it is a method")).into(),
+            solvers: solvers.map(|name| name.parse().expect("it is a method")).into(),
             pictures: 16,
             held_out: 64,
             seed: 0,
@@ -56,7 +56,7 @@ impl Default for TuneOptions {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tuning {
     /// The method.
-    pub method: Method,
+    pub solver: Box<dyn Solver>,
     /// The timesteps, noisy to clean.
     pub tau: Tau,
     /// Lists that the search has tried.

@@ -2,10 +2,11 @@
 
 use ddim_checkpoint::SchedulerConfig;
 use ddim_sampler::{Guidance, GuidanceInterval, GuidedChannels, Langevin};
-use ddim_schedule::{Eta, Method, Spacing, nearest_said};
+use ddim_schedule::solvers::{Ddim, SigmaHat};
+use ddim_schedule::{Eta, Solver, Spacing, nearest_said};
 use serde_json::{Map, Value};
 
-use crate::{LabelKind, LabelRows, Labels, Model, Options};
+use crate::{LabelKind, LabelRows, Labels, Model, Options, asked_solver};
 
 /// An option that cannot be had.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,11 +48,10 @@ impl Options {
     /// is not known before [`Model::run`].
     pub fn from_json(text: &str, model: &Model) -> Result<Self, OptionError> {
         let mut words = Words::new(text)?;
-        let ddim = Method::Ddim { eta: Eta::DDIM };
         let labels = labels(&mut words, model)?;
         let guidance = guidance(&mut words)?;
         let (count, batch_size) = (words.count("num")?, words.count("batch_size")?);
-        let rest = Self::rest(words, &model.checkpoint().scheduler, ddim)?;
+        let rest = Self::rest(words, &model.checkpoint().scheduler, Ddim::default().into())?;
         let (count, batch_size) = (count.unwrap_or(rest.count), batch_size.unwrap_or(rest.batch_size));
         Ok(Self { labels, guidance, count, batch_size, ..rest })
     }
@@ -64,8 +64,8 @@ impl Options {
     /// use ddim::checkpoint::SchedulerConfig;
     ///
     /// let scheduler = SchedulerConfig::from_json(r#"{"_class_name": "DDPMScheduler"}"#)?;
-    /// assert_eq!(Options::for_network(r#"{"steps": 50}"#, &scheduler)?.method.name(), "ddpm");
-    /// assert_eq!(Options::for_network(r#"{"solver": "heun"}"#, &scheduler)?.method.name(), "heun");
+    /// assert_eq!(Options::for_network(r#"{"steps": 50}"#, &scheduler)?.solver.name(), "ddpm");
+    /// assert_eq!(Options::for_network(r#"{"solver": "heun"}"#, &scheduler)?.solver.name(), "heun");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
@@ -73,19 +73,19 @@ impl Options {
     ///
     /// As [`from_json`](Self::from_json).
     pub fn for_network(text: &str, scheduler: &SchedulerConfig) -> Result<Self, OptionError> {
-        let usual = scheduler.method().map_err(|error| wrong("solver", error.to_string()))?;
+        let usual = scheduler.solver().map_err(|error| wrong("solver", error.to_string()))?;
         Self::rest(Words::new(text)?, scheduler, usual)
     }
 
     /// The options of a plan and its noise, and nothing else.
-    fn rest(mut words: Words, scheduler: &SchedulerConfig, own: Method) -> Result<Self, OptionError> {
+    fn rest(mut words: Words, scheduler: &SchedulerConfig, own: Box<dyn Solver>) -> Result<Self, OptionError> {
         let most = scheduler.num_train_timesteps;
         let usual = Self { steps: Self::default().steps.min(most), ..Self::default() };
         let spacing = spacing(&mut words)?;
         let own_count = spacing.as_ref().and_then(Spacing::own_count);
         let options = Self {
             steps: words.count("steps")?.or(own_count).unwrap_or(usual.steps),
-            method: method(&mut words, scheduler, own)?,
+            solver: solver(&mut words, scheduler, own)?,
             seed: words.whole("seed", u64::MAX)?.unwrap_or(usual.seed),
             corrector: corrector(&mut words)?,
             convention: words.parsed("convention")?,
@@ -108,7 +108,7 @@ impl Words {
         match serde_json::from_str(text) {
             Ok(Value::Object(left)) => Ok(Self { left, known: Vec::new() }),
             Ok(_) => Err(wrong("options", "they are a JSON object, as in {\"steps\": 20}")),
-            Err(error) => Err(wrong("options", format!("they are no JSON: {error}"))),
+            Err(error) => Err(wrong("options", format!("they are not JSON: {error}"))),
         }
     }
 
@@ -180,26 +180,23 @@ fn spacing(words: &mut Words) -> Result<Option<Spacing>, OptionError> {
     }
 }
 
-fn method(words: &mut Words, scheduler: &SchedulerConfig, own: Method) -> Result<Method, OptionError> {
-    let eta = match words.any("eta") {
+fn solver(
+    words: &mut Words,
+    scheduler: &SchedulerConfig,
+    own: Box<dyn Solver>,
+) -> Result<Box<dyn Solver>, OptionError> {
+    let eta: Option<Box<dyn Solver>> = match words.any("eta") {
         None => None,
-        Some(Value::String(word)) if word == "hat" => Some(Method::SigmaHat),
+        Some(Value::String(word)) if word == "hat" => Some(SigmaHat.into()),
         Some(value) => {
             let eta = value.as_f64().and_then(|eta| Eta::new(eta).ok());
             let refused =
                 || wrong("eta", format!("{} is neither a number from 0 to 1 nor \"hat\"", shown(&value)));
-            Some(Method::Ddim { eta: eta.ok_or_else(refused)? })
+            Some(Ddim { eta: eta.ok_or_else(refused)? }.into())
         }
     };
-    match (words.parsed("solver")?, eta) {
-        (None, eta) => Ok(eta.unwrap_or(own)),
-        (Some(Method::Ddim { eta: Eta::DDIM }), Some(eta)) => Ok(eta),
-        (Some(other), Some(_)) => {
-            Err(wrong("eta", format!("it belongs to the solver ddim alone: leave it out with {other}")))
-        }
-        (Some(Method::Ddpm { .. }), None) => Ok(Method::Ddpm { variance: scheduler.variance() }),
-        (Some(other), None) => Ok(other),
-    }
+    asked_solver(words.parsed("solver")?, eta, own, scheduler)
+        .map_err(|other| wrong("eta", format!("it belongs to the solver ddim alone: leave it out with {other}")))
 }
 
 fn labels(words: &mut Words, model: &Model) -> Result<Labels, OptionError> {
@@ -292,7 +289,8 @@ fn corrector(words: &mut Words) -> Result<Option<Langevin>, OptionError> {
 
 #[cfg(test)]
 mod tests {
-    use ddim_schedule::{Convention, Variance};
+    use ddim_schedule::Convention;
+    use ddim_schedule::solvers::Ddpm;
 
     use super::*;
     use crate::device;
@@ -309,7 +307,7 @@ mod tests {
         let options = Options::from_json(text, &model()).expect("options");
         let coat = model().class("coat").expect("a class");
         assert_eq!((options.count, options.seed, options.steps, options.batch_size), (3, 7, 5, 2));
-        assert_eq!(options.method, Method::Ddim { eta: Eta::new(0.5).expect("in range") });
+        assert_eq!(options.solver.to_string(), "ddim:eta=0.5");
         assert_eq!((options.spacing, options.convention), (Some(Spacing::Quad), Some(Convention::OpenAi)));
         assert_eq!(options.labels, vec![coat, 4, 9].into());
         let interval = GuidanceInterval::NoiseLevels { above: 0.2, up_to: f64::INFINITY };
@@ -317,14 +315,14 @@ mod tests {
         assert_eq!(options.corrector, Langevin::new(2, 0.1).ok());
         let plain = Options::from_json(" ", &model()).expect("nothing is said");
         let usual = Options::default();
-        assert_eq!((plain.steps, plain.count, plain.method), (usual.steps, usual.count, usual.method));
+        assert_eq!((plain.steps, plain.count, plain.solver), (usual.steps, usual.count, usual.solver));
     }
 
     #[test]
     fn methods_and_steps_are_meant_as_on_the_command_line() {
         let of = |text: &str| Options::from_json(text, &model()).expect("options");
-        assert_eq!(of(r#"{"solver": "ddpm"}"#).method, Method::Ddpm { variance: Variance::FixedSmall });
-        assert_eq!(of(r#"{"eta": "hat", "solver": "ddim"}"#).method, Method::SigmaHat);
+        assert!(of(r#"{"solver": "ddpm"}"#).solver.equals(&Ddpm::default()));
+        assert!(of(r#"{"eta": "hat", "solver": "ddim"}"#).solver.equals(&SigmaHat));
         assert_eq!(of(r#"{"timesteps": [900, 500, 1]}"#).steps, 3);
         assert_eq!(of(r#"{"spacing": "ddim50"}"#).steps, 50);
     }
@@ -333,7 +331,7 @@ mod tests {
     fn what_is_wrong_is_named() {
         for (text, said) in [
             ("[]", "options: they are a JSON object"),
-            ("{", "options: they are no JSON"),
+            ("{", "options: they are not JSON"),
             (r#"{"steps": -1}"#, "steps: -1 is not a whole number from 0 to"),
             (r#"{"seed": 1.5}"#, "seed: 1.5 is not a whole number"),
             (r#"{"eta": 2}"#, "eta: 2 is neither a number from 0 to 1 nor \"hat\""),

@@ -159,7 +159,7 @@ impl Engine {
     /// same bits.
     ///
     /// # Panics
-    /// As [`forward`](Self::forward); a name that is no point of the graph, or that of a row.
+    /// As [`forward`](Self::forward); a name that is not a point of the graph, or that of a row.
     pub fn observe(&self, x: Tensor, conditioning: &Conditioning, points: &[&str]) -> Observed {
         match (&self.0.runs, &conditioning.0) {
             (Runs::Processor(network), Kind::Processor(rows)) => {

@@ -1,7 +1,8 @@
 //! The variational bound of the family, compiled from a plan.
 
+use ddim_schedule::solvers::{Ddim, Ddpm};
 use ddim_schedule::{
-    EpsSource, Method, Plan, PredictionCoefficients, Step, StepNoise, Variance, X0Limit, beta_between,
+    EpsSource, Eta, Lineage, Plan, PredictionCoefficients, Step, StepNoise, Variance, X0Limit, beta_between,
     posterior_variance, sigma,
 };
 
@@ -19,16 +20,16 @@ mod variance;
 /// is `q(x_prev | x_t, x0)`: the same row at the true x0, with the variance that keeps the marginals. So the mean
 /// of both comes from the plan, and the terms differ only by what the variances are:
 ///
-/// * [`Method::Ddim`] with eta above 0: `sigma_t(eta)^2` in both, at its own member of the family;
-/// * [`Method::SigmaHat`] and [`Method::Ddpm`]: the posterior's in `q`, and the one the method draws with in `p`,
-///   fixed or the network's own.
+/// * [`Ddim`] with eta above 0: `sigma_t(eta)^2` in both, at its own member of the family;
+/// * [`SigmaHat`](ddim_schedule::solvers::SigmaHat) and [`Ddpm`]: the posterior's in `q`, and the one the method
+///   draws with in `p`, fixed or the network's own.
 ///
 /// ```
 /// use ddim_eval::{Bound, DecoderVariance};
-/// use ddim_schedule::{BetaSchedule, Eta, Method, NoiseSchedule, Plan, Settings};
+/// use ddim_schedule::{BetaSchedule, Eta, NoiseSchedule, Plan, Settings, solvers::Ddim};
 ///
 /// let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000)?;
-/// let plan = |eta| Plan::new(&schedule, &Settings { method: Method::Ddim { eta }, ..Settings::default() });
+/// let plan = |eta| Plan::new(&schedule, &Settings { solver: Ddim { eta }.into(), ..Settings::default() });
 /// let bound = Bound::new(&plan(Eta::DDPM)?, DecoderVariance::Large)?;
 /// assert_eq!(bound.times(), (1..20).rev().map(|k| f64::from(50 * k + 49)).collect::<Vec<_>>());
 /// assert_eq!(bound.decoder_time(), 49.0);
@@ -79,7 +80,7 @@ impl Bound {
     ///
     /// # Errors
     ///
-    /// [`EvalError::Deterministic`] for eta 0, [`EvalError::NoFamily`] for a solver that is no member of the
+    /// [`EvalError::Deterministic`] for eta 0, [`EvalError::NoFamily`] for a solver that is not a member of the
     /// family, and [`EvalError::Disjoint`] for a plan whose steps do not join, or do not lead to the clean
     /// picture.
     pub fn new(plan: &Plan, decoder: DecoderVariance) -> Result<Self, EvalError> {
@@ -115,11 +116,12 @@ impl Bound {
 impl BoundStep {
     fn new(plan: &Plan, step: &Step) -> Result<Self, EvalError> {
         let (alpha_bar, alpha_bar_prev) = (step.alpha_bar, step.alpha_bar_prev);
-        let variance = match &plan.settings().method {
-            Method::Ddim { eta } if eta.value() == 0.0 => return Err(EvalError::Deterministic),
-            Method::Ddim { eta } => sigma(*eta, alpha_bar, alpha_bar_prev).powi(2),
-            Method::Ddpm { .. } | Method::SigmaHat => posterior_variance(alpha_bar, alpha_bar_prev),
-            Method::Solver(solver) => return Err(EvalError::NoFamily { solver: solver.name() }),
+        let solver = &plan.settings().solver;
+        let variance = match (solver.lineage(), solver.as_a::<Ddim>()) {
+            (_, Some(Ddim { eta: Eta::DDIM })) => return Err(EvalError::Deterministic),
+            (_, Some(Ddim { eta })) => sigma(*eta, alpha_bar, alpha_bar_prev).powi(2),
+            (Lineage::Ddpm, None) => posterior_variance(alpha_bar, alpha_bar_prev),
+            (_, None) => return Err(EvalError::NoFamily { solver: solver.name() }),
         };
         let marginal = step.marginal;
         let fits = plan.limit() == X0Limit::Free || plan.eps_source() == EpsSource::Rederived;
@@ -148,10 +150,10 @@ fn decoder_noise(plan: &Plan, choice: DecoderVariance) -> StepNoise {
     let (last, earlier) = plan.steps().split_last().expect("a plan has a step");
     let large = beta_between(last.alpha_bar, 1.0);
     let small = earlier.last().map_or(large, |step| posterior_variance(step.alpha_bar, step.alpha_bar_prev));
-    match (&plan.settings().method, choice) {
-        (Method::Ddpm { variance: Variance::Learned }, _) => StepNoise::Learned,
-        (Method::Ddpm { variance: Variance::LearnedLog }, _) => StepNoise::LearnedLog,
-        (Method::Ddpm { variance: Variance::LearnedRange }, _) => {
+    match (plan.settings().solver.as_a(), choice) {
+        (Some(Ddpm { variance: Variance::Learned }), _) => StepNoise::Learned,
+        (Some(Ddpm { variance: Variance::LearnedLog }), _) => StepNoise::LearnedLog,
+        (Some(Ddpm { variance: Variance::LearnedRange }), _) => {
             StepNoise::LearnedRange { log_small: small.ln(), log_large: large.ln() }
         }
         (_, DecoderVariance::Large) => StepNoise::Fixed { sigma: large.sqrt() },

@@ -44,7 +44,7 @@ pub enum EvalError {
         /// How many channels it has.
         found: usize,
     },
-    /// A feature that is no number.
+    /// A feature that is not a number.
     #[error(
         "feature {feature} of picture {picture} of the batch is {value}; check the weights of the feature network"
     )]
@@ -185,7 +185,7 @@ pub enum EvalError {
         needed: usize,
     },
     /// A mean and a matrix that belong to no set of pictures.
-    #[error("mu and sigma are no mean and covariance: {problem}")]
+    #[error("mu and sigma are not a mean and covariance: {problem}")]
     NoCovariance {
         /// What is wrong with them.
         problem: String,

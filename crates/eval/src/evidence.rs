@@ -7,3 +7,4 @@ pub(crate) mod estimate;
 pub(crate) mod estimator;
 pub(crate) mod gaussian;
 pub(crate) mod importance;
+pub(crate) mod layers;

@@ -82,7 +82,7 @@ impl Features {
         Self { width: self.width, values: places.iter().flat_map(row).copied().collect() }
     }
 
-    /// Refuses features that are no numbers.
+    /// Refuses features that are not numbers.
     ///
     /// # Errors
     /// [`EvalError::FeatureNotFinite`] with the first.

@@ -57,7 +57,7 @@ impl Frechet {
     ///
     /// # Errors
     /// [`EvalError::Identities`] and [`EvalError::Widths`] for statistics that do not belong together, and
-    /// [`EvalError::Negative`] and [`EvalError::NoEigenvalues`] for one that is no covariance.
+    /// [`EvalError::Negative`] and [`EvalError::NoEigenvalues`] for one that is not a covariance.
     pub fn between(first: &Statistics, second: &Statistics) -> Result<Self, EvalError> {
         check(first, second)?;
         let base = Side::of_fewer(first, second);

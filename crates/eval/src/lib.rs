@@ -66,6 +66,7 @@ pub use evidence::estimate::{Evidence, LatentModel, PictureEvidence};
 pub use evidence::estimator::{Draw, EncoderSlope, Estimator};
 pub use evidence::gaussian::Gaussian;
 pub use evidence::importance::{ImportanceBound, importance_bounds, log_mean_exp, normalised};
+pub use evidence::layers::{LayerActivity, LayerNetworks, LowerSlopes, Told, UpperModel};
 pub use features::{Extracted, Extractor, Features};
 pub use flow::{Grid, VelocityOf, velocity_of};
 pub use frechet::{Against, Extrapolated, Frechet, extrapolated};

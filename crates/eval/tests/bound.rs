@@ -8,26 +8,27 @@ use std::ops::ControlFlow;
 
 use ddim_eval::{Bound, BoundBits, BoundEstimate, DecoderVariance, EvalError, Mean, Terms, variational_bound};
 use ddim_sampler::{GivenNoise, Noise, PictureNoise};
+use ddim_schedule::solvers::{Ddim, Ddpm, SigmaHat};
 use ddim_schedule::{
-    BetaSchedule, Convention, Eta, Method, NoiseSchedule, Plan, Prediction, Settings, Spacing, Variance, X0Limit,
+    BetaSchedule, Convention, Eta, NoiseSchedule, Plan, Prediction, Settings, Solver, Spacing, Variance, X0Limit,
 };
 use ddim_tensor::{Device, Tensor};
 use serde_json::Value;
 
 const MEAN: f64 = 0.1;
 const SPREAD: f64 = 0.3;
-const ANCESTRAL: Method = Method::Ddim { eta: Eta::DDPM };
+const ANCESTRAL: Ddim = Ddim { eta: Eta::DDPM };
 
 fn go_on() -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-fn eta(value: f64) -> Method {
-    Method::Ddim { eta: Eta::new(value).expect("from 0 to 1") }
+fn eta(value: f64) -> Ddim {
+    Ddim { eta: Eta::new(value).expect("from 0 to 1") }
 }
 
-fn plan(schedule: &NoiseSchedule, method: Method, n_steps: usize) -> Plan {
-    Plan::new(schedule, &Settings::new(Convention::Exact, method, n_steps)).expect("a plan")
+fn plan(schedule: &NoiseSchedule, solver: impl Into<Box<dyn Solver>>, n_steps: usize) -> Plan {
+    Plan::new(schedule, &Settings::new(Convention::Exact, solver, n_steps)).expect("a plan")
 }
 
 /// The best prediction of eps (MATH.md, section 14).
@@ -55,8 +56,13 @@ fn measured(schedule: &NoiseSchedule, bound: &Bound, x0: Tensor, terms: &Terms) 
     found.expect("nobody stopped it")
 }
 
-fn all_terms(schedule: &NoiseSchedule, method: Method, n_steps: usize, n: usize) -> (Bound, BoundEstimate) {
-    let bound = Bound::new(&plan(schedule, method, n_steps), DecoderVariance::Large).expect("a bound");
+fn all_terms(
+    schedule: &NoiseSchedule,
+    solver: impl Into<Box<dyn Solver>>,
+    n_steps: usize,
+    n: usize,
+) -> (Bound, BoundEstimate) {
+    let bound = Bound::new(&plan(schedule, solver, n_steps), DecoderVariance::Large).expect("a bound");
     let found = measured(schedule, &bound, pictures(n), &Terms::all(&bound, n));
     (bound, found)
 }
@@ -74,9 +80,10 @@ fn assert_within_errors(found: Mean, expected: f64, what: &str) {
 #[test]
 fn every_term_has_its_closed_form() {
     let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000).expect("betas");
-    let large = Method::Ddpm { variance: Variance::FixedLarge };
-    for method in [ANCESTRAL, eta(0.5), eta(0.2), Method::SigmaHat, large] {
-        let (bound, found) = all_terms(&schedule, method.clone(), 12, 40);
+    let large = Ddpm { variance: Variance::FixedLarge };
+    let solvers: [&dyn Solver; 5] = [&ANCESTRAL, &eta(0.5), &eta(0.2), &SigmaHat, &large];
+    for solver in solvers {
+        let (bound, found) = all_terms(&schedule, solver.cloned(), 12, 40);
         let bits = BoundBits::of(&bound, &[found]).expect("pictures");
         let alpha_bars: Vec<f64> = bound.times().iter().map(|t| schedule.alpha_bar(*t as usize)).collect();
         let ends = alpha_bars[1..].iter().copied().chain([schedule.alpha_bar(bound.decoder_time() as usize)]);
@@ -86,15 +93,15 @@ fn every_term_has_its_closed_form() {
         for (step, (a, p)) in bits.steps.iter().zip(alpha_bars.iter().copied().zip(ends)) {
             let beta = 1.0 - a / p;
             let posterior = (1.0 - p) / (1.0 - a) * beta;
-            let (q, p_variance) = match &method {
-                Method::Ddim { eta } => [eta.value().powi(2) * posterior; 2].into(),
-                _ => (posterior, beta),
+            let (q, p_variance) = match solver.as_a() {
+                Some(Ddim { eta }) => [eta.value().powi(2) * posterior; 2].into(),
+                None => (posterior, beta),
             };
             let k = p.sqrt() - (1.0 - p - q).sqrt() * (a / (1.0 - a)).sqrt();
             let v = SPREAD * SPREAD * (1.0 - a) / (a * SPREAD * SPREAD + 1.0 - a);
             let ratio = q / p_variance;
             let nats = k * k * v / (2.0 * p_variance) + 0.5 * (ratio - 1.0 - ratio.ln());
-            assert_within_errors(step.bits.expect("all terms"), nats / LN_2, &format!("{method:?} {}", step.time));
+            assert_within_errors(step.bits.expect("all terms"), nats / LN_2, &format!("{solver:?} {}", step.time));
         }
     }
 }
@@ -178,7 +185,7 @@ fn what_has_no_bound_is_refused() {
     let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000).expect("betas");
     let refused = |plan: &Plan| Bound::new(plan, DecoderVariance::Large).expect_err("no bound");
     assert_eq!(refused(&plan(&schedule, eta(0.0), 10)), EvalError::Deterministic);
-    let solver = plan(&schedule, "heun".parse().expect("a solver"), 10);
+    let solver = plan(&schedule, ddim_schedule::solvers::Heun::default(), 10);
     assert_eq!(refused(&solver), EvalError::NoFamily { solver: "heun" });
     // diffusers' DDIM in 7 steps leads to timesteps that are not in its list.
     let stride = Settings::new(Convention::Diffusers, ANCESTRAL, 7);
@@ -224,18 +231,19 @@ fn terms_are_those_of_numpy() {
     let cases = golden["cases"].as_array().expect("cases");
     assert_eq!(cases.len(), 8);
     for case in cases {
-        let method = match (case["variance"].as_str(), case["eta"].as_f64()) {
-            (Some("small"), _) => Method::Ddpm { variance: Variance::FixedSmall },
-            (Some("large"), _) => Method::Ddpm { variance: Variance::FixedLarge },
-            (Some("learned_range"), _) => Method::Ddpm { variance: Variance::LearnedRange },
-            (Some("learned_log"), _) => Method::Ddpm { variance: Variance::LearnedLog },
-            (_, value) => eta(value.expect("an eta")),
+        let of = |variance| Ddpm { variance }.into();
+        let solver: Box<dyn Solver> = match (case["variance"].as_str(), case["eta"].as_f64()) {
+            (Some("small"), _) => of(Variance::FixedSmall),
+            (Some("large"), _) => of(Variance::FixedLarge),
+            (Some("learned_range"), _) => of(Variance::LearnedRange),
+            (Some("learned_log"), _) => of(Variance::LearnedLog),
+            (_, value) => eta(value.expect("an eta")).into(),
         };
         let settings = Settings {
             prediction: case["prediction"].as_str().expect("a name").parse().expect("a prediction"),
             limit: if case["clip"] == true { X0Limit::Clip { range: 1.0 } } else { X0Limit::Free },
             spacing: Spacing::Explicit(tau.clone()),
-            ..Settings::new(Convention::Exact, method, tau.len())
+            ..Settings::new(Convention::Exact, solver, tau.len())
         };
         assert!(matches!(settings.prediction, Prediction::Epsilon | Prediction::V));
         let decoder = if case["decoder"] == "large" { DecoderVariance::Large } else { DecoderVariance::Small };

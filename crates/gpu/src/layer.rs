@@ -63,7 +63,7 @@ impl Making<'_> {
 
     fn conv(&self, conv: &Conv, output: Value) -> Ready {
         match self.weights.any(conv.parts[0].weight) {
-            Weight::Line(_) => panic!("weights of a convolution are no line"),
+            Weight::Line(_) => panic!("weights of a convolution are not a line"),
             Weight::Matrix(_) => self.linear(conv, output),
             Weight::Kernel(weight) => {
                 assert_eq!(conv.parts.len(), 1, "a convolution of pixels in several parts");

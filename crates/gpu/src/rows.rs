@@ -135,7 +135,7 @@ pub(crate) fn activate<const D: usize>(function: Activation, x: Tensor<D>) -> Te
         Activation::Silu => activation::silu(x),
         Activation::Mish => activation::mish(x),
         Activation::Gelu => activation::gelu(x),
-        // burn's takes a power of x, which is no number on some devices where x is below 0.
+        // burn's takes a power of x, which is not a number on some devices where x is below 0.
         Activation::GeluTanh => {
             let twice =
                 (x.clone() * x.clone() * 0.044_715 + 1.0) * x.clone() * (2.0 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2);

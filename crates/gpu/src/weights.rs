@@ -71,14 +71,14 @@ impl Weights {
     pub(crate) fn line(&self, parameter: Parameter) -> Tensor<1> {
         match self.any(parameter) {
             Weight::Line(line) => line,
-            other => panic!("parameter {} is no line: {other:?}", parameter.0),
+            other => panic!("parameter {} is not a line: {other:?}", parameter.0),
         }
     }
 
     pub(crate) fn matrix(&self, parameter: Parameter) -> Tensor<2> {
         match self.any(parameter) {
             Weight::Matrix(matrix) => matrix,
-            other => panic!("parameter {} is no matrix: {other:?}", parameter.0),
+            other => panic!("parameter {} is not a matrix: {other:?}", parameter.0),
         }
     }
 

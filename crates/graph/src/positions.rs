@@ -16,7 +16,7 @@ const MAX_PERIOD: f64 = 10_000.0;
 /// ```
 ///
 /// # Panics
-/// Channels that are no multiple of 4.
+/// Channels that are not a multiple of 4.
 pub fn positions(channels: usize, [height, width]: [usize; 2], base: [usize; 2]) -> Vec<f32> {
     assert!(channels.is_multiple_of(4), "positions of {channels} channels: a multiple of 4");
     let quarter = channels / 4;

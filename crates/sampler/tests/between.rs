@@ -5,8 +5,9 @@
 use std::ops::ControlFlow;
 
 use ddim_sampler::{Between, Call, Known, Langevin, Noise, Outcome, PictureNoise, Run};
+use ddim_schedule::solvers::Ddim;
 use ddim_schedule::solvers::Euler;
-use ddim_schedule::{BetaSchedule, Convention, Eta, Method, NoiseSchedule, Plan, Resampling, Settings};
+use ddim_schedule::{BetaSchedule, Convention, Eta, NoiseSchedule, Plan, Resampling, Settings, Solver};
 use ddim_tensor::{Device, Tensor};
 
 /// The mean of each pixel, their variance, and the covariance of the two of a pair.
@@ -121,13 +122,13 @@ fn drawn(settings: &Settings, langevin: Option<Langevin>) -> (f64, f64) {
 }
 
 /// Every method on the levels that DDIM has.
-fn settings(method: Method, n_steps: usize) -> Settings {
-    let ddim = Settings::new(Convention::Exact, Method::Ddim { eta: Eta::DDIM }, n_steps);
-    Settings { method, ..ddim }
+fn settings(solver: impl Into<Box<dyn Solver>>, n_steps: usize) -> Settings {
+    let ddim = Settings::new(Convention::Exact, Ddim::default(), n_steps);
+    Settings { solver: solver.into(), ..ddim }
 }
 
-fn ddim(eta: f64) -> Method {
-    Method::Ddim { eta: Eta::new(eta).expect("in [0, 1]") }
+fn ddim(eta: f64) -> Ddim {
+    Ddim { eta: Eta::new(eta).expect("in [0, 1]") }
 }
 
 fn langevin(steps: usize, snr: f64) -> Option<Langevin> {
@@ -151,7 +152,7 @@ fn corrections_around_a_known_part_have_the_moments_of_the_recursion() {
         assert_close(found, expected(eta, n_steps, corrections, snr), &what);
     }
     // In coordinates that grow with the noise they are the same.
-    let euler = drawn(&settings(Method::solver(Euler::default()), 10), langevin(3, 0.16));
+    let euler = drawn(&settings(Euler::default(), 10), langevin(3, 0.16));
     assert_close(euler, expected(0.0, 10, 3, 0.16), "euler");
 }
 

@@ -14,7 +14,7 @@ use std::path::Path;
 
 use ddim_checkpoint::SchedulerConfig;
 use ddim_sampler::{Call, GivenNoise, Noise, sample};
-use ddim_schedule::{Method, Plan, solvers};
+use ddim_schedule::{Plan, solvers};
 use ddim_tensor::{Device, Tensor};
 use golden::{count, folder, numbers, parse, schedule, settings};
 use serde_json::Value;
@@ -60,7 +60,7 @@ fn plan(golden: &Value) -> Plan {
             }
             _ => continue,
         };
-        settings.method = Method::Solver(solvers::parse(&text).expect("a solver").into());
+        settings.solver = solvers::parse(&text).expect("a solver");
     }
     Plan::new(&config.noise_schedule().expect("a schedule"), &settings).expect("a plan")
 }

@@ -4,8 +4,9 @@
 use std::ops::ControlFlow;
 
 use ddim_sampler::{Call, Known, Noise, Outcome, PictureNoise, noised, sample, sample_edited};
+use ddim_schedule::solvers::Ddim;
 use ddim_schedule::solvers::Euler;
-use ddim_schedule::{BetaSchedule, Convention, Eta, Method, NoiseSchedule, Plan, Resampling, Settings};
+use ddim_schedule::{BetaSchedule, Convention, Eta, NoiseSchedule, Plan, Resampling, Settings, Solver};
 use ddim_tensor::{Device, Tensor};
 
 /// The mean of each pixel, their variance, and the covariance between the two.
@@ -107,9 +108,9 @@ fn expected(eta: f64, n_steps: usize, length: usize, times: usize) -> (f64, f64)
 }
 
 /// Every method on the levels that DDIM has.
-fn settings(method: Method, n_steps: usize, resampling: Resampling) -> Settings {
-    let ddim = Settings::new(Convention::Exact, Method::Ddim { eta: Eta::DDIM }, n_steps);
-    Settings { method, resampling, ..ddim }
+fn settings(solver: impl Into<Box<dyn Solver>>, n_steps: usize, resampling: Resampling) -> Settings {
+    let ddim = Settings::new(Convention::Exact, Ddim::default(), n_steps);
+    Settings { solver: solver.into(), resampling, ..ddim }
 }
 
 /// Mean and variance of the repainted pixel over many pictures; the known one must be what it was.
@@ -153,8 +154,8 @@ fn assert_close((mean, variance): (f64, f64), (m, v): (f64, f64), n: usize, what
 #[test]
 fn the_repainted_pixel_has_the_moments_of_the_papers_moves() {
     for eta in [0.0, 1.0] {
-        let method = || Method::Ddim { eta: Eta::new(eta).expect("in [0, 1]") };
-        let run = |resampling| drawn(&settings(method(), 20, resampling));
+        let solver = || Ddim { eta: Eta::new(eta).expect("in [0, 1]") };
+        let run = |resampling| drawn(&settings(solver(), 20, resampling));
         assert_close(run(Resampling::Once), expected(eta, 20, 1, 1), PICTURES, &format!("replace, eta {eta}"));
         for (length, times) in [(1, 5), (5, 3), (10, 4)] {
             let found = run(Resampling::Jumps { length, times });
@@ -170,7 +171,7 @@ fn both_coordinates_repaint_alike() {
     for resampling in [Resampling::Once, Resampling::Jumps { length: 2, times: 3 }] {
         let times = if resampling == Resampling::Once { 1 } else { 3 };
         // Half of the steps: Euler's start is `z/signal`, whose known pixel is as everywhere else.
-        let euler = drawn(&settings(Method::solver(Euler::default()), 10, resampling));
+        let euler = drawn(&settings(Euler::default(), 10, resampling));
         assert_close(euler, expected(0.0, 10, 2, times), PICTURES, &format!("{resampling:?}"));
     }
 }
@@ -203,9 +204,9 @@ fn long_jumps_over_few_steps_do_not_reach_it() {
 fn a_noised_picture_has_the_marginal_of_its_level() {
     let device = Device::Cpu;
     let n = 2 * PICTURES;
-    for (method, scale) in [(Method::Ddim { eta: Eta::DDIM }, false), (Method::solver(Euler::default()), true)] {
+    for (solver, scale) in [(Box::<dyn Solver>::from(Ddim::default()), false), (Euler::default().into(), true)] {
         for strength in [0.3, 0.6, 1.0] {
-            let settings = Settings { strength, ..settings(method.clone(), 10, Resampling::Once) };
+            let settings = Settings { strength, ..settings(solver.clone(), 10, Resampling::Once) };
             let plan = Plan::new(&schedule(), &settings).expect("a plan");
             let picture = Tensor::full(SEEN as f32, [PICTURES, 1, 1, 2]);
             let z = PictureNoise::new(1, 0..PICTURES as u64).initial([PICTURES, 1, 1, 2], &device);
@@ -225,8 +226,8 @@ fn a_cloud_of_pictures_goes_where_the_steps_take_it() {
     let device = Device::Cpu;
     for eta in [0.0, 1.0] {
         for strength in [0.25, 0.75] {
-            let method = Method::Ddim { eta: Eta::new(eta).expect("in [0, 1]") };
-            let settings = Settings { strength, ..settings(method, 200, Resampling::Once) };
+            let solver = Ddim { eta: Eta::new(eta).expect("in [0, 1]") };
+            let settings = Settings { strength, ..settings(solver, 200, Resampling::Once) };
             let plan = Plan::new(&schedule(), &settings).expect("a plan");
             let picture = pictures(&device);
             let mut noise = PictureNoise::new(2, 0..PICTURES as u64);

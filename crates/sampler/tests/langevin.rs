@@ -4,7 +4,8 @@
 use std::ops::ControlFlow;
 
 use ddim_sampler::{Call, Langevin, Noise, Outcome, PictureNoise, SampleError, sample, sample_corrected};
-use ddim_schedule::{BetaSchedule, Convention, Coordinates, Eta, Kept, Method, NoiseSchedule, Path, Plan, Row};
+use ddim_schedule::solvers::Ddim;
+use ddim_schedule::{BetaSchedule, Convention, Coordinates, Eta, Kept, NoiseSchedule, Path, Plan, Row};
 use ddim_schedule::{ScheduleError, Settings, Solver, solvers};
 use ddim_tensor::{Device, Tensor};
 
@@ -17,8 +18,8 @@ fn schedule() -> NoiseSchedule {
     NoiseSchedule::new(&BetaSchedule::DDPM, 1000).expect("the paper's schedule")
 }
 
-fn plan(method: Method, n_steps: usize) -> Plan {
-    Plan::new(&schedule(), &Settings::new(Convention::Exact, method, n_steps)).expect("a plan")
+fn plan(solver: impl Into<Box<dyn Solver>>, n_steps: usize) -> Plan {
+    Plan::new(&schedule(), &Settings::new(Convention::Exact, solver, n_steps)).expect("a plan")
 }
 
 /// Mean and variance of `x = signal x0 + noise eps`.
@@ -87,7 +88,7 @@ fn mean_and_variance_are_those_of_the_recursion() {
     let values = SHAPE.iter().product::<usize>() as f64;
     for (n_steps, corrections, snr) in [(10, 0, 0.16), (10, 1, 0.16), (10, 4, 0.16), (50, 1, 0.16), (20, 2, 0.3)] {
         let langevin = (corrections > 0).then(|| Langevin::new(corrections, snr).expect("in range"));
-        let (x, _) = run(&plan(Method::Ddim { eta: Eta::DDIM }, n_steps), langevin, SHAPE);
+        let (x, _) = run(&plan(Ddim::default(), n_steps), langevin, SHAPE);
         let (mean, variance) = moments(&x);
         let (expected_mean, expected_variance) = expected(n_steps, corrections, snr);
         let mean_error = 5.0 * (expected_variance / values).sqrt();
@@ -107,7 +108,7 @@ fn mean_and_variance_are_those_of_the_recursion() {
 fn corrections_mend_a_coarse_predictor() {
     let error = |corrections: usize| {
         let langevin = (corrections > 0).then(|| Langevin::new(corrections, 0.16).expect("in range"));
-        let (_, variance) = moments(&run(&plan(Method::Ddim { eta: Eta::DDIM }, 10), langevin, SHAPE).0);
+        let (_, variance) = moments(&run(&plan(Ddim::default(), 10), langevin, SHAPE).0);
         (variance.sqrt() - VARIANCE.sqrt()).abs()
     };
     let [none, one, eight] = [0, 1, 8].map(error);
@@ -120,11 +121,11 @@ fn corrections_mend_a_coarse_predictor() {
 fn corrections_do_not_depend_on_coordinates() {
     let langevin = Some(Langevin::new(2, 0.2).expect("in range"));
     let shape = [3, 1, 16, 16];
-    let ddim = Settings::new(Convention::Exact, Method::Ddim { eta: Eta::DDIM }, 10);
+    let ddim = Settings::new(Convention::Exact, Ddim::default(), 10);
     // The same path: a solver's own settings may choose another.
-    let method = Method::Solver(solvers::parse("euler").expect("known").into());
-    let euler = Plan::new(&schedule(), &Settings { method, ..ddim });
-    let (preserving, _) = run(&plan(Method::Ddim { eta: Eta::DDIM }, 10), langevin, shape);
+    let solver = solvers::parse("euler").expect("known");
+    let euler = Plan::new(&schedule(), &Settings { solver, ..ddim });
+    let (preserving, _) = run(&plan(Ddim::default(), 10), langevin, shape);
     let (exploding, _) = run(&euler.expect("a plan"), langevin, shape);
     let difference = (preserving - exploding).abs().into_values().into_iter().fold(0.0, f32::max);
     // f32: a picture of size 1 passes through a state of size 157.
@@ -133,9 +134,9 @@ fn corrections_do_not_depend_on_coordinates() {
 
 #[test]
 fn every_call_is_counted() {
-    for method in [Method::Ddim { eta: Eta::DDIM }, Method::Ddim { eta: Eta::DDPM }] {
+    for solver in [Ddim::default(), Ddim { eta: Eta::DDPM }] {
         let langevin = Langevin::new(3, 0.16).expect("in range");
-        let (_, calls) = run(&plan(method, 5), Some(langevin), [1, 1, 4, 4]);
+        let (_, calls) = run(&plan(solver, 5), Some(langevin), [1, 1, 4, 4]);
         assert_eq!((calls, langevin.calls(5)), (5 + 3 * 4, 5 + 3 * 4));
     }
 }
@@ -143,7 +144,7 @@ fn every_call_is_counted() {
 /// Bit for bit, though the size of a correction depends on the picture.
 #[test]
 fn a_picture_does_not_depend_on_its_batch() {
-    let plan = plan(Method::Ddim { eta: Eta::DDPM }, 4);
+    let plan = plan(Ddim { eta: Eta::DDPM }, 4);
     let langevin = Langevin::new(2, 0.16).expect("in range");
     let draw = |pictures: std::ops::Range<u64>| {
         let shape = [(pictures.end - pictures.start) as usize, 3, 7, 5];
@@ -156,7 +157,7 @@ fn a_picture_does_not_depend_on_its_batch() {
 }
 
 /// Euler's steps, by a solver that keeps what it does not need.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 struct Hoarder;
 
 impl Solver for Hoarder {
@@ -166,14 +167,6 @@ impl Solver for Hoarder {
 
     fn about(&self) -> &'static str {
         "remembers every x0"
-    }
-
-    fn options(&self) -> Vec<(&'static str, String)> {
-        Vec::new()
-    }
-
-    fn set(&mut self, _: &str, _: &str) -> Result<(), ScheduleError> {
-        Ok(())
     }
 
     fn coordinates(&self) -> Coordinates {
@@ -191,7 +184,7 @@ impl Solver for Hoarder {
 
 #[test]
 fn a_solver_with_a_memory_is_refused() {
-    let plan = plan(Method::Solver(std::sync::Arc::new(Hoarder)), 3);
+    let plan = plan(Hoarder, 3);
     let langevin = Langevin::new(1, 0.16).expect("in range");
     let mut noise = PictureNoise::new(0, [0]);
     let x = noise.initial([1, 1, 2, 2], &Device::Cpu);

@@ -4,7 +4,8 @@
 use std::ops::ControlFlow;
 
 use ddim_sampler::{Call, Noise, Outcome, PictureNoise, sample};
-use ddim_schedule::{BetaSchedule, Convention, Eta, Method, NoiseSchedule, Plan, Settings, Variance};
+use ddim_schedule::solvers::{Ddim, Ddpm, SigmaHat};
+use ddim_schedule::{BetaSchedule, Convention, Eta, NoiseSchedule, Plan, Settings, Solver, Variance};
 use ddim_tensor::{Device, Tensor};
 
 const MEAN: f64 = 0.3;
@@ -32,7 +33,7 @@ struct Weights {
     sigma: f64,
 }
 
-fn weights(method: &Method, a: f64, p: f64) -> Weights {
+fn weights(solver: &dyn Solver, a: f64, p: f64) -> Weights {
     // Song et al. 2020, Eq. (16).
     let sigma = |eta: f64| eta * ((1.0 - p) / (1.0 - a)).sqrt() * (1.0 - a / p).sqrt();
     // Eq. (12): sqrt(p) (x - sqrt(1 - a) eps) / sqrt(a) + sqrt(1 - p - sigma^2) eps.
@@ -41,39 +42,37 @@ fn weights(method: &Method, a: f64, p: f64) -> Weights {
         eps: (1.0 - p - sigma * sigma).sqrt() - (p / a).sqrt() * (1.0 - a).sqrt(),
         sigma,
     };
-    match method {
-        Method::Ddim { eta } => eq_12(sigma(eta.value())),
-        // Section 5 and appendix D.3: the mean of eta = 1 with a larger sigma; the last step adds no noise.
-        Method::SigmaHat => {
-            Weights { sigma: if p == 1.0 { 0.0 } else { (1.0 - a / p).sqrt() }, ..eq_12(sigma(1.0)) }
-        }
-        // Ho et al. 2020, Eq. (11): (x - beta / sqrt(1 - a) eps) / sqrt(1 - beta), with the variance of Eq. (7).
-        Method::Ddpm { variance: Variance::FixedSmall } => {
-            let beta = 1.0 - a / p;
-            let scale = 1.0 / (1.0 - beta).sqrt();
-            let variance = (1.0 - p) / (1.0 - a) * beta;
-            Weights { x: scale, eps: -scale * beta / (1.0 - a).sqrt(), sigma: variance.sqrt() }
-        }
-        Method::Ddpm { .. } | Method::Solver(_) => panic!("not among the methods tested here"),
+    if let Some(Ddim { eta }) = solver.as_a() {
+        return eq_12(sigma(eta.value()));
     }
+    // Section 5 and appendix D.3: the mean of eta = 1 with a larger sigma; the last step adds no noise.
+    if solver.equals(&SigmaHat) {
+        return Weights { sigma: if p == 1.0 { 0.0 } else { (1.0 - a / p).sqrt() }, ..eq_12(sigma(1.0)) };
+    }
+    // Ho et al. 2020, Eq. (11): (x - beta / sqrt(1 - a) eps) / sqrt(1 - beta), with the variance of Eq. (7).
+    assert!(solver.equals(&ANCESTRAL), "not among the methods tested here");
+    let beta = 1.0 - a / p;
+    let scale = 1.0 / (1.0 - beta).sqrt();
+    let variance = (1.0 - p) / (1.0 - a) * beta;
+    Weights { x: scale, eps: -scale * beta / (1.0 - a).sqrt(), sigma: variance.sqrt() }
 }
 
 /// Mean and variance after all steps, by the rule for affine maps of a normal number. The timesteps are
 /// `floor(T i / n)` (Song et al. 2020, appendix D.2: "linear"), and the last step leads to `alpha_bar = 1`.
-fn expected(method: &Method, n_steps: usize) -> (f64, f64) {
+fn expected(solver: &dyn Solver, n_steps: usize) -> (f64, f64) {
     let taus: Vec<usize> = (0..=n_steps).map(|i| TRAIN_STEPS * i / n_steps).collect();
     taus.windows(2).rev().fold((0.0, 1.0), |(mean, variance), pair| {
         let (a, p) = (alpha_bar(pair[1]), alpha_bar(pair[0]));
-        let ((slope, offset), w) = (best_eps(a), weights(method, a, p));
+        let ((slope, offset), w) = (best_eps(a), weights(solver, a, p));
         let gain = w.x + w.eps * slope;
         (gain * mean + w.eps * offset, gain * gain * variance + w.sigma * w.sigma)
     })
 }
 
 /// Mean and variance of the pixels that a run draws.
-fn drawn(method: &Method, n_steps: usize) -> (f64, f64) {
+fn drawn(solver: &dyn Solver, n_steps: usize) -> (f64, f64) {
     let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, TRAIN_STEPS).expect("the schedule of the DDPM paper");
-    let plan = Plan::new(&schedule, &Settings::new(Convention::Exact, method.clone(), n_steps)).expect("a plan");
+    let plan = Plan::new(&schedule, &Settings::new(Convention::Exact, solver.cloned(), n_steps)).expect("a plan");
     let mut noise = PictureNoise::new(11, 0..16);
     let x = noise.initial([16, 1, 64, 64], &Device::Cpu);
     let network = |x: Tensor, call: Call| {
@@ -90,22 +89,23 @@ fn drawn(method: &Method, n_steps: usize) -> (f64, f64) {
 
 /// The seed is fixed, so this never fails by chance. The bounds are five standard errors of 65,536 independent
 /// pixels: `sqrt(v / N)` for the mean and `v sqrt(2 / N)` for the variance.
-fn check(method: &Method, n_steps: usize) {
-    let ((m, v), (mean, variance)) = (expected(method, n_steps), drawn(method, n_steps));
+fn check(solver: &dyn Solver, n_steps: usize) {
+    let ((m, v), (mean, variance)) = (expected(solver, n_steps), drawn(solver, n_steps));
     let n = PIXELS as f64;
-    assert!((mean - m).abs() <= 5.0 * (v / n).sqrt() + 1e-6, "{method:?} {n_steps}: mean {mean}, not {m}");
+    assert!((mean - m).abs() <= 5.0 * (v / n).sqrt() + 1e-6, "{solver:?} {n_steps}: mean {mean}, not {m}");
     let error = 5.0 * v * (2.0 / n).sqrt() + 1e-6;
-    assert!((variance - v).abs() <= error, "{method:?} {n_steps}: variance {variance}, not {v}");
+    assert!((variance - v).abs() <= error, "{solver:?} {n_steps}: variance {variance}, not {v}");
 }
 
-const ANCESTRAL: Method = Method::Ddpm { variance: Variance::FixedSmall };
+const ANCESTRAL: Ddpm = Ddpm { variance: Variance::FixedSmall };
 
 #[test]
 fn mean_and_variance_are_those_of_the_closed_form() {
-    let ddim = |eta| Method::Ddim { eta: Eta::new(eta).expect("in [0, 1]") };
-    for method in [ddim(0.0), ddim(0.5), ddim(1.0), Method::SigmaHat, ANCESTRAL] {
+    let ddim = |eta| Ddim { eta: Eta::new(eta).expect("in [0, 1]") };
+    let solvers: [&dyn Solver; 5] = [&ddim(0.0), &ddim(0.5), &ddim(1.0), &SigmaHat, &ANCESTRAL];
+    for solver in solvers {
         for n_steps in [1, 5, 20, 100] {
-            check(&method, n_steps);
+            check(solver, n_steps);
         }
     }
 }

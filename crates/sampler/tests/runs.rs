@@ -7,8 +7,9 @@ use ddim_sampler::{
     Between, Call, Known, Langevin, Noise, Outcome, PictureNoise, Purpose, Run, SampleError, Saved, sample,
     sample_corrected, sample_edited,
 };
+use ddim_schedule::solvers::{self, Ddim, Ddpm};
 use ddim_schedule::{
-    BetaSchedule, Convention, Eta, Method, NoiseSchedule, Plan, Resampling, Settings, Variance, X0Limit, solvers,
+    BetaSchedule, Convention, Eta, NoiseSchedule, Plan, Resampling, Settings, Solver, Variance, X0Limit,
 };
 use ddim_tensor::{Device, Tensor};
 
@@ -55,25 +56,25 @@ fn pictures(outcome: Result<Outcome, SampleError>) -> Vec<f32> {
 
 /// Every solver and every method of the papers, in nine calls; orders, jumps, a learned variance, a limit.
 fn plans() -> Vec<(String, Plan, Network)> {
-    let ddim = |eta| Method::Ddim { eta: Eta::new(eta).expect("in [0, 1]") };
-    let large = || Method::Ddpm { variance: Variance::FixedLarge };
-    let of = |method: Method, convention| Settings::new(convention, method, 9);
+    let of = |solver: Box<dyn Solver>, convention| Settings::new(convention, solver, 9);
     let mut plans: Vec<(String, Plan, Network)> = Vec::new();
     for convention in [Convention::Exact, Convention::Diffusers] {
-        let of_papers = [ddim(0.0), ddim(0.7), Method::SigmaHat, large()];
-        let texts = ["dpm++:order=3", "unipc:order=3", "euler:churn=40"];
-        let with_options = texts.map(|text| text.parse().expect("a solver"));
-        let solvers = solvers::all().into_iter().map(|solver| Method::Solver(solver.into()));
-        for method in of_papers.into_iter().chain(with_options).chain(solvers) {
-            plans.push((format!("{method:?}, {convention}"), plan(of(method, convention)), network));
+        let texts = ["ddim:eta=0.7", "ddim:eta=hat", "dpm++:order=3", "unipc:order=3", "euler:churn=40"];
+        let with_options = texts.map(|text| solvers::parse(text).expect("a solver"));
+        let large = Ddpm { variance: Variance::FixedLarge }.into();
+        for solver in solvers::all().into_iter().chain(with_options).chain([large]) {
+            plans.push((format!("{solver:?}, {convention}"), plan(of(solver, convention)), network));
         }
     }
     let exact = Settings { n_steps: 9, ..Settings::default() };
-    let jumps =
-        Settings { method: ddim(1.0), resampling: Resampling::Jumps { length: 2, times: 2 }, ..exact.clone() };
-    let learned = Settings { method: Method::Ddpm { variance: Variance::LearnedRange }, ..exact.clone() };
+    let jumps = Settings {
+        solver: Ddim { eta: Eta::DDPM }.into(),
+        resampling: Resampling::Jumps { length: 2, times: 2 },
+        ..exact.clone()
+    };
+    let learned = Settings { solver: Ddpm { variance: Variance::LearnedRange }.into(), ..exact.clone() };
     let limit = X0Limit::DynamicThreshold { ratio: 0.9, max: 2.0 };
-    let limited = Settings { method: "deis".parse().expect("known"), limit, ..exact };
+    let limited = Settings { solver: "deis".parse().expect("known"), limit, ..exact };
     plans.push(("jumps".to_owned(), plan(jumps), network));
     plans.push(("a learned variance".to_owned(), plan(learned), with_variances));
     plans.push(("a limit".to_owned(), plan(limited), network));
@@ -131,7 +132,7 @@ fn a_saved_run_goes_on_with_the_same_bits() {
 /// The functions that take a network are the same run.
 #[test]
 fn functions_are_runs() {
-    let plan = plan(Settings::new(Convention::Exact, Method::Ddim { eta: Eta::DDPM }, 5));
+    let plan = plan(Settings::new(Convention::Exact, Ddim { eta: Eta::DDPM }, 5));
     let go_on = |_: &ddim_sampler::Observation| ControlFlow::Continue(());
     let by_hand = |between: &Between| {
         let mut run = Run::with(Arc::new(plan.clone()), start(&plan), between.clone()).expect("a run");
@@ -157,7 +158,7 @@ fn functions_are_runs() {
 /// What is wanted, call by call; a call that is asked for twice is the same.
 #[test]
 fn a_run_says_what_an_output_is_for() {
-    let plan = plan(Settings::new(Convention::Exact, Method::Ddim { eta: Eta::DDIM }, 3));
+    let plan = plan(Settings::new(Convention::Exact, Ddim::default(), 3));
     let langevin = Some(Langevin::new(2, 0.16).expect("in range"));
     let mut run = Run::with(&plan, start(&plan), Between { langevin, known: None }).expect("a run");
     let mut wanted = Vec::new();
@@ -179,7 +180,7 @@ fn a_run_says_what_an_output_is_for() {
 /// A run that has been left says where; one that has been fed something wrong wants the same again.
 #[test]
 fn a_run_can_be_left_and_survives_an_output_of_other_channels() {
-    let plan = plan(Settings::new(Convention::Exact, Method::Ddim { eta: Eta::DDPM }, 4));
+    let plan = plan(Settings::new(Convention::Exact, Ddim { eta: Eta::DDPM }, 4));
     let mut run = Run::new(&plan, start(&plan));
     let before = run.x().values();
     let wrong = run.feed(Tensor::full(0.0, [2, 4, 5, 3]), &mut noise());
@@ -198,7 +199,7 @@ fn a_run_can_be_left_and_survives_an_output_of_other_channels() {
 #[test]
 #[should_panic(expected = "a finished run wants no output")]
 fn a_finished_run_is_fed_nothing() {
-    let plan = plan(Settings::new(Convention::Exact, Method::Ddim { eta: Eta::DDIM }, 1));
+    let plan = plan(Settings::new(Convention::Exact, Ddim::default(), 1));
     let mut run = Run::new(&plan, start(&plan));
     call(&mut run, network);
     let _ = run.feed(Tensor::full(0.0, SHAPE), &mut noise());
@@ -208,13 +209,13 @@ fn a_finished_run_is_fed_nothing() {
 #[test]
 #[should_panic(expected = "the network's output must have the shape of its input")]
 fn an_output_of_another_shape_is_no_output() {
-    let plan = plan(Settings::new(Convention::Exact, Method::Ddim { eta: Eta::DDIM }, 2));
+    let plan = plan(Settings::new(Convention::Exact, Ddim::default(), 2));
     let _ = Run::new(&plan, start(&plan)).feed(Tensor::full(0.0, [1, 3, 5, 3]), &mut noise());
 }
 
 #[test]
 fn what_was_saved_of_another_run_is_refused() {
-    let plan = |text: &str| plan(Settings::new(Convention::Exact, text.parse().expect("known"), 4));
+    let plan = |text: &str| plan(Settings::new(Convention::Exact, solvers::parse(text).expect("known"), 4));
     let (looks_back, plain) = (plan("dpm++"), plan("ddim"));
     let saved = |plan: &Plan| {
         let mut run = Run::new(plan, start(plan));

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::{Coordinates, Direction, EpsSource, FinalAlphaBar, LastNoise, Method, PixelRounding, Predecessor};
-use crate::{Prediction, Resampling, ScheduleError, Settings, Spacing, Times, X0Limit};
+use crate::{Coordinates, Direction, EpsSource, FinalAlphaBar, LastNoise, Lineage, PixelRounding};
+use crate::{Predecessor, Prediction, Resampling, ScheduleError, Settings, Solver, Spacing, Times, X0Limit};
 
 /// A named set of choices. Published code agrees on the formulas and differs in everything around them:
 /// spacing, clipping, the last `alpha_bar`, rounding to 8 bits. A convention fixes all of it at once.
@@ -46,9 +46,10 @@ impl Convention {
     }
 
     /// The settings it stands for: see [`Settings::new`].
-    pub(crate) fn settings(self, method: Method, n_steps: usize) -> Settings {
+    pub(crate) fn settings(self, solver: Box<dyn Solver>, n_steps: usize) -> Settings {
+        let (lineage, coordinates) = (solver.lineage(), solver.coordinates());
         let exact = Settings {
-            method,
+            solver,
             prediction: Prediction::Epsilon,
             spacing: Spacing::Uniform,
             n_steps,
@@ -65,17 +66,17 @@ impl Convention {
             convention: self,
         };
         let clip = X0Limit::Clip { range: 1.0 };
-        match (self, &exact.method) {
+        match (self, lineage) {
             // Where next to nothing of the picture is left, a network's error is multiplied by the noise level.
-            (Self::Exact, Method::Solver(solver)) => {
-                let spacing = match solver.coordinates() {
+            (Self::Exact, Lineage::Equations) => {
+                let spacing = match coordinates {
                     Coordinates::Preserving => Spacing::LogSnr,
                     Coordinates::Exploding => Spacing::Karras { rho: 7.0 },
                 };
                 Settings { spacing, lambda_min: SOLVERS_LAMBDA_MIN, ..exact }
             }
             (Self::Exact, _) => exact,
-            (Self::Diffusers, Method::Solver(solver)) => match solver.coordinates() {
+            (Self::Diffusers, Lineage::Equations) => match coordinates {
                 Coordinates::Preserving => {
                     Settings { spacing: Spacing::LinspaceOpen, times: Times::Whole, ..exact }
                 }
@@ -85,15 +86,16 @@ impl Convention {
                 spacing: Spacing::Leading { offset: 0 },
                 limit: clip,
                 eps_source: EpsSource::Network,
-                predecessor: diffusers_predecessor(&exact.method),
+                // Its DDIM computes where a step leads, its DDPM looks it up.
+                predecessor: if lineage == Lineage::Ddim { Predecessor::Stride } else { Predecessor::InList },
                 last_noise: LastNoise::UnlessTimestepZero,
                 ..exact
             },
-            (Self::ErmonGroup, Method::Ddim { .. }) => {
+            (Self::ErmonGroup, Lineage::Ddim) => {
                 Settings { spacing: Spacing::ErmonUniform, eps_source: EpsSource::Network, ..exact }
             }
             (Self::ErmonGroup, _) => Settings { spacing: Spacing::ErmonUniform, limit: clip, ..exact },
-            (Self::OpenAi, Method::Ddim { .. }) => {
+            (Self::OpenAi, Lineage::Ddim) => {
                 Settings { spacing: Spacing::OpenAiDdim(n_steps), limit: clip, ..exact }
             }
             (Self::OpenAi, _) => {
@@ -106,14 +108,6 @@ impl Convention {
 /// Solvers start no noisier than this, a noise level of 164. Of the usual schedules only the cosine and those of
 /// zero terminal SNR go on beyond; -5.1 is what Lu et al. recommend for these.
 const SOLVERS_LAMBDA_MIN: f64 = -5.1;
-
-/// diffusers' DDIM computes its predecessor, its DDPM looks it up.
-fn diffusers_predecessor(method: &Method) -> Predecessor {
-    match method {
-        Method::Ddim { .. } => Predecessor::Stride,
-        Method::Ddpm { .. } | Method::SigmaHat | Method::Solver(_) => Predecessor::InList,
-    }
-}
 
 impl fmt::Display for Convention {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -9,7 +9,7 @@ use thiserror::Error;
 pub use self::nearest::Nearest;
 pub use self::quoted::quoted;
 pub use self::similar::{nearest_names, nearest_said};
-use crate::{NoiseSchedule, Resampling, Solver, Timestep, Tolerance};
+use crate::{NoiseSchedule, Resampling, Timestep, Tolerance};
 
 /// Why a schedule, a spacing or a plan was refused. Every message names the value, what is allowed,
 /// and the nearest request that would work.
@@ -38,7 +38,7 @@ pub enum ScheduleError {
         train_steps: usize,
     },
 
-    /// A beta that is no noise fraction.
+    /// A beta that is not a noise fraction.
     #[error(
         "beta at timestep {timestep} is {value}: every beta must be at least {} and below 1 (only the \
          last of several may be 1); check the start, the end and the list of betas",
@@ -326,7 +326,7 @@ pub enum ScheduleError {
     },
 
     /// What another program calls a method of its own.
-    #[error("{text:?} is no solver here: it is {what}; the nearest is {nearest}")]
+    #[error("{text:?} is not a solver here: it is {what}; the nearest is {nearest}")]
     ForeignSolver {
         /// The word.
         text: String,
@@ -366,19 +366,6 @@ pub enum ScheduleError {
         /// The words that are known.
         known: &'static str,
     },
-}
-
-impl ScheduleError {
-    /// The refusal of an option, with those that the solver has.
-    pub(crate) fn solver_option(solver: &dyn Solver, option: &str, value: &str) -> Self {
-        let known: Vec<String> = solver.options().iter().map(|(name, value)| format!("{name}={value}")).collect();
-        Self::SolverOption {
-            solver: solver.name(),
-            option: option.to_owned(),
-            value: value.to_owned(),
-            known: if known.is_empty() { "none".to_owned() } else { known.join(", ") },
-        }
-    }
 }
 
 /// `1 step`, `20 steps`.

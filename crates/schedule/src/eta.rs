@@ -24,7 +24,7 @@ impl Eta {
     /// # Errors
     /// For anything else, NaN included. Above 1 the radicand `1 - alpha_bar_prev - sigma^2` of Eq. (12)
     /// can be negative. The larger noise of the paper's last table row, sigma-hat, is not `eta > 1` but
-    /// [`Method::SigmaHat`](crate::Method::SigmaHat).
+    /// [`SigmaHat`](crate::solvers::SigmaHat).
     ///
     /// ```
     /// use ddim_schedule::Eta;

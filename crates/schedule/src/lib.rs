@@ -98,12 +98,12 @@
 //! a function from the [`Level`]s of a run to [`Row`]s. All of them are in [`solvers`]; a text names one.
 //!
 //! ```
-//! use ddim_schedule::{BetaSchedule, Convention, Method, NoiseSchedule, Plan, Settings, Spacing, solvers};
+//! use ddim_schedule::{BetaSchedule, Convention, NoiseSchedule, Plan, Settings, Spacing, solvers};
 //!
 //! let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000)?;
-//! let method = Method::Solver(solvers::parse("euler")?.into());
+//! let solver = solvers::parse("euler")?;
 //! let spacing = Spacing::Karras { rho: 7.0 };
-//! let settings = Settings { spacing, ..Settings::new(Convention::Exact, method, 10) };
+//! let settings = Settings { spacing, ..Settings::new(Convention::Exact, solver, 10) };
 //! let plan = Plan::new(&schedule, &settings)?;
 //! assert_eq!(plan.steps().len(), 10);
 //! # Ok::<(), ddim_schedule::ScheduleError>(())
@@ -141,7 +141,6 @@ mod flow;
 mod level;
 mod limit;
 mod marginal;
-mod method;
 mod noise_schedule;
 mod pair;
 mod path;
@@ -152,6 +151,7 @@ mod rounding;
 mod settings;
 mod sigma;
 mod solver;
+mod solver_option;
 pub mod solvers;
 mod spacing;
 mod step;
@@ -166,7 +166,6 @@ pub use flow::{Flow, FlowCall};
 pub use level::Level;
 pub use limit::{EpsSource, X0Limit};
 pub use marginal::Marginal;
-pub use method::{Method, Variance};
 pub use noise_schedule::NoiseSchedule;
 pub use pair::{EmbeddedPair, Stage, StepControl, Tolerance, Verdict};
 pub use path::Path;
@@ -176,7 +175,9 @@ pub use resampling::Resampling;
 pub use rounding::PixelRounding;
 pub use settings::{Direction, FinalAlphaBar, LastNoise, Predecessor, Settings, Times};
 pub use sigma::{beta_between, posterior_variance, sigma, sigma_hat};
-pub use solver::{Coordinates, Kept, Row, Solver};
+pub use solver::{Coordinates, Kept, Lineage, Row, Solver, SolverValue};
+pub use solver_option::SolverOption;
+pub use solvers::Variance;
 pub use spacing::Spacing;
 pub use step::{Step, StepNoise};
 pub use tau::Tau;

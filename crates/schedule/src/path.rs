@@ -1,6 +1,6 @@
 //! The levels of a run.
 
-use crate::settings::{FinalAlphaBar, Times};
+use crate::settings::{FinalAlphaBar, LastNoise, Times};
 use crate::{Convention, Level, NoiseSchedule, Predecessor, Prediction, ScheduleError, Settings, Spacing};
 
 /// The levels that a run visits, from where it starts to where it ends: one more than it has steps.
@@ -11,6 +11,7 @@ pub struct Path<'a> {
     times: Times,
     prediction: Prediction,
     predecessor: Predecessor,
+    last_noise: LastNoise,
     /// The whole number of timesteps that a step of diffusers' DDIM leads over.
     stride: usize,
 }
@@ -29,8 +30,8 @@ impl<'a> Path<'a> {
             FinalAlphaBar::First => Level { time: 0.0, alpha_bar: schedule.alpha_bar(0) },
         });
         let stride = schedule.train_steps() / settings.n_steps;
-        let Settings { prediction, predecessor, .. } = *settings;
-        Ok(Self { schedule, levels, times, prediction, predecessor, stride })
+        let Settings { prediction, predecessor, last_noise, .. } = *settings;
+        Ok(Self { schedule, levels, times, prediction, predecessor, last_noise, stride })
     }
 
     /// The levels, noisy to clean; at least two, and no two neighbours alike.
@@ -58,6 +59,25 @@ impl<'a> Path<'a> {
     pub(crate) fn at_time(&self, time: f64) -> Level {
         let time = self.times.rounded(time).clamp(0.0, (self.schedule.train_steps() - 1) as f64);
         Level { time, ..Level::at_noise_level(time, self.schedule.noise_level_at(time)) }
+    }
+
+    /// Where each step starts and ends: at the next level, or where diffusers' DDIM takes it.
+    pub fn steps(&self) -> impl Iterator<Item = (Level, Level)> {
+        self.levels.windows(2).map(|pair| match self.predecessor {
+            Predecessor::InList => (pair[0], pair[1]),
+            Predecessor::Stride => (pair[0], self.a_stride_below(pair[0])),
+        })
+    }
+
+    /// Whether a step, counted from 0, may add noise: the last one may leave the picture clean.
+    pub fn may_add_noise(&self, step: usize) -> bool {
+        step + 1 < self.n_steps()
+            || self.last_noise == LastNoise::UnlessTimestepZero && self.levels[step].time != 0.0
+    }
+
+    /// What the network predicts.
+    pub(crate) fn prediction(&self) -> Prediction {
+        self.prediction
     }
 
     /// Which level a step leads to.

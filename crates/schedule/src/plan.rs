@@ -1,11 +1,7 @@
 //! Settings compiled into coefficients.
 
-use crate::solvers::{ddim, ddpm, inversion, sigma_hat_step};
-use crate::{Convention, Coordinates, Direction, EpsSource, Eta, Kept, LastNoise, Level, Marginal, Method};
-use crate::{
-    NoiseSchedule, Path, Predecessor, Prediction, Row, ScheduleError, Settings, Spacing, Step, StepNoise,
-};
-use crate::{Timestep, X0Limit};
+use crate::{Convention, Coordinates, Direction, EpsSource, Kept, Level, Lineage, Marginal, NoiseSchedule, Path};
+use crate::{Prediction, Row, ScheduleError, Settings, Spacing, Step, StepNoise, Timestep, X0Limit};
 
 /// A sampler as a table: one row of coefficients for each network call.
 ///
@@ -47,8 +43,8 @@ impl Plan {
     pub fn new(schedule: &NoiseSchedule, settings: &Settings) -> Result<Self, ScheduleError> {
         settings.limit.check()?;
         let held;
-        let schedule = match (&settings.method, settings.convention) {
-            (Method::Solver(_), Convention::Diffusers) => {
+        let schedule = match (settings.solver.lineage(), settings.convention) {
+            (Lineage::Equations, Convention::Diffusers) => {
                 held = schedule.without_pure_noise();
                 &held
             }
@@ -60,11 +56,12 @@ impl Plan {
         {
             return Err(ScheduleError::EpsilonWithoutSignal { timestep: blind.time as Timestep });
         }
-        let (rows, coordinates, kept) = rows(&path, settings)?;
+        let (rows, coordinates, kept) =
+            (rows(&path, settings)?, settings.solver.coordinates(), settings.solver.keeps());
         let start = coordinates.marginal(rows[0].from);
         let start_scale = start_scale(settings, coordinates, rows[0].from);
         let steps = rows.into_iter().map(|row| Step::new(row, settings.prediction, coordinates)).collect();
-        let steps = settings.resampling.apply(steps, settings.method.name())?;
+        let steps = settings.resampling.apply(steps, settings.solver.name())?;
         Ok(Self { steps, kept, start, start_scale, settings: settings.clone() })
     }
 
@@ -95,11 +92,11 @@ impl Plan {
     /// What standard normal numbers are multiplied with to start a run from noise.
     ///
     /// ```
-    /// # use ddim_schedule::{BetaSchedule, Convention, Method, NoiseSchedule, Plan, Settings, solvers::Euler};
+    /// # use ddim_schedule::{BetaSchedule, Convention, NoiseSchedule, Plan, Settings, solvers::Euler};
     /// # let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000)?;
-    /// let settings = |method| Settings::new(Convention::Exact, method, 10);
+    /// let ten = |solver: Euler| Settings::new(Convention::Exact, solver, 10);
     /// assert_eq!(Plan::new(&schedule, &Settings::default())?.start_scale(), 1.0);
-    /// let euler = Plan::new(&schedule, &settings(Method::solver(Euler::default())))?;
+    /// let euler = Plan::new(&schedule, &ten(Euler::default()))?;
     /// assert!((euler.start_scale() - 157.4105).abs() < 1e-4); // its state is x0 + noise_level eps
     /// # Ok::<(), ddim_schedule::ScheduleError>(())
     /// ```
@@ -126,11 +123,11 @@ impl Plan {
     /// have unit variance at every point of a run.
     ///
     /// ```
-    /// # use ddim_schedule::{BetaSchedule, Convention, Method, NoiseSchedule, Plan, Settings, solvers::Euler};
+    /// # use ddim_schedule::{BetaSchedule, Convention, NoiseSchedule, Plan, Settings, solvers::Euler};
     /// # let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000)?;
-    /// let settings = |method| Settings::new(Convention::Exact, method, 10);
+    /// let ten = |solver: Euler| Settings::new(Convention::Exact, solver, 10);
     /// assert_eq!(Plan::new(&schedule, &Settings::default())?.view_scale(0), 1.0);
-    /// let euler = Plan::new(&schedule, &settings(Method::solver(Euler::default())))?;
+    /// let euler = Plan::new(&schedule, &ten(Euler::default()))?;
     /// assert!((euler.view_scale(0) * euler.start_scale() - 1.0).abs() < 1e-4);
     /// assert_eq!(euler.view_scale(10), 1.0); // the pictures
     /// # Ok::<(), ddim_schedule::ScheduleError>(())
@@ -202,9 +199,9 @@ impl Plan {
     /// Whether any step draws noise.
     ///
     /// ```
-    /// use ddim_schedule::{BetaSchedule, Convention, Eta, Method, NoiseSchedule, Plan, Settings};
+    /// use ddim_schedule::{BetaSchedule, Convention, Eta, NoiseSchedule, Plan, Settings, solvers::Ddim};
     /// let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000)?;
-    /// let plan = |eta| Plan::new(&schedule, &Settings::new(Convention::Exact, Method::Ddim { eta }, 20));
+    /// let plan = |eta| Plan::new(&schedule, &Settings::new(Convention::Exact, Ddim { eta }, 20));
     /// assert!(!plan(Eta::DDIM)?.is_stochastic());
     /// assert!(plan(Eta::DDPM)?.is_stochastic());
     /// # Ok::<(), ddim_schedule::ScheduleError>(())
@@ -214,60 +211,21 @@ impl Plan {
     }
 }
 
-/// The rows of the method, how they scale the state, and what they remember.
-fn rows(path: &Path, settings: &Settings) -> Result<(Vec<Row>, Coordinates, Kept), ScheduleError> {
-    let rows = match (settings.direction, &settings.method) {
-        (Direction::Encode, Method::Ddim { eta: Eta::DDIM }) => inversion(path, settings)?,
-        (Direction::Encode, method) => return Err(ScheduleError::OneWay { method: method.name() }),
-        (Direction::Decode, Method::Solver(solver)) => {
-            let noisiest = path.start();
-            if noisiest.alpha_bar == 0.0 {
-                return Err(ScheduleError::InfiniteNoise { solver: solver.name(), time: noisiest.time });
-            }
-            let (calls, n_steps) = (solver.min_steps(), path.n_steps());
-            if calls > n_steps {
-                return Err(ScheduleError::History { solver: solver.name(), calls, n_steps });
-            }
-            return Ok((solver.rows(path)?, solver.coordinates(), solver.keeps()));
-        }
-        (Direction::Decode, method) => one_step_rows(path, settings, method),
-    };
-    Ok((rows, Coordinates::Preserving, Kept::Nothing))
-}
-
-/// The rows of a method whose steps depend on nothing but where they start and end.
-fn one_step_rows(path: &Path, settings: &Settings, method: &Method) -> Vec<Row> {
-    let row = |i: usize, (from, to): (Level, Level)| {
-        let row = match method {
-            Method::Ddim { eta } => ddim(*eta, from, to),
-            Method::Ddpm { variance } => ddpm(*variance, from, to),
-            Method::SigmaHat => sigma_hat_step(from, to),
-            Method::Solver(solver) => unreachable!("{} has rows of its own", solver.name()),
-        };
-        match (i + 1 == path.n_steps() && !may_be_noisy_at_last(settings.last_noise, from), method) {
-            (false, _) => row,
-            // Without noise all of the rest is eps, so that the step still ends at alpha_bar_prev.
-            (true, Method::Ddim { .. }) => ddim(Eta::DDIM, from, to),
-            (true, _) => Row { noise: StepNoise::None, ..row },
-        }
-    };
-    pairs(path, settings.predecessor).enumerate().map(|(i, pair)| row(i, pair)).collect()
-}
-
-/// Where each step starts and ends. This is the only place that pairs a timestep with its predecessor.
-fn pairs(path: &Path, predecessor: Predecessor) -> impl Iterator<Item = (Level, Level)> {
-    path.levels().windows(2).map(move |pair| match predecessor {
-        Predecessor::InList => (pair[0], pair[1]),
-        Predecessor::Stride => (pair[0], path.a_stride_below(pair[0])),
-    })
-}
-
-/// Whether the last step, from this level, may draw noise.
-fn may_be_noisy_at_last(rule: LastNoise, from: Level) -> bool {
-    match rule {
-        LastNoise::UnlessTimestepZero => from.time != 0.0,
-        LastNoise::Never => false,
+/// The rows of the solver.
+fn rows(path: &Path, settings: &Settings) -> Result<Vec<Row>, ScheduleError> {
+    let solver = &settings.solver;
+    if settings.direction == Direction::Encode {
+        return solver.rows_back(path);
     }
+    let noisiest = path.start();
+    if solver.lineage() == Lineage::Equations && noisiest.alpha_bar == 0.0 {
+        return Err(ScheduleError::InfiniteNoise { solver: solver.name(), time: noisiest.time });
+    }
+    let (calls, n_steps) = (solver.min_steps(), path.n_steps());
+    if calls > n_steps {
+        return Err(ScheduleError::History { solver: solver.name(), calls, n_steps });
+    }
+    solver.rows(path)
 }
 
 /// The deviation of the noise that a run starts from. A state that keeps its variance starts from 1, and so, in

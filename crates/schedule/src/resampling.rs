@@ -118,12 +118,15 @@ fn renoised(step: &Step, down: &Step, up: &Step, solver: &'static str) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::solvers::Euler;
-    use crate::{BetaSchedule, Convention, Eta, Method, NoiseSchedule, Plan, Settings, Variance};
+    use crate::solvers::{self, Ddim, Ddpm};
+    use crate::{BetaSchedule, Convention, NoiseSchedule, Plan, Settings, Solver, Variance};
 
-    fn plan(method: Method, n_steps: usize, resampling: Resampling) -> Result<Plan, ScheduleError> {
+    fn plan(solver: &dyn Solver, n_steps: usize, resampling: Resampling) -> Result<Plan, ScheduleError> {
         let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000).unwrap();
-        Plan::new(&schedule, &Settings { resampling, ..Settings::new(Convention::Exact, method, n_steps) })
+        Plan::new(
+            &schedule,
+            &Settings { resampling, ..Settings::new(Convention::Exact, solver.cloned(), n_steps) },
+        )
     }
 
     /// The paper's own program (`get_schedule_jump`) counts down from 9 for 10 steps, and with jumps of 3, twice,
@@ -153,11 +156,10 @@ mod tests {
     /// variance, at every row of every one-step method.
     #[test]
     fn every_row_lands_on_the_next_marginal() {
-        let ddim = |eta| Method::Ddim { eta: Eta::new(eta).unwrap() };
-        let ancestral = Method::Ddpm { variance: Variance::FixedSmall };
-        for method in [ddim(0.0), ddim(0.4), ddim(1.0), ancestral, Method::solver(Euler::default())] {
+        for text in ["ddim", "ddim:eta=0.4", "ddim:eta=1", "ddpm", "euler"] {
+            let solver = solvers::parse(text).unwrap();
             for (length, times) in [(1, 2), (3, 4), (9, 3)] {
-                let plan = plan(method.clone(), 10, Resampling::Jumps { length, times }).unwrap();
+                let plan = plan(&*solver, 10, Resampling::Jumps { length, times }).unwrap();
                 for pair in plan.steps().windows(2) {
                     let (step, next) = (&pair[0], pair[1].marginal);
                     let StepNoise::Fixed { sigma } = step.noise else {
@@ -170,7 +172,7 @@ mod tests {
                     let variance = eps * eps + sigma * sigma;
                     let wanted = next.noise * next.noise;
                     // f64 rounding, relative to the size of the state.
-                    assert!((signal - next.signal).abs() < 1e-12, "{method:?} {length} {times}");
+                    assert!((signal - next.signal).abs() < 1e-12, "{text} {length} {times}");
                     assert!((variance - wanted).abs() < 1e-10 * wanted.max(1.0), "{variance} {wanted}");
                 }
             }
@@ -179,17 +181,17 @@ mod tests {
 
     #[test]
     fn what_cannot_be_resampled_says_why() {
-        let refused = |method, resampling, expected: &str| {
-            let error = plan(method, 10, resampling).expect_err(expected).to_string();
+        let refused = |solver: &dyn Solver, resampling, expected: &str| {
+            let error = plan(solver, 10, resampling).expect_err(expected).to_string();
             assert!(error.contains(expected), "{error}");
         };
-        let ddim = || Method::Ddim { eta: Eta::DDIM };
+        let ddim = &Ddim::default();
         let jumps = |length, times| Resampling::Jumps { length, times };
-        refused(ddim(), jumps(10, 2), "the length must be from 1 to 9");
-        refused(ddim(), jumps(0, 2), "jumps of 0 steps");
-        refused(ddim(), jumps(3, 0), "0 times");
-        refused(ddim(), jumps(3, usize::MAX), "at most 1000");
-        refused(Method::Ddpm { variance: Variance::LearnedRange }, jumps(1, 2), "learned variance");
+        refused(ddim, jumps(10, 2), "the length must be from 1 to 9");
+        refused(ddim, jumps(0, 2), "jumps of 0 steps");
+        refused(ddim, jumps(3, 0), "0 times");
+        refused(ddim, jumps(3, usize::MAX), "at most 1000");
+        refused(&Ddpm { variance: Variance::LearnedRange }, jumps(1, 2), "learned variance");
     }
 
     /// Zero terminal SNR: a jump to pure noise forgets everything, and nothing is divided by 0.

@@ -1,21 +1,22 @@
 //! Everything a plan depends on besides the noise schedule.
 
-use crate::{Convention, EpsSource, Eta, Method, Prediction, Resampling, ScheduleError, Spacing, X0Limit};
+use crate::solvers::Ddim;
+use crate::{Convention, EpsSource, Prediction, Resampling, ScheduleError, Solver, Spacing, X0Limit};
 
 /// What to compile into a [`Plan`](crate::Plan). Start from a convention and change what differs.
 ///
 /// ```
-/// use ddim_schedule::{Convention, Eta, Method, Settings, X0Limit};
+/// use ddim_schedule::{Convention, Settings, X0Limit, solvers::Ddim};
 /// let settings = Settings {
 ///     limit: X0Limit::Free,
-///     ..Settings::new(Convention::Diffusers, Method::Ddim { eta: Eta::DDIM }, 50)
+///     ..Settings::new(Convention::Diffusers, Ddim::default(), 50)
 /// };
 /// assert_eq!(settings.spacing.to_string(), "leading");
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// The reverse process.
-    pub method: Method,
+    pub solver: Box<dyn Solver>,
     /// What the network predicts.
     pub prediction: Prediction,
     /// How the timesteps are chosen.
@@ -53,13 +54,13 @@ impl Settings {
     /// The choices of a convention, for a network that predicts eps.
     ///
     /// ```
-    /// use ddim_schedule::{Convention, Method, Settings, Variance, X0Limit};
-    /// let ancestral = Method::Ddpm { variance: Variance::FixedLarge };
+    /// use ddim_schedule::{Convention, Settings, Variance, X0Limit, solvers::Ddpm};
+    /// let ancestral = Ddpm { variance: Variance::FixedLarge };
     /// let settings = Settings::new(Convention::ErmonGroup, ancestral, 1000);
     /// assert_eq!(settings.limit, X0Limit::Clip { range: 1.0 });
     /// ```
-    pub fn new(convention: Convention, method: Method, n_steps: usize) -> Self {
-        convention.settings(method, n_steps)
+    pub fn new(convention: Convention, solver: impl Into<Box<dyn Solver>>, n_steps: usize) -> Self {
+        convention.settings(solver.into(), n_steps)
     }
 
     /// How many of the first steps a run of this strength leaves out.
@@ -75,7 +76,7 @@ impl Settings {
 impl Default for Settings {
     /// The exact convention, DDIM without noise, 20 steps.
     fn default() -> Self {
-        Self::new(Convention::Exact, Method::Ddim { eta: Eta::DDIM }, 20)
+        Self::new(Convention::Exact, Ddim::default(), 20)
     }
 }
 

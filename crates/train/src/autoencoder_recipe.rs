@@ -1,13 +1,13 @@
 //! The recipe of a first stage: an autoencoder trained as a model of pictures.
 
-use crate::recipe::{Problems, Settings, autoencoder, read, without_remarks};
-use crate::{Decay, Flip, Images, RecipeError, Training};
+use crate::recipe::{Problems, Settings, autoencoder, read, upper, without_remarks};
+use crate::{Decay, Flip, Images, RecipeError, Training, UpperRecipe};
 use ddim::autoencoder::{AutoencoderConfig, AutoencoderKLConfig, DownBlockType, UpBlockType};
 use ddim_data::Alpha;
 use ddim_eval::Estimator;
 use ddim_unet::SampleSize;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// A training run of an `AutoencoderKL` but for its pictures. Every key has a default, those of [`Training`]
 /// included:
@@ -53,6 +53,8 @@ pub struct AutoencoderRecipe {
     pub kl_warmup_steps: u64,
     /// Nats of divergence, of each channel of the latents, below which it costs nothing more.
     pub free_bits: f64,
+    /// A second layer of latents above those, where there is one.
+    pub upper: Option<UpperRecipe>,
     /// Length and optimiser; its keys stand beside the others.
     #[serde(flatten)]
     pub training: Training,
@@ -169,6 +171,7 @@ impl AutoencoderRecipe {
             kl_weight: 1.0,
             kl_warmup_steps: 0,
             free_bits: 0.0,
+            upper: None,
             training: Training { shards: shards.unwrap_or(1), ..training },
             card: Map::new(),
         }
@@ -177,10 +180,10 @@ impl AutoencoderRecipe {
     /// Reads a recipe and checks that its numbers make sense.
     ///
     /// # Errors
-    /// Text that is no JSON object; else all at once: unknown and misshapen keys, and what [`check`](Self::check)
-    /// refuses.
+    /// Text that is not a JSON object; else all at once: unknown and misshapen keys, and what
+    /// [`check`](Self::check) refuses.
     pub fn from_json(text: &str) -> Result<Self, RecipeError> {
-        read(text, &Self::default(), &[], &[("autoencoder", autoencoder)])
+        read(text, &Self::default(), &[], &[("autoencoder", autoencoder), ("upper", upper)])
     }
 
     /// The text of a recipe file.
@@ -238,6 +241,35 @@ impl AutoencoderRecipe {
         );
     }
 
+    /// What an upper layer goes together with.
+    fn look_at_upper(&self, problems: &mut Problems) {
+        let Some(upper) = &self.upper else { return };
+        upper.look_for(self.training.steps, problems);
+        let gradient = json!(self.gradient);
+        let gradient = gradient.as_str().unwrap_or_default();
+        let reparameterised = self.gradient == GradientChoice::Reparameterised;
+        let only = "reparameterised beside upper: the others are derived for one layer of latents";
+        problems.check(&["gradient", "upper"], gradient, reparameterised, only);
+        let only = "1 beside upper, whose layers are drawn once a picture";
+        problems.check(&["importance", "upper"], self.importance, self.importance == 1, only);
+        let only = "0 beside upper, since the part of z1 is not a divergence; upper.free_bits is for z2";
+        problems.check(&["free_bits", "upper"], self.free_bits, self.free_bits == 0.0, only);
+        let only = "fixed beside upper: the prior is that of z2, and its networks can move and stretch that";
+        problems.check(&["prior", "upper"], "learned", self.prior == PriorChoice::Fixed, only);
+        if !problems.are_sound(&["autoencoder"]) {
+            return;
+        }
+        let config = upper.config(self.autoencoder.latent_channels);
+        if let Err(problem) = config.validate() {
+            problems.add("upper", RecipeError::Autoencoder(problem));
+        } else if let Some([height, width]) = self.size() {
+            let sides = [height, width].map(|side| side / self.config().factor());
+            let fits = sides.iter().all(|side| side.is_multiple_of(upper.patch_size));
+            let allowed = format!("a divisor of both sides of the latents, which are {}x{}", sides[0], sides[1]);
+            problems.check(&["upper.patch_size"], upper.patch_size, fits, allowed);
+        }
+    }
+
     fn look_at_network(&self, problems: &mut Problems) {
         if let Err(problem) = self.autoencoder.validate() {
             problems.add("autoencoder", RecipeError::Autoencoder(problem));
@@ -270,6 +302,9 @@ impl Settings for AutoencoderRecipe {
         self.look_at_bound(problems);
         if problems.are_sound(&["autoencoder"]) {
             self.look_at_network(problems);
+        }
+        if problems.are_sound(&["upper"]) {
+            self.look_at_upper(problems);
         }
     }
 }

@@ -1,13 +1,16 @@
 //! Training a first stage: a variational autoencoder as a model of pictures.
 
+#[cfg(test)]
+mod collapse;
 mod parts;
 mod pass;
 mod publish;
 #[cfg(test)]
 mod tests;
+mod upper;
 
 use self::parts::Parts;
-use self::pass::Pass;
+use self::pass::{Above, Pass};
 use crate::batch::clean;
 use crate::diffusion::without_alpha;
 use crate::draw::{Draws, Purpose};
@@ -58,7 +61,14 @@ struct Autoencoding<'a> {
     draws: Draws,
     noise_seed: u64,
     shards: Shards,
+    /// What the parts of the bound were in the last step, where they are told apart.
+    told: Vec<f64>,
 }
+
+/// What the parts of a bound with two layers are called in the log.
+const PARTS: [&str; 3] = ["reconstruction", "z1", "z2"];
+/// Where the noise of z2 begins: no recipe has so many draws of z1.
+const UPPER_DRAWS: u32 = 1 << 20;
 
 impl<'a> Autoencoding<'a> {
     /// With its first weights, which the seed decides.
@@ -69,23 +79,39 @@ impl<'a> Autoencoding<'a> {
         let shards = Shards::new(training.shards, training.batch_size / training.shards)?;
         let draws = Draws::new(training.seed);
         let noise_seed = draws.bits(Purpose::Noise, 0);
-        Ok((Autoencoding { recipe, set, images, parts, draws, noise_seed, shards }, first))
+        let told = Vec::new();
+        Ok((Autoencoding { recipe, set, images, parts, draws, noise_seed, shards, told }, first))
     }
 
     /// Some rows of the batch of a step, \[n, c, h, w\], and the noise of each draw of their latents.
     fn rows(&self, step: u64, rows: Range<usize>) -> (Vec<f32>, Vec<Vec<f64>>) {
         let (mut x, mut noise) = (Vec::new(), Vec::new());
         for row in rows {
-            let position = (step - 1) * self.recipe.training.batch_size as u64 + row as u64;
+            let position = self.position(step, row);
             let picture = self.images.start + self.draws.picture(position, self.images.len());
             x.extend(clean(self.set, self.recipe.flip, self.draws, picture, position));
-            for draw in 0..self.recipe.importance {
-                let mut values = vec![0.0; self.parts.numbers()];
-                fill_normals(self.noise_seed, position, draw as u32, &mut values);
-                noise.push(values.into_iter().map(f64::from).collect());
-            }
+            let draws =
+                (0..self.recipe.importance as u32).map(|draw| self.noise(position, draw, self.parts.numbers()));
+            noise.extend(draws);
         }
         (x, noise)
+    }
+
+    /// The noise of z2 of some rows of the batch of a step; none without an upper layer.
+    fn rows_above(&self, step: u64, rows: Range<usize>) -> Vec<Vec<f64>> {
+        let Some(upper) = &self.parts.upper else { return Vec::new() };
+        rows.map(|row| self.noise(self.position(step, row), UPPER_DRAWS, upper.numbers())).collect()
+    }
+
+    /// The number of a row of a step among all pictures of the run.
+    fn position(&self, step: u64, row: usize) -> u64 {
+        (step - 1) * self.recipe.training.batch_size as u64 + row as u64
+    }
+
+    fn noise(&self, position: u64, draw: u32, numbers: usize) -> Vec<f64> {
+        let mut values = vec![0.0; numbers];
+        fill_normals(self.noise_seed, position, draw, &mut values);
+        values.into_iter().map(f64::from).collect()
     }
 }
 
@@ -97,10 +123,28 @@ impl Task for Autoencoding<'_> {
     fn gradient(&mut self, step: u64, weights: &[f32]) -> (f64, Vec<f32>) {
         self.parts.load(weights);
         let weight = self.recipe.kl_weight_at(step);
-        self.shards.gradient(|rows| {
-            let (x, noise) = self.rows(step, rows);
-            Pass::new(self.recipe, &self.parts, weights, &x, &noise).gradient(weight)
-        })
+        let (loss, mut gradient) = self.shards.gradient(|rows| {
+            let (x, noise) = self.rows(step, rows.clone());
+            let above = self.rows_above(step, rows);
+            let upper = self.parts.upper.as_ref().zip(self.recipe.upper.as_ref());
+            let upper = upper.map(|(parts, recipe)| Above {
+                parts,
+                weights,
+                noise: &above,
+                weight: recipe.kl_weight_at(step),
+            });
+            Pass::new(self.recipe, &self.parts, weights, &x, &noise).gradient(weight, upper)
+        });
+        self.told = gradient.split_off(weights.len()).into_iter().map(f64::from).collect();
+        (loss, gradient)
+    }
+
+    fn parts(&self) -> &'static [&'static str] {
+        if self.parts.upper.is_some() { &PARTS } else { &[] }
+    }
+
+    fn told(&self) -> &[f64] {
+        &self.told
     }
 
     fn publish(&self, out: &Path, step: u64, weights: &[f32]) -> Result<Shown, TrainError> {

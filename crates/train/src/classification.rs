@@ -32,7 +32,7 @@ use std::sync::Arc;
 /// # Errors
 /// A recipe that makes no sense, pictures without labels or of one class, a folder in use by another run or with
 /// files of somebody else that a run would write over, a checkpoint of another recipe or of other pictures, a loss
-/// that is no number, and whatever the file system refuses.
+/// that is not a number, and whatever the file system refuses.
 pub fn train_classifier<'a>(
     recipe: &ClassifierRecipe,
     set: &ImageSet,

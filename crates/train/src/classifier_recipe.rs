@@ -59,8 +59,8 @@ impl ClassifierRecipe {
     /// Reads a recipe and checks that its numbers make sense.
     ///
     /// # Errors
-    /// Text that is no JSON object; else all at once: unknown and misshapen keys, and what [`check`](Self::check)
-    /// refuses.
+    /// Text that is not a JSON object; else all at once: unknown and misshapen keys, and what
+    /// [`check`](Self::check) refuses.
     pub fn from_json(text: &str) -> Result<Self, RecipeError> {
         read(text, &Self::default(), &[], &[])
     }

@@ -46,8 +46,8 @@ pub enum Beginning {
 /// # Errors
 /// A recipe that makes no sense, pictures that do not fit it, a folder in use by another run or with files of
 /// somebody else that a run would write over, a checkpoint of another recipe, of other pictures or of another
-/// beginning, a model to begin with whose network or prediction is another, a loss that is no number, and whatever
-/// the file system refuses.
+/// beginning, a model to begin with whose network or prediction is another, a loss that is not a number, and
+/// whatever the file system refuses.
 pub fn train<'a>(
     recipe: &Recipe,
     set: &ImageSet,

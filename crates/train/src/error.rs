@@ -126,6 +126,17 @@ pub enum TrainError {
         /// What height and width must be divisible by.
         multiple: usize,
     },
+    /// The latents have no whole number of patches.
+    #[error(
+        "the latents of these pictures are {}x{} (height x width), and upper.patch_size {patch} does not divide \
+         both; take a divisor, or 1", .sides[0], .sides[1]
+    )]
+    UpperSize {
+        /// Height and width of the latents.
+        sides: [usize; 2],
+        /// Pixels of a patch each way.
+        patch: usize,
+    },
     /// The pictures have another size than the recipe of a first stage says.
     #[error(
         "the pictures are {}x{} (height x width), and the recipe is for {}x{} (autoencoder.sample_size); resize \

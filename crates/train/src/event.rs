@@ -26,6 +26,9 @@ pub enum TrainEvent {
         loss: f64,
         /// Moving average of the loss.
         smoothed_loss: f64,
+        /// The parts of the loss where they are told apart: of a first stage with two layers reconstruction, z1
+        /// and z2, in nats a picture.
+        parts: Vec<(&'static str, f64)>,
         /// Since this process began, checkpoints included.
         images_per_second: f64,
         /// Until the last step, at that speed.

@@ -27,6 +27,7 @@ mod seen;
 mod shards;
 mod state;
 mod training;
+mod upper_recipe;
 
 #[cfg(test)]
 mod testing;
@@ -45,3 +46,4 @@ pub use recipe::{Flip, LONGEST_SIDE, Recipe, suitable_size};
 pub use run::{RunFolder, Trained};
 pub use seen::{OtherPictures, Recognised};
 pub use training::{Decay, Training};
+pub use upper_recipe::UpperRecipe;

@@ -5,7 +5,8 @@ use std::ops::ControlFlow;
 use ddim::{Labels, Model, Options};
 use ddim_checkpoint::{Checkpoint, SchedulerConfig};
 use ddim_data::{Layout, Picture, Scale, grid};
-use ddim_schedule::{Convention, Eta, Method, PixelRounding, Plan, Settings};
+use ddim_schedule::solvers::Ddim;
+use ddim_schedule::{Convention, PixelRounding, Plan, Settings};
 use ddim_tensor::Device;
 
 use crate::{RecipeError, TrainError};
@@ -21,8 +22,8 @@ const COLUMNS: usize = 8;
 /// A scheduler that makes no noise schedule, or one that cannot be sampled from.
 pub(crate) fn check(scheduler: &SchedulerConfig) -> Result<(), RecipeError> {
     let schedule = scheduler.noise_schedule()?;
-    let method = Method::Ddim { eta: Eta::DDIM };
-    let settings = Settings::new(Convention::Exact, method, STEPS.min(schedule.train_steps()));
+    let solver = Ddim::default();
+    let settings = Settings::new(Convention::Exact, solver, STEPS.min(schedule.train_steps()));
     Plan::new(&schedule, &Settings { prediction: scheduler.prediction(), ..settings })?;
     Ok(())
 }

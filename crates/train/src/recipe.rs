@@ -7,7 +7,7 @@ mod read;
 
 pub use self::fitting::{LONGEST_SIDE, suitable_size};
 pub(crate) use self::problems::Problems;
-pub(crate) use self::read::{autoencoder, read};
+pub(crate) use self::read::{autoencoder, read, upper};
 use crate::{Decay, Images, Objective, RecipeError, Training};
 use ddim_checkpoint::SchedulerConfig;
 use ddim_data::Alpha;
@@ -118,7 +118,7 @@ impl Recipe {
     /// Reads a recipe and checks that its numbers make sense.
     ///
     /// # Errors
-    /// Text that is no JSON object; else all at once: unknown, missing and misshapen keys, and what
+    /// Text that is not a JSON object; else all at once: unknown, missing and misshapen keys, and what
     /// [`check`](Self::check) refuses.
     pub fn from_json(text: &str) -> Result<Self, RecipeError> {
         let example = Recipe::for_images([32, 32, 3], 0, 1);

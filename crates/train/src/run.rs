@@ -59,6 +59,16 @@ pub(crate) trait Task {
     /// The loss of a step, the first of which is 1, and its gradient at these weights.
     fn gradient(&mut self, step: u64, weights: &[f32]) -> (f64, Vec<f32>);
 
+    /// What the parts of its loss are called, in nats a picture, where it tells them apart.
+    fn parts(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// What they were in the last step.
+    fn told(&self) -> &[f64] {
+        &[]
+    }
+
     /// Writes the model with these weights to [`model`], and shows how good it is.
     fn publish(&self, out: &Path, step: u64, weights: &[f32]) -> Result<Shown, TrainError>;
 }
@@ -145,7 +155,7 @@ impl<'a, T: Task, R: Settings> Run<'a, T, R> {
             }
         };
         write_whole(&out.join("recipe.json"), recipe.to_json().as_bytes())?;
-        let log = Log::open(&out.join("loss.csv"), state.optimizer.step)?;
+        let log = Log::open(&out.join("loss.csv"), state.optimizer.step, task.parts())?;
         let start = (state.optimizer.step, Instant::now());
         Ok((Run { task, recipe, training: recipe.training(), out, state, log, start }, pictures))
     }
@@ -162,7 +172,8 @@ impl<'a, T: Task, R: Settings> Run<'a, T, R> {
         let smoothed =
             self.state.smoothed_loss.map_or(loss, |before| SMOOTHING * before + (1.0 - SMOOTHING) * loss);
         self.state.smoothed_loss = Some(smoothed);
-        self.log.append(step, loss)?;
+        self.log.append(step, loss, self.task.told())?;
+        let parts = self.task.parts().iter().copied().zip(self.task.told().iter().copied()).collect();
 
         let Training { steps, batch_size, .. } = self.training;
         let (first, since) = self.start;
@@ -173,6 +184,7 @@ impl<'a, T: Task, R: Settings> Run<'a, T, R> {
             steps,
             loss,
             smoothed_loss: smoothed,
+            parts,
             images_per_second: batch_size as f64 / per_step.max(Duration::from_nanos(1)).as_secs_f64(),
             time_left: per_step.saturating_mul(left),
         })

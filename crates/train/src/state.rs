@@ -48,12 +48,12 @@ impl State {
     pub(crate) fn load(path: &Path, recipe: &impl Settings, weights: usize) -> Result<Option<Self>, TrainError> {
         // Four lists of f32, and a header that is far smaller than this.
         let Some(bytes) = read(path, weights as u64 * 16 + (1 << 20))? else { return Ok(None) };
-        let not_ours = |error: safetensors::SafeTensorError| broken(path, format!("is no checkpoint: {error}"));
+        let not_ours = |error: safetensors::SafeTensorError| broken(path, format!("is not a checkpoint: {error}"));
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(not_ours)?;
         let metadata = header.metadata().clone().unwrap_or_default();
         let text = |key: &str| metadata.get(key).ok_or_else(|| broken(path, format!("has no {key}")));
         let step =
-            text("step")?.parse().map_err(|error| broken(path, format!("its step is no number: {error}")))?;
+            text("step")?.parse().map_err(|error| broken(path, format!("its step is not a number: {error}")))?;
         same_recipe(path, text("recipe")?, recipe, step)?;
         if metadata.get("order").map(String::as_str) != Some(ORDER) {
             return Err(TrainError::EarlierVersion { path: path.to_owned() });
@@ -66,7 +66,8 @@ impl State {
         let smoothed_loss = match text("smoothed_loss")?.as_str() {
             "null" => None,
             loss => Some(
-                loss.parse().map_err(|error| broken(path, format!("its smoothed_loss is no number: {error}")))?,
+                loss.parse()
+                    .map_err(|error| broken(path, format!("its smoothed_loss is not a number: {error}")))?,
             ),
         };
         let tensors = SafeTensors::deserialize(&bytes).map_err(not_ours)?;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
-use ddim::{Method, TuneOptions, TuneProgress, Tuning};
+use ddim::{TuneOptions, TuneProgress, Tuning, solvers};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -43,12 +43,12 @@ pub(super) fn tune<'py>(
 
 fn asked(options: &mut Options<'_>) -> PyResult<TuneOptions> {
     let usual = TuneOptions::default();
-    let methods = match options.list::<String>("solvers")? {
-        None => usual.methods,
-        Some(names) => names.iter().map(|name| name.parse::<Method>().map_err(value)).collect::<PyResult<_>>()?,
+    let chosen = match options.list::<String>("solvers")? {
+        None => usual.solvers,
+        Some(names) => names.iter().map(|name| solvers::parse(name).map_err(value)).collect::<PyResult<_>>()?,
     };
     Ok(TuneOptions {
-        methods,
+        solvers: chosen,
         pictures: options.take("pictures")?.unwrap_or(usual.pictures),
         held_out: options.take("held_out")?.unwrap_or(usual.held_out),
         seed: options.take("seed")?.unwrap_or(usual.seed),
@@ -80,7 +80,7 @@ fn search(model: &Model, steps: &[usize], asked: &TuneOptions, watch: &Watch<'_,
 /// What `sample` and a scheduler take, and how good that is.
 fn entry<'py>(py: Python<'py>, tuning: &Tuning) -> PyResult<Bound<'py, PyDict>> {
     let (entry, measures) = (PyDict::new(py), &tuning.measures);
-    entry.set_item("solver", tuning.method.to_string())?;
+    entry.set_item("solver", tuning.solver.to_string())?;
     entry.set_item("timesteps", tuning.tau.as_slice().to_vec())?;
     entry.set_item("distance", (measures.tuned.mean, measures.tuned.standard_error))?;
     let published = |(spacing, found): &(ddim::Spacing, ddim::Distance)| {

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use ddim::checkpoint::{SchedulerClass, SchedulerConfig, TunedSteps};
-use ddim::schedule::{self, EpsSource, X0Limit};
-use ddim::{Convention, Eta, Method, Resampling, Settings, Spacing};
+use ddim::checkpoint::{SchedulerConfig, TunedSteps};
+use ddim::schedule::solvers::{self, Ddim, SigmaHat};
+use ddim::schedule::{self, EpsSource, Solver, X0Limit};
+use ddim::{Convention, Eta, Resampling, Settings, Spacing};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -142,8 +143,8 @@ impl Training {
                 self.scheduler.settings(n_steps).map_err(value)?
             }
             _ => {
-                let method = self.method(asked)?;
-                ddim::settings(&self.scheduler, convention, method, n_steps, spacing).map_err(value)?
+                let solver = self.solver(asked)?;
+                ddim::settings(&self.scheduler, convention, solver, n_steps, spacing).map_err(value)?
             }
         };
         match asked.clip {
@@ -166,37 +167,26 @@ impl Training {
         Ok(settings)
     }
 
-    fn method(&self, asked: &Asked) -> PyResult<Method> {
+    fn solver(&self, asked: &Asked) -> PyResult<Box<dyn Solver>> {
         if asked.solver.as_ref().is_some_and(|text| text.split(':').next() == Some("adaptive")) {
             return Err(value("solver=\"adaptive\" chooses its steps as it goes and has no plan: take another"));
         }
-        let named = asked.solver.as_ref().map(|text| text.parse::<Method>().map_err(value)).transpose()?;
-        let eta = match &asked.eta {
+        let named = asked.solver.as_ref().map(|text| solvers::parse(text).map_err(value)).transpose()?;
+        let eta: Option<Box<dyn Solver>> = match &asked.eta {
             None => None,
-            Some(AskedEta::Value(eta)) => Some(Some(Eta::new(*eta).map_err(value)?)),
-            Some(AskedEta::Word(word)) if word == "hat" => Some(None),
+            Some(AskedEta::Value(eta)) => Some(Ddim { eta: Eta::new(*eta).map_err(value)? }.into()),
+            Some(AskedEta::Word(word)) if word == "hat" => Some(SigmaHat.into()),
             Some(AskedEta::Word(word)) => {
                 return Err(value(format!("eta={word:?}: it is a number from 0 to 1, or \"hat\"")));
             }
         };
-        let class_name = match (&named, self.meaning) {
-            (Some(Method::Solver(_)), _) if eta.is_none() => return Ok(named.expect("it was just looked at")),
-            (Some(Method::Ddpm { .. }), _) => SchedulerClass::Ddpm,
-            (None, Meaning::Request) if eta.is_none() => self.scheduler.class_name,
-            _ => SchedulerClass::Ddim,
+        let own = match self.meaning {
+            Meaning::Request if named.is_none() && eta.is_none() => self.scheduler.solver().map_err(value)?,
+            Meaning::Request | Meaning::Betas(_) => Ddim::default().into(),
         };
-        let belongs =
-            |solver: &str| value(format!("eta belongs to solver=\"ddim\": leave it out with {solver:?}"));
-        if let (Some(Method::Solver(solver)), Some(_)) = (&named, eta) {
-            return Err(belongs(solver.name()));
-        }
-        let scheduler = SchedulerConfig { class_name, ..self.scheduler.clone() };
-        match (scheduler.method().map_err(value)?, eta) {
-            (Method::Ddpm { .. }, Some(_)) => Err(belongs("ddpm")),
-            (Method::Ddim { .. }, Some(Some(eta))) => Ok(Method::Ddim { eta }),
-            (Method::Ddim { .. }, Some(None)) => Ok(Method::SigmaHat),
-            (method, _) => Ok(method),
-        }
+        ddim::asked_solver(named, eta, own, &self.scheduler).map_err(|other| {
+            value(format!("eta belongs to solver=\"ddim\": leave it out with {:?}", other.to_string()))
+        })
     }
 
     /// The plan that the options come to.
@@ -266,7 +256,7 @@ pub(crate) fn tuned(asked: Asked, home: &Home, train_steps: usize) -> PyResult<A
 }
 
 fn same_method(asked: &str, tuned: &str) -> bool {
-    let name = |text: &str| text.parse::<Method>().ok().map(|method| method.name());
+    let name = |text: &str| solvers::parse(text).ok().map(|solver| solver.name());
     name(asked) == name(tuned)
 }
 

@@ -7,7 +7,7 @@ use super::{networks_in, parent};
 use crate::layout::{CONFIG, FLAT_SCHEDULER_CONFIG, MODEL_INDEX, SCHEDULER_CONFIG, file_name, previous};
 
 /// The folder of the model: of a run the one that it has written, of the hub's cache the snapshot.
-pub(super) fn with_model(folder: &Path) -> PathBuf {
+pub(crate) fn with_model(folder: &Path) -> PathBuf {
     let is_model = |folder: &Path| {
         [MODEL_INDEX, CONFIG].iter().any(|part| folder.join(part).exists()) || networks_in(folder).is_some()
     };

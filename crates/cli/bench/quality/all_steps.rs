@@ -4,13 +4,13 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Context;
+use ddim_bench::{Cell, Verdict, units};
 use ddim_data::Picture;
 use ddim_eval::{Extractor, Features, Pixels, mean_distance};
 
-use super::{Batches, Needs, Quality, Verdict};
-use crate::bench::cells::{Cell, DDIM};
+use super::{Batches, Needs, Quality};
+use crate::bench::cells::DDIM;
 use crate::model::Model;
-use crate::units;
 
 /// The mean distance from the pictures that DDIM makes of the same noise in all steps.
 pub(super) struct AllSteps {

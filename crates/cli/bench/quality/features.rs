@@ -3,19 +3,19 @@
 use std::path::Path;
 
 use anyhow::Context;
+use ddim_bench::{Cell, Verdict, units};
 use ddim_data::{Changes, Picture, Source};
 use ddim_eval::{Directions, Extractor, Features, Frechet, Moments, Pixels, SlicedWasserstein, Statistics};
 use ddim_features::Split;
 
-use super::{Batches, Needs, Quality, Verdict};
+use super::{Batches, Needs, Quality};
 use crate::args::{BenchArgs, FeatureChoice, SetHome, SetName, WrongUsage, misused};
-use crate::bench::cells::Cell;
 use crate::device::Chosen as Device;
 use crate::features::{Saved, extractor};
 use crate::model::Model;
+use crate::progress;
 use crate::reading::{self, Broken};
 use crate::signals::Interrupt;
-use crate::{progress, units};
 
 /// Random directions of a sliced distance.
 const DIRECTIONS: usize = 256;

@@ -4,12 +4,14 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 use std::{panic, thread};
 
+use ddim_bench::units;
 use serde_json::{Value, json};
 
 use super::measuring::{Asked, Row, Work};
 use crate::args::Metric;
+use crate::ending::Ending;
+use crate::progress;
 use crate::signals::Interrupt;
-use crate::{Ending, progress, units};
 
 /// Everything that was asked for.
 #[derive(Debug, Default)]
@@ -67,7 +69,7 @@ impl Figures {
         match rows {
             Ok(rows) => self.rows.extend(rows),
             Err(error) => {
-                self.refused.push((metric.name(), crate::chain(&error)));
+                self.refused.push((metric.name(), crate::ending::chain(&error)));
             }
         }
     }

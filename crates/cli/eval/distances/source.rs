@@ -11,13 +11,14 @@ use indicatif::ProgressBar;
 use super::kept::{Kept, advised};
 use crate::args::{EvalArgs, SetHome, SetName};
 use crate::device::Chosen;
+use crate::ending::Ending;
 use crate::features::Saved;
 use crate::job::Job;
 use crate::model::Model;
 use crate::reading::{self, Broken};
 use crate::request::{ModelRequest, Request};
 use crate::signals::Interrupt;
-use crate::{Ending, drawing, progress};
+use crate::{drawing, progress};
 
 /// Pictures that a model draws when nothing says otherwise.
 const DRAWN: usize = 2048;

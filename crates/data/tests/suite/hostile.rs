@@ -74,8 +74,8 @@ fn idx_with_a_lying_header() {
 
 #[test]
 fn idx_of_another_kind() {
-    assert!(refusal("images", b"hello, this is no set").contains("not an image set; known are IDX"));
-    assert!(refusal("images", b"GIF89a").contains("is no picture"));
+    assert!(refusal("images", b"hello, this is not a set").contains("not an image set; known are IDX"));
+    assert!(refusal("images", b"GIF89a").contains("is not a picture"));
     assert!(refusal("images", &[0, 0]).ends_with("ends within the header of an IDX file"));
     assert!(
         refusal("images", &[0, 0, 0x0d, 3])
@@ -151,7 +151,7 @@ fn cifar10_that_is_none() {
 #[test]
 fn npz_with_lying_arrays() {
     let alone = |npy: Vec<u8>| refusal("set.npz", &npz(&[("arr_0", npy)]));
-    assert!(refusal("set.npz", b"no zip").contains("is no npz archive"));
+    assert!(refusal("set.npz", b"no zip").contains("is not an npz archive"));
     assert!(refusal("set.npz", &npz(&[("x", vec![])])).contains("has no array arr_0, which holds the pictures"));
     let short = alone(npy(&header("|u1", "(2, 2, 2)"), &[0; 7]));
     assert!(short.ends_with("its arr_0 ends after 7 of 8 bytes; pictures missing: 1 of 2"), "{short}");
@@ -178,7 +178,7 @@ fn npz_with_lying_arrays() {
 #[test]
 fn npz_with_broken_headers() {
     let alone = |npy: Vec<u8>| refusal("set.npz", &npz(&[("arr_0", npy)]));
-    assert!(alone(b"PNG and so on".to_vec()).ends_with("its arr_0 is no npy array of version 1, 2 or 3"));
+    assert!(alone(b"PNG and so on".to_vec()).ends_with("its arr_0 is not an npy array of version 1, 2 or 3"));
     assert!(alone(b"\x93NUM".to_vec()).ends_with("its arr_0 ends within its npy header"));
     let long = alone(b"\x93NUMPY\x02\x00\xff\xff\xff\xff{".to_vec());
     assert!(
@@ -235,7 +235,7 @@ fn folders_that_are_no_sets() {
         "{message}"
     );
     let text = folder(&[("cat/1.png", b"hello")]);
-    assert!(refused(open, &text, "").contains("1.png: is no picture"));
+    assert!(refused(open, &text, "").contains("1.png: is not a picture"));
     let deep = folder(&[("train/cat/1.png", &png(2, 2, &[0])), ("val/cat/1.png", &png(2, 2, &[0]))]);
     let message = refused(open, &deep, "");
     assert!(message.contains("two folders deep") && message.ends_with("val"), "{message}");

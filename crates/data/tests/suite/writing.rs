@@ -13,7 +13,7 @@ fn a_png_reads_back_and_a_cut_one_does_not() {
         let folder = folder(&[("whole.png", &bytes), ("cut.png", &bytes[..bytes.len() / 2])]);
         assert_eq!(Picture::read(&folder.path().join("whole.png")).expect("whole"), picture);
         let error = Picture::read(&folder.path().join("cut.png")).expect_err("cut").to_string();
-        assert!(error.contains("cut.png: is no picture"), "{error}");
+        assert!(error.contains("cut.png: is not a picture"), "{error}");
     }
 }
 

@@ -152,7 +152,7 @@ fn what_does_not_fit_is_refused() {
     let zeros = |dims| Tensor::full(0.0, dims);
     assert_eq!(
         refused(stage.encode(zeros([1, 1, 16, 16])).map(|_| ())),
-        "pictures of 1 channels: this autoencoder takes 3"
+        "pictures of 1 channel: this autoencoder takes 3"
     );
     assert_eq!(
         refused(stage.decode(zeros([1, 3, 4, 4])).map(|_| ())),

@@ -8,7 +8,8 @@ use image::{GrayImage, ImageFormat, Luma, Rgb, RgbImage};
 use super::{draw, tiny, untrained};
 use crate::data::{Fit, Resize};
 use crate::sampler::{Guidance, GuidanceInterval, Langevin, Noise, PictureNoise};
-use crate::schedule::{Eta, Method, Resampling};
+use crate::schedule::solvers::Ddim;
+use crate::schedule::{Eta, Resampling};
 use crate::unet::UNet2DConfig;
 use crate::{Model, Options, Start, Strength, device};
 
@@ -49,7 +50,7 @@ fn an_edited_picture_does_not_depend_on_its_batch() {
         for eta in [0.0, 1.0] {
             let options = |batch_size| Options {
                 steps: 5,
-                method: Method::Ddim { eta: Eta::new(eta).expect("in [0, 1]") },
+                solver: Ddim { eta: Eta::new(eta).expect("in [0, 1]") }.into(),
                 count: 7,
                 batch_size,
                 guidance,
@@ -99,7 +100,7 @@ fn a_known_part_and_corrections_go_together() {
         assert_eq!(*value == given[at % given.len()], at % 8 < 4, "{at}");
     }
     assert!(none != one && one != two);
-    let looks_back = Options { method: "dpm++".parse().expect("known"), ..options(1, 4) };
+    let looks_back = Options { solver: "dpm++".parse().expect("known"), ..options(1, 4) };
     let error = model.batches(&looks_back).expect_err("it remembers").to_string();
     assert!(error.contains("this solver looks back"), "{error}");
 }
@@ -150,7 +151,7 @@ fn any_picture_can_be_the_start() {
     let empty = model.fit(&image::DynamicImage::new_rgb8(0, 5)).expect_err("no pixels").to_string();
     assert_eq!(empty, "a picture of 0x5 pixels has none: both sides must be at least 1");
     let error = Start::file(b"no picture", &model).expect_err("no picture").to_string();
-    assert!(error.contains("is no picture"), "{error}");
+    assert!(error.contains("is not a picture"), "{error}");
 }
 
 #[test]
@@ -177,7 +178,7 @@ fn the_usual_strength_depends_on_the_start() {
     assert_eq!(steps(start, Strength::Usual), 10);
 }
 
-/// Guidance of no scale but in an interval without levels of this plan is no guidance; in one with all it is all.
+/// Guidance of no scale but in an interval without levels of this plan is not guidance; in one with all it is all.
 #[test]
 fn guidance_acts_in_its_interval_only() {
     let model = guided_model();

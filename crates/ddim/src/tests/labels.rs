@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use super::{GOLDENS, draw, model, tiny, untrained};
 use crate::checkpoint::{Card, Checkpoint, Denoiser, SchedulerConfig};
-use crate::schedule::{Eta, Method, Tolerance};
+use crate::schedule::solvers::Ddim;
+use crate::schedule::{Eta, Tolerance};
 use crate::unet::{ClassEmbedType, TimeEmbeddingType, UNet2DConfig};
 use crate::{Error, LabelKind, LabelRows, Labels, Model, Options, TuneOptions, device};
 
@@ -28,8 +29,8 @@ fn labels(model: &Model, count: usize) -> Labels {
 }
 
 fn options(labels: Labels, count: usize) -> Options {
-    let method = Method::Ddim { eta: Eta::new(0.5).expect("in [0, 1]") };
-    Options { steps: 3, method, count, labels, ..Options::default() }
+    let solver = Ddim { eta: Eta::new(0.5).expect("in [0, 1]") }.into();
+    Options { steps: 3, solver, count, labels, ..Options::default() }
 }
 
 /// Bit for bit: the batches are cut anywhere, and one label for all is a label for each.

@@ -18,10 +18,10 @@ struct Guest<'m> {
 }
 
 impl<'m> Guest<'m> {
-    fn new(model: &'m Model, method: &str, steps: usize, labels: &[usize], comes_after: usize) -> Self {
-        let corrector = (method == "ddpm").then(|| Langevin::new(1, 0.16).expect("in range"));
-        let method = method.parse().expect("known");
-        let options = Options { steps, method, labels: labels.to_vec().into(), corrector, ..Options::default() };
+    fn new(model: &'m Model, solver: &str, steps: usize, labels: &[usize], comes_after: usize) -> Self {
+        let corrector = (solver == "ddpm").then(|| Langevin::new(1, 0.16).expect("in range"));
+        let solver = solver.parse().expect("known");
+        let options = Options { steps, solver, labels: labels.to_vec().into(), corrector, ..Options::default() };
         let noise = Streams::Listed((0..labels.len()).map(|k| (steps as u64, 7 * k as u64)).collect());
         let run = Run { noise, pictures: labels.len(), ..model.run(&options).expect("a run") };
         let batch = run.begin(&(0..labels.len()).collect::<Vec<_>>()).expect("a batch");
@@ -91,8 +91,8 @@ fn a_saved_batch_goes_on_with_the_same_bits() {
         mask: Tensor::new((0..h * w).map(|k| (k % 2) as f32).collect(), [1, 1, h, w]),
     };
     let corrector = Some(Langevin::new(1, 0.16).expect("in range"));
-    let method = "ddpm".parse().expect("known");
-    let options = Options { steps: 4, method, count: 5, start, corrector, seed: 3, ..Options::default() };
+    let solver = "ddpm".parse().expect("known");
+    let options = Options { steps: 4, solver, count: 5, start, corrector, seed: 3, ..Options::default() };
     let run = || model.run(&options).expect("a run");
     let whole = run().only(&[4, 1]).all(|_, _| ControlFlow::Continue(())).expect("a run").0.tensor().values();
     for saved_after in 0..7 {
@@ -175,11 +175,11 @@ fn a_run_to_a_tolerance_has_no_steps_to_put_anything_in() {
 #[test]
 fn a_run_that_answers_itself_a_call_at_a_time_draws_what_the_walk_draws() {
     let model = Model::embedded("fashion-mnist", &device::cpu()).expect("it is embedded");
-    for (method, corrections, scale) in [("ddpm", 2, 1.0), ("unipc", 0, 3.0), ("heun", 0, 1.0)] {
+    for (solver, corrections, scale) in [("ddpm", 2, 1.0), ("unipc", 0, 3.0), ("heun", 0, 1.0)] {
         let corrector = (corrections > 0).then(|| Langevin::new(corrections, 0.16).expect("in range"));
-        let (method, guidance) = (method.parse().expect("known"), scale.into());
+        let (solver, guidance) = (solver.parse().expect("known"), scale.into());
         let labels = vec![0, 4].into();
-        let options = Options { steps: 5, count: 3, method, labels, corrector, guidance, ..Options::default() };
+        let options = Options { steps: 5, count: 3, solver, labels, corrector, guidance, ..Options::default() };
         let run = model.run(&options).expect("a run");
         let mut batch = run.begin(&[2, 0]).expect("a batch");
         let mut steps = 0;

@@ -3,6 +3,7 @@
 use std::ops::{ControlFlow, Range};
 
 use ddim_sampler::AdaptiveObservation;
+use ddim_schedule::solvers::Ddim;
 use ddim_schedule::{Plan, Spacing};
 use ddim_tensor::Tensor;
 
@@ -68,7 +69,7 @@ impl<'a, O: FnMut(&TuneProgress) -> ControlFlow<()>> Judge<'a, O> {
     /// The errors of single DDIM steps between the timesteps of a grid.
     pub(super) fn local_errors(&mut self, pictures: &Reference) -> Result<Option<LocalErrors>, Error> {
         let n_steps = LocalErrors::GRID.min(self.model.schedule().train_steps());
-        let plan = self.model.tuning_plan(&"ddim".parse()?, Spacing::Uniform, n_steps)?;
+        let plan = self.model.tuning_plan(&Ddim::default(), Spacing::Uniform, n_steps)?;
         let mut steps = Steps { errors: LocalErrors::new(&plan), states: Vec::new(), predictions: Vec::new() };
         let ended = self.draw(&plan, pictures, &mut steps)?;
         Ok(ended.is_continue().then_some(steps.errors))

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use ddim_schedule::{Method, Plan, Spacing, Tau, Timestep, Tuned, descend};
+use ddim_schedule::{Plan, Solver, Spacing, Tau, Timestep, Tuned, descend};
 
 use super::grid::LocalErrors;
 use super::judge::{Judge, Reference, distance};
@@ -27,11 +27,11 @@ const FIXED: [&str; 13] = [
 ];
 
 /// A method with every published spacing that it takes.
-type Candidate = (Method, Vec<(Spacing, Plan)>);
+type Candidate = (Box<dyn Solver>, Vec<(Spacing, Plan)>);
 
 /// What a search begins with.
 struct Start {
-    method: Method,
+    solver: Box<dyn Solver>,
     tuned: Tuned,
     /// The published spacings, with the distance of each picture.
     fixed: Vec<(Spacing, Vec<f64>)>,
@@ -39,9 +39,14 @@ struct Start {
 
 impl Model {
     /// The plan of a method with timesteps chosen in this way, if it has one call a step and no noise.
-    pub(super) fn tuning_plan(&self, method: &Method, spacing: Spacing, n_steps: usize) -> Result<Plan, Error> {
+    pub(super) fn tuning_plan(
+        &self,
+        solver: &dyn Solver,
+        spacing: Spacing,
+        n_steps: usize,
+    ) -> Result<Plan, Error> {
         let scheduler = &self.checkpoint().scheduler;
-        let settings = settings(scheduler, self.convention(), method.clone(), n_steps, Some(spacing))?;
+        let settings = settings(scheduler, self.convention(), solver.cloned(), n_steps, Some(spacing))?;
         let plan = Plan::new(self.schedule(), &settings)?;
         self.check_plan(&plan)?;
         match plan.steps().len() == n_steps && !plan.is_stochastic() {
@@ -57,10 +62,10 @@ impl Model {
     pub(super) fn candidates(&self, options: &TuneOptions, n_steps: usize) -> Result<Vec<Candidate>, Error> {
         let mut refusal = Error::Untunable("there is no method to choose from: name at least one");
         let mut candidates = Vec::new();
-        for method in &options.methods {
+        for solver in &options.solvers {
             let mut plans = Vec::new();
             for spacing in FIXED.map(|name| name.parse::<Spacing>().expect("it is a spacing")) {
-                match self.tuning_plan(method, spacing.clone(), n_steps) {
+                match self.tuning_plan(&**solver, spacing.clone(), n_steps) {
                     // Some are the same list under two names.
                     Ok(plan) if plans.iter().any(|(_, other): &(_, Plan)| other.steps() == plan.steps()) => {}
                     Ok(plan) => plans.push((spacing, plan)),
@@ -69,7 +74,7 @@ impl Model {
                 }
             }
             if plans.iter().any(|(spacing, _)| *spacing == Spacing::Uniform) {
-                candidates.push((method.clone(), plans));
+                candidates.push((solver.clone(), plans));
             }
         }
         if candidates.is_empty() { Err(refusal) } else { Ok(candidates) }
@@ -92,13 +97,13 @@ impl Model {
                 best = Some(start);
             }
         }
-        let Start { method, tuned, fixed } = best.expect("there is a candidate");
+        let Start { solver, tuned, fixed } = best.expect("there is a candidate");
         judge.stage(TuneStage::Searching { n_steps });
         let (mut failure, mut tried) = (None, 0);
         let found = descend(tuned, self.schedule().train_steps(), options.rounds, &mut |list: &[Timestep]| {
             tried += 1;
-            // A list that the method cannot take is no candidate.
-            let Ok(plan) = self.listed(&method, list) else { return ControlFlow::Continue(f64::INFINITY) };
+            // A list that the method cannot take is not a candidate.
+            let Ok(plan) = self.listed(&*solver, list) else { return ControlFlow::Continue(f64::INFINITY) };
             match judge.distances(&plan, pictures) {
                 Ok(Some(distances)) => ControlFlow::Continue(judge.offer(mean(&distances))),
                 Ok(None) => ControlFlow::Break(()),
@@ -113,13 +118,13 @@ impl Model {
         }
         let tuned = Distance { mean: found.cost, standard_error: f64::NAN };
         let measures = Measures::of(MeasuredOn::Searched, None, tuned, fixed);
-        Ok(Some(Tuning { method, tau: found.tau, tried, measures }))
+        Ok(Some(Tuning { solver, tau: found.tau, tried, measures }))
     }
 
     /// What the search begins with for one method: the best of the published lists and that of the grid.
     fn start<O: FnMut(&TuneProgress) -> ControlFlow<()>>(
         &self,
-        (method, plans): Candidate,
+        (solver, plans): Candidate,
         n_steps: usize,
         judge: &mut Judge<'_, O>,
         pictures: &Reference,
@@ -133,13 +138,13 @@ impl Model {
             fixed.push((spacing, distances));
         }
         if let Some(tau) = local.cheapest(n_steps, self.schedule().train_steps())
-            && let Ok(plan) = self.listed(&method, tau.as_slice())
+            && let Ok(plan) = self.listed(&*solver, tau.as_slice())
         {
             let Some(distances) = judge.distances(&plan, pictures)? else { return Ok(None) };
             lists.push(Tuned { tau, cost: mean(&distances) });
         }
         let best = lists.into_iter().min_by(|a, b| a.cost.total_cmp(&b.cost));
-        Ok(Some(Start { method, tuned: best.expect("uniform is a list of timesteps"), fixed }))
+        Ok(Some(Start { solver, tuned: best.expect("uniform is a list of timesteps"), fixed }))
     }
 
     /// The timesteps of a plan, if they are whole.
@@ -150,8 +155,8 @@ impl Model {
     }
 
     /// The plan of a method with these timesteps.
-    fn listed(&self, method: &Method, list: &[Timestep]) -> Result<Plan, Error> {
-        self.tuning_plan(method, Spacing::Explicit(list.to_vec()), list.len())
+    fn listed(&self, solver: &dyn Solver, list: &[Timestep]) -> Result<Plan, Error> {
+        self.tuning_plan(solver, Spacing::Explicit(list.to_vec()), list.len())
     }
 
     /// The tuned list and every published one on these pictures.
@@ -161,11 +166,11 @@ impl Model {
         judge: &mut Judge<'_, O>,
         pictures: &Reference,
     ) -> Result<Option<Measures>, Error> {
-        let plan = self.listed(&tuning.method, tuning.tau.as_slice())?;
+        let plan = self.listed(&*tuning.solver, tuning.tau.as_slice())?;
         let Some(tuned) = judge.distances(&plan, pictures)? else { return Ok(None) };
         let mut fixed = Vec::new();
         for (spacing, _) in &tuning.measures.fixed {
-            let plan = self.tuning_plan(&tuning.method, spacing.clone(), tuning.tau.len())?;
+            let plan = self.tuning_plan(&*tuning.solver, spacing.clone(), tuning.tau.len())?;
             let Some(distances) = judge.distances(&plan, pictures)? else { return Ok(None) };
             fixed.push((spacing.clone(), distances));
         }

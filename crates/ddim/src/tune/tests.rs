@@ -10,9 +10,9 @@ fn model(name: &str) -> Model {
     Model::load(format!("{goldens}/{name}"), &device::cpu()).expect("the golden models are in the repository")
 }
 
-fn options(methods: &[&str]) -> TuneOptions {
+fn options(solvers: &[&str]) -> TuneOptions {
     TuneOptions {
-        methods: methods.iter().map(|name| name.parse().expect("a method")).collect(),
+        solvers: solvers.iter().map(|name| name.parse().expect("a method")).collect(),
         pictures: 3,
         held_out: 3,
         rounds: 2,
@@ -73,8 +73,8 @@ fn what_cannot_be_tuned_is_refused_before_a_picture_is_drawn() {
     let refusal = |n_steps: usize, options: &TuneOptions| {
         model.tune(&[n_steps], options, |_| panic!("nothing is drawn")).expect_err("refused")
     };
-    for method in ["ddpm", "heun", "euler-a"] {
-        assert!(matches!(refusal(4, &options(&[method])), Error::Untunable(_)), "{method}");
+    for solver in ["ddpm", "heun", "euler-a"] {
+        assert!(matches!(refusal(4, &options(&[solver])), Error::Untunable(_)), "{solver}");
     }
     assert!(matches!(refusal(4, &options(&[])), Error::Untunable(_)));
     assert!(matches!(refusal(1001, &options(&["ddim"])), Error::Schedule(_)));

@@ -118,11 +118,11 @@ impl PictureBound {
 ///
 /// use ddim_eval::{Bound, DecoderVariance, Terms, variational_bound};
 /// use ddim_sampler::PictureNoise;
-/// use ddim_schedule::{BetaSchedule, Eta, Method, NoiseSchedule, Plan, Settings};
+/// use ddim_schedule::{BetaSchedule, Eta, NoiseSchedule, Plan, Settings, solvers::Ddim};
 /// use ddim_tensor::Tensor;
 ///
 /// let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000)?;
-/// let settings = Settings { method: Method::Ddim { eta: Eta::DDPM }, n_steps: 1000, ..Settings::default() };
+/// let settings = Settings { solver: Ddim { eta: Eta::DDPM }.into(), n_steps: 1000, ..Settings::default() };
 /// let bound = Bound::new(&Plan::new(&schedule, &settings)?, DecoderVariance::Small)?;
 /// let x0 = Tensor::full(100.0 / 127.5 - 1.0, [1, 1, 8, 8]);
 /// let network = |x: Tensor, times: &[f64]| {

@@ -20,20 +20,22 @@ pub struct LatentModel {
 }
 
 /// What was found about one picture, in nats.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct PictureEvidence {
     /// The mean of log p(x | z) over the draws.
     pub reconstruction: f64,
-    /// KL(q(z | x) || p(z)).
+    /// KL(q(z | x) || p(z)); with an upper layer the part of z1, which may be negative.
     pub divergence: f64,
+    /// KL(q(z2 | z1) || p(z2)); 0 without an upper layer.
+    pub upper: f64,
     /// log p(x, z) / q(z | x) of each draw.
     pub log_weights: Vec<f64>,
 }
 
 impl PictureEvidence {
-    /// The evidence lower bound, whose divergence is exact.
+    /// The evidence lower bound.
     pub fn bound(&self) -> f64 {
-        self.reconstruction - self.divergence
+        self.reconstruction - self.divergence - self.upper
     }
 }
 
@@ -101,6 +103,7 @@ impl Evidence<'_> {
         let found = posteriors.iter().map(|q| PictureEvidence {
             reconstruction: 0.0,
             divergence: q.divergence(&self.model.prior),
+            upper: 0.0,
             log_weights: Vec::with_capacity(draws),
         });
         let mut found: Vec<PictureEvidence> = found.collect();
@@ -165,17 +168,17 @@ impl Evidence<'_> {
         Ok(Some(ascents.iter().map(Ascent::q).collect()))
     }
 
-    fn picture(&self, k: usize) -> &[f32] {
+    pub(super) fn picture(&self, k: usize) -> &[f32] {
         &self.pictures[k]
     }
 
-    fn noise(&self, picture: usize, stream: u32) -> Vec<f64> {
+    pub(super) fn noise(&self, picture: usize, stream: u32) -> Vec<f64> {
         let mut noise = vec![0.0; self.model.latent.iter().product()];
         fill_normals(self.seed, (self.first + picture) as u64, stream, &mut noise);
         noise.into_iter().map(f64::from).collect()
     }
 
-    fn latents(&self, z: &[Vec<f64>]) -> Tensor {
+    pub(super) fn latents(&self, z: &[Vec<f64>]) -> Tensor {
         let [c, h, w] = self.model.latent;
         Tensor::new(z.iter().flatten().map(|z| *z as f32).collect(), [z.len(), c, h, w])
     }

@@ -1,4 +1,4 @@
-//! The Frechet distance of endlessly many pictures.
+//! The Frechet distance of infinitely many pictures.
 
 use super::Frechet;
 use crate::pick::pick;
@@ -7,14 +7,14 @@ use crate::{EvalError, Features, Statistics};
 /// The sets are cut into 1, 2, and up to so many parts.
 const MOST_PARTS: usize = 5;
 
-/// A Frechet distance extrapolated to endlessly many pictures.
+/// A Frechet distance extrapolated to infinitely many pictures.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Extrapolated {
-    /// Where the line meets endlessly many pictures.
+    /// Where the line meets infinitely many pictures.
     pub distance: f64,
     /// The bias of the whole sets by this line: how much larger their distance is.
     pub bias: f64,
-    /// The root mean square distance of the points from the line: large where it is no line.
+    /// The root mean square distance of the points from the line: large where it is not a line.
     pub scatter: f64,
 }
 

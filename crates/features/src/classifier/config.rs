@@ -43,7 +43,7 @@ impl Default for ClassifierShape {
     }
 }
 
-/// More than this in any number of a configuration is no small classifier, and could not be meant.
+/// More than this in any number of a configuration is not a small classifier, and could not be meant.
 const MOST: usize = 4096;
 
 impl ClassifierConfig {

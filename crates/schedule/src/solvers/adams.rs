@@ -1,7 +1,6 @@
 //! Adams-Bashforth coefficients: the integral of the polynomial through the last values.
 
-use super::choices::refusal;
-use crate::{ScheduleError, Solver};
+use crate::SolverOption;
 
 /// The weights of the values at `nodes`, the latest first, in the integral from the latest node to `end` of the
 /// polynomial through them. At most four nodes: then the polynomial is a cubic, and Gauss' rule with two points
@@ -22,12 +21,9 @@ pub(super) fn equal_steps(order: usize) -> &'static [f64] {
     }
 }
 
-/// The value of a solver's only option, its order.
-pub(super) fn order(solver: &dyn Solver, option: &str, value: &str) -> Result<usize, ScheduleError> {
-    match (option, value.parse()) {
-        ("order", Ok(order @ 1..=4)) => Ok(order),
-        _ => Err(refusal(solver, option, value, "order=1|2|3|4")),
-    }
+/// A solver's only option, its order.
+pub(super) fn order(order: &mut usize) -> SolverOption<'_> {
+    SolverOption::number("order", order, "1|2|3|4", |order| (1..=4).contains(order))
 }
 
 /// The polynomial that is 1 at node `k` and 0 at the others, at `s`.

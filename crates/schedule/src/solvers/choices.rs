@@ -1,7 +1,8 @@
 //! What the solvers in log-SNR let one choose, and the words for it.
 
 use super::exponential::Exponential;
-use crate::{Kept, ScheduleError, Solver};
+use crate::Kept;
+use crate::solver_option::Words;
 
 /// The prediction that a step works with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,20 +102,6 @@ impl Ending {
     }
 }
 
-/// The values of an option and their words.
-pub(super) trait Words: Copy + PartialEq + 'static {
-    const WORDS: &'static [(&'static str, Self)];
-
-    fn word(self) -> String {
-        let found = Self::WORDS.iter().find(|(_, value)| *value == self);
-        found.expect("a word for every value").0.to_owned()
-    }
-
-    fn read(word: &str) -> Option<Self> {
-        Self::WORDS.iter().find(|(known, _)| *known == word).map(|(_, value)| *value)
-    }
-}
-
 impl Words for Predicted {
     const WORDS: &'static [(&'static str, Self)] = &[("x0", Self::X0), ("eps", Self::Eps)];
 }
@@ -130,20 +117,4 @@ impl Words for Variant {
 
 impl Words for Ending {
     const WORDS: &'static [(&'static str, Self)] = &[("true", Self::Lowered), ("false", Self::Full)];
-}
-
-/// Puts the value of a word in its place; `None` where the word is unknown.
-pub(super) fn put<T: Words>(place: &mut T, word: &str) -> Option<()> {
-    *place = T::read(word)?;
-    Some(())
-}
-
-/// The refusal of an option, with all that the solver allows.
-pub(super) fn refusal(solver: &dyn Solver, option: &str, value: &str, allowed: &str) -> ScheduleError {
-    ScheduleError::SolverOption {
-        solver: solver.name(),
-        option: option.to_owned(),
-        value: value.to_owned(),
-        known: allowed.to_owned(),
-    }
 }

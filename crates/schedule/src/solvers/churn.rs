@@ -1,6 +1,6 @@
 //! Churn: fresh noise before a step (Karras et al. 2022, Algorithm 2).
 
-use crate::{Level, Path, StepNoise};
+use crate::{Level, Path, SolverOption, StepNoise};
 
 /// Before a step of a run of `n` the noise level rises to `(1 + gamma) noise_level` with
 /// `gamma = min(amount/n, sqrt(2) - 1)`, and noise of deviation `noise sqrt(raised^2 - noise_level^2)` is added.
@@ -30,28 +30,16 @@ impl Churn {
     /// No churn.
     pub const NONE: Self = Self { amount: 0.0, min: 0.0, max: f64::INFINITY, noise: 1.0 };
 
-    /// The values that its options may have.
-    pub(super) const ALLOWED: &'static str =
-        "churn=0 or more, churn_min=0 or more, churn_max=0 or more or inf, churn_noise=0 or more";
-
     /// Its options, as the solvers that have them name them.
-    pub(crate) fn options(&self) -> Vec<(&'static str, String)> {
-        let values = [("churn", self.amount), ("churn_min", self.min), ("churn_max", self.max)];
-        let values = values.into_iter().chain([("churn_noise", self.noise)]);
-        values.map(|(name, value)| (name, value.to_string())).collect()
-    }
-
-    /// Changes an option; `None` for a name or a value that it does not have.
-    pub(crate) fn set(&mut self, option: &str, value: &str) -> Option<()> {
-        let value: f64 = value.parse().ok().filter(|value| *value >= 0.0)?;
-        match option {
-            "churn" if value.is_finite() => self.amount = value,
-            "churn_min" if value.is_finite() => self.min = value,
-            "churn_max" => self.max = value,
-            "churn_noise" if value.is_finite() => self.noise = value,
-            _ => return None,
-        }
-        Some(())
+    pub(crate) fn table(&mut self) -> Vec<SolverOption<'_>> {
+        let finite = |value: &f64| *value >= 0.0 && value.is_finite();
+        let least = "0 or more";
+        vec![
+            SolverOption::number("churn", &mut self.amount, least, finite),
+            SolverOption::number("churn_min", &mut self.min, least, finite),
+            SolverOption::number("churn_max", &mut self.max, "0 or more or inf", |value| *value >= 0.0),
+            SolverOption::number("churn_noise", &mut self.noise, least, finite),
+        ]
     }
 
     /// The levels of the path, those raised at which a step starts.
@@ -79,13 +67,11 @@ impl Churn {
 
 #[cfg(test)]
 mod tests {
-    use crate::{
-        BetaSchedule, Convention, Method, NoiseSchedule, Plan, Settings, Spacing, Step, StepNoise, solvers,
-    };
+    use crate::{BetaSchedule, Convention, NoiseSchedule, Plan, Settings, Spacing, Step, StepNoise, solvers};
 
     fn steps(solver: &str) -> Vec<Step> {
         let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000).unwrap();
-        let method = Method::Solver(solvers::parse(solver).unwrap().into());
+        let method = solvers::parse(solver).unwrap();
         let settings = Settings { spacing: Spacing::Uniform, ..Settings::new(Convention::Exact, method, 10) };
         Plan::new(&schedule, &settings).unwrap().steps().to_vec()
     }

@@ -1,9 +1,8 @@
 //! DEIS (Zhang & Chen 2023).
 
-use super::choices::{Words, put, refusal};
 use super::exponential::{Exponential, nodes, quadrature};
 use super::{Ending, Equation, Order, Predicted};
-use crate::{Coordinates, Kept, Path, Row, ScheduleError, Solver};
+use crate::{Kept, Path, Row, ScheduleError, Solver, SolverOption};
 
 /// The log-rho multistep method: the polynomial in lambda through the eps of the last calls is integrated as it
 /// is. `log rho` of its authors is minus lambda, so this is DPM-Solver with all of its moments.
@@ -37,21 +36,11 @@ impl Solver for Deis {
         "log-rho multistep DEIS in eps (Zhang & Chen 2023)"
     }
 
-    fn options(&self) -> Vec<(&'static str, String)> {
-        vec![("order", self.order.word()), ("lower_order_final", self.ending.word())]
-    }
-
-    fn set(&mut self, option: &str, value: &str) -> Result<(), ScheduleError> {
-        let done = match option {
-            "order" => put(&mut self.order, value),
-            "lower_order_final" => put(&mut self.ending, value),
-            _ => None,
-        };
-        done.ok_or_else(|| refusal(self, option, value, "order=1|2|3, lower_order_final=true|false"))
-    }
-
-    fn coordinates(&self) -> Coordinates {
-        Coordinates::Preserving
+    fn table(&mut self) -> Vec<SolverOption<'_>> {
+        vec![
+            SolverOption::word("order", &mut self.order),
+            SolverOption::word("lower_order_final", &mut self.ending),
+        ]
     }
 
     fn keeps(&self) -> Kept {

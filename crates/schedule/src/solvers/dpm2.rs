@@ -8,9 +8,9 @@ use crate::{Coordinates, Kept, Level, Path, Row, ScheduleError, Solver};
 /// clean picture, which has no middle, is Euler's: `2 n - 1` calls for `n` steps.
 ///
 /// ```
-/// use ddim_schedule::{BetaSchedule, Convention, Method, NoiseSchedule, Plan, Settings, solvers::Dpm2};
+/// use ddim_schedule::{BetaSchedule, Convention, NoiseSchedule, Plan, Settings, Solver, solvers::Dpm2};
 /// let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000)?;
-/// let settings = Settings::new(Convention::Exact, Method::solver(Dpm2::default()), 10);
+/// let settings = Settings::new(Convention::Exact, Box::<dyn Solver>::from(Dpm2::default()), 10);
 /// assert_eq!(Plan::new(&schedule, &settings)?.steps().len(), 19);
 /// # Ok::<(), ddim_schedule::ScheduleError>(())
 /// ```
@@ -24,14 +24,6 @@ impl Solver for Dpm2 {
 
     fn about(&self) -> &'static str {
         "the midpoint method in log-SNR, two calls a step (k-diffusion's DPM2)"
-    }
-
-    fn options(&self) -> Vec<(&'static str, String)> {
-        Vec::new()
-    }
-
-    fn set(&mut self, option: &str, value: &str) -> Result<(), ScheduleError> {
-        Err(ScheduleError::solver_option(self, option, value))
     }
 
     fn coordinates(&self) -> Coordinates {
@@ -61,7 +53,7 @@ fn step(path: &Path, from: Level, to: Level) -> Vec<Row> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Convention, Method, NoiseSchedule, Plan, Prediction, Settings, Spacing};
+    use crate::{Convention, NoiseSchedule, Plan, Prediction, Settings, Solver, Spacing};
 
     /// From noise level 8 to 2, by hand: the middle is 4, `u = y - 4 eps` and `y' = u + 4 eps - 6 eps'`.
     #[test]
@@ -70,7 +62,7 @@ mod tests {
         let settings = Settings {
             spacing: Spacing::Explicit(vec![4, 2]),
             prediction: Prediction::Score,
-            ..Settings::new(Convention::Exact, Method::solver(Dpm2::default()), 2)
+            ..Settings::new(Convention::Exact, Box::<dyn Solver>::from(Dpm2::default()), 2)
         };
         let plan = Plan::new(&schedule, &settings).unwrap();
         let [half, whole, last] = plan.steps() else { panic!("3 calls for 2 steps") };

@@ -1,9 +1,8 @@
 //! Singlestep DPM-Solver and DPM-Solver++ (Lu et al. 2022a and 2022b), over the levels of the path.
 
-use super::choices::{Words, put, refusal};
 use super::exponential::{Exponential, nodes, one_call_older, quadrature, sum};
 use super::{Ending, Equation, Order, Predicted, Variant};
-use crate::{Coordinates, Kept, Level, Path, Row, ScheduleError, Solver};
+use crate::{Kept, Level, Path, Row, ScheduleError, Solver, SolverOption};
 
 /// Steps of as many levels as the order says, each with one call at its start and one at every level on its way.
 ///
@@ -103,27 +102,12 @@ impl Solver for DpmSinglestep {
         }
     }
 
-    fn options(&self) -> Vec<(&'static str, String)> {
+    fn table(&mut self) -> Vec<SolverOption<'_>> {
         vec![
-            ("order", self.order.word()),
-            ("variant", self.variant.word()),
-            ("lower_order_final", self.ending.word()),
+            SolverOption::word("order", &mut self.order),
+            SolverOption::word("variant", &mut self.variant),
+            SolverOption::word("lower_order_final", &mut self.ending),
         ]
-    }
-
-    fn set(&mut self, option: &str, value: &str) -> Result<(), ScheduleError> {
-        let done = match option {
-            "order" => put(&mut self.order, value),
-            "variant" => put(&mut self.variant, value),
-            "lower_order_final" => put(&mut self.ending, value),
-            _ => None,
-        };
-        let allowed = "order=1|2|3, variant=midpoint|heun|exact, lower_order_final=true|false";
-        done.ok_or_else(|| refusal(self, option, value, allowed))
-    }
-
-    fn coordinates(&self) -> Coordinates {
-        Coordinates::Preserving
     }
 
     fn keeps(&self) -> Kept {
@@ -173,7 +157,7 @@ mod tests {
             let schedule = crate::NoiseSchedule::new(&crate::BetaSchedule::DDPM, 1000).unwrap();
             let settings = |end| crate::Settings {
                 final_alpha_bar: end,
-                ..crate::Settings::new(crate::Convention::Exact, crate::Method::SigmaHat, n_steps)
+                ..crate::Settings::new(crate::Convention::Exact, crate::solvers::SigmaHat, n_steps)
             };
             [crate::FinalAlphaBar::First, crate::FinalAlphaBar::One]
                 .map(|end| solver.orders(&Path::new(&schedule, &settings(end)).unwrap()))

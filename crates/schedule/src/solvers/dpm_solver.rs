@@ -1,9 +1,9 @@
 //! Multistep DPM-Solver and DPM-Solver++ (Lu et al. 2022a and 2022b), with and without noise.
 
-use super::choices::{Words, put, refusal};
 use super::exponential::{Exponential, nodes, quadrature};
 use super::{Ending, Equation, Order, Predicted, Variant};
-use crate::{Coordinates, Kept, Path, Row, ScheduleError, Solver};
+use crate::solver_option::Words;
+use crate::{Kept, Path, Row, ScheduleError, Solver, SolverOption};
 
 /// Exponential steps whose prediction is continued through those of the last calls: one network call a step.
 ///
@@ -98,30 +98,13 @@ impl Solver for DpmSolver {
         }
     }
 
-    fn options(&self) -> Vec<(&'static str, String)> {
+    fn table(&mut self) -> Vec<SolverOption<'_>> {
         vec![
-            ("order", self.order.word()),
-            ("variant", self.variant.word()),
-            ("lower_order_final", self.ending.word()),
-            ("euler_at_final", self.last.word()),
+            SolverOption::word("order", &mut self.order),
+            SolverOption::word("variant", &mut self.variant),
+            SolverOption::word("lower_order_final", &mut self.ending),
+            SolverOption::word("euler_at_final", &mut self.last),
         ]
-    }
-
-    fn set(&mut self, option: &str, value: &str) -> Result<(), ScheduleError> {
-        let done = match option {
-            "order" => put(&mut self.order, value),
-            "variant" => put(&mut self.variant, value),
-            "lower_order_final" => put(&mut self.ending, value),
-            "euler_at_final" => put(&mut self.last, value),
-            _ => None,
-        };
-        let allowed = "order=1|2|3, variant=midpoint|heun|exact, lower_order_final=true|false, \
-                       euler_at_final=true|false";
-        done.ok_or_else(|| refusal(self, option, value, allowed))
-    }
-
-    fn coordinates(&self) -> Coordinates {
-        Coordinates::Preserving
     }
 
     fn keeps(&self) -> Kept {

@@ -1,9 +1,9 @@
 //! Euler's method in the noise level (Karras et al. 2022, Algorithm 2 without its second half).
 
 use super::Churn;
-use super::choices::Words;
-use super::choices::{put, refusal};
-use crate::{Coordinates, Kept, Level, Path, Row, ScheduleError, Solver};
+use crate::solver_option::Words;
+
+use crate::{Coordinates, Level, Path, Row, ScheduleError, Solver, SolverOption};
 
 /// `y + (noise_level' - noise_level) eps`: the same map as DDIM without noise, for a state that is
 /// `y = x0 + noise_level eps`.
@@ -50,26 +50,14 @@ impl Solver for Euler {
         "Euler's method in the noise level (Karras et al. 2022)"
     }
 
-    fn options(&self) -> Vec<(&'static str, String)> {
-        let mut options = self.churn.options();
-        options.push(("churn_at", self.churn_at.word()));
-        options
-    }
-
-    fn set(&mut self, option: &str, value: &str) -> Result<(), ScheduleError> {
-        let done = match option {
-            "churn_at" => put(&mut self.churn_at, value),
-            _ => self.churn.set(option, value),
-        };
-        done.ok_or_else(|| refusal(self, option, value, &format!("{}, churn_at=before|after", Churn::ALLOWED)))
+    fn table(&mut self) -> Vec<SolverOption<'_>> {
+        let mut table = self.churn.table();
+        table.push(SolverOption::word("churn_at", &mut self.churn_at));
+        table
     }
 
     fn coordinates(&self) -> Coordinates {
         Coordinates::Exploding
-    }
-
-    fn keeps(&self) -> Kept {
-        Kept::Nothing
     }
 
     fn rows(&self, path: &Path) -> Result<Vec<Row>, ScheduleError> {

@@ -1,7 +1,7 @@
 //! Ancestral sampling in the noise level (k-diffusion).
 
 use super::euler::euler;
-use crate::{Coordinates, Eta, Kept, Level, Path, Row, ScheduleError, Solver, StepNoise};
+use crate::{Coordinates, Eta, Level, Path, Row, ScheduleError, Solver, SolverOption, StepNoise};
 
 /// Euler's method to a level below the next one, `down`, and noise `up` back to it:
 /// `up = eta noise_level' sqrt(1 - noise_level'^2/noise_level^2)`, `down^2 = noise_level'^2 - up^2`.
@@ -34,24 +34,12 @@ impl Solver for EulerAncestral {
         "ancestral sampling in the noise level: DDIM's steps with noise, in Euler's form (k-diffusion)"
     }
 
-    fn options(&self) -> Vec<(&'static str, String)> {
-        vec![("eta", self.eta.value().to_string())]
-    }
-
-    fn set(&mut self, option: &str, value: &str) -> Result<(), ScheduleError> {
-        match (option, value.parse().map(Eta::new)) {
-            ("eta", Ok(eta)) => self.eta = eta?,
-            _ => return Err(ScheduleError::solver_option(self, option, value)),
-        }
-        Ok(())
+    fn table(&mut self) -> Vec<SolverOption<'_>> {
+        vec![SolverOption::eta(&mut self.eta, "0 to 1")]
     }
 
     fn coordinates(&self) -> Coordinates {
         Coordinates::Exploding
-    }
-
-    fn keeps(&self) -> Kept {
-        Kept::Nothing
     }
 
     fn rows(&self, path: &Path) -> Result<Vec<Row>, ScheduleError> {
@@ -68,7 +56,8 @@ impl Solver for EulerAncestral {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{BetaSchedule, Convention, Method, NoiseSchedule, Plan, Settings, Spacing};
+    use crate::solvers::Ddim;
+    use crate::{BetaSchedule, Convention, NoiseSchedule, Plan, Settings, Solver, Spacing};
 
     /// `y = x/signal`: the coefficients of a step in x0, eps and z are DDIM's, divided by the signal where the
     /// step ends. In f64, with coefficients of up to 160.
@@ -77,10 +66,10 @@ mod tests {
         let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000).unwrap();
         for eta in [0.0, 0.3, 1.0].map(|eta| Eta::new(eta).unwrap()) {
             let settings =
-                |method| Settings { spacing: Spacing::Uniform, ..Settings::new(Convention::Exact, method, 12) };
-            let plan = |method| Plan::new(&schedule, &settings(method)).unwrap();
-            let ddim = plan(Method::Ddim { eta });
-            let ancestral = plan(Method::solver(EulerAncestral { eta }));
+                |solver| Settings { spacing: Spacing::Uniform, ..Settings::new(Convention::Exact, solver, 12) };
+            let plan = |solver: Box<dyn Solver>| Plan::new(&schedule, &settings(solver)).unwrap();
+            let ddim = plan(Ddim { eta }.into());
+            let ancestral = plan(EulerAncestral { eta }.into());
             for (ddim, ancestral) in ddim.steps().iter().zip(ancestral.steps()) {
                 let (noise_level, signal) = (ancestral.marginal.noise, ddim.alpha_bar_prev.sqrt());
                 let sigma = |noise| if let StepNoise::Fixed { sigma } = noise { sigma } else { 0.0 };

@@ -151,7 +151,7 @@ fn factorial(k: usize) -> f64 {
 pub(super) fn rows_of_halving_noise(solver: &dyn crate::Solver) -> Vec<Row> {
     use crate::{Convention, NoiseSchedule, Settings};
     let schedule = NoiseSchedule::of_noise_levels(1.0, 4.0, 3).expect("rising noise levels");
-    let settings = Settings::new(Convention::Exact, crate::Method::SigmaHat, 3);
+    let settings = Settings::new(Convention::Exact, crate::solvers::SigmaHat, 3);
     let path = crate::Path::new(&schedule, &settings).expect("three levels");
     solver.rows(&path).expect("rows")
 }

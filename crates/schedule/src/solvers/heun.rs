@@ -1,9 +1,9 @@
 //! Heun's method in the noise level, and EDM's stochastic sampler (Karras et al. 2022, Algorithms 1 and 2).
 
 use super::Churn;
-use super::choices::refusal;
+
 use super::euler::euler;
-use crate::{Coordinates, Kept, Path, Row, ScheduleError, Solver};
+use crate::{Coordinates, Kept, Path, Row, ScheduleError, Solver, SolverOption};
 
 /// A step of Euler's method, `u = y + h eps`, and its correction by the eps found there,
 /// `y' = y + h/2 (eps + eps') = u + h/2 (eps' - eps)`. A step to the clean picture has none, since there is no
@@ -46,13 +46,8 @@ impl Solver for Heun {
         }
     }
 
-    fn options(&self) -> Vec<(&'static str, String)> {
-        self.churn.options()
-    }
-
-    fn set(&mut self, option: &str, value: &str) -> Result<(), ScheduleError> {
-        let done = self.churn.set(option, value);
-        done.ok_or_else(|| refusal(self, option, value, Churn::ALLOWED))
+    fn table(&mut self) -> Vec<SolverOption<'_>> {
+        self.churn.table()
     }
 
     fn coordinates(&self) -> Coordinates {
@@ -83,7 +78,7 @@ impl Solver for Heun {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Convention, FinalAlphaBar, Method, NoiseSchedule, Plan, Prediction, Settings, Spacing};
+    use crate::{Convention, FinalAlphaBar, NoiseSchedule, Plan, Prediction, Settings, Solver, Spacing};
 
     /// From noise level 8 over 2 to 0 or, in two equal ratios more, to 1/2, where no eps is 0.
     fn plan(final_alpha_bar: FinalAlphaBar) -> Plan {
@@ -92,7 +87,7 @@ mod tests {
             spacing: Spacing::Explicit(vec![4, 2]),
             prediction: Prediction::Score,
             final_alpha_bar,
-            ..Settings::new(Convention::Exact, Method::solver(Heun::default()), 2)
+            ..Settings::new(Convention::Exact, Box::<dyn Solver>::from(Heun::default()), 2)
         };
         Plan::new(&schedule, &settings).unwrap()
     }

@@ -1,8 +1,7 @@
 //! DDIM that remembers its start.
 
-use super::choices::refusal;
-use super::ddim;
-use crate::{Coordinates, Eta, Kept, Level, Path, Row, ScheduleError, Solver};
+use super::ddim::ddim;
+use crate::{Eta, Level, Path, Row, ScheduleError, Solver, SolverOption};
 
 /// A share `1 - mix` of DDIM's step, and a share `mix` of the step whose eps is the one between the predicted
 /// picture and the first state of the run, `x_T`:
@@ -49,24 +48,8 @@ impl Solver for Iddim {
         "DDIM with a share of the eps that leads back to the first state (iDDIM)"
     }
 
-    fn options(&self) -> Vec<(&'static str, String)> {
-        vec![("mix", self.mix.to_string())]
-    }
-
-    fn set(&mut self, option: &str, value: &str) -> Result<(), ScheduleError> {
-        match (option, value.parse()) {
-            ("mix", Ok(mix)) if (0.0..=1.0).contains(&mix) => self.mix = mix,
-            _ => return Err(refusal(self, option, value, "mix=0 to 1")),
-        }
-        Ok(())
-    }
-
-    fn coordinates(&self) -> Coordinates {
-        Coordinates::Preserving
-    }
-
-    fn keeps(&self) -> Kept {
-        Kept::Nothing
+    fn table(&mut self) -> Vec<SolverOption<'_>> {
+        vec![SolverOption::number("mix", &mut self.mix, "0 to 1", |mix| (0.0..=1.0).contains(mix))]
     }
 
     fn rows(&self, path: &Path) -> Result<Vec<Row>, ScheduleError> {
@@ -84,24 +67,25 @@ impl Solver for Iddim {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{BetaSchedule, Convention, Method, NoiseSchedule, Plan, Settings, Spacing, Step};
+    use crate::solvers::Ddim;
+    use crate::{BetaSchedule, Convention, NoiseSchedule, Plan, Settings, Solver, Spacing, Step};
 
-    fn steps(method: Method) -> Vec<Step> {
+    fn steps(solver: impl Into<Box<dyn Solver>>) -> Vec<Step> {
         let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000).unwrap();
-        let settings = Settings { spacing: Spacing::Uniform, ..Settings::new(Convention::Exact, method, 10) };
+        let settings = Settings { spacing: Spacing::Uniform, ..Settings::new(Convention::Exact, solver, 10) };
         Plan::new(&schedule, &settings).unwrap().steps().to_vec()
     }
 
     #[test]
     fn a_share_of_0_is_ddim() {
-        assert_eq!(steps(Method::solver(Iddim::new(0.0).unwrap())), steps(Method::Ddim { eta: Eta::DDIM }));
+        assert_eq!(steps(Iddim::new(0.0).unwrap()), steps(Ddim::default()));
     }
 
     /// The formula, term by term, on three numbers.
     #[test]
     fn the_mixture() {
         let (mix, x0, eps, start) = (0.3, 0.7, -1.1, 0.4);
-        let steps = steps(Method::solver(Iddim::new(mix).unwrap()));
+        let steps = steps(Iddim::new(mix).unwrap());
         let first = steps[0].alpha_bar;
         for step in &steps {
             let (signal, noise) = (step.alpha_bar_prev.sqrt(), (1.0 - step.alpha_bar_prev).sqrt());

@@ -1,8 +1,8 @@
 //! DDIM run backwards: from a picture to the noise it would be drawn from (Song et al. 2020, section 4.3).
 
-use crate::{Eta, Level, Path, Predecessor, Prediction, Row, ScheduleError, Settings};
+use crate::{Eta, Level, Path, Predecessor, Prediction, Row, ScheduleError};
 
-use super::ddim;
+use super::ddim::ddim;
 
 /// The steps of [`ddim`] without noise, clean to noisy, over the levels of the path.
 ///
@@ -13,13 +13,13 @@ use super::ddim;
 ///
 /// # Errors
 /// When the path holds no level but that of timestep 0, and the picture is taken to be there already.
-pub(crate) fn inversion(path: &Path, settings: &Settings) -> Result<Vec<Row>, ScheduleError> {
+pub(super) fn inversion(path: &Path) -> Result<Vec<Row>, ScheduleError> {
     let mut levels: Vec<Level> = path.levels().iter().rev().copied().collect();
-    let with_eps = |level: Level| match settings.prediction {
+    let with_eps = |level: Level| match path.prediction() {
         Prediction::X0 | Prediction::Edm { .. } | Prediction::Score if level.alpha_bar == 1.0 => path.cleanest(),
         _ => level,
     };
-    let rows: Vec<Row> = match settings.predecessor {
+    let rows: Vec<Row> = match path.predecessor() {
         Predecessor::InList => {
             levels[0] = with_eps(levels[0]);
             levels.dedup_by(|next, level| next.alpha_bar == level.alpha_bar);

@@ -1,7 +1,7 @@
 //! Improved PNDM: Adams-Bashforth with fixed weights, in the noise level.
 
 use super::adams;
-use crate::{Coordinates, Kept, Path, Row, ScheduleError, Solver};
+use crate::{Coordinates, Kept, Path, Row, ScheduleError, Solver, SolverOption};
 
 /// `y' = y + h (55 eps_0 - 59 eps_1 + 37 eps_2 - 9 eps_3)/24` and its lower orders for the first steps (Zhang &
 /// Chen 2023: PNDM without its Runge-Kutta steps; one call a step). The weights are those of equal steps, whatever
@@ -43,13 +43,8 @@ impl Solver for Ipndm {
         "improved PNDM: Adams-Bashforth in the noise level, one call a step (Zhang & Chen 2023)"
     }
 
-    fn options(&self) -> Vec<(&'static str, String)> {
-        vec![("order", self.order.to_string())]
-    }
-
-    fn set(&mut self, option: &str, value: &str) -> Result<(), ScheduleError> {
-        self.order = adams::order(self, option, value)?;
-        Ok(())
+    fn table(&mut self) -> Vec<SolverOption<'_>> {
+        vec![adams::order(&mut self.order)]
     }
 
     fn coordinates(&self) -> Coordinates {
@@ -79,11 +74,11 @@ impl Solver for Ipndm {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{BetaSchedule, Convention, Method, NoiseSchedule, Plan, Settings, Step};
+    use crate::{BetaSchedule, Convention, NoiseSchedule, Plan, Settings, Solver, Step};
 
     fn steps(solver: impl Solver + 'static) -> Vec<Step> {
         let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000).unwrap();
-        let settings = Settings::new(Convention::Exact, Method::solver(solver), 6);
+        let settings = Settings::new(Convention::Exact, Box::<dyn Solver>::from(solver), 6);
         Plan::new(&schedule, &settings).unwrap().steps().to_vec()
     }
 

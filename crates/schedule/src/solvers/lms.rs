@@ -1,7 +1,7 @@
 //! Linear multistep methods in the noise level.
 
 use super::adams;
-use crate::{Coordinates, Kept, Level, Path, Row, ScheduleError, Solver};
+use crate::{Coordinates, Kept, Level, Path, Row, ScheduleError, Solver, SolverOption};
 
 /// `y' = y + sum_k c_k eps_k`: the eps of the last calls lie on a polynomial in the noise level, whose integral
 /// over the step is known (Adams and Bashforth, for steps of any lengths; k-diffusion's LMS). The first steps use
@@ -45,13 +45,8 @@ impl Solver for Lms {
         "a polynomial through the eps of the last calls, in the noise level (k-diffusion)"
     }
 
-    fn options(&self) -> Vec<(&'static str, String)> {
-        vec![("order", self.order.to_string())]
-    }
-
-    fn set(&mut self, option: &str, value: &str) -> Result<(), ScheduleError> {
-        self.order = adams::order(self, option, value)?;
-        Ok(())
+    fn table(&mut self) -> Vec<SolverOption<'_>> {
+        vec![adams::order(&mut self.order)]
     }
 
     fn coordinates(&self) -> Coordinates {
@@ -82,14 +77,14 @@ impl Solver for Lms {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{BetaSchedule, Convention, Method, NoiseSchedule, Plan, Settings};
+    use crate::{BetaSchedule, Convention, NoiseSchedule, Plan, Settings, Solver};
 
     /// If eps is a cubic in the noise level, the fourth step and all after it are exact: here eps = s^3, and y
     /// grows by the integral, s^4/4.
     #[test]
     fn cubics_are_integrated_exactly() {
         let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000).unwrap();
-        let settings = Settings::new(Convention::Exact, Method::solver(Lms::default()), 12);
+        let settings = Settings::new(Convention::Exact, Box::<dyn Solver>::from(Lms::default()), 12);
         let plan = Plan::new(&schedule, &settings).unwrap();
         let noise_levels: Vec<f64> = plan.steps().iter().map(|step| step.marginal.noise).chain([0.0]).collect();
         for (i, step) in plan.steps().iter().enumerate() {

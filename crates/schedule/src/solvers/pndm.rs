@@ -1,9 +1,9 @@
 //! Pseudo numerical methods on DDIM's step (Liu et al. 2022).
 
 use super::adams;
-use super::choices::Words;
-use super::choices::{put, refusal};
-use crate::{Coordinates, Kept, Level, Path, Predecessor, Row, ScheduleError, Solver};
+use crate::solver_option::Words;
+
+use crate::{Kept, Level, Path, Predecessor, Row, ScheduleError, Solver, SolverOption};
 
 /// DDIM's step with an eps that is averaged over calls, by Adams and Bashforth's weights for equal steps: all of
 /// the method but its first steps (Liu et al. 2022, Eq. 9 and 12). It keeps its variance and steps in the
@@ -85,17 +85,8 @@ impl Solver for Pndm {
         }
     }
 
-    fn options(&self) -> Vec<(&'static str, String)> {
-        vec![("average", self.average.word())]
-    }
-
-    fn set(&mut self, option: &str, value: &str) -> Result<(), ScheduleError> {
-        let done = if option == "average" { put(&mut self.average, value) } else { None };
-        done.ok_or_else(|| refusal(self, option, value, "average=eps|outputs"))
-    }
-
-    fn coordinates(&self) -> Coordinates {
-        Coordinates::Preserving
+    fn table(&mut self) -> Vec<SolverOption<'_>> {
+        vec![SolverOption::word("average", &mut self.average)]
     }
 
     fn keeps(&self) -> Kept {
@@ -237,11 +228,11 @@ fn weights(call: usize, remembered: &[usize]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{BetaSchedule, Convention, Method, NoiseSchedule, Plan, Prediction, Settings, solvers};
+    use crate::{BetaSchedule, Convention, NoiseSchedule, Plan, Prediction, Settings, Solver, solvers};
 
     fn plan(solver: Pndm, n_steps: usize) -> Result<Plan, ScheduleError> {
         let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000).unwrap();
-        Plan::new(&schedule, &Settings::new(Convention::Exact, Method::solver(solver), n_steps))
+        Plan::new(&schedule, &Settings::new(Convention::Exact, Box::<dyn Solver>::from(solver), n_steps))
     }
 
     #[test]
@@ -276,7 +267,7 @@ mod tests {
             ("plms:average=outputs", Prediction::X0, x0),
         ] {
             let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000).unwrap();
-            let method = Method::Solver(solvers::parse(solver).unwrap().into());
+            let method = solvers::parse(solver).unwrap();
             let settings = Settings { prediction, ..Settings::new(Convention::Exact, method, 10) };
             let plan = Plan::new(&schedule, &settings).unwrap();
             let mut x = plan.start().noisy(x0, eps);

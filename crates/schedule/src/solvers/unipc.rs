@@ -1,9 +1,9 @@
 //! UniPC (Zhao et al. 2023).
 
-use super::choices::{Words, put, refusal};
 use super::exponential::{Exponential, nodes, one_call_older, quadrature, sum};
 use super::{Ending, Equation, Order, Predicted};
-use crate::{Coordinates, Kept, Level, Path, Row, ScheduleError, Solver};
+use crate::solver_option::Words;
+use crate::{Kept, Level, Path, Row, ScheduleError, Solver, SolverOption};
 
 /// A multistep predictor, whose every state is corrected, once the network has been called on it, by the step that
 /// it would have taken with that call in view. No call more than without.
@@ -103,32 +103,19 @@ impl Solver for UniPc {
         "multistep predictor with a corrector that costs no call (Zhao et al. 2023)"
     }
 
-    fn options(&self) -> Vec<(&'static str, String)> {
+    fn table(&mut self) -> Vec<SolverOption<'_>> {
+        let steps = "none|all|0+1 (the steps after which there is none)";
+        let corrector = self.corrector.word();
         vec![
-            ("order", self.order.word()),
-            ("variant", self.variant.word()),
-            ("predicts", self.predicted.word()),
-            ("lower_order_final", self.ending.word()),
-            ("disable_corrector", self.corrector.word()),
+            SolverOption::word("order", &mut self.order),
+            SolverOption::word("variant", &mut self.variant),
+            SolverOption::word("predicts", &mut self.predicted),
+            SolverOption::word("lower_order_final", &mut self.ending),
+            SolverOption::new("disable_corrector", steps, corrector, |text| {
+                self.corrector = Corrector::read(text)?;
+                Some(())
+            }),
         ]
-    }
-
-    fn set(&mut self, option: &str, value: &str) -> Result<(), ScheduleError> {
-        let done = match option {
-            "order" => put(&mut self.order, value),
-            "variant" => put(&mut self.variant, value),
-            "predicts" => put(&mut self.predicted, value),
-            "lower_order_final" => put(&mut self.ending, value),
-            "disable_corrector" => Corrector::read(value).map(|corrector| self.corrector = corrector),
-            _ => None,
-        };
-        let allowed = "order=1|2|3, variant=bh1|bh2, predicts=x0|eps, lower_order_final=true|false, \
-                       disable_corrector=none|all|0+1 (the steps after which there is none)";
-        done.ok_or_else(|| refusal(self, option, value, allowed))
-    }
-
-    fn coordinates(&self) -> Coordinates {
-        Coordinates::Preserving
     }
 
     fn keeps(&self) -> Kept {

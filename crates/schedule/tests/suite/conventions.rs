@@ -1,12 +1,11 @@
 //! What the four conventions choose, and where they part.
 
-use ddim_schedule::{
-    BetaSchedule, Convention, EpsSource, Eta, FinalAlphaBar, LastNoise, Method, NoiseSchedule, Plan,
-};
-use ddim_schedule::{Predecessor, Settings, Spacing, StepNoise, Variance, X0Limit};
+use ddim_schedule::solvers::{Ddim, Ddpm, SigmaHat};
+use ddim_schedule::{BetaSchedule, Convention, EpsSource, Eta, FinalAlphaBar, LastNoise, NoiseSchedule, Plan};
+use ddim_schedule::{Predecessor, Settings, Solver, Spacing, StepNoise, Variance, X0Limit};
 
-const DDIM: Method = Method::Ddim { eta: Eta::DDIM };
-const LARGE: Method = Method::Ddpm { variance: Variance::FixedLarge };
+const DDIM: Ddim = Ddim { eta: Eta::DDIM };
+const LARGE: Ddpm = Ddpm { variance: Variance::FixedLarge };
 
 fn plan(settings: &Settings) -> Plan {
     let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000).unwrap();
@@ -50,27 +49,27 @@ fn where_the_stride_leaves_the_list() {
 /// diffusers' DDPM looks its predecessor up.
 #[test]
 fn predecessors() {
-    let predecessor = |convention, method| Settings::new(convention, method, 10).predecessor;
-    assert_eq!(predecessor(Convention::Diffusers, DDIM), Predecessor::Stride);
-    assert_eq!(predecessor(Convention::Diffusers, LARGE), Predecessor::InList);
+    let predecessor = |convention, solver: &dyn Solver| Settings::new(convention, solver.cloned(), 10).predecessor;
+    assert_eq!(predecessor(Convention::Diffusers, &DDIM), Predecessor::Stride);
+    assert_eq!(predecessor(Convention::Diffusers, &LARGE), Predecessor::InList);
     for convention in [Convention::Exact, Convention::ErmonGroup, Convention::OpenAi] {
-        assert_eq!(predecessor(convention, DDIM), Predecessor::InList);
+        assert_eq!(predecessor(convention, &DDIM), Predecessor::InList);
     }
 }
 
 /// Three different pictures from one checkpoint: who clips, and who re-derives eps.
 #[test]
 fn limits() {
-    let limits = |convention, method| {
-        let settings = Settings::new(convention, method, 10);
+    let limits = |convention, solver: &dyn Solver| {
+        let settings = Settings::new(convention, solver.cloned(), 10);
         (settings.limit, settings.eps_source)
     };
     let clip = X0Limit::Clip { range: 1.0 };
-    assert_eq!(limits(Convention::Exact, DDIM).0, X0Limit::Free);
-    assert_eq!(limits(Convention::Diffusers, DDIM), (clip, EpsSource::Network));
-    assert_eq!(limits(Convention::OpenAi, DDIM), (clip, EpsSource::Rederived));
-    assert_eq!(limits(Convention::ErmonGroup, DDIM).0, X0Limit::Free);
-    assert_eq!(limits(Convention::ErmonGroup, LARGE).0, clip);
+    assert_eq!(limits(Convention::Exact, &DDIM).0, X0Limit::Free);
+    assert_eq!(limits(Convention::Diffusers, &DDIM), (clip, EpsSource::Network));
+    assert_eq!(limits(Convention::OpenAi, &DDIM), (clip, EpsSource::Rederived));
+    assert_eq!(limits(Convention::ErmonGroup, &DDIM).0, X0Limit::Free);
+    assert_eq!(limits(Convention::ErmonGroup, &LARGE).0, clip);
 }
 
 /// With fixed-large variance and a list that ends above 0, diffusers adds noise to the finished picture.
@@ -90,8 +89,8 @@ fn noise_on_the_finished_picture() {
 /// sigma-hat keeps eta 1's deterministic part and has fixed-large's noise.
 #[test]
 fn sigma_hat_is_a_mixture() {
-    let of = |method| plan(&Settings::new(Convention::Exact, method, 50));
-    let (hat, one, large) = (of(Method::SigmaHat), of(Method::Ddim { eta: Eta::DDPM }), of(LARGE));
+    let of = |solver: &dyn Solver| plan(&Settings::new(Convention::Exact, solver.cloned(), 50));
+    let (hat, one, large) = (of(&SigmaHat), of(&Ddim { eta: Eta::DDPM }), of(&LARGE));
     for ((hat, one), large) in hat.steps().iter().zip(one.steps()).zip(large.steps()) {
         assert_eq!((hat.c_x, hat.c_x0, hat.c_eps), (one.c_x, one.c_x0, one.c_eps));
         assert_eq!(hat.noise, large.noise);
@@ -102,7 +101,7 @@ fn sigma_hat_is_a_mixture() {
 /// The two ends of the learned range are the two fixed variances.
 #[test]
 fn learned_range_lies_between_the_fixed_ones() {
-    let of = |variance| plan(&Settings::new(Convention::Exact, Method::Ddpm { variance }, 25));
+    let of = |variance| plan(&Settings::new(Convention::Exact, Ddpm { variance }, 25));
     let (range, small, large) = (of(Variance::LearnedRange), of(Variance::FixedSmall), of(Variance::FixedLarge));
     for i in 0..24 {
         let StepNoise::LearnedRange { log_small, log_large } = range.steps()[i].noise else { panic!() };
@@ -121,7 +120,7 @@ fn learned_variances_are_left_to_the_network() {
     for (variance, noise) in
         [(Variance::Learned, StepNoise::Learned), (Variance::LearnedLog, StepNoise::LearnedLog)]
     {
-        let plan = plan(&Settings::new(Convention::Exact, Method::Ddpm { variance }, 3));
+        let plan = plan(&Settings::new(Convention::Exact, Ddpm { variance }, 3));
         let drawn: Vec<StepNoise> = plan.steps().iter().map(|step| step.noise).collect();
         assert_eq!(drawn, [noise, noise, StepNoise::None]);
     }
@@ -132,7 +131,7 @@ fn learned_variances_are_left_to_the_network() {
 fn a_quiet_last_step_still_ends_at_its_level() {
     let settings = Settings {
         final_alpha_bar: FinalAlphaBar::First,
-        ..Settings::new(Convention::Exact, Method::Ddim { eta: Eta::DDPM }, 10)
+        ..Settings::new(Convention::Exact, Ddim { eta: Eta::DDPM }, 10)
     };
     let last = plan(&settings).steps()[9].clone();
     assert_eq!((last.alpha_bar_prev, last.noise), (0.9999, StepNoise::None));
@@ -142,7 +141,7 @@ fn a_quiet_last_step_still_ends_at_its_level() {
 /// At the clean end the posterior's variance is 0; diffusers holds it at 1e-20.
 #[test]
 fn fixed_small_is_harmless_on_the_finished_picture() {
-    let small = Method::Ddpm { variance: Variance::FixedSmall };
+    let small = Ddpm { variance: Variance::FixedSmall };
     let settings =
         Settings { spacing: Spacing::Leading { offset: 1 }, ..Settings::new(Convention::Diffusers, small, 10) };
     assert_eq!(plan(&settings).steps()[9].noise, StepNoise::Fixed { sigma: 1e-10 });

@@ -1,7 +1,8 @@
 //! The Gaussian oracle: for pictures from N(m, s^2) the best possible network is known in closed form, so a
 //! plan's output distribution is too, without a network and without drawing a number.
 
-use ddim_schedule::{BetaSchedule, Convention, Eta, Method, NoiseSchedule, Plan, Prediction, Settings};
+use ddim_schedule::solvers::{Ddim, Ddpm, SigmaHat};
+use ddim_schedule::{BetaSchedule, Convention, Eta, NoiseSchedule, Plan, Prediction, Settings, Solver};
 use ddim_schedule::{StepNoise, Variance};
 
 /// Pictures: N(0.3, 0.5^2).
@@ -74,12 +75,12 @@ fn ddpm() -> NoiseSchedule {
     NoiseSchedule::new(&BetaSchedule::DDPM, 1000).unwrap()
 }
 
-fn plan(method: Method, n_steps: usize) -> Plan {
-    Plan::new(&ddpm(), &Settings::new(Convention::Exact, method, n_steps)).unwrap()
+fn plan(solver: impl Into<Box<dyn Solver>>, n_steps: usize) -> Plan {
+    Plan::new(&ddpm(), &Settings::new(Convention::Exact, solver, n_steps)).unwrap()
 }
 
 fn ddim(eta: f64, n_steps: usize) -> Plan {
-    plan(Method::Ddim { eta: Eta::new(eta).unwrap() }, n_steps)
+    plan(Ddim { eta: Eta::new(eta).unwrap() }, n_steps)
 }
 
 /// `alpha_bar` at the even timesteps `floor(T i/n) - 1`, noisy to clean, and 1 at the end.
@@ -141,13 +142,11 @@ fn ddim_needs_fewer_steps() {
 #[test]
 fn ancestral_sampling() {
     for n_steps in [10, 1000] {
-        let (ddim, small) = (
-            through(&ddim(1.0, n_steps)),
-            through(&plan(Method::Ddpm { variance: Variance::FixedSmall }, n_steps)),
-        );
+        let (ddim, small) =
+            (through(&ddim(1.0, n_steps)), through(&plan(Ddpm { variance: Variance::FixedSmall }, n_steps)));
         assert!((ddim.mean - small.mean).abs() < 1e-11 && (ddim.variance - small.variance).abs() < 1e-11);
-        let large = through(&plan(Method::Ddpm { variance: Variance::FixedLarge }, n_steps));
-        let hat = through(&plan(Method::SigmaHat, n_steps));
+        let large = through(&plan(Ddpm { variance: Variance::FixedLarge }, n_steps));
+        let hat = through(&plan(SigmaHat, n_steps));
         assert!((large.variance - hat.variance).abs() < 1e-11, "one process, written in two ways");
         assert!(large.variance > small.variance);
     }
@@ -156,7 +155,7 @@ fn ancestral_sampling() {
 /// A network that predicts x0 or v and is as good gives the same pictures.
 #[test]
 fn predictions_agree() {
-    let method = Method::Ddim { eta: Eta::new(0.5).unwrap() };
+    let method = Ddim { eta: Eta::new(0.5).unwrap() };
     let [eps, x0, v] = [Prediction::Epsilon, Prediction::X0, Prediction::V].map(|prediction| {
         let settings = Settings { prediction, ..Settings::new(Convention::Exact, method.clone(), 20) };
         through(&Plan::new(&ddpm(), &settings).unwrap())

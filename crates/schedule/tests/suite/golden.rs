@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use ddim_schedule::{BetaSchedule, Convention, EpsSource, Eta, FinalAlphaBar, Method, NoiseSchedule};
-use ddim_schedule::{Prediction, Settings, Spacing, Variance, X0Limit};
+use ddim_schedule::solvers::{Ddim, Ddpm};
+use ddim_schedule::{BetaSchedule, Convention, EpsSource, Eta, FinalAlphaBar, NoiseSchedule};
+use ddim_schedule::{Prediction, Settings, Solver, Spacing, Variance, X0Limit};
 use serde_json::Value;
 
 use crate::golden_solvers;
@@ -83,9 +84,9 @@ pub(crate) fn spacing(config: &Value) -> Spacing {
 /// The settings of a whole golden run.
 pub(crate) fn settings(golden: &Value) -> Settings {
     let (config, arguments) = (&golden["config"], &golden["step_arguments"]);
-    let method = match golden["scheduler"].as_str() {
-        Some("DDIMScheduler") => Method::Ddim { eta: Eta::new(float(arguments, "eta", 0.0)).unwrap() },
-        Some("DDPMScheduler") => Method::Ddpm { variance: variance(config) },
+    let solver: Box<dyn Solver> = match golden["scheduler"].as_str() {
+        Some("DDIMScheduler") => Ddim { eta: Eta::new(float(arguments, "eta", 0.0)).unwrap() }.into(),
+        Some("DDPMScheduler") => Ddpm { variance: variance(config) }.into(),
         Some(class) if golden_solvers::CLASSES.contains(&class) => return golden_solvers::settings(golden),
         other => panic!("scheduler {other:?}"),
     };
@@ -103,7 +104,7 @@ pub(crate) fn settings(golden: &Value) -> Settings {
         limit: limit(config),
         eps_source: if rederived { EpsSource::Rederived } else { EpsSource::Network },
         final_alpha_bar: if to_one { FinalAlphaBar::One } else { FinalAlphaBar::First },
-        ..Settings::new(Convention::Diffusers, method, n_steps)
+        ..Settings::new(Convention::Diffusers, solver, n_steps)
     }
 }
 

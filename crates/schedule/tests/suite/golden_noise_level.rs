@@ -1,7 +1,8 @@
 //! The reference's schedulers in the noise level, PNDM and DDIM's inverse as settings of this crate.
 
+use ddim_schedule::solvers::Ddim;
 use ddim_schedule::solvers::{Averaged, Churn, ChurnAt, Dpm2, Euler, EulerAncestral, Heun, Lms, Pndm};
-use ddim_schedule::{Convention, Direction, EpsSource, Eta, FinalAlphaBar, Method, Predecessor, Settings};
+use ddim_schedule::{Convention, Direction, EpsSource, FinalAlphaBar, Predecessor, Settings};
 use ddim_schedule::{Solver, Spacing};
 use serde_json::Value;
 
@@ -25,7 +26,7 @@ fn inverse(config: &Value, n_steps: usize) -> Settings {
         limit: limit(config),
         final_alpha_bar: end(flag(config, "set_alpha_to_one", true)),
         direction: Direction::Encode,
-        ..Settings::new(Convention::Diffusers, Method::Ddim { eta: Eta::DDIM }, n_steps)
+        ..Settings::new(Convention::Diffusers, Ddim::default(), n_steps)
     }
 }
 
@@ -37,7 +38,7 @@ fn pndm(config: &Value, n_steps: usize) -> Settings {
         spacing: spacing(config),
         final_alpha_bar: end(flag(config, "set_alpha_to_one", false)),
         predecessor: Predecessor::Stride,
-        ..Settings::new(Convention::Diffusers, Method::solver(solver), n_steps)
+        ..Settings::new(Convention::Diffusers, solver, n_steps)
     }
 }
 
@@ -87,6 +88,6 @@ fn end(to_one: bool) -> FinalAlphaBar {
     if to_one { FinalAlphaBar::One } else { FinalAlphaBar::First }
 }
 
-fn solver(solver: impl Solver + 'static) -> Method {
-    Method::solver(solver)
+fn solver(solver: impl Solver + 'static) -> Box<dyn Solver> {
+    solver.into()
 }

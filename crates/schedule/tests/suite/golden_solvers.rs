@@ -1,6 +1,6 @@
 //! The reference's configurations of solvers in log-SNR.
 
-use ddim_schedule::{Convention, FinalAlphaBar, Method, Settings, Spacing, Times, solvers};
+use ddim_schedule::{Convention, FinalAlphaBar, Settings, Solver, Spacing, Times, solvers};
 use serde_json::Value;
 
 use crate::golden::{count, counts, flag, float, limit, prediction, word};
@@ -39,7 +39,7 @@ pub(crate) fn settings(golden: &Value) -> Settings {
 }
 
 /// The solver of a configuration, through its text.
-fn method(class: &str, config: &Value) -> Method {
+fn method(class: &str, config: &Value) -> Box<dyn Solver> {
     let order = float(config, "solver_order", 2.0);
     let variant = word(config, "solver_type", "");
     let ending = flag(config, "lower_order_final", true);
@@ -65,7 +65,7 @@ fn method(class: &str, config: &Value) -> Method {
         "DEISMultistepScheduler" => format!("deis:order={order},lower_order_final={ending}"),
         other => panic!("scheduler {other}"),
     };
-    Method::Solver(solvers::parse(&text).unwrap().into())
+    solvers::parse(&text).unwrap()
 }
 
 /// The list of levels, and what the reference does with times between two timesteps: it rounds some and cuts off

@@ -1,6 +1,6 @@
 //! What holds for solvers in log-SNR whatever the network, and how fast they converge.
 
-use ddim_schedule::{BetaSchedule, Convention, FinalAlphaBar, Method, NoiseSchedule, Plan, ScheduleError};
+use ddim_schedule::{BetaSchedule, Convention, FinalAlphaBar, NoiseSchedule, Plan, ScheduleError, Solver};
 use ddim_schedule::{Settings, Spacing, Step, StepNoise, Times, solvers};
 
 use crate::scalar::{Output, run};
@@ -33,8 +33,8 @@ fn min_steps(solver: &str) -> usize {
     solvers::parse(solver).unwrap().min_steps()
 }
 
-fn method(solver: &str) -> Method {
-    Method::Solver(solvers::parse(solver).unwrap().into())
+fn method(solver: &str) -> Box<dyn Solver> {
+    solvers::parse(solver).unwrap()
 }
 
 /// Where all pictures are one, x0 and eps do not change along the way, and every solver ends at that picture: with

@@ -1,6 +1,6 @@
 //! Whole sampling runs of diffusers' DPM-Solver, UniPC and DEIS, reproduced state by state.
 
-use ddim_schedule::{BetaSchedule, Convention, FinalAlphaBar, Method, NoiseSchedule, Plan, Prediction};
+use ddim_schedule::{BetaSchedule, Convention, FinalAlphaBar, NoiseSchedule, Plan, Prediction};
 use ddim_schedule::{Settings, Spacing, solvers};
 
 use crate::golden::{counts, read, schedule, settings};
@@ -50,7 +50,7 @@ fn other_settings() {
 /// The mean of absolute values after 10 steps of the dummy network, to the level of timestep 0.
 fn mean(solver: &str, change: impl FnOnce(Settings) -> Settings) -> f64 {
     let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000).unwrap();
-    let method = Method::Solver(solvers::parse(solver).unwrap().into());
+    let method = solvers::parse(solver).unwrap();
     let settings = Settings::new(Convention::Diffusers, method, 10);
     let settings = change(Settings { final_alpha_bar: FinalAlphaBar::First, ..settings });
     let run = run(&Plan::new(&schedule, &settings).unwrap(), dummy_start(), 4, &[], dummy_network);

@@ -2,8 +2,9 @@
 //! `x_t ~ N(sqrt(alpha_bar) x0, 1 - alpha_bar)` to `N(sqrt(alpha_bar_prev) x0, 1 - alpha_bar_prev)` when
 //! they are given the true x0 and eps (DDIM, lemma 1), whatever sigma is.
 
-use ddim_schedule::{BetaSchedule, Convention, Eta, FinalAlphaBar, Method, NoiseSchedule, Plan};
-use ddim_schedule::{Prediction, Settings, Spacing, Step, StepNoise, Variance};
+use ddim_schedule::solvers::{self, Ddim, Ddpm, SigmaHat};
+use ddim_schedule::{BetaSchedule, Convention, Eta, FinalAlphaBar, Lineage, NoiseSchedule, Plan};
+use ddim_schedule::{Prediction, Settings, Solver, Spacing, Step, StepNoise, Variance};
 
 const X0: f64 = 0.7;
 
@@ -49,28 +50,26 @@ fn schedules() -> Vec<NoiseSchedule> {
     ]
 }
 
-fn keeping_methods() -> Vec<Method> {
-    let mut methods: Vec<Method> =
-        [0.0, 0.1, 0.5, 0.9, 1.0].map(|eta| Method::Ddim { eta: Eta::new(eta).unwrap() }).into();
-    methods.push(Method::Ddpm { variance: Variance::FixedSmall });
-    methods
+fn keeping_solvers() -> Vec<Box<dyn Solver>> {
+    let texts = ["ddim", "ddim:eta=0.1", "ddim:eta=0.5", "ddim:eta=0.9", "ddim:eta=1", "ddpm"];
+    texts.map(|text| solvers::parse(text).unwrap()).into()
 }
 
 /// From the first kept timestep through the whole plan: the induction of the paper's appendix B, in numbers.
 #[test]
 fn every_kept_step_has_its_marginal() {
     for schedule in schedules() {
-        for method in keeping_methods() {
+        for solver in keeping_solvers() {
             for n_steps in [1, 2, 7, 20, schedule.train_steps()] {
                 let settings = Settings {
                     prediction: Prediction::V,
-                    ..Settings::new(Convention::Exact, method.clone(), n_steps)
+                    ..Settings::new(Convention::Exact, solver.clone(), n_steps)
                 };
                 let plan = Plan::new(&schedule, &settings).unwrap();
                 let mut x = marginal(plan.steps()[0].alpha_bar);
                 for (i, step) in plan.steps().iter().enumerate() {
                     x = apply(step, x);
-                    let place = format!("{method:?}, step {i} of {n_steps}");
+                    let place = format!("{solver:?}, step {i} of {n_steps}");
                     assert_close(x, marginal(step.alpha_bar_prev), &place);
                 }
             }
@@ -82,7 +81,7 @@ fn every_kept_step_has_its_marginal() {
 #[test]
 fn foreign_conventions_keep_them_too() {
     let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000).unwrap();
-    for method in keeping_methods() {
+    for solver in keeping_solvers() {
         for final_alpha_bar in [FinalAlphaBar::One, FinalAlphaBar::First] {
             for (convention, spacing) in [
                 (Convention::Diffusers, Spacing::Trailing),
@@ -91,9 +90,9 @@ fn foreign_conventions_keep_them_too() {
                 (Convention::OpenAi, Spacing::Linspace),
             ] {
                 let settings =
-                    Settings { spacing, final_alpha_bar, ..Settings::new(convention, method.clone(), 15) };
+                    Settings { spacing, final_alpha_bar, ..Settings::new(convention, solver.clone(), 15) };
                 let plan = Plan::new(&schedule, &settings).unwrap();
-                let steps = &plan.steps()[..14 + usize::from(matches!(method, Method::Ddim { .. }))];
+                let steps = &plan.steps()[..14 + usize::from(solver.lineage() == Lineage::Ddim)];
                 for step in steps {
                     let place = format!("{settings:?}, timestep {}", step.time as usize);
                     assert_close(apply(step, marginal(step.alpha_bar)), marginal(step.alpha_bar_prev), &place);
@@ -107,8 +106,9 @@ fn foreign_conventions_keep_them_too() {
 #[test]
 fn larger_noise_widens_them() {
     let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000).unwrap();
-    for method in [Method::SigmaHat, Method::Ddpm { variance: Variance::FixedLarge }] {
-        let plan = Plan::new(&schedule, &Settings::new(Convention::Exact, method.clone(), 10)).unwrap();
+    let large = Ddpm { variance: Variance::FixedLarge };
+    for solver in [Box::<dyn Solver>::from(SigmaHat), large.into()] {
+        let plan = Plan::new(&schedule, &Settings::new(Convention::Exact, solver.clone(), 10)).unwrap();
         let (last, inner) = plan.steps().split_last().unwrap();
         for step in inner {
             let next = apply(step, marginal(step.alpha_bar));
@@ -123,8 +123,9 @@ fn larger_noise_widens_them() {
 #[test]
 fn ddpm_is_ddim_at_eta_one() {
     let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000).unwrap();
-    let of = |method: Method| Plan::new(&schedule, &Settings::new(Convention::Exact, method, 40)).unwrap();
-    let (ddpm, ddim) = (of(Method::Ddpm { variance: Variance::FixedSmall }), of(Method::Ddim { eta: Eta::DDPM }));
+    let of =
+        |solver: Box<dyn Solver>| Plan::new(&schedule, &Settings::new(Convention::Exact, solver, 40)).unwrap();
+    let (ddpm, ddim) = (of(Ddpm::default().into()), of(Ddim { eta: Eta::DDPM }.into()));
     for (a, b) in ddpm.steps().iter().zip(ddim.steps()) {
         assert!((a.c_x * a.alpha_bar.sqrt() + a.c_x0 - b.c_x0).abs() < 1e-14, "{a:?} {b:?}");
         assert!((a.c_x * (1.0 - a.alpha_bar).sqrt() - b.c_eps).abs() < 1e-13, "{a:?} {b:?}");

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ddim_schedule::{BetaSchedule, Convention, Method, NoiseSchedule, Plan, Settings, Step, StepNoise, solvers};
+use ddim_schedule::{BetaSchedule, Convention, NoiseSchedule, Plan, Settings, Step, StepNoise, solvers};
 use serde_json::Value;
 
 use crate::golden::{counts, folder, numbers, parse, schedule, singles};
@@ -148,7 +148,7 @@ fn one_picture_keeps_its_marginals() {
 /// How much too large the variance is after some step, as a share of what it should be.
 fn largest_excess(solver: &str) -> f64 {
     let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000).unwrap();
-    let method = Method::Solver(solvers::parse(solver).unwrap().into());
+    let method = solvers::parse(solver).unwrap();
     let plan = Plan::new(&schedule, &Settings::new(Convention::Exact, method, 10)).unwrap();
     let (steps, start) = (plan.steps(), plan.start().noise);
     let excess = |pair: &[Step]| {

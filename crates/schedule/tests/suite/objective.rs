@@ -4,7 +4,8 @@
 
 use std::f64::consts::{E, PI};
 
-use ddim_schedule::{BetaSchedule, Convention, Eta, Method, NoiseSchedule, Plan, Prediction, Settings};
+use ddim_schedule::solvers::Ddim;
+use ddim_schedule::{BetaSchedule, Convention, Eta, NoiseSchedule, Plan, Prediction, Settings};
 use ddim_schedule::{Step, StepNoise};
 
 /// Pictures: N(0.3, 0.5^2).
@@ -18,7 +19,7 @@ type Network = Vec<(f64, f64)>;
 
 fn plan(eta: f64) -> Plan {
     let schedule = NoiseSchedule::new(&BetaSchedule::DDPM, 1000).unwrap();
-    let method = Method::Ddim { eta: Eta::new(eta).unwrap() };
+    let method = Ddim { eta: Eta::new(eta).unwrap() };
     Plan::new(&schedule, &Settings::new(Convention::Exact, method, 12)).unwrap()
 }
 

@@ -2,7 +2,8 @@
 //!
 //! There the start is `i/768` for `i` in `0..768`, and the network is `x t/(t+1)`.
 
-use ddim_schedule::{BetaSchedule, Convention, Eta, FinalAlphaBar, Method, NoiseSchedule, Plan};
+use ddim_schedule::solvers::Ddim;
+use ddim_schedule::{BetaSchedule, Convention, FinalAlphaBar, NoiseSchedule, Plan};
 use ddim_schedule::{Prediction, Settings};
 
 use crate::scalar::{Output, run};
@@ -19,7 +20,7 @@ pub(crate) fn dummy_network(x: &[f64], t: f64) -> Output {
 fn sum_after_ten_steps(beta_start: f64, change: impl FnOnce(Settings) -> Settings) -> f64 {
     let betas = BetaSchedule::Linear { start: beta_start, end: 0.02 };
     let schedule = NoiseSchedule::new(&betas, 1000).unwrap();
-    let settings = Settings::new(Convention::Diffusers, Method::Ddim { eta: Eta::DDIM }, 10);
+    let settings = Settings::new(Convention::Diffusers, Ddim::default(), 10);
     let plan = Plan::new(&schedule, &change(settings)).unwrap();
     let run = run(&plan, dummy_start(), 4, &[], dummy_network);
     run.x[10].iter().map(|v| v.abs()).sum()

@@ -2,7 +2,7 @@
 //! steps from `i/768`, `i` in `0..768`, times the deviation of the start, with the network `x t/(t+1)`.
 
 use ddim_schedule::solvers::{Dpm2, Euler, Heun, Lms, Pndm};
-use ddim_schedule::{BetaSchedule, Convention, FinalAlphaBar, Method, NoiseSchedule, Plan, Prediction};
+use ddim_schedule::{BetaSchedule, Convention, FinalAlphaBar, NoiseSchedule, Plan, Prediction};
 use ddim_schedule::{Settings, Solver, Spacing, Step};
 
 use crate::scalar::{Output, run};
@@ -21,7 +21,7 @@ fn linear(train_steps: usize) -> NoiseSchedule {
 }
 
 fn plan(solver: impl Solver + 'static) -> Plan {
-    let settings = Settings::new(Convention::Diffusers, Method::solver(solver), 10);
+    let settings = Settings::new(Convention::Diffusers, solver, 10);
     Plan::new(&linear(1100), &settings).unwrap()
 }
 
@@ -73,7 +73,7 @@ fn pndm_sum() {
     let settings = Settings {
         spacing: Spacing::Leading { offset: 0 },
         final_alpha_bar: FinalAlphaBar::First,
-        ..Settings::new(Convention::Diffusers, Method::solver(Pndm::runge_kutta()), 10)
+        ..Settings::new(Convention::Diffusers, Pndm::runge_kutta(), 10)
     };
     assert_close(sum_of_run(&Plan::new(&linear(1000), &settings).unwrap()), 198.13173937091);
 }
@@ -83,7 +83,7 @@ fn edm_sum() {
     let settings = Settings {
         spacing: Spacing::Karras { rho: 7.0 },
         prediction: Prediction::Edm { sigma_data: 0.5 },
-        ..Settings::new(Convention::Exact, Method::solver(Euler::default()), 10)
+        ..Settings::new(Convention::Exact, Euler::default(), 10)
     };
     let schedule = NoiseSchedule::of_noise_levels(0.002, 80.0, 256).unwrap();
     assert_close(sum_of_run(&Plan::new(&schedule, &settings).unwrap()), 34.18549429786);

@@ -2,7 +2,7 @@
 //! Karras et al. 2022 write them, Table 1.
 
 use ddim_schedule::solvers::{Dpm2, Euler, EulerAncestral, Heun, Iddim, Ipndm, Lms, Pndm};
-use ddim_schedule::{BetaSchedule, Convention, Method, NoiseSchedule, Plan, Prediction, Settings};
+use ddim_schedule::{BetaSchedule, Convention, NoiseSchedule, Plan, Prediction, Settings};
 use ddim_schedule::{Solver, Spacing, Step};
 
 use crate::scalar::{Output, run};
@@ -14,7 +14,7 @@ fn plan(prediction: Prediction, solver: impl Solver + 'static) -> Plan {
     let settings = Settings {
         prediction,
         spacing: Spacing::Karras { rho: 7.0 },
-        ..Settings::new(Convention::Exact, Method::solver(solver), 8)
+        ..Settings::new(Convention::Exact, solver, 8)
     };
     Plan::new(&NoiseSchedule::of_noise_levels(0.02, 80.0, 1000).unwrap(), &settings).unwrap()
 }
@@ -161,9 +161,11 @@ fn spacings_in_an_infinite_noise_level_are_refused() {
         let error = Plan::new(&schedule, &settings).unwrap_err().to_string();
         assert!(error.starts_with(&format!("spacing {spacing} begins at timestep 999, where alpha_bar is 0")));
         // diffusers' solvers hold its alpha_bar at 2^-24.
-        let method = Method::solver(Euler::default());
-        let settings =
-            Settings { spacing, prediction: Prediction::V, ..Settings::new(Convention::Diffusers, method, 10) };
+        let settings = Settings {
+            spacing,
+            prediction: Prediction::V,
+            ..Settings::new(Convention::Diffusers, Euler::default(), 10)
+        };
         let start = Plan::new(&schedule, &settings).unwrap().steps()[0].marginal.noise;
         assert!((start - 4096.0).abs() < 1e-3, "{start}");
     }

@@ -1,9 +1,8 @@
 //! The runs that the oracle's data is put through: a plan on levels that are chosen here, not by a spacing.
 
-use std::sync::Arc;
-
-use ddim_schedule::{BetaSchedule, Convention, Direction, Eta, FinalAlphaBar, LastNoise, Level, Method};
-use ddim_schedule::{NoiseSchedule, Plan, Prediction, Settings, Spacing, Variance, solvers};
+use ddim_schedule::solvers::{self, Ddpm};
+use ddim_schedule::{BetaSchedule, Convention, Direction, FinalAlphaBar, LastNoise, Level};
+use ddim_schedule::{NoiseSchedule, Plan, Prediction, Settings, Solver, Spacing, Variance};
 
 use crate::oracle::Data;
 use crate::scalar::run;
@@ -124,13 +123,13 @@ fn noise_level(alpha_bar: f64) -> f64 {
 }
 
 /// A run over every second level of [`schedule`], down to its first.
-fn settings(method: Method, n: usize) -> Settings {
+fn settings(solver: impl Into<Box<dyn Solver>>, n: usize) -> Settings {
     Settings {
         spacing: Spacing::Explicit((1..=n).rev().map(|i| 2 * i).collect()),
         final_alpha_bar: FinalAlphaBar::First,
         // The last step does not end at a picture, but at a state that is as noisy as its level says.
         last_noise: LastNoise::UnlessTimestepZero,
-        ..Settings::new(Convention::Exact, method, n)
+        ..Settings::new(Convention::Exact, solver, n)
     }
 }
 
@@ -144,14 +143,9 @@ fn schedule(noise_levels: &[f64]) -> NoiseSchedule {
 }
 
 /// The method that a text names.
-fn method(text: &str) -> Method {
+fn method(text: &str) -> Box<dyn Solver> {
     match text {
-        "ddim" => Method::Ddim { eta: Eta::DDIM },
-        "ddim:eta=0.5" => Method::Ddim { eta: Eta::new(0.5).unwrap() },
-        "ddim:eta=1" => Method::Ddim { eta: Eta::DDPM },
-        "ddpm:variance=small" => Method::Ddpm { variance: Variance::FixedSmall },
-        "ddpm:variance=large" => Method::Ddpm { variance: Variance::FixedLarge },
-        "sigma-hat" => Method::SigmaHat,
-        _ => Method::Solver(Arc::from(solvers::parse(text).unwrap())),
+        "ddpm:variance=large" => Ddpm { variance: Variance::FixedLarge }.into(),
+        _ => solvers::parse(text).unwrap(),
     }
 }

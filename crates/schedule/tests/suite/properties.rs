@@ -1,6 +1,7 @@
 //! What holds for every number of steps and every number of training steps.
 
-use ddim_schedule::{BetaSchedule, Convention, Eta, Method, Nearest, NoiseSchedule, Plan, Prediction};
+use ddim_schedule::solvers::Ddim;
+use ddim_schedule::{BetaSchedule, Convention, Eta, Nearest, NoiseSchedule, Plan, Prediction};
 use ddim_schedule::{ScheduleError, Settings, Spacing, StepNoise};
 use proptest::prelude::*;
 
@@ -153,7 +154,7 @@ proptest! {
         let settings = Settings {
             spacing: if quad { Spacing::Quad } else { Spacing::Uniform },
             prediction: Prediction::V,
-            ..Settings::new(Convention::Exact, Method::Ddim { eta: Eta::new(eta).unwrap() }, n_steps)
+            ..Settings::new(Convention::Exact, Ddim { eta: Eta::new(eta).unwrap() }, n_steps)
         };
         let plan = Plan::new(&schedule, &settings).unwrap();
         let steps = plan.steps();

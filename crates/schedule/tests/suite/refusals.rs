@@ -1,6 +1,7 @@
 //! Requests that make no sense, and what the messages say to do instead.
 
-use ddim_schedule::{BetaSchedule, Convention, Eta, Method, NoiseSchedule, Plan, Prediction, ScheduleError};
+use ddim_schedule::solvers::Ddim;
+use ddim_schedule::{BetaSchedule, Convention, Eta, NoiseSchedule, Plan, Prediction, ScheduleError};
 use ddim_schedule::{Settings, Spacing, Tau, X0Limit};
 
 fn ddpm() -> NoiseSchedule {
@@ -36,7 +37,7 @@ fn noise_schedules() {
         assert!(message.starts_with(expected), "{message}");
     }
     let vanished = refusal(BetaSchedule::Const { value: 0.999 }, 1000);
-    assert!(vanished.starts_with("alpha_bar is 0 before timestep 108: "), "0.001^108 is no f64: {vanished}");
+    assert!(vanished.starts_with("alpha_bar is 0 before timestep 108: "), "0.001^108 is not an f64: {vanished}");
 }
 
 #[test]
@@ -115,7 +116,7 @@ fn eps_without_signal() {
         let first = &plan.steps()[0];
         assert!([first.c_x, first.c_x0, first.c_eps].iter().all(|c| c.is_finite()), "{first:?}");
     }
-    let below = Settings::new(Convention::Diffusers, Method::Ddim { eta: Eta::DDPM }, 20);
+    let below = Settings::new(Convention::Diffusers, Ddim { eta: Eta::DDPM }, 20);
     assert!(Plan::new(&schedule, &below).is_ok());
 }
 

@@ -13,10 +13,10 @@ use crate::problem::{Problem, Start, Steps};
 const CASES: &[(&str, f64)] = &[
     ("ddim:eta=0.5", 1.0),
     ("ddim:eta=1", 1.0),
-    ("ddpm:variance=small", 1.0),
+    ("ddpm", 1.0),
     // The two choices of DDPM's variance differ by a term of second order in the step.
     ("ddpm:variance=large", 1.0),
-    ("sigma-hat", 1.0),
+    ("ddim:eta=hat", 1.0),
     ("euler-a", 1.0),
     ("euler-a:eta=0.5", 1.0),
     ("euler:churn=4,churn_max=0.9", 1.0),

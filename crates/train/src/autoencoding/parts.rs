@@ -1,5 +1,6 @@
 //! What is trained of a first stage, as one list of numbers: encoder, decoder, variance of pixels, prior.
 
+use super::upper::UpperParts;
 use crate::flat::{self, Trainee};
 use crate::{AutoencoderRecipe, PriorChoice, TrainError, VarianceChoice};
 use ddim_eval::Gaussian;
@@ -22,6 +23,8 @@ pub(super) struct Parts {
     pub(super) variance: Range<usize>,
     /// Mean and logarithm of the variance of the prior; none where it is fixed.
     pub(super) prior: Range<usize>,
+    /// The layer above the latents, where there is one.
+    pub(super) upper: Option<UpperParts>,
     initial_variance: f64,
     /// \[c, h, w\] of pictures and of latents.
     pub(super) picture: [usize; 3],
@@ -63,15 +66,16 @@ impl Parts {
             PriorChoice::Fixed => Vec::new(),
             PriorChoice::Learned => vec![0.0; 2],
         });
+        let above = |upper| UpperParts::new(upper, latent, seed, &mut first);
+        let upper = recipe.upper.as_ref().map(above).transpose()?;
         let initial_variance = recipe.initial_variance;
-        Ok((Parts { encoder, decoder, variance, prior, initial_variance, picture, latent }, first))
+        Ok((Parts { encoder, decoder, variance, prior, upper, initial_variance, picture, latent }, first))
     }
 
     /// Gives the engines the weights of a step.
     pub(super) fn load(&mut self, weights: &[f32]) {
-        for half in [&mut self.encoder, &mut self.decoder] {
-            half.trainee.load(&mut half.network, &weights[half.place.clone()]);
-        }
+        let upper = self.upper.iter_mut().flat_map(|upper| [&mut upper.encoder, &mut upper.decoder]);
+        [&mut self.encoder, &mut self.decoder].into_iter().chain(upper).for_each(|half| half.load(weights));
     }
 
     /// How many latent numbers a picture has.
@@ -108,6 +112,11 @@ impl Parts {
 }
 
 impl Half {
+    /// Gives its engine the weights of a step.
+    pub(super) fn load(&mut self, weights: &[f32]) {
+        self.trainee.load(&mut self.network, &weights[self.place.clone()]);
+    }
+
     /// All weights of its graph, with those of the list.
     pub(super) fn weights(&self, list: &[f32]) -> Vec<Vec<f32>> {
         self.trainee.replaced(&list[self.place.clone()])
@@ -125,7 +134,7 @@ impl Half {
 }
 
 /// A half with its first weights, which are added to the list.
-fn half(graph: Graph, seed: u64, size: [usize; 2], list: &mut Vec<f32>) -> Result<Half, TrainError> {
+pub(super) fn half(graph: Graph, seed: u64, size: [usize; 2], list: &mut Vec<f32>) -> Result<Half, TrainError> {
     let graph = Arc::new(graph);
     let weights = flat::initial(&graph, seed);
     let begin = list.len();

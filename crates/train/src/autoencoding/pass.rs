@@ -1,6 +1,7 @@
 //! The bound of some pictures, and its gradient by all that is trained.
 
 use super::parts::{LEAST_VARIANCE, Parts};
+use super::upper::{Layered, UpperParts, UpperPass};
 use crate::{AutoencoderRecipe, GradientChoice};
 use ddim_cpu::Wanted;
 use ddim_eval::{Draw, EncoderSlope, Gaussian, free_bits, normalised};
@@ -9,6 +10,21 @@ use std::f64::consts::TAU;
 /// Between these lie the logarithms of an encoder's variances, as in latent diffusion's code; beyond them the
 /// slope is 0.
 const LOG_VARIANCES: [f64; 2] = [-30.0, 20.0];
+
+/// What an encoder says, with logarithms of variances between limits, of pictures with so many latent numbers; and
+/// which of them were limited.
+pub(super) fn limits(moments: &[f32], numbers: usize) -> (Vec<Gaussian>, Vec<bool>) {
+    let [least, most] = LOG_VARIANCES;
+    let wide = |values: &[f32]| -> Vec<f64> { values.iter().map(|value| f64::from(*value)).collect() };
+    let both = moments.chunks_exact(2 * numbers).map(|both| both.split_at(numbers));
+    let limited = both.clone().flat_map(|(_, log)| log.iter().map(|log| !(-30.0..=20.0).contains(log)));
+    let limited = limited.collect();
+    let posteriors = both.map(|(mean, log)| {
+        let log = wide(log).into_iter().map(|log| log.clamp(least, most)).collect();
+        Gaussian::new(wide(mean), log)
+    });
+    (posteriors.collect(), limited)
+}
 
 /// Pictures on their way through both halves.
 pub(super) struct Pass<'a> {
@@ -41,12 +57,34 @@ struct Decoded {
 
 /// The gradient of the bounds by what encoder and prior say.
 struct Latents {
-    /// Of the mean of the bounds.
+    /// The mean of the bounds.
     bound: f64,
     /// Of the sum of the bounds of all pictures.
     encoder: Vec<EncoderSlope>,
     /// By mean and logarithm of the variance of the prior.
     prior: [f64; 2],
+    /// Of the mean of the bounds, by what is trained of the upper layer; none without one.
+    upper: Vec<f32>,
+    /// The parts of the bound where they are told apart, in nats a picture: reconstruction, z1, z2.
+    parts: Vec<f32>,
+}
+
+impl Latents {
+    /// This bound, and the slopes of so many pictures to come.
+    fn new(bound: f64, pictures: usize) -> Self {
+        let encoder = Vec::with_capacity(pictures);
+        Latents { bound, encoder, prior: [0.0; 2], upper: Vec::new(), parts: Vec::new() }
+    }
+}
+
+/// The upper layer in a step.
+pub(super) struct Above<'a> {
+    pub(super) parts: &'a UpperParts,
+    pub(super) weights: &'a [f32],
+    /// Of z2, for each picture.
+    pub(super) noise: &'a [Vec<f64>],
+    /// What its divergence counts beside what both layers do.
+    pub(super) weight: f64,
 }
 
 impl<'a> Pass<'a> {
@@ -61,15 +99,7 @@ impl<'a> Pass<'a> {
         let n = x.len() / parts.values();
         let [c, h, w] = parts.picture;
         let moments = parts.encoder.network.forward(x, [n, c, h, w], &[]);
-        let numbers = parts.numbers();
-        let [least, most] = LOG_VARIANCES;
-        let wide = |values: &[f32]| -> Vec<f64> { values.iter().map(|value| f64::from(*value)).collect() };
-        let both = moments.chunks_exact(2 * numbers).map(|both| both.split_at(numbers));
-        let limited = both.clone().flat_map(|(_, log)| log.iter().map(|log| !(-30.0..=20.0).contains(log)));
-        let posteriors = both.clone().map(|(mean, log)| {
-            let log = wide(log).into_iter().map(|log| log.clamp(least, most)).collect();
-            Gaussian::new(wide(mean), log)
-        });
+        let (posteriors, limited) = limits(&moments, parts.numbers());
         let log_variances = parts.log_variances(weights);
         let learned = &weights[parts.variance.clone()];
         Pass {
@@ -77,8 +107,8 @@ impl<'a> Pass<'a> {
             parts,
             x,
             noise,
-            limited: limited.collect(),
-            posteriors: posteriors.collect(),
+            limited,
+            posteriors,
             prior: parts.prior_of_picture(weights),
             least: learned.iter().map(|log| f64::from(*log) <= LEAST_VARIANCE.ln()).collect(),
             log_variances,
@@ -87,10 +117,16 @@ impl<'a> Pass<'a> {
 
     /// The loss, the negative mean bound for each value of a picture, and its gradient by everything; `weight` is
     /// what the divergence from the prior counts.
-    pub(super) fn gradient(&self, weight: f64) -> (f64, Vec<f32>) {
+    /// `above` is the upper layer, what its divergence counts beside that, and its noise. Behind the gradient come
+    /// the parts of the bound where they are told apart.
+    pub(super) fn gradient(&self, weight: f64, above: Option<Above>) -> (f64, Vec<f32>) {
         let z = self.draws();
         let exact = self.recipe.gradient == GradientChoice::Reparameterised && self.recipe.importance == 1;
-        let (decoded, latents) = if exact {
+        let (decoded, latents) = if let Some(above) = above {
+            let decoded = self.decode(&z, &vec![1.0; self.noise.len()]);
+            let latents = self.with_layers(&decoded, self.layered(above, weight));
+            (decoded, latents)
+        } else if exact {
             let decoded = self.decode(&z, &vec![1.0; self.noise.len()]);
             let latents = self.with_exact_divergence(&decoded, weight);
             (decoded, latents)
@@ -104,7 +140,29 @@ impl<'a> Pass<'a> {
         let prior = if self.parts.prior.is_empty() { &[][..] } else { &latents.prior[..] };
         let prior = prior.iter().map(|slope| (slope * self.share()) as f32);
         let ascent = encoder.into_iter().chain(decoded.weights).chain(by_variances).chain(prior);
-        (-latents.bound / self.parts.values() as f64, ascent.map(|slope| -slope).collect())
+        let descent = ascent.chain(latents.upper).map(|slope| -slope).chain(latents.parts);
+        (-latents.bound / self.parts.values() as f64, descent.collect())
+    }
+
+    /// What the upper layer says of both parts.
+    fn layered(&self, Above { parts, weights, noise, weight: of_upper }: Above, weight: f64) -> Layered {
+        UpperPass::new(parts, weights, &self.posteriors, [self.noise, noise], ([weight, of_upper], self.share()))
+            .layered()
+    }
+
+    /// The bound in three parts: one draw for log p(x | z1), and what the upper layer says.
+    fn with_layers(&self, decoded: &Decoded, layered: Layered) -> Latents {
+        let likelihood = decoded.likelihoods.iter().sum::<f64>() / self.posteriors.len() as f64;
+        let Layered { lower, upper, cost, mut encoder, weights } = layered;
+        for (picture, slope) in encoder.iter_mut().enumerate() {
+            let q = &self.posteriors[picture];
+            for (k, by_z) in self.by_latents(decoded, picture).enumerate() {
+                slope.mean[k] += by_z;
+                slope.log_variance[k] += by_z * self.noise[picture][k] * (q.log_variance()[k] / 2.0).exp() / 2.0;
+            }
+        }
+        let parts = [likelihood, lower, upper].map(|nats| nats as f32).to_vec();
+        Latents { bound: likelihood - cost, encoder, prior: [0.0; 2], upper: weights, parts }
     }
 
     /// What each picture counts: the mean is over pictures and their values.
@@ -175,8 +233,7 @@ impl<'a> Pass<'a> {
         groups.iter_mut().for_each(|sum| *sum /= n as f64);
         let (divergence, counts) = free_bits(&groups, self.recipe.free_bits);
         let likelihood = decoded.likelihoods.iter().sum::<f64>() / n as f64;
-        let mut latents =
-            Latents { bound: likelihood - weight * divergence, encoder: Vec::with_capacity(n), prior: [0.0; 2] };
+        let mut latents = Latents::new(likelihood - weight * divergence, n);
         for (picture, q) in self.posteriors.iter().enumerate() {
             let by_z = self.by_latents(decoded, picture);
             let mut slope = EncoderSlope { mean: Vec::new(), log_variance: Vec::new() };
@@ -220,7 +277,7 @@ impl<'a> Pass<'a> {
         let decoded = self.decode(z, &shares);
         let bounds: Vec<f64> = log_weights.chunks_exact(k).map(ddim_eval::log_mean_exp).collect();
         let total = bounds.iter().sum::<f64>();
-        let mut latents = Latents { bound: total / n as f64, encoder: Vec::with_capacity(n), prior: [0.0; 2] };
+        let mut latents = Latents::new(total / n as f64, n);
         for (picture, bound) in bounds.iter().enumerate() {
             // What the other pictures have: it does not depend on this one's draws.
             let baseline = if n > 1 { (total - bound) / (n - 1) as f64 } else { 0.0 };

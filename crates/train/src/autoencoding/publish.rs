@@ -4,11 +4,10 @@ use super::Autoencoding;
 use crate::batch::clean;
 use crate::run;
 use crate::{Flip, Shown, TrainError};
-use ddim::FirstStage;
 use ddim::first_stage::{LatentChoice, Reconstruction};
-use ddim_checkpoint::{Autoencoder, Likelihood, Network, save_autoencoder};
+use ddim::{FirstStage, Streams};
+use ddim_checkpoint::{Autoencoder, Likelihood, Network, Upper, save_autoencoder};
 use ddim_data::{Layout, Picture, Scale, encode_png, grid, write_whole};
-use ddim_sampler::fill_normals;
 use ddim_schedule::PixelRounding;
 use ddim_tensor::{Device, Tensor};
 use std::ops::ControlFlow;
@@ -35,7 +34,9 @@ pub(super) fn publish(task: &Autoencoding, out: &Path, step: u64, weights: &[f32
     };
     let [mean, deviation] = moments(&stage, &pictures)?;
     let back = whole(&shown)?;
-    let drawn = drawn(task, &stage, weights)?;
+    // From noise that is the same every time.
+    let mut noise = Streams::Seed(0).of(&(0..SHOWN).collect::<Vec<_>>(), &Device::Cpu);
+    let drawn = stage.sample(noise.as_mut(), SHOWN)?.pictures;
     let sheet = sheet(task.parts.picture, &shown, &back.pictures, &drawn);
     let samples = out.join("samples.png");
     write_whole(&samples, &encode_png(&sheet, &task.recipe.to_json())?)?;
@@ -66,7 +67,18 @@ fn stage(task: &Autoencoding, step: u64, weights: &[f32]) -> Result<FirstStage, 
         encoder: network(&task.parts.encoder),
         decoder: network(&task.parts.decoder),
         codebook: None,
-        likelihood: Some(Likelihood { prior_mean, prior_variance: log_variance.exp(), decoder_variance, extra }),
+        upper: task.parts.upper.as_ref().map(|upper| Upper {
+            config: upper.config(weights),
+            encoder: network(&upper.encoder),
+            decoder: network(&upper.decoder),
+        }),
+        likelihood: Some(Likelihood {
+            prior_mean,
+            prior_variance: log_variance.exp(),
+            decoder_variance,
+            layers: if task.parts.upper.is_some() { 2 } else { 1 },
+            extra,
+        }),
         warnings: Vec::new(),
     };
     Ok(FirstStage::new(autoencoder, &Device::Cpu)?)
@@ -96,17 +108,6 @@ fn scaled(task: &Autoencoding, unscaled: &Autoencoder, mean: f64, deviation: f64
         ..config
     };
     Autoencoder { config: config.into(), ..unscaled.clone() }
-}
-
-/// Pictures of latents drawn from the prior, from noise that is the same every time.
-fn drawn(task: &Autoencoding, stage: &FirstStage, weights: &[f32]) -> Result<Tensor, TrainError> {
-    let [c, h, w] = task.parts.latent;
-    let [mean, log_variance] = task.parts.prior(weights);
-    let mut noise = vec![0.0; SHOWN * c * h * w];
-    let each = noise.chunks_exact_mut(c * h * w);
-    each.enumerate().for_each(|(k, noise)| fill_normals(0, k as u64, 0, noise));
-    let noise = Tensor::new(noise, [SHOWN, c, h, w]);
-    Ok(stage.decode(noise * (log_variance / 2.0).exp() + mean)?)
 }
 
 /// Rows of pictures, each above what came back, and rows of drawn ones.

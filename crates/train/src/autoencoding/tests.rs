@@ -24,13 +24,25 @@ fn recipe(changes: &Value) -> AutoencoderRecipe {
     AutoencoderRecipe::from_json(&recipe.to_string()).expect("a recipe that makes sense")
 }
 
+/// The changes that put an upper layer above, with changes of its own.
+fn layered(upper: &Value) -> Value {
+    let mut all = json!({ "latent_channels": 3, "patch_size": 2, "block_out_channels": [6] });
+    for (key, value) in upper.as_object().into_iter().flatten() {
+        all[key] = value.clone();
+    }
+    json!({ "upper": all, "prior": "fixed", "kl_weight": 1.5 })
+}
+
 /// Loss and gradient of a step at weights that are moved, or the first ones a little off: a learned prior that is
 /// still N(0, I) would hide some slopes.
-fn at(changes: &Value, step: u64, moved: impl Fn(usize) -> f32) -> (f64, Vec<f32>, [Range<usize>; 4]) {
+fn at(changes: &Value, step: u64, moved: impl Fn(usize) -> f32) -> (f64, Vec<f32>, Vec<Range<usize>>) {
     let (recipe, set) = (recipe(changes), pictures(6));
     let (mut task, mut weights) = Autoencoding::new(&recipe, &set).expect("fine");
-    let Parts { encoder, decoder, variance, prior, .. } = &task.parts;
-    let places = [encoder.place.clone(), decoder.place.clone(), variance.clone(), prior.clone()];
+    let Parts { encoder, decoder, variance, prior, upper, .. } = &task.parts;
+    let mut places = vec![encoder.place.clone(), decoder.place.clone(), variance.clone(), prior.clone()];
+    if let Some(upper) = upper {
+        places.extend([upper.encoder.place.clone(), upper.decoder.place.clone(), upper.variance.clone()]);
+    }
     for place in prior.clone() {
         weights[place] = 0.3;
     }
@@ -48,6 +60,10 @@ fn the_gradient_is_that_of_the_loss_wherever_the_draws_stay() {
         json!({ "kl_weight": 3.0, "free_bits": 0.05, "variance": "scalar" }),
         json!({ "importance": 3 }),
         json!({ "importance": 2, "kl_weight": 0.5, "variance": "fixed" }),
+        layered(&json!({})),
+        layered(&json!({ "ladder": "skip", "patch_size": 1, "initial_variance": 0.3, "variance_rate": 0.5 })),
+        layered(&json!({ "kl_weight": 0.5, "free_bits": 0.01, "variance_rate": 0, "act_fn": "gelu" })),
+        layered(&json!({ "free_bits": 99, "kl_warmup_steps": 4, "block_out_channels": [] })),
     ] {
         let (_, gradient, places) = at(&changes, 1, |_| 0.0);
         for place in places.into_iter().filter(|place| !place.is_empty()) {
@@ -69,7 +85,8 @@ fn the_gradient_is_that_of_the_loss_wherever_the_draws_stay() {
 #[test]
 fn estimators_differ_in_the_encoder_alone() {
     let of = |gradient: &str| at(&json!({ "gradient": gradient, "importance": 3 }), 1, |_| 0.0);
-    let (loss, expected, [encoder, ..]) = of("reparameterised");
+    let (loss, expected, places) = of("reparameterised");
+    let encoder = places[0].clone();
     for other in ["score", "stl", "dreg"] {
         let (other_loss, found, _) = of(other);
         assert_eq!(loss, other_loss, "{other}");
@@ -158,6 +175,82 @@ fn a_run_that_was_stopped_ends_as_one_that_was_not() {
         let [a, b] = [&whole, &parts].map(|run| std::fs::read(run.path().join(file)).expect(file));
         assert!(a == b, "{file}");
     }
+}
+
+/// The same with two layers, whose parts of the bound are columns of the log; what is written is read.
+#[test]
+fn a_run_of_two_layers_goes_on_and_is_read() {
+    let [whole, parts] = [0; 2].map(|_| tempfile::tempdir().expect("a folder"));
+    let recipe = recipe(&layered(&json!({ "ladder": "skip", "kl_warmup_steps": 9, "variance_rate": 0.5 })));
+    trained(whole.path(), &recipe, 99);
+    assert_eq!(trained(parts.path(), &recipe, 7), Trained::Stopped { step: 7 });
+    trained(parts.path(), &recipe, 99);
+    let upper = ["model/upper/config.json", "model/upper/diffusion_pytorch_model.safetensors"];
+    for file in ["train.safetensors", "loss.csv", "samples.png", "model/config.json"].into_iter().chain(upper) {
+        let [a, b] = [&whole, &parts].map(|run| std::fs::read(run.path().join(file)).expect(file));
+        assert!(a == b, "{file}");
+    }
+    let log = std::fs::read_to_string(whole.path().join("loss.csv")).expect("written");
+    assert_eq!(log.lines().next(), Some("step,loss,reconstruction,z1,z2"));
+    // What the last step cost: 12 steps are beyond the warm-up, and a picture has 16 values.
+    let last: Vec<f64> = log.lines().last().expect("a line").split(',').map(|n| n.parse().expect("n")).collect();
+    assert!((16.0 * last[1] + last[2] - 1.5 * (last[3] + last[4])).abs() < 1e-4, "{last:?}");
+    let model = Autoencoder::load(&whole.path().join("model")).expect("reads");
+    let config = model.upper.clone().expect("an upper layer").config;
+    assert_eq!(
+        (config.latent_channels, config.patch_size, config.ladder),
+        (3, 2, ddim::autoencoder::Ladder::Skip)
+    );
+    assert!(config.variance.iter().all(|variance| *variance != 1.0), "{config:?}");
+    let again = tempfile::tempdir().expect("a folder");
+    ddim_checkpoint::save_autoencoder(&model, &again.path().join("m")).expect("writes");
+    assert_eq!(Autoencoder::load(&again.path().join("m")).expect("reads"), model);
+    let stage = FirstStage::new(model, &Device::Cpu).expect("runs");
+    let mut noise = ddim::Streams::Seed(3).of(&[0, 1], &Device::Cpu);
+    let drawn = stage.sample(noise.as_mut(), 2).expect("draws");
+    assert_eq!((drawn.latents.dims(), drawn.pictures.dims()), ([2, 2, 2, 2], [2, 1, 4, 4]));
+    // z1 lies around what its z2 stands for, and not around 0.
+    let z2 = noise.initial([2, 3, 1, 1], &Device::Cpu);
+    let means = stage.decode_upper(z2).expect("decodes");
+    let expected = stage.below(means, noise.step(0, [2, 2, 2, 2], &Device::Cpu)).expect("fits");
+    assert_eq!(drawn.latents.values(), expected.values());
+}
+
+#[test]
+fn what_does_not_go_with_an_upper_layer_is_named() {
+    let changed = |key: &str, value: Value| {
+        let mut keys = json!(AutoencoderRecipe::for_images([28, 28, 1], 2));
+        keys["upper"] = json!({});
+        match key.strip_prefix("upper.") {
+            Some(inner) => keys["upper"][inner] = value,
+            None => keys[key] = value,
+        }
+        AutoencoderRecipe::from_json(&keys.to_string()).map_err(|error| error.to_string())
+    };
+    for (key, value, said) in [
+        ("gradient", json!("dreg"), "gradient is dreg; it must be reparameterised beside upper"),
+        ("importance", json!(2), "importance is 2; it must be 1 beside upper"),
+        ("free_bits", json!(0.1), "free_bits is 0.1; it must be 0 beside upper"),
+        ("prior", json!("learned"), "prior is learned; it must be fixed beside upper"),
+        (
+            "upper.patch_size",
+            json!(3),
+            "upper.patch_size is 3; it must be a divisor of both sides of the latents, which are 7x7",
+        ),
+        ("upper.free_bits", json!(-1), "upper.free_bits is -1"),
+        (
+            "upper.variance_rate",
+            json!(2),
+            "upper.variance_rate is 2; it must be from 0, which holds the variance, to 1",
+        ),
+        ("upper.ladder", json!("rope"), "upper.ladder is \"rope\""),
+        ("upper.channels", json!(2), "unknown key upper.channels; there are latent_channels, patch_size"),
+        ("upper.latent_channels", json!(0), "`latent_channels` of the UpperLayer configuration"),
+    ] {
+        let error = changed(key, value).expect_err(key);
+        assert!(error.contains(said), "{key}: {error}");
+    }
+    changed("upper.patch_size", json!(7)).expect("a divisor");
 }
 
 /// What is written is read: the network with its averaged weights, the scale of its latents, prior and variance.

@@ -2,7 +2,7 @@
 
 use super::Settings;
 use super::problems::Problems;
-use crate::RecipeError;
+use crate::{RecipeError, UpperRecipe};
 use ddim::autoencoder::AutoencoderKLConfig;
 use ddim_checkpoint::{SchedulerConfig, plain_json};
 use ddim_schedule::nearest_said;
@@ -52,6 +52,11 @@ pub(crate) fn autoencoder(keys: &Map<String, Value>) -> Problems {
     let mut keys = keys.clone();
     keys.retain(|key, _| !key.starts_with('_'));
     of_keys("autoencoder.", &keys, &AutoencoderKLConfig::default(), &[])
+}
+
+/// What is wrong with each key of `upper` alone.
+pub(crate) fn upper(keys: &Map<String, Value>) -> Problems {
+    of_keys("upper.", keys, &UpperRecipe::default(), &[])
 }
 
 /// What is wrong with each key of `scheduler` alone, or else with all together.
