@@ -83,6 +83,7 @@ mod scheduler_names;
 mod scheduler_solver;
 mod sets;
 mod shards;
+mod sixteen;
 mod tuned;
 mod upper;
 mod warning;

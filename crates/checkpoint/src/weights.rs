@@ -8,7 +8,6 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use ddim_graph::Graph;
-use half::{bf16, f16};
 
 use crate::error::CheckpointError;
 use crate::fingerprint::{fingerprint, fingerprint_of};
@@ -19,7 +18,7 @@ use crate::python::naming;
 use crate::sets::Refused;
 use crate::shards::{self, Index};
 use crate::warning::Warning;
-use crate::{names, safetensors_header, sets};
+use crate::{names, safetensors_header, sets, sixteen};
 
 /// Open weights whose headers have been checked, in one file or in several with an index. Tensors are under the
 /// names of today's diffusers.
@@ -363,8 +362,8 @@ fn read_range(mut file: &File, range: &Range<u64>) -> io::Result<Vec<u8>> {
 fn decode(dtype: &str, bytes: &[u8]) -> Option<Vec<f32>> {
     match dtype {
         "F32" => Some(numbers(bytes, f32::from_le_bytes)),
-        "F16" => Some(numbers(bytes, |bytes| f16::from_le_bytes(bytes).to_f32())),
-        "BF16" => Some(numbers(bytes, |bytes| bf16::from_le_bytes(bytes).to_f32())),
+        "F16" => Some(numbers(bytes, |bytes| sixteen::of_f16(u16::from_le_bytes(bytes)))),
+        "BF16" => Some(numbers(bytes, |bytes| sixteen::of_bf16(u16::from_le_bytes(bytes)))),
         "F64" => Some(numbers(bytes, |bytes| f64::from_le_bytes(bytes) as f32)),
         _ => None,
     }
@@ -376,6 +375,8 @@ fn numbers<const N: usize>(bytes: &[u8], read: impl Fn([u8; N]) -> f32) -> Vec<f
 
 #[cfg(test)]
 mod tests {
+    use half::{bf16, f16};
+
     use super::*;
 
     #[test]

@@ -5,11 +5,12 @@
 //! products of the same numbers are the same bit for bit with and without it. Values below 2^-126 count as 0, as
 //! they do for the instruction.
 //!
-//! What it gains with the instruction (Zen 4, the fastest of some runs, in turn with f32): 3x3 convolutions of 128
-//! to 512 channels take 1.65 to 2 times less time, products at each pixel 1.8, attention 1.4; what lies between is
-//! left as it is. The DDPM network for CIFAR-10 on two threads: 28 ms in place of 40 for one picture, 73 in place
-//! of 128 for four, 300 in place of 495 for 16; its packed weights 180 MB in place of 350. Without the instruction
-//! it takes twice the time of f32.
+//! What it gains with the instruction (Zen 4, the fastest of some runs, in turn with f32): 3x3 convolutions of
+//! 128 to 512 channels take 1.65 to 2 times less time, products at each pixel 1.8, attention 1.4; what lies
+//! between is left as it is. The DDPM network for CIFAR-10 on two threads: 28 ms in place of 40 for one picture,
+//! 73 in place of 128 for four, 300 in place of 495 for 16; its packed weights 180 MB in place of 350. Intel's
+//! processors begin the instruction, and the one that rounds, a quarter as often as a product in f32, and gain
+//! nothing. Without the instruction it takes twice the time of f32.
 
 use crate::isa::Isa;
 use crate::lanes::{Lanes, with_isa};
@@ -18,6 +19,8 @@ use crate::lanes::{Lanes, with_isa};
 pub(crate) trait Cell: Copy + Default + Send + Sync {
     /// Numbers in a cell: as many terms of a sum.
     const TERMS: usize;
+    /// Whether a processor may have instructions of its own for it.
+    const ARE_PAIRS: bool = Self::TERMS == 2;
     /// As many cells as `L` has floats.
     type Vector<L: Lanes>: Copy;
 
@@ -158,7 +161,7 @@ impl Cell for Pair {
 }
 
 with_isa! {
-    fn round_rows(values: &[f32], pitch: usize, len: usize, out: &mut [Pair]) = round_rows_body
+    pairs fn round_rows(values: &[f32], pitch: usize, len: usize, out: &mut [Pair]) = round_rows_body
 }
 
 #[inline(always)]

@@ -202,20 +202,55 @@ unsafe fn store_pairs_singly<L: Lanes>(x: L, to: *mut Pair, count: usize) {
     }
 }
 
-/// Defines a function that runs `body::<L>` with the vectors of an `Isa`, compiled for its instructions.
+/// Defines a function that runs `body::<L>` with the vectors of an `Isa`, compiled for its instructions. Those
+/// for pairs in bf16 are one more function, made where there are pairs alone: with `pairs fn`, or a type that
+/// may be one ([`Cell`]).
+///
+/// [`Cell`]: crate::cell::Cell
 macro_rules! with_isa {
     (
         $(#[$meta:meta])*
-        $vis:vis fn $name:ident $(<$cell:ident: $bound:ident>)? ($($arg:ident: $ty:ty),* $(,)?) = $body:ident
+        $vis:vis fn $name:ident <$cell:ident: $bound:ident> ($($arg:ident: $ty:ty),* $(,)?) = $body:ident
+    ) => {
+        with_isa! { @pairs $cell::ARE_PAIRS, $(#[$meta])* $vis fn $name <$cell: $bound> ($($arg: $ty),*) = $body }
+    };
+    (pairs $(#[$meta:meta])* $vis:vis fn $name:ident ($($arg:ident: $ty:ty),* $(,)?) = $body:ident) => {
+        with_isa! { @pairs true, $(#[$meta])* $vis fn $name ($($arg: $ty),*) = $body }
+    };
+    ($(#[$meta:meta])* $vis:vis fn $name:ident ($($arg:ident: $ty:ty),* $(,)?) = $body:ident) => {
+        with_isa! { @floats $(#[$meta])* $vis fn $name ($($arg: $ty),*) = $body }
+    };
+    (
+        @pairs $are_pairs:expr,
+        $(#[$meta:meta])*
+        $vis:vis fn $name:ident $(<$cell:ident: $bound:ident>)? ($($arg:ident: $ty:ty),*) = $body:ident
     ) => {
         $(#[$meta])*
         #[allow(clippy::too_many_arguments, reason = "a kernel's operands")]
         $vis fn $name $(<$cell: $bound>)? (isa: crate::isa::Isa, $($arg: $ty),*) {
             #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx512bf16,avx512f,avx2,fma")]
-            fn avx512bf16 $(<$cell: $bound>)? ($($arg: $ty),*) {
-                $body::<crate::lanes::Avx512<true> $(, $cell)?>($($arg),*)
+            {
+                #[target_feature(enable = "avx512bf16,avx512f,avx2,fma")]
+                fn avx512bf16 $(<$cell: $bound>)? ($($arg: $ty),*) {
+                    $body::<crate::lanes::Avx512<true> $(, $cell)?>($($arg),*)
+                }
+                if $are_pairs && isa == crate::isa::Isa::Avx512Bf16 {
+                    // SAFETY: `Network::new` has seen that the instructions are there.
+                    return unsafe { avx512bf16 $(::<$cell>)? ($($arg),*) };
+                }
             }
+            with_isa! { @floats fn others $(<$cell: $bound>)? ($($arg: $ty),*) = $body }
+            others $(::<$cell>)? (isa, $($arg),*)
+        }
+    };
+    (
+        @floats
+        $(#[$meta:meta])*
+        $vis:vis fn $name:ident $(<$cell:ident: $bound:ident>)? ($($arg:ident: $ty:ty),*) = $body:ident
+    ) => {
+        $(#[$meta])*
+        #[allow(clippy::too_many_arguments, reason = "a kernel's operands")]
+        $vis fn $name $(<$cell: $bound>)? (isa: crate::isa::Isa, $($arg: $ty),*) {
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx2,fma")]
             fn avx512 $(<$cell: $bound>)? ($($arg: $ty),*) {
@@ -229,10 +264,9 @@ macro_rules! with_isa {
             match isa {
                 // SAFETY: `Network::new` has seen that the instructions are there.
                 #[cfg(target_arch = "x86_64")]
-                crate::isa::Isa::Avx512Bf16 => unsafe { avx512bf16 $(::<$cell>)? ($($arg),*) },
-                // SAFETY: as above.
-                #[cfg(target_arch = "x86_64")]
-                crate::isa::Isa::Avx512 => unsafe { avx512 $(::<$cell>)? ($($arg),*) },
+                crate::isa::Isa::Avx512Bf16 | crate::isa::Isa::Avx512 => unsafe {
+                    avx512 $(::<$cell>)? ($($arg),*)
+                },
                 // SAFETY: as above.
                 #[cfg(target_arch = "x86_64")]
                 crate::isa::Isa::Avx2 => unsafe { avx2 $(::<$cell>)? ($($arg),*) },

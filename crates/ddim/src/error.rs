@@ -1,6 +1,7 @@
 //! What can go wrong between a model and its pictures.
 
 use crate::checkpoint::{CheckpointError, SchedulerConfigError};
+#[cfg(feature = "images")]
 use crate::data::DataError;
 use crate::engine::{EngineError, Precision};
 use crate::sampler::SampleError;
@@ -313,6 +314,7 @@ pub enum Error {
     #[error("nothing can be tuned: {0}")]
     Untunable(&'static str),
     /// A picture file that cannot be used.
+    #[cfg(feature = "images")]
     #[error(transparent)]
     Data(#[from] DataError),
     /// The observer stopped the run.

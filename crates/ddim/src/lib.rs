@@ -25,8 +25,9 @@
 //!    options: what is drawn, as a value to be changed, cut, walked with an [`Observer`], and let go of in
 //!    batches that ask for each network call ([`Run::begin`]). [`Model::draw`] takes one batch with a plan, a
 //!    starting point and noise of the caller's own.
-//! 4. **Your pictures** begin a run in place of noise: [`Start::image`] is image-to-image, [`Start::inpainting`]
-//!    repaints a part. [`Model::fit`] makes any picture one of the model's size and colours.
+//! 4. **Your pictures** begin a run in place of noise: [`Start::Pictures`] is image-to-image,
+//!    [`Start::Inpainting`] repaints a part. With the feature `images`, `Model::fit` makes any picture one of
+//!    the model's size and colours.
 //! 5. **Noise** belongs to a picture: picture `k` of a seed is the same in any batch, on any number of
 //!    threads, after any restart. Nothing here is global, and one [`Model`] serves several threads at once.
 //! 6. **Both ways.** Without noise a run can be turned round: [`Model::encode`] takes pictures to the noise they
@@ -38,11 +39,13 @@
 //!
 //! # Pictures in and out
 //!
-//! [`image`], the crate, is re-exported, so that your program can use the version that this one speaks. PNG is
-//! read and written always; the other formats (JPEG, GIF, WebP, BMP, PNM) come with the feature `codecs`, which
-//! `default-features = false` leaves out.
+//! With the feature `images` they are those of `image`; that crate is re-exported, so that your program can use
+//! the version that this one speaks. PNG is read and written; the other formats (JPEG, GIF, WebP, BMP, PNM) come
+//! with the feature `codecs`. `default-features = false` leaves out both, which spares a third of the build:
+//! pictures are then [bytes](Pictures::bytes) and numbers.
 //!
-//! ```
+#![cfg_attr(feature = "images", doc = "```")]
+#![cfg_attr(not(feature = "images"), doc = "```ignore")]
 //! use ddim::{Model, Options, Start, device, image};
 //!
 //! # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/goldens/models/attention_one_layer");
@@ -68,7 +71,7 @@
 //! their place, and drawing is slower.
 //!
 //! The crates behind this one are re-exported as [`schedule`], [`sampler`], [`tensor`], [`graph`], [`unet`],
-//! [`engine`], [`checkpoint`] and [`data`];
+//! [`engine`], [`checkpoint`] and, with the feature `images`, `data`;
 //! what [`Options`] and plans are made of is here, too.
 
 mod adaptive;
@@ -82,6 +85,7 @@ pub mod doctor;
 mod draw;
 mod error;
 pub mod first_stage;
+#[cfg(feature = "images")]
 mod fitted;
 mod interpolate;
 mod inversion;
@@ -104,10 +108,12 @@ mod words;
 
 #[cfg(feature = "gpu")]
 pub use burn;
+#[cfg(feature = "images")]
 pub use image;
 
 pub use ddim_autoencoder as autoencoder;
 pub use ddim_checkpoint as checkpoint;
+#[cfg(feature = "images")]
 pub use ddim_data as data;
 pub use ddim_engine as engine;
 pub use ddim_graph as graph;

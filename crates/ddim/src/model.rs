@@ -19,9 +19,8 @@ use crate::{Error, FirstStage, LabelKind, Options, Start, settings};
 /// let labels = vec![model.class("sneaker")?].into();
 /// let options = Options { steps: 5, count: 2, labels, ..Options::default() };
 /// let pictures = model.sample(&options)?;
-/// for (i, image) in pictures.images().enumerate() {
-///     image?.save(std::env::temp_dir().join(format!("sneaker-{i}.png"))).expect("there is room");
-/// }
+/// let levels: Vec<u8> = pictures.bytes(0); // row by row; `pictures.image(0)?.save(..)` with the feature `images`
+/// # assert_eq!(levels.len(), pictures.width() * pictures.height());
 /// # Ok::<(), ddim::Error>(())
 /// ```
 ///

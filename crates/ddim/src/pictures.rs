@@ -3,6 +3,7 @@
 use std::fmt;
 
 use ddim_tensor::{Device, Tensor};
+#[cfg(feature = "images")]
 use image::{DynamicImage, GrayAlphaImage, GrayImage, RgbImage, RgbaImage};
 
 use crate::Error;
@@ -18,7 +19,6 @@ use crate::schedule::PixelRounding;
 /// assert_eq!((pictures.len(), pictures.width(), pictures.height(), pictures.channels()), (3, 16, 16, 3));
 /// let (red, green, blue) = (pictures.rgb(2)?[0], pictures.rgb(2)?[1], pictures.rgb(2)?[2]); // the top left pixel
 /// # assert_eq!(pictures.bytes(2)[..3], [red, green, blue]);
-/// pictures.image(2)?.save(std::env::temp_dir().join("ddim-third.png")).expect("there is room");
 /// # Ok::<(), ddim::Error>(())
 /// ```
 ///
@@ -102,10 +102,24 @@ impl Pictures {
     ///
     /// If there is no picture `i`.
     pub fn rgb(&self, i: usize) -> Result<Vec<u8>, Error> {
-        Ok(self.image(i)?.into_rgb8().into_raw())
+        let (bytes, channels) = (self.bytes(i), self.channels());
+        let colour = |pixel: &[u8]| if channels < 3 { [pixel[0]; 3] } else { [pixel[0], pixel[1], pixel[2]] };
+        match channels {
+            1..=4 => Ok(bytes.chunks_exact(channels).flat_map(colour).collect()),
+            _ => Err(Error::Channels(channels)),
+        }
     }
 
     /// Picture `i` as an image: grey, grey with alpha, colour, or colour with alpha by its channels.
+    ///
+    /// ```
+    /// # use ddim::{Model, Options, device};
+    /// # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/goldens/models/attention_one_layer");
+    /// # let model = Model::load(folder, &device::cpu())?;
+    /// let pictures = model.sample(&Options { steps: 2, count: 3, ..Options::default() })?;
+    /// pictures.image(2)?.save(std::env::temp_dir().join("ddim-third.png")).expect("there is room");
+    /// # Ok::<(), ddim::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -114,6 +128,7 @@ impl Pictures {
     /// # Panics
     ///
     /// If there is no picture `i`.
+    #[cfg(feature = "images")]
     pub fn image(&self, i: usize) -> Result<DynamicImage, Error> {
         let [_, c, h, w] = self.tensor.dims();
         let (bytes, w, h) = (self.bytes(i), w as u32, h as u32);
@@ -128,6 +143,7 @@ impl Pictures {
     }
 
     /// All of them as images, in order.
+    #[cfg(feature = "images")]
     pub fn images(&self) -> impl ExactSizeIterator<Item = Result<DynamicImage, Error>> {
         (0..self.len()).map(|i| self.image(i))
     }

@@ -1,6 +1,7 @@
 //! The front door, on the small random-weight models of the test suite.
 
 mod both_ways;
+#[cfg(feature = "images")]
 mod editing;
 pub(crate) mod golden;
 mod labels;
