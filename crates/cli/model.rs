@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, anyhow, bail};
+use ddim::engine::{Bf16, bf16_on_processor};
 use ddim_checkpoint::{
     Checkpoint, CheckpointError, Inspection, ModelFiles, SchedulerConfig, Warning, WeightChoice, fingerprint,
 };
@@ -70,6 +71,17 @@ impl Model {
 
     /// With a network that computes in this precision.
     pub(crate) fn in_precision(self, precision: Precision) -> anyhow::Result<Self> {
+        if precision == Precision::Bf16 && self.inner.device().is_cpu() {
+            match bf16_on_processor() {
+                Bf16::Faster => {}
+                Bf16::NoFaster => {
+                    tracing::warn!("--precision bf16: no faster than f32 on this processor; it saves memory")
+                }
+                Bf16::Slower => {
+                    tracing::warn!("--precision bf16: this processor takes twice the time of f32; it saves memory")
+                }
+            }
+        }
         Ok(Self { inner: self.inner.with_precision(precision.into()).context("--precision")?, ..self })
     }
 }

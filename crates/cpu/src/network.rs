@@ -81,9 +81,9 @@ pub enum Precision {
     /// added up in f32: a result is off by about 1 %, or half of that with [`Convolution::Direct`] (MATH.md
     /// section 34). Weights take half the memory.
     ///
-    /// A processor that has the instruction ([`Isa::multiplies_bf16`]) draws 1.6 times as fast. Every other can do
-    /// it too, one product after the other: as exactly, in twice the time of f32. For drawing only: there is no
-    /// way back.
+    /// A processor with a fast instruction for it ([`Isa::bf16`]) draws 1.6 times as fast. Every other can do it
+    /// too, if need be one product after the other: as exactly, in up to twice the time of f32. For drawing
+    /// only: there is no way back.
     Bf16,
 }
 

@@ -8,7 +8,12 @@ mod engine;
 mod error;
 
 pub use conditioning::Conditioning;
-pub use ddim_cpu::Cost;
+pub use ddim_cpu::{Bf16, Cost};
 pub use ddim_graph::Precision;
 pub use engine::{Engine, EngineOptions, Observed, Shared, Way};
 pub use error::EngineError;
+
+/// What [`Precision::Bf16`] is worth on this processor.
+pub fn bf16_on_processor() -> Bf16 {
+    ddim_cpu::Isa::detect().bf16()
+}
