@@ -31,9 +31,7 @@ bench-cpu *options:
 # The same on a GPU: a call, and a run of 20 steps (PyTorch with CUDA first)
 bench-gpu *options:
     python3 benches/peer/call.py --device cuda --ours-device vulkan --networks ddpm-cifar10,embedded \
-        --modes eager,eager+tf32,compile+tf32,bf16,compile+bf16 {{options}}
-    python3 benches/peer/call.py --device cuda --ours-device vulkan --networks ddpm-cifar10,embedded \
-        --modes eager,eager+tf32,compile+tf32,bf16,compile+bf16 --steps 20 {{options}}
+        --modes eager,eager+tf32,compile+tf32,bf16,compile+bf16 --steps 0,20 {{options}}
 
 # Programs for `benches/peer/first_gpu.py`, which wants no compiler where the GPU is: WGSL, then SPIR-V, in dist/
 gpu-programs:
@@ -43,6 +41,15 @@ gpu-programs:
         call=$(cargo bench --no-run --bench call $features --message-format json | sed -n 's/.*"executable":"\([^"]*call-[^"]*\)".*/\1/p') && \
         mkdir -p dist/$compiler && cp target/release/ddim dist/$compiler/ && cp "$call" dist/$compiler/call || exit 1; \
     done
+
+# All that docs/results.md wants to know of a GPU, in ten minutes, into gpu.json and gpu.md: `just gpu-programs` first
+first-gpu *options:
+    python3 benches/peer/first_gpu.py --programs wgsl=dist/wgsl --programs spirv=dist/spirv {{options}}
+
+# The same script on a software Vulkan device, with next to nothing to do
+gpu-rehearsal *options:
+    python3 benches/peer/first_gpu.py --programs wgsl=dist/wgsl --device cpu --networks embedded --batches 1,2 --steps 0,2 \
+        --repeats 1 --doctor "--steps 1" --out rehearsal {{options}}
 
 # Format, then what CI refuses
 lint:

@@ -3,9 +3,9 @@
 //! Reads a model folder in the diffusers layout and prints a line of JSON for each batch size: the times of `--repeats`
 //! calls in milliseconds after two that are not counted, how many billion additions and multiplications a second the
 //! median is if convolutions are done directly, the peak memory of the process so far, and the largest difference
-//! from `output.safetensors` in the folder where that exists. With `--steps 20` it is whole runs of eta 0 that are timed. The
-//! first time of all, in which kernels are compiled, and tuned where `target/environment` does not say which is the fastest, is
-//! given apart.
+//! from `output.safetensors` in the folder where that exists. With `--steps 20` it is whole runs of eta 0 that are timed, with
+//! `--steps 0,20` both. The first time of all, in which kernels are compiled and tuned, is given apart; `--keep FOLDER` takes
+//! from there which kernels are the fastest, and leaves there what was found out.
 //!
 //! `--device` is the CPU unless it names a graphics API of `ddim devices`; `--precision` is f32, f16 or bf16.
 //! `--plain` leaves out Winograd's algorithm; on a GPU also joined projections, and weights are laid out at each call unless
@@ -13,7 +13,7 @@
 //! fast a matrix product is.
 //! `benches/peer/call.py` runs it beside PyTorch.
 
-#![allow(clippy::print_stdout, reason = "what it is for")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "what it is for")]
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -25,63 +25,52 @@ use ddim::doctor::ProductCheck;
 use ddim::engine::{Conditioning, Cost, Engine, EngineOptions, Precision, Way};
 use ddim::graph::Labels;
 use ddim::{Device, Model, Options, Route, Run, Streams, Tensor, device};
-use serde_json::json;
+use serde_json::{Value, json};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let Some(asked) = Asked::read(&arguments) else {
         println!(
-            "cargo bench --bench call -- FOLDER [--batch 1,16] [--repeats 9] [--steps N] [--device cpu|vulkan|metal|dx12] \
-             [--precision f32|f16|bf16] [--plain] [--layers] [--ceiling]"
+            "cargo bench --bench call -- FOLDER [--batch 1,16] [--repeats 9] [--steps 0,N] [--device cpu|vulkan|metal|dx12] \
+             [--precision f32|f16|bf16] [--keep FOLDER] [--plain] [--layers] [--ceiling]"
         );
         return;
     };
+    keep_kernels(asked.keep.as_deref());
     let device = named(&asked.device);
     let call = Call::new(&asked, &device);
     if asked.layers {
         layers(&call);
     }
+    for batch in &asked.batches {
+        for steps in &asked.steps {
+            println!("{}", measure(&asked, &call, *batch, *steps));
+        }
+    }
     if asked.ceiling {
         println!("{}", json!({ "ceiling_gflops": ceiling(&device) }));
     }
-    let measured: Vec<Measured> = asked.batches.iter().map(|batch| measure(&asked, &call, *batch)).collect();
-    // Packs another network: after all memory was read.
-    let work = gflop(&call) * asked.steps.unwrap_or(1) as f64;
-    for Measured { batch, milliseconds, first_milliseconds, difference, peak_megabytes } in measured {
-        let gflops = batch as f64 * work / (median(&milliseconds) / 1e3);
-        let report = json!({
-            "batch": batch,
-            "milliseconds": milliseconds,
-            "first_milliseconds": first_milliseconds,
-            "gflop_a_picture": work,
-            "gflops": gflops,
-            "difference": difference,
-            "peak_megabytes": peak_megabytes,
-        });
-        println!("{report}");
-    }
+    device::wait_for_all();
 }
 
-/// One batch size.
-struct Measured {
-    batch: usize,
-    milliseconds: Vec<f64>,
-    first_milliseconds: f64,
-    difference: Option<f32>,
-    peak_megabytes: Option<f64>,
-}
-
-fn measure(asked: &Asked, call: &Call, batch: usize) -> Measured {
+/// A line of one batch size, printed as soon as it is known: whoever cuts this program off has those before it.
+fn measure(asked: &Asked, call: &Call, batch: usize, steps: usize) -> Value {
     let x = input(call.shape(batch), &named(&asked.device));
-    let run = |x: Tensor| match asked.steps {
-        Some(steps) => call.run(x, steps),
-        None => call.once(x),
-    };
+    let run = |x: Tensor| if steps > 0 { call.run(x, steps) } else { call.once(x) };
     let first_milliseconds = timed(|| run(x.clone())).1;
     let out = run(x.clone());
-    let milliseconds = (0..asked.repeats).map(|_| timed(|| run(x.clone())).1).collect();
-    let difference = difference(&asked.folder, out).filter(|_| asked.steps.is_none());
-    Measured { batch, milliseconds, first_milliseconds, difference, peak_megabytes: peak() }
+    let milliseconds: Vec<f64> = (0..asked.repeats).map(|_| timed(|| run(x.clone())).1).collect();
+    let work = gflop(call) * steps.max(1) as f64;
+    json!({
+        "batch": batch,
+        "steps": steps,
+        "gflops": batch as f64 * work / (median(&milliseconds) / 1e3),
+        "milliseconds": milliseconds,
+        "first_milliseconds": first_milliseconds,
+        "gflop_a_picture": work,
+        "difference": difference(&asked.folder, out).filter(|_| steps == 0),
+        "peak_megabytes": peak(),
+    })
 }
 
 /// What was typed.
@@ -89,8 +78,10 @@ struct Asked {
     folder: PathBuf,
     batches: Vec<usize>,
     repeats: usize,
-    steps: Option<usize>,
+    /// 0 is a call.
+    steps: Vec<usize>,
     device: String,
+    keep: Option<PathBuf>,
     precision: Precision,
     plain: bool,
     layers: bool,
@@ -103,12 +94,14 @@ impl Asked {
         let value = |name: &str| arguments.iter().position(|a| a == name).map(|at| arguments[at + 1].as_str());
         let has = |name: &str| arguments.iter().any(|a| a == name);
         let number = |text: &str| text.parse().expect("a number");
+        let numbers = |text: &str| text.split(',').map(number).collect();
         Some(Self {
             folder: arguments.first().filter(|argument| !argument.starts_with("--"))?.into(),
-            batches: value("--batch").unwrap_or("1,16").split(',').map(number).collect(),
+            batches: numbers(value("--batch").unwrap_or("1,16")),
             repeats: value("--repeats").map_or(9, number),
-            steps: value("--steps").map(number),
+            steps: numbers(value("--steps").unwrap_or("0")),
             device: value("--device").unwrap_or("cpu").to_owned(),
+            keep: value("--keep").map(PathBuf::from),
             precision: match value("--precision").unwrap_or("f32") {
                 "f32" => Precision::F32,
                 "f16" => Precision::F16,
@@ -120,6 +113,16 @@ impl Asked {
             ceiling: has("--ceiling"),
         })
     }
+}
+
+/// Which kernels are the fastest is asked for in that folder, and kept there.
+fn keep_kernels(folder: Option<&Path>) {
+    #[cfg(feature = "persistence")]
+    if let Some(folder) = folder {
+        device::keep_kernels_in(folder).unwrap_or_else(|error| eprintln!("{error}"));
+    }
+    #[cfg(not(feature = "persistence"))]
+    assert!(folder.is_none(), "--keep: this build keeps no kernels");
 }
 
 /// The CPU, or the first adapter of a graphics API, one made of hardware if possible.
@@ -150,7 +153,7 @@ struct Call {
 impl Call {
     fn new(asked: &Asked, device: &Device) -> Self {
         let precision = asked.precision;
-        let called = if asked.steps.is_some() {
+        let called = if asked.steps.iter().any(|steps| *steps > 0) {
             assert!(!asked.layers, "--steps draws as the library does");
             let model = Model::load(&asked.folder, device).expect("a model folder");
             let model = if asked.plain { model.uncompiled() } else { model };

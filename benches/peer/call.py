@@ -13,7 +13,7 @@ On the CPU (`just bench-cpu`), with PyTorch from PyPI:
 On a GPU (`just bench-gpu`), with the build of PyTorch that suits it:
 
     python benches/peer/call.py --device cuda --ours-device vulkan --networks ddpm-cifar10,embedded \\
-        --modes eager,eager+tf32,compile+tf32,bf16,compile+bf16 --steps 20
+        --modes eager,eager+tf32,compile+tf32,bf16,compile+bf16 --steps 0,20
 """
 
 import argparse
@@ -111,9 +111,9 @@ def worker(name, folder, mode, args):
     dtype = torch.bfloat16 if "bf16" in mode else torch.float16 if "f16" in mode else torch.float32
     layout = torch.channels_last if "channels_last" in mode else torch.contiguous_format
     model = model.to(device=args.device, dtype=dtype, memory_format=layout)
-    run = runner(torch.compile(model) if "compile" in mode else model, model, scheduler, args.steps, args.device)
+    called = torch.compile(model) if "compile" in mode else model
 
-    def milliseconds(x):
+    def milliseconds(run, x):
         wait()
         start = time.perf_counter()
         run(x)
@@ -123,12 +123,22 @@ def worker(name, folder, mode, args):
     with torch.inference_mode():
         for batch in map(int, batches(name, args).split(",")):
             x = pictures(model, batch).to(device=args.device, dtype=dtype, memory_format=layout)
-            first, _ = milliseconds(x), milliseconds(x)
-            times = [milliseconds(x) for _ in range(args.repeats)]
-            # Of the host; what a GPU holds is another thing, and ours does not tell it.
-            peak = None if cuda else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1.024e-3
-            row = {"batch": batch, "milliseconds": times, "first_milliseconds": first, "peak_megabytes": peak}
-            print(json.dumps(row), flush=True)
+            for steps in counts(args):
+                run = runner(called, model, scheduler, steps, args.device)
+                first, _ = milliseconds(run, x), milliseconds(run, x)
+                times = [milliseconds(run, x) for _ in range(args.repeats)]
+                # Of the host; what a GPU holds is another thing.
+                peak = None if cuda else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1.024e-3
+                row = {"batch": batch, "steps": steps, "milliseconds": times, "first_milliseconds": first}
+                row |= {"peak_megabytes": peak, "device_megabytes": allocated(cuda)}
+                print(json.dumps(row), flush=True)
+
+
+def allocated(cuda):
+    """The most that PyTorch's own allocator has held on the GPU."""
+    import torch
+
+    return torch.cuda.max_memory_reserved() / 1e6 if cuda else None
 
 
 def golden(name, folder):
@@ -144,6 +154,11 @@ def golden(name, folder):
     save_file({"output": out.contiguous()}, os.path.join(folder, "output.safetensors"))
 
 
+def counts(args):
+    """What is timed: a call for 0, a run of so many steps otherwise."""
+    return [int(count) for count in args.steps.split(",")]
+
+
 def batches(name, args):
     return args.batches or (CPU_BATCHES[name] if args.device == "cpu" else GPU_BATCHES)
 
@@ -157,7 +172,7 @@ def programs(name, folder, args):
     """Who is timed, and how each is started."""
     ours = ["cargo", "bench", "-q", *args.features.split(), "--bench", "call", "--", folder]
     ours += ["--batch", batches(name, args), "--repeats", str(args.repeats), "--device", args.ours_device]
-    ours += ["--steps", str(args.steps)] if args.steps else []
+    ours += ["--steps", args.steps]
     yield "ours", [*ours, "--ceiling", *args.ours.split()]
     modes = args.modes.split(",")
     for precision in ("bf16", "f16"):
@@ -165,40 +180,46 @@ def programs(name, folder, args):
             yield f"ours, {precision}", [*ours, "--precision", precision, *args.ours.split()]
     for mode in modes:
         theirs = [sys.executable, __file__, "--repeats", str(args.repeats), "--device", args.device]
-        theirs += ["--steps", str(args.steps), "--batches", batches(name, args)]
+        theirs += ["--steps", args.steps, "--batches", batches(name, args)]
         yield mode, [*theirs, "--worker", name, folder, mode]
 
 
 def compare(name, folder, args):
     threads = {"OMP_NUM_THREADS": args.threads, "RAYON_NUM_THREADS": args.threads}
     golden(name, folder)
-    times, firsts, peaks, differences, ceiling = {}, {}, {}, [], 0.0
+    times, firsts, peaks, gflop, differences, ceiling = {}, {}, {}, {}, [], 0.0
     for _ in range(args.rounds):
         for who, command in programs(name, folder, args):
             for row in lines(command, **threads):
                 if "ceiling_gflops" in row:
                     ceiling = max(ceiling, row["ceiling_gflops"])
                     continue
-                batch = row["batch"]
-                times.setdefault((batch, who), []).extend(row["milliseconds"])
-                firsts.setdefault((batch, who), []).append(row["first_milliseconds"])
+                key = (row["steps"], row["batch"], who)
+                times.setdefault(key, []).extend(row["milliseconds"])
+                firsts.setdefault(key, []).append(row["first_milliseconds"])
                 if args.device == "cpu":
                     peaks[who] = max(peaks.get(who, 0), row["peak_megabytes"])
                 if who == "ours":
                     differences.append(row["difference"])
-                    gflop = row["gflop_a_picture"]
-    what = f"a run of {args.steps} steps" if args.steps else "a call"
-    print(f"{name}, {what}: {gflop:.2f} GFLOP a picture; a matrix product here does {ceiling:.0f} GFLOP/s")
-    off = "not compared" if None in differences else f"{max(differences):.1e}"
+                    gflop[row["steps"]] = row["gflop_a_picture"]
+    print(f"{name}: a matrix product here does {ceiling:.0f} GFLOP/s")
+    compared = [difference for difference in differences if difference is not None]
+    off = f"{max(compared):.1e}" if compared else "not compared"
     print(f"  largest difference: {off}; peak memory in MB:", {k: round(v) for k, v in peaks.items()} or "not measured")
-    for batch in sorted({batch for batch, _ in times}):
-        ours = statistics.median(times[batch, "ours"])
-        for who in [who for b, who in times if b == batch]:
-            these, middle = times[batch, who], statistics.median(times[batch, who])
+    for steps in counts(args):
+        print(f"  {f'a run of {steps} steps' if steps else 'a call'}: {gflop[steps]:.2f} GFLOP a picture")
+        table(steps, gflop[steps], times, firsts)
+
+
+def table(steps, gflop, times, firsts):
+    for batch in sorted({batch for count, batch, _ in times if count == steps}):
+        ours = statistics.median(times[steps, batch, "ours"])
+        for who in [who for count, b, who in times if (count, b) == (steps, batch)]:
+            these, middle = times[steps, batch, who], statistics.median(times[steps, batch, who])
             print(
                 f"  batch {batch:3} {who:22} {middle:9.2f} ms (best {min(these):9.2f}, worst {max(these):9.2f})"
                 f"  {batch * gflop / middle * 1e3:7.0f} GFLOP/s  {middle / ours:5.2f} x ours"
-                f"  first {statistics.median(firsts[batch, who]):9.1f} ms",
+                f"  first {statistics.median(firsts[steps, batch, who]):9.1f} ms",
                 flush=True,
             )
 
@@ -211,7 +232,7 @@ def main():
     parser.add_argument("--ours-device", default="cpu", help="where ours does: cpu, vulkan, metal, dx12")
     parser.add_argument("--features", default="", help="how ours is built, such as '--features spirv'")
     parser.add_argument("--ours", default="", help="more arguments for our program, such as --plain")
-    parser.add_argument("--steps", type=int, default=0, help="time whole runs of eta 0 with so many steps")
+    parser.add_argument("--steps", default="0", help="0 times calls, 20 runs of eta 0 with so many steps; 0,20 does both")
     parser.add_argument("--batches", default="", help="batch sizes, such as 1,16")
     parser.add_argument("--threads", default=str(os.cpu_count()), help="threads of each program")
     parser.add_argument("--rounds", type=int, default=3)

@@ -1,28 +1,31 @@
 """All that docs/results.md wants to know of a GPU, in one unattended run of at most ten minutes.
 
 Needs Python with PyTorch and diffusers, and programs that were built beforehand (`just gpu-programs`): a folder for each
-compiler of shaders, with `ddim` and the benchmark `call` in it.
+compiler of shaders, with `ddim` and the benchmark `call` in it. From the top folder of this project:
 
     python3 benches/peer/first_gpu.py --programs wgsl=dist/wgsl --programs spirv=dist/spirv --out gpu
 
-Parts come in order of their value; each has a limit of its own and none starts when the minutes are over. `gpu.json` is
-written anew after every part, `gpu.md` has the tables. A part that fails or is cut off is kept with what it said: that
-is a result too. Rehearsed on a software device with `--ours-device vulkan --device cpu --batches 1`.
+Parts come in order of their value; each has a limit of its own, and none starts when the minutes are over. `gpu.json` and
+`gpu.md`, the table, are written anew after every part. A part that fails, hangs or is cut off is kept with what it said
+until then: that is a result too. Rehearsed on a software device (`just gpu-rehearsal`).
 """
 
 import argparse
 import json
 import os
+import platform
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from glob import glob
 
 import call as peer
 
 PRECISIONS = ["f32", "f16", "bf16"]
-MODES = ["eager", "eager+tf32", "bf16", "compile+tf32", "compile+bf16"]
+MODES = ["eager", "bf16", "eager+tf32", "compile+tf32", "compile+bf16"]
 
 
 class Report:
@@ -30,6 +33,7 @@ class Report:
 
     def __init__(self, out, minutes):
         self.out, self.parts, self.started, self.limit = out, [], time.monotonic(), 60 * minutes
+        self.system = system()
 
     def left(self):
         return self.limit - (time.monotonic() - self.started)
@@ -39,117 +43,193 @@ class Report:
         limit = min(limit, self.left())
         if limit < 5:
             return self.add({"part": name, "skipped": "no time was left"})
-        started, memory = time.monotonic(), Memory()
-        with tempfile.TemporaryFile("w+") as said, tempfile.TemporaryFile("w+") as errors:
-            try:
-                code = subprocess.run(
-                    command, stdout=said, stderr=errors, timeout=limit, env={**os.environ, **environment}
-                ).returncode
-            except subprocess.TimeoutExpired:
-                code = f"cut off after {limit:.0f} s"
-            except OSError as error:
-                code = str(error)
+        started = time.monotonic()
+        with tempfile.TemporaryFile("w+", errors="replace") as said, tempfile.TemporaryFile("w+", errors="replace") as errors:
+            code, memory = finished(command, limit, said, errors, environment)
             said.seek(0), errors.seek(0)
             text, complaint = said.read(), errors.read()[-2000:]
         part = {"part": name, "command": command, "code": code, "seconds": time.monotonic() - started}
-        part["device_megabytes"] = memory.peak()
-        part["rows"] = rows(text)
+        part |= memory | {"rows": rows(text)}
         if code != 0:
             part["said"] = complaint
         return self.add(part)
 
     def add(self, part):
         self.parts.append(part)
-        with open(self.out + ".json.tmp", "w") as file:
-            json.dump({"system": system(), "parts": self.parts}, file, indent=1)
-        os.replace(self.out + ".json.tmp", self.out + ".json")
-        with open(self.out + ".md.tmp", "w") as file:
-            file.write(tables(self.parts))
-        os.replace(self.out + ".md.tmp", self.out + ".md")
-        print(f"{part['part']}: {part.get('skipped') or part['code']} ({self.left():.0f} s left)", flush=True)
+        written(self.out + ".json", json.dumps({"system": self.system, "parts": self.parts}, indent=1))
+        written(self.out + ".md", tables(self.system, self.parts))
+        print(f"{part['part']}: {part.get('skipped') or ended(part)} ({self.left():.0f} s left)", flush=True)
         return part
 
 
+def written(path, text):
+    with open(path + ".tmp", "w") as file:
+        file.write(text)
+    os.replace(path + ".tmp", path)
+
+
+def finished(command, limit, said, errors, environment):
+    """The exit code, or why there is none, and the memory it took. Ends all that the command has started."""
+    environment = {**os.environ, **environment}
+    memory = Memory()
+    try:
+        process = subprocess.Popen(command, stdout=said, stderr=errors, env=environment, start_new_session=True)
+    except OSError as error:
+        return str(error), memory.peak()
+    memory.of(process.pid)
+    try:
+        code = process.wait(limit)
+    except subprocess.TimeoutExpired:
+        code = f"cut off after {limit:.0f} s"
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)
+    except ProcessLookupError:
+        pass
+    except subprocess.TimeoutExpired:
+        code = f"{code}, and the driver does not let go of it"
+    return code, memory.peak()
+
+
 class Memory:
-    """The most memory of the GPU that was in use, asked five times a second, less what was in use before."""
+    """The most that was held, looked at ten times a second: of the GPU by all processes, less what they held before, and of
+    the host by the one that is watched."""
 
     def __init__(self):
-        self.before = self.most = device_memory()
-        self.over = threading.Event()
-        if self.before is not None:
-            threading.Thread(target=self.watch, daemon=True).start()
+        self.before = self.device = device_memory()
+        self.host, self.pid, self.over = None, None, threading.Event()
+
+    def of(self, pid):
+        self.pid = pid
+        threading.Thread(target=self.watch, daemon=True).start()
 
     def watch(self):
-        while not self.over.wait(0.2):
-            self.most = max(self.most, device_memory() or 0)
+        asked = 0.0
+        while not self.over.wait(0.1):
+            self.host = host_memory(self.pid) or self.host
+            # nvidia-smi takes longer than a look into a file.
+            if self.before is not None and time.monotonic() - asked > 0.3:
+                asked = time.monotonic()
+                self.device = max(self.device, device_memory() or 0)
 
     def peak(self):
         self.over.set()
-        return None if self.before is None else self.most - self.before
+        device = None if self.before is None else self.device - self.before
+        return {"device_megabytes": device, "host_megabytes": self.host}
+
+
+def host_memory(pid):
+    """The most resident memory of a process so far."""
+    try:
+        with open(f"/proc/{pid}/status") as status:
+            line = next((line for line in status if line.startswith("VmHWM:")), None)
+        return line and int(line.split()[1]) * 1.024e-3
+    except (OSError, ValueError):
+        return None
 
 
 def device_memory():
+    """Megabytes in use: NVIDIA's tool knows, and the driver of AMD says it in a file."""
     said = nvidia("memory.used")
-    return float(said.splitlines()[0]) if said else None
+    try:
+        return float(said.splitlines()[0])
+    except (IndexError, ValueError):
+        pass
+    for path in glob("/sys/class/drm/card*/device/mem_info_vram_used"):
+        with open(path) as file:
+            return int(file.read()) / 1e6
+    return None
+
+
+NO_NVIDIA = []
 
 
 def nvidia(what):
-    """What nvidia-smi says, or nothing on other machines."""
+    """What nvidia-smi says, or nothing on other machines; who did not answer is not asked again."""
+    if NO_NVIDIA:
+        return ""
     try:
         command = ["nvidia-smi", f"--query-gpu={what}", "--format=csv,noheader,nounits"]
         return subprocess.run(command, capture_output=True, text=True, timeout=10).stdout.strip()
     except (OSError, subprocess.TimeoutExpired):
+        NO_NVIDIA.append(what)
         return ""
 
 
 def system():
-    import torch
-
+    """The machine, without PyTorch: its import may fail or hang, and is a part like others."""
     return {
-        "gpu": nvidia("name,driver_version,memory.total") or "no nvidia-smi",
-        "torch": torch.__version__,
-        "cuda": torch.version.cuda,
+        "gpu": nvidia("name,driver_version,memory.total,power.limit,clocks.max.sm") or "no nvidia-smi",
+        "kernel": platform.release(),
+        "processor": next((line.split(":")[1].strip() for line in cpuinfo() if line.startswith("model name")), platform.machine()),
         "cores": os.cpu_count(),
+        "python": platform.python_version(),
     }
+
+
+def cpuinfo():
+    try:
+        with open("/proc/cpuinfo") as file:
+            return file.readlines()
+    except OSError:
+        return []
 
 
 def rows(text):
     """The JSON of a part: one value, or one a line."""
-    try:
-        return [json.loads(text)]
-    except ValueError:
-        lines = (line for line in text.splitlines() if line.startswith("{"))
-        return [row for row in map(parsed, lines) if row is not None]
+    whole = parsed(text)
+    if whole is not None:
+        return whole if isinstance(whole, list) else [whole]
+    lines = (line for line in text.splitlines() if line.startswith("{"))
+    return [row for row in map(parsed, lines) if row is not None]
 
 
-def parsed(line):
+def parsed(text):
     try:
-        return json.loads(line)
+        return json.loads(text)
     except ValueError:
-        return None  # the line on which the part was cut off
+        return None  # such as the line on which a part was cut off
 
 
 def doctor(report, args, compiler, precision):
     command = [f"{args.programs[compiler]}/ddim", "doctor", "--device", args.ours_device, "--json"]
-    report.run(f"doctor, {compiler}, {precision}", [*command, "--precision", precision], args.doctor_limit)
+    command += ["--precision", precision, *args.doctor.split()]
+    report.run(f"doctor, {compiler}, {precision}", command, args.doctor_limit)
 
 
-def ours(report, args, compiler, precision, name, folder, steps):
+def ours(report, args, compiler, precision, name, folder):
+    """A call and a run at each batch size; what tuning finds out is kept for the parts that come later."""
     command = [f"{args.programs[compiler]}/call", folder, "--device", args.ours_device, "--precision", precision]
-    command += ["--batch", args.batches, "--repeats", str(args.repeats)]
-    command += ["--steps", str(steps)] if steps else ["--ceiling"]
-    report.run(f"{timed(name, steps)}, ddim {compiler} {precision}", command, args.call_limit)
+    command += ["--batch", args.batches, "--repeats", str(args.repeats), "--steps", args.steps]
+    command += ["--ceiling", "--keep", os.path.join(args.kept, compiler)]
+    report.run(f"{name}, ddim {compiler} {precision}", command, args.call_limit)
 
 
-def theirs(report, args, mode, name, folder, steps):
+def theirs(report, args, mode, name, folder):
     command = [sys.executable, peer.__file__, "--device", args.device, "--batches", args.batches]
-    command += ["--repeats", str(args.repeats), "--steps", str(steps), "--worker", name, folder, mode]
-    threads = str(os.cpu_count())
-    report.run(f"{timed(name, steps)}, PyTorch {mode}", command, args.call_limit, OMP_NUM_THREADS=threads)
+    command += ["--repeats", str(args.repeats), "--steps", args.steps, "--worker", name, folder, mode]
+    limit = args.compile_limit if "compile" in mode else args.call_limit
+    report.run(f"{name}, PyTorch {mode}", command, limit, OMP_NUM_THREADS=str(os.cpu_count()))
 
 
-def timed(name, steps):
-    return f"{name}, {f'{steps} steps' if steps else 'a call'}"
+def models(report, args, folders):
+    """Writes the networks, with what PyTorch says of them on the CPU; those that are there afterwards."""
+    for name, folder in folders.items():
+        command = [sys.executable, __file__, "--model", name, folder]
+        report.run(f"{name}, written by PyTorch", command, args.call_limit)
+    return {name: folder for name, folder in folders.items() if os.path.exists(os.path.join(folder, "output.safetensors"))}
+
+
+def write_model(name, folder):
+    """A part of its own (`--model`): says which PyTorch it is."""
+    import diffusers
+    import torch
+
+    peer.golden(name, folder)
+    about = {"torch": torch.__version__, "diffusers": diffusers.__version__, "cuda": torch.version.cuda}
+    if torch.cuda.is_available():
+        about |= {"device": torch.cuda.get_device_name(), "cudnn": torch.backends.cudnn.version()}
+    print(json.dumps(about))
 
 
 def cold_start(report, args, compiler):
@@ -162,74 +242,104 @@ def cold_start(report, args, compiler):
             report.run(f"start to PNG, {compiler}, {state}", command, args.call_limit, **kept)
 
 
-def tables(parts):
-    """Every part in a row: what it took, and the medians of what it timed."""
-    lines = ["| part | ended | seconds | GPU memory, MB | batch: median ms (first) |", "|---|---|---|---|---|"]
+def ended(part):
+    """How a part ended: the doctor's word where there is one, else its exit code."""
+    verdicts = [row["passed"] for row in part["rows"] if "passed" in row]
+    if verdicts:
+        return "passed" if verdicts[0] else "OFF"
+    return {0: "done"}.get(part["code"], part["code"])
+
+
+def tables(about, parts):
+    """Every part in a row: what it took; then the medians of what was timed, a row a program."""
+    lines = [f"{key}: {value}" for key, value in about.items()]
+    lines += ["", "| part | ended | seconds | GPU memory, MB | host memory, MB |", "|---|---|---|---|---|"]
     for part in parts:
         if "skipped" in part:
             lines.append(f"| {part['part']} | skipped | | | |")
             continue
-        timed_rows = [row for row in part["rows"] if "milliseconds" in row]
-        cells = ", ".join(
-            f"{row['batch']}: {sorted(row['milliseconds'])[len(row['milliseconds']) // 2]:.2f}"
-            f" ({row['first_milliseconds']:.0f})"
-            for row in timed_rows
-        )
-        verdicts = [row["passed"] for row in part["rows"] if "passed" in row]
-        ended = {True: "passed", False: "OFF"}[verdicts[0]] if verdicts else part["code"]
-        memory = "" if part["device_megabytes"] is None else f"{part['device_megabytes']:.0f}"
-        lines.append(f"| {part['part']} | {ended} | {part['seconds']:.1f} | {memory} | {cells} |")
+        memory = ["" if part[key] is None else f"{part[key]:.0f}" for key in ("device_megabytes", "host_megabytes")]
+        lines.append(f"| {part['part']} | {ended(part)} | {part['seconds']:.1f} | {memory[0]} | {memory[1]} |")
+    timed = {
+        (row["steps"], row["batch"]): None for part in parts for row in part.get("rows", []) if "milliseconds" in row
+    }
+    for steps in sorted({steps for steps, _ in timed}):
+        sizes = sorted(batch for count, batch in timed if count == steps)
+        what = f"a run of {steps} steps" if steps else "a call"
+        lines += ["", f"| {what}, median ms (quickest; first) | " + " | ".join(f"batch {size}" for size in sizes) + " |"]
+        lines.append("|---" * (len(sizes) + 1) + "|")
+        for part in parts:
+            cells = {row["batch"]: cell(row) for row in part.get("rows", []) if row.get("steps") == steps}
+            if cells:
+                lines.append(f"| {part['part']} | " + " | ".join(cells.get(size, "") for size in sizes) + " |")
     return "\n".join(lines) + "\n"
+
+
+def cell(row):
+    times = sorted(row["milliseconds"])
+    return f"{times[len(times) // 2]:.2f} ({times[0]:.2f}; {row['first_milliseconds']:.0f})"
 
 
 def measure(report, args, folders):
     first, *others = args.programs
     report.run("devices", [f"{args.programs[first]}/ddim", "devices", "--json"], 60)
-    for precision in PRECISIONS:
-        doctor(report, args, first, precision)
+    doctor(report, args, first, "f32")
+    folders = models(report, args, folders)
     for name, folder in folders.items():
-        ours(report, args, first, "f32", name, folder, 0)
-        theirs(report, args, "eager", name, folder, 0)
+        ours(report, args, first, "f32", name, folder)
+        theirs(report, args, "eager", name, folder)
+    doctor(report, args, first, "bf16")
+    doctor(report, args, first, "f16")
     cold_start(report, args, first)
     for compiler in others:
         doctor(report, args, compiler, "f32")
+        for precision in PRECISIONS:
+            for name, folder in folders.items():
+                ours(report, args, compiler, precision, name, folder)
+    for mode in MODES[1:]:
         for name, folder in folders.items():
-            ours(report, args, compiler, "f32", name, folder, 0)
-    for steps in (20, 0):
+            theirs(report, args, mode, name, folder)
+    for precision in PRECISIONS[1:]:
         for name, folder in folders.items():
-            for precision in PRECISIONS if steps == 0 else ["f32", "bf16"]:
-                if (precision, steps) != ("f32", 0):
-                    ours(report, args, first, precision, name, folder, steps)
-            for mode in MODES if steps == 0 else ["eager", "bf16"]:
-                if (mode, steps) != ("eager", 0):
-                    theirs(report, args, mode, name, folder, steps)
+            ours(report, args, first, precision, name, folder)
     for compiler in others:
         cold_start(report, args, compiler)
         for precision in PRECISIONS[1:]:
             doctor(report, args, compiler, precision)
 
 
-def main():
+def asked():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--programs", action="append", required=True, metavar="COMPILER=FOLDER", help="the first is measured most")
+    parser.add_argument("--programs", action="append", default=[], metavar="COMPILER=FOLDER", help="first come, first measured")
     parser.add_argument("--out", default="gpu", help="without its ending")
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--networks", default="ddpm-cifar10,embedded")
     parser.add_argument("--batches", default="1,16,64,256")
-    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--steps", default="0,20", help="0 is a call")
+    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--device", default="cuda", choices=["cpu", "cuda"], help="where PyTorch computes")
     parser.add_argument("--ours-device", default="vulkan")
+    parser.add_argument("--doctor", default="", help="more arguments for `ddim doctor`")
     parser.add_argument("--doctor-limit", type=float, default=90, help="seconds of a part")
-    parser.add_argument("--call-limit", type=float, default=60, help="seconds of a part")
+    parser.add_argument("--call-limit", type=float, default=45, help="seconds of a part")
+    parser.add_argument("--compile-limit", type=float, default=60, help="seconds of a part with torch.compile")
+    parser.add_argument("--model", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
-    args.programs = dict(programs.split("=", 1) for programs in args.programs)
+    if not (args.programs or args.model):
+        parser.error("--programs COMPILER=FOLDER says where `ddim` and `call` are; `just gpu-programs` builds them")
+    args.programs = {name: os.path.abspath(folder) for name, folder in (text.split("=", 1) for text in args.programs)}
+    return args
+
+
+def main():
+    args = asked()
+    if args.model:
+        return write_model(*args.model)
     report = Report(args.out, args.minutes)
     with tempfile.TemporaryDirectory() as root:
-        folders = {name: os.path.join(root, name) for name in args.networks.split(",")}
-        for name, folder in folders.items():
-            peer.golden(name, folder)
-        measure(report, args, folders)
-    print(tables(report.parts))
+        args.kept = os.path.join(root, "kernels")
+        measure(report, args, {name: os.path.join(root, name) for name in args.networks.split(",")})
+    print(tables(report.system, report.parts))
 
 
 if __name__ == "__main__":
