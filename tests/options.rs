@@ -205,6 +205,7 @@ const VALUES: &[(&str, &str)] = &[
     ("bound", "idx/train-images-idx3-ubyte --num 2"),
     ("convention", "diffusers"),
     ("corners", "5,6,7,8"),
+    ("reuse", "mid_block:2"),
     ("corrector-snr", "0.3"),
     ("corrector-steps", "2"),
     ("count", "4"),

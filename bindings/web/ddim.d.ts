@@ -26,6 +26,8 @@ export interface Options {
   guided_channels?: number;
   corrector_steps?: number;
   corrector_snr?: number;
+  /** A part of the network whose output is kept, and how often all of it runs: "up_blocks.1:3". */
+  reuse?: string;
   /** Pictures drawn at once. */
   batch_size?: number;
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
-use ddim::{Labels, Route, Run, Streams};
+use ddim::{Labels, Reuse, Route, Run, Streams};
 use ddim_bench::units;
 use ddim_data::{Layout, Picture};
 use ddim_sampler::{Guidance, GuidedChannels, Langevin};
@@ -100,6 +100,7 @@ impl<'a> Job<'a> {
         let shape = model.inner.picture_shape().with_context(|| model.name.clone())?;
         check_method(request, model, &route)?;
         let corrector = langevin(request, &route)?;
+        let reuse = reuse(request, model, &route)?;
         let beginning = Beginning::read(request, shape, route.rounding(), &device.device)?;
         let draws = draws(request, given.as_ref(), beginning.several(), labels.len().max(1))?;
         let guidance = guidance(request);
@@ -117,7 +118,7 @@ impl<'a> Job<'a> {
         };
         let start = beginning.start.clone().encoded(&model.inner).with_context(|| model.name.clone())?;
         let of_noise = Run::new(&model.inner, route, noise, draws.len(), batch_size);
-        let drawing = Run { start, labels, guidance, corrector, ..of_noise };
+        let drawing = Run { start, labels, guidance, corrector, reuse, ..of_noise };
         let drawing = match request.picture {
             None => drawing,
             Some(picture) if picture < drawing.pictures => drawing.only(&[picture]),
@@ -247,6 +248,20 @@ fn langevin(request: &Request, route: &Route) -> anyhow::Result<Option<Langevin>
         (None, _) => {}
     }
     Ok(langevin)
+}
+
+/// The features to keep, if the network and the plan have them.
+fn reuse(request: &Request, model: &Model, route: &Route) -> anyhow::Result<Option<Reuse>> {
+    match (&request.reuse, route) {
+        (None, _) => Ok(None),
+        (Some(reuse), Route::Plan(plan)) => {
+            model.inner.check_reuse(reuse, plan).context("--reuse")?;
+            Ok(Some(reuse.clone()))
+        }
+        (Some(_), Route::Flow { .. }) => {
+            misused!("--reuse needs the calls of a plan, which --solver adaptive has not: leave one of them out")
+        }
+    }
 }
 
 /// How the run is guided.

@@ -5,7 +5,7 @@ mod text;
 
 use std::path::PathBuf;
 
-use ddim::{Route, Run};
+use ddim::{Reuse, Route, Run};
 use ddim_sampler::{GuidanceInterval, Langevin};
 use ddim_schedule::{Convention, Resampling, Spacing, quoted};
 use serde::{Deserialize, Serialize};
@@ -41,6 +41,9 @@ pub(crate) struct Request {
     pub(crate) corrector_steps: Option<usize>,
     /// How far each goes.
     pub(crate) corrector_snr: Option<f64>,
+    /// What network calls keep for later ones.
+    #[serde(with = "text")]
+    pub(crate) reuse: Option<Reuse>,
     /// How many pictures.
     pub(crate) num: Option<usize>,
     /// Whose noise they have.
@@ -249,6 +252,7 @@ impl Request {
             plan: self.plan.over(base.plan),
             corrector_steps: self.corrector_steps.or(base.corrector_steps),
             corrector_snr: self.corrector_snr.or(base.corrector_snr),
+            reuse: self.reuse.or(base.reuse),
             guidance: self.guidance.or(base.guidance),
             guidance_interval: self.guidance_interval.or(base.guidance_interval),
             guidance_rescale: self.guidance_rescale.or(base.guidance_rescale),

@@ -115,9 +115,17 @@ impl RunRecord<'_> {
         if let GuidanceInterval::NoiseLevels { above, up_to } = guidance.interval {
             fields.push(("guidance_interval", json!([above, level(up_to)])));
         }
+        fields.extend(self.of_reuse());
         let corrector = |langevin: Langevin| json!({ "steps": langevin.steps(), "snr": langevin.snr() });
         fields.extend(self.drawing.corrector.map(|langevin| ("corrector", corrector(langevin))));
         fields
+    }
+
+    /// What is kept, and the calls in which all layers run, counted from 1.
+    fn of_reuse(&self) -> Option<(&'static str, Value)> {
+        let (reuse, full) = (self.drawing.reuse.as_ref()?, self.drawing.full_calls()?);
+        let full: Vec<usize> = (1..).zip(full).filter_map(|(call, full)| full.then_some(call)).collect();
+        Some(("reuse", json!({ "cut": reuse.cut, "full_calls": full })))
     }
 
     /// What the run begins with besides noise.

@@ -9,11 +9,11 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context;
-use ddim::{Drawn, Observer, Route, Seen};
+use ddim::{Drawn, Observer, Route, Run, Seen};
 use ddim_bench::units;
 use ddim_sampler::Effort;
 use ddim_schedule::solvers::Ddim;
-use ddim_schedule::{Lineage, Plan};
+use ddim_schedule::{Lineage, Plan, Settings};
 use ddim_tensor::Tensor;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
@@ -263,7 +263,15 @@ fn method(job: &Job<'_>) -> String {
         calls => format!(" ({})", units::counted(calls, "network call")),
     };
     let steps = units::steps(steps);
-    format!("{name}, {steps}{calls}, spacing {}, convention {}", settings.spacing, settings.convention)
+    let Settings { spacing, convention, .. } = settings;
+    format!("{name}, {steps}{calls}{}, spacing {spacing}, convention {convention}", kept(&job.drawing))
+}
+
+/// What calls keep for later ones, if anything.
+fn kept(drawing: &Run<'_>) -> String {
+    let (Some(reuse), Some(full)) = (&drawing.reuse, drawing.full_calls()) else { return String::new() };
+    let in_full = full.iter().filter(|full| **full).count();
+    format!(", all layers in {in_full} of {} calls and what lies behind {} in the others", full.len(), reuse.cut)
 }
 
 /// Says so where the start is so noisy that the network's errors become the picture.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ddim::sampler::{Between, Guidance, Langevin, Noise as _, Observation, Outcome, PictureNoise, Run};
 use ddim::schedule::Plan;
-use ddim::{Batch, Error, Labels, Start, Tensor};
+use ddim::{Batch, Error, Labels, Reuse, Start, Tensor};
 use pyo3::prelude::*;
 
 use crate::errors::raised;
@@ -25,6 +25,7 @@ pub(crate) struct Job {
     pub(crate) labels: Labels,
     pub(crate) guidance: Guidance,
     pub(crate) langevin: Option<Langevin>,
+    pub(crate) reuse: Option<Reuse>,
     pub(crate) start: Start,
     pub(crate) shape: [usize; 3],
     pub(crate) batch_size: usize,
@@ -70,6 +71,7 @@ impl Job {
             x,
             labels: self.labels.in_turn(indices.iter().copied()),
             guidance: self.guidance,
+            reuse: self.reuse.clone(),
             padded_to: model.padding(self.batch_size),
         };
         let between = Between { langevin: self.langevin, known };

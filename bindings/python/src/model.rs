@@ -16,7 +16,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
-use self::asked::{Drawn, guidance, labels_of};
+use self::asked::{Drawn, guidance, labels_of, reuse};
 use crate::Reduced;
 use crate::array::Array;
 use crate::draw::Job;
@@ -177,6 +177,8 @@ impl Model {
         if let Some(langevin) = langevin {
             langevin.check(&plan.plan).map_err(crate::errors::of_sampler)?;
         }
+        let reuse = reuse(options)?;
+        reuse.as_ref().map_or(Ok(()), |reuse| self.model.check_reuse(reuse, &plan.plan)).map_err(raised)?;
         let batch_size = options.take("batch_size")?.unwrap_or(16);
         if batch_size == 0 {
             return Err(raised(Error::BatchSize));
@@ -194,6 +196,7 @@ impl Model {
             labels,
             guidance,
             langevin,
+            reuse,
             start,
             shape,
             batch_size,
@@ -378,8 +381,9 @@ impl Model {
     ///
     /// How: `plan`, or the options of `Plan`. `classes`: names or numbers, used in turn, all classes if not given;
     /// `labels` for a model that takes numbers. `guidance` (1), `guidance_interval` (low, high),
-    /// `guidance_rescale` (0), `guided_channels` (all). `corrector_steps` (0), `corrector_snr` (0.16). `init`:
-    /// pictures to change (paths, arrays, PIL images), by `strength` (0.6); `mask`: which part of them is
+    /// `guidance_rescale` (0), `guided_channels` (all). `corrector_steps` (0), `corrector_snr` (0.16).
+    /// `reuse` ("up_blocks.1:3"): the output of a part of the network that is kept, and how often or in which calls
+    /// ("up_blocks.1:1,2,5") all of it runs. `init`: pictures to change (paths, arrays, PIL images), by `strength` (0.6); `mask`: which part of them is
     /// repainted, white or 1.
     ///
     /// `batch_size`: how many at once (16). `progress`: is called with a `Step` after each step, and may raise.

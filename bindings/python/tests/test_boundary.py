@@ -125,6 +125,7 @@ OPTIONS = [
     "guided_channels",
     "corrector_steps",
     "corrector_snr",
+    "reuse",
     "init",
     "mask",
     "progress",

@@ -47,6 +47,7 @@ def test_the_bytes_are_those_of_the_command_line(model, command, solver, batch_s
         (["--convention", "openai", "--num", 2], {"convention": "openai", "num": 2}),
         (["--no-clip", "--num", 2], {"clip": False, "num": 2}),
         (["--clip", "--rederive-eps", "--num", 2], {"clip": True, "rederive_eps": True, "num": 2}),
+        (["--reuse", "up_blocks.1:1,3", "--num", 2], {"reuse": "up_blocks.1:1,3", "num": 2}),
         (
             ["--corrector-steps", 1, "--corrector-snr", 0.1, "--num", 2],
             {"corrector_steps": 1, "corrector_snr": 0.1, "num": 2},
@@ -267,6 +268,8 @@ def test_what_is_wrong_is_said(model):
         (ValueError, "inpaint is for", {"inpaint": "repaint"}),
         (ValueError, "change nothing without guidance", {"guidance_rescale": 0.5}),
         (ValueError, "corrector_snr is for", {"corrector_snr": 0.1}),
+        (ValueError, "does not say which calls", {"reuse": "up_blocks.1"}),
+        (ValueError, "has nothing called", {"reuse": "up:2"}),
         (ValueError, "looks back", {"corrector_steps": 1, "solver": "unipc"}),
         (ValueError, "leave out seed", {"seeds": [1], "seed": 2}),
         (ValueError, "leave num out", {"seeds": [1], "num": 2}),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use ddim::Reuse;
 use ddim_schedule::Plan;
 use serde::{Deserialize, Serialize};
 
@@ -38,12 +39,14 @@ impl Role {
 /// One method with one number of steps.
 #[derive(Clone, Debug)]
 pub struct Cell {
-    /// The method, as people write it: `eta 0.2`, `sigma-hat`, `dpm++:order=3`.
+    /// The method, as people write it: `eta 0.2`, `sigma-hat`, `dpm++:order=3`, `unipc, up_blocks.1:2`.
     pub method: String,
     /// The steps asked for.
     pub steps: usize,
     /// What is run.
     pub plan: Plan,
+    /// Features that its network calls keep for later ones.
+    pub reuse: Option<Reuse>,
     /// Why.
     pub role: Role,
     /// Its place in the table.
@@ -51,7 +54,7 @@ pub struct Cell {
 }
 
 impl Cell {
-    /// Network calls of a picture.
+    /// Network calls of a picture, those with kept features among them.
     pub fn calls(&self) -> usize {
         self.plan.steps().len()
     }

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, ValueEnum};
+use ddim::Reuse;
 use ddim_features::Preparation;
 use ddim_schedule::{Convention, Solver, Spacing};
 
@@ -23,6 +24,7 @@ Examples:
   ddim bench --budget 1h --out long                    the same with more pictures
   ddim bench --num 2000,1000:256 --out results         2000 pictures a cell, 256 of 1000 steps
   ddim bench --steps 5,10,20 --eta 0 --solver dpm++ --solver unipc:order=3 --budget 2m
+  ddim bench --steps 10,20 --eta 0 --reuse up_blocks.1:2 --reuse up_blocks.1:4
   ddim bench --model path/to/model --spacing quad --device auto --json
 
 Everything is measured beside DDPM (eta 1) in as many steps as the model was trained with, which is drawn first. \
@@ -55,6 +57,11 @@ pub(crate) struct BenchArgs {
     /// A solver to measure as well, with its options, as `ddim sample --help` lists them; may be given several times
     #[arg(long, visible_alias = "sampler", value_name = "NAME", help_heading = "Method")]
     pub(crate) solver: Vec<Box<dyn Solver>>,
+
+    /// Measure each method also with the output of a part of the network kept from call to call, as in up_blocks.1:3: see
+    /// `ddim sample --help`; may be given several times
+    #[arg(long, value_name = "PART:CALLS", help_heading = "Method")]
+    pub(crate) reuse: Vec<Reuse>,
 
     /// How the steps are spread: see `ddim sample --help` [default: the convention's]
     #[arg(long, value_name = "NAME", help_heading = "Method")]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
+use ddim::Reuse;
 use ddim_sampler::GuidanceInterval;
 use ddim_schedule::Convention;
 
@@ -37,6 +38,7 @@ Examples:
   ddim sample --init shoe.png --strength 0.6 --class sneaker
   ddim sample --init shoe.png --mask heel.png --inpaint repaint --class sneaker
   ddim sample --like pictures/000003.png --steps 100   that one once more, in more steps
+  ddim sample --steps 50 --reuse up_blocks.1:3         inner layers in every third call
   ddim sample --spacing tuned --steps 5                the timesteps that suit the model best
   ddim sample --solver adaptive                        as many as each picture needs
   ddim sample --noise start.safetensors --out raw.safetensors --trajectory
@@ -63,6 +65,12 @@ pub(crate) struct SampleArgs {
 
     #[command(flatten)]
     pub(crate) corrections: CorrectionArgs,
+
+    /// Keep the output of a part of the network from one call to the next, and leave out the layers that only lead there
+    /// (DeepCache): the part, and how often all layers run, as in up_blocks.1:3, or in which calls, as in
+    /// up_blocks.1:1,2,5. `ddim inspect` lists the parts [default: all layers in every call]
+    #[arg(long, value_name = "PART:CALLS", help_heading = "Method")]
+    pub(crate) reuse: Option<Reuse>,
 
     /// Draw once more what an earlier run drew: its run.json, its folder, or one of its pictures, which comes alone. The
     /// options beside it are what is to be different
@@ -159,6 +167,7 @@ impl SampleArgs {
             plan: self.plan.request(),
             corrector_steps: self.typed.then("corrector_steps", corrector_steps),
             corrector_snr: self.typed.then("corrector_snr", corrector_snr),
+            reuse: self.reuse.clone(),
             num: self.num,
             seed: self.typed.then("seed", self.seed.number()),
             seeds: self.seeds.clone(),

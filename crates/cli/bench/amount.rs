@@ -135,6 +135,7 @@ mod tests {
     fn cells() -> Vec<Cell> {
         let schedule = NoiseSchedule::new(&ddim_schedule::BetaSchedule::DDPM, 1000).expect("the DDPM paper's");
         let cell = |place: usize, role, steps| Cell {
+            reuse: None,
             method: "eta 1".into(),
             steps,
             plan: Plan::new(&schedule, &Settings::new(Convention::Exact, SigmaHat, steps)).expect("a plan"),

@@ -1,6 +1,7 @@
 //! What is measured: one cell for each method and number of steps.
 
 use anyhow::Context;
+use ddim::Reuse;
 use ddim_bench::{Cell, Role, units};
 use ddim_schedule::solvers::{Ddim, SigmaHat};
 use ddim_schedule::{Eta, Plan, Spacing};
@@ -24,7 +25,7 @@ pub(super) fn cells(args: &BenchArgs, model: &Model) -> anyhow::Result<Vec<Cell>
     steps.sort_unstable();
     steps.dedup();
     let mut cells: Vec<Cell> = Vec::new();
-    for (name, options) in methods(args) {
+    for Asked { name, options, reuse } in asked(args) {
         for &n_steps in &steps {
             if cells.iter().any(|cell| (&cell.method, cell.steps) == (&name, n_steps)) {
                 continue;
@@ -39,9 +40,16 @@ pub(super) fn cells(args: &BenchArgs, model: &Model) -> anyhow::Result<Vec<Cell>
                 }
                 Err(error) => return Err(error).with_context(|| format!("{name} in {}", units::steps(n_steps))),
             };
+            if let Some(error) = reuse.as_ref().and_then(|reuse| model.inner.check_reuse(reuse, &plan).err()) {
+                // One that no plan could have is a mistake; too few calls are not.
+                let ddim::Error::FullCalls { .. } = error else { return Err(error).context("--reuse") };
+                tracing::warn!("{name} in {} is left out: {error}", units::steps(n_steps));
+                continue;
+            }
             let role =
                 if (name.as_str(), n_steps) == (DDPM, train_steps) { Role::AskedReference } else { Role::Asked };
-            cells.push(Cell { method: name.clone(), steps: n_steps, plan, role, place: cells.len() });
+            let (method, reuse, place) = (name.clone(), reuse.clone(), cells.len());
+            cells.push(Cell { method, steps: n_steps, plan, reuse, role, place });
         }
     }
     with_reference(cells, args, model)
@@ -58,7 +66,7 @@ fn with_reference(mut cells: Vec<Cell>, args: &BenchArgs, model: &Model) -> anyh
                 format!("DDPM in {}, which the others are compared with", units::steps(train_steps))
             })?;
             let (method, place) = (DDPM.to_owned(), cells.len());
-            Cell { method, steps: train_steps, plan, role: Role::Reference, place }
+            Cell { method, steps: train_steps, plan, reuse: None, role: Role::Reference, place }
         }
     };
     cells.insert(0, reference);
@@ -82,7 +90,7 @@ pub(super) fn with_target(mut cells: Vec<Cell>, args: &BenchArgs, model: &Model)
                     format!("{DDIM} in {}, whose pictures the others are compared with", units::steps(train_steps))
                 })?;
             let (method, place) = (DDIM.to_owned(), cells.len());
-            Cell { method, steps: train_steps, plan, role: Role::Target, place }
+            Cell { method, steps: train_steps, plan, reuse: None, role: Role::Target, place }
         }
     };
     cells.insert(1, target);
@@ -102,6 +110,31 @@ pub(super) const DDIM: &str = "eta 0";
 
 /// The name of eta 1, which is DDPM.
 const DDPM: &str = "eta 1";
+
+/// A method that was asked for.
+struct Asked {
+    /// As people write it.
+    name: String,
+    /// As options of `ddim sample`.
+    options: PlanRequest,
+    /// What its calls keep.
+    reuse: Option<Reuse>,
+}
+
+/// Every method by itself, and then with each of `--reuse`.
+fn asked(args: &BenchArgs) -> Vec<Asked> {
+    let mut asked = Vec::new();
+    for reuse in std::iter::once(None).chain(args.reuse.iter().map(Some)) {
+        let with = reuse.map_or_else(String::new, |reuse| format!(", {reuse}"));
+        let methods = methods(args).into_iter();
+        asked.extend(methods.map(|(name, options)| Asked {
+            name: format!("{name}{with}"),
+            options,
+            reuse: reuse.cloned(),
+        }));
+    }
+    asked
+}
 
 /// Every method with its name, and as options of `ddim sample`.
 fn methods(args: &BenchArgs) -> Vec<(String, PlanRequest)> {
@@ -208,6 +241,26 @@ mod tests {
             [("heun", 10, 19), ("heun", 20, 39), ("dpm++:order=3", 10, 10), ("dpm++:order=3", 20, 20)]
         );
         assert_eq!(cells[0].role, Role::Reference);
+    }
+
+    #[test]
+    fn each_method_is_measured_with_what_is_kept_too() {
+        let cells = of("--steps 1,4 --eta 0 --solver unipc --reuse up_blocks.1:2").expect("plans");
+        let list: Vec<_> = cells.iter().map(|cell| (cell.method.as_str(), cell.steps)).collect();
+        assert_eq!(
+            list[1..],
+            [
+                ("eta 0", 1),
+                ("eta 0", 4),
+                ("unipc", 1),
+                ("unipc", 4),
+                ("eta 0, up_blocks.1:2", 4),
+                ("unipc, up_blocks.1:2", 4)
+            ]
+        );
+        let kept: Vec<bool> = cells.iter().map(|cell| cell.reuse.is_some()).collect();
+        assert_eq!(kept, [false, false, false, false, true, true]);
+        assert!(of("--steps 4 --eta 0 --reuse nothing:2").is_err());
     }
 
     #[test]

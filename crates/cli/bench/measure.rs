@@ -142,7 +142,7 @@ impl<'a> Runner<'a> {
     fn run(&self, cell: &Cell, batch_size: usize) -> Run<'_> {
         let (route, noise) = (Route::Plan(cell.plan.clone()), Streams::Seed(self.seed));
         let run = Run::new(&self.model.inner, route, noise, usize::MAX, batch_size);
-        Run { labels: self.labels.clone(), ..run }
+        Run { labels: self.labels.clone(), reuse: cell.reuse.clone(), ..run }
     }
 
     /// How good the pictures are; none if the user stops it.

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use crate::conditioning::RowWeights;
 use crate::gradient::Back;
 use crate::isa::Isa;
+use crate::kept::Given;
 use crate::kernel::{Kernel, Weights};
 use crate::pixel::Positions;
 use crate::plan::{Keep, Plan, layouts};
@@ -168,7 +169,19 @@ impl Network {
     ///
     /// # Panics
     /// As [`forward`](Self::forward); a name that is not a point of the graph, or that of a row.
-    pub fn observe(&self, x: &[f32], [n, c, h, w]: [usize; 4], modulations: &[Rows], points: &[&str]) -> Seen {
+    pub fn observe(&self, x: &[f32], shape: [usize; 4], modulations: &[Rows], points: &[&str]) -> Seen {
+        self.through(x, shape, modulations, points, None)
+    }
+
+    /// The same with what is given of it.
+    pub(crate) fn through(
+        &self,
+        x: &[f32],
+        [n, c, h, w]: [usize; 4],
+        modulations: &[Rows],
+        points: &[&str],
+        given: Option<&Given>,
+    ) -> Seen {
         self.check(x, [n, c, h, w], modulations);
         let points = self.points_named(points);
         if n == 0 {
@@ -185,6 +198,9 @@ impl Network {
             [n, layout.channels, layout.height, layout.width]
         };
         let room = |value: usize| (vec![0.0; shape(value).iter().product()], shape(value));
+        if let Some(given) = given {
+            assert_eq!(given.len(), shape(given.layer()).iter().product(), "values kept for {n} pictures");
+        }
         let (mut output, result) = room(self.tape.result.0);
         let mut seen: Vec<(Vec<f32>, [usize; 4])> = points.iter().map(|point| room(point.layer)).collect();
         let work = |(k, (x, out, mut seen)): (usize, Piece)| {
@@ -198,7 +214,8 @@ impl Network {
             };
             let mut memory = self.rooms.lock().ok().and_then(|mut rooms| rooms.pop()).unwrap_or_default();
             let run = Run { network: self, plan, split, first: k * each, modulations };
-            run.observe(x, &mut memory, out, &mut seen);
+            let given = given.map(|given| given.part(k * each, pictures, n));
+            run.observe(x, &mut memory, out, &mut seen, given);
             if let Ok(mut rooms) = self.rooms.lock() {
                 rooms.push(memory);
             }

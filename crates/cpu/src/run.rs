@@ -6,6 +6,7 @@ use crate::activation::activate;
 use crate::attention::{self, attend};
 use crate::block::{Finish, Start};
 use crate::cell::Pair;
+use crate::kept::Part;
 use crate::kernel::{self, Kernel, Pictures};
 use crate::layout::Layout;
 use crate::network::{Network, Precision, Rows};
@@ -53,19 +54,23 @@ impl Run<'_> {
     /// # Panics
     /// Pictures and results of other sizes than the plan says.
     pub(crate) fn forward(&self, x: &[f32], memory: &mut Memory, out: &mut [f32]) {
-        self.observe(x, memory, out, &mut []);
+        self.observe(x, memory, out, &mut [], None);
     }
 
-    /// The same, and what can be seen at each of some points goes beside it.
+    /// The same, and what can be seen at each of some points goes beside it. What is given is not computed.
     pub(crate) fn observe(
         &self,
         x: &[f32],
         memory: &mut Memory,
         out: &mut [f32],
         points: &mut [(Point, &mut [f32])],
+        given: Option<Part>,
     ) {
         memory.values.resize(self.plan.len.max(memory.values.len()), 0.0);
         for (k, layer) in self.network.tape.layers.iter().enumerate() {
+            if given.is_some_and(|given| given.replaces(k, self, memory)) {
+                continue;
+            }
             self.layer(k, layer, x, memory);
             for (point, out) in points.iter_mut().filter(|(point, _)| point.layer == k) {
                 out.copy_from_slice(&self.at(point, memory));

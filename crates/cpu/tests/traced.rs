@@ -92,3 +92,59 @@ fn what_is_observed_of_many_pictures_is_in_their_order() {
         }
     }
 }
+
+/// Behind each cut: with its own features the same bits, with other features what the definition says.
+#[test]
+fn what_was_kept_stands_for_what_leads_to_it() {
+    let mut builder = Builder::new();
+    let x = builder.scaled_input(3, 2.0, -1.0);
+    let first = builder.convolve(x, conv3("first", 9));
+    let half = builder.convolve(first, conv3("half", 10).stride(2));
+    builder.observe("half", half);
+    let normed = builder.normalize(half, "norm", 5, 1e-5, None, Activation::Relu);
+    builder.observe("normed", normed);
+    let inner = builder.convolve(normed, conv3("inner", 11));
+    let double = builder.resample(inner, Resample::Double);
+    builder.observe("double", double);
+    let joined = builder.join(double, first);
+    let thin = builder.convolve(double, conv3("thin", 4));
+    builder.observe("thin", thin);
+    let wide = builder.convolve(joined, conv3("wide", 4).residual(thin));
+    builder.observe("wide", wide);
+    let case = Case::new(builder.finish(wide), 0.4, 19, [8, 6]);
+    let other = Case { x: common::numbers(case.x.len(), 77), ..case.clone() };
+    let cuts = case.graph.cuts();
+    let names: Vec<&str> = cuts.iter().map(ddim_graph::Cut::name).collect();
+    assert_eq!(names, ["half", "normed", "double", "thin"]);
+    for (isa, convolution) in each_isa([Convolution::Winograd, Convolution::Direct]) {
+        let network = case.network(isa, convolution, Precision::F32);
+        for cut in &cuts {
+            let kept =
+                |case: &Case| network.observe(&case.x, case.shape, &case.rows(), &[cut.name()]).points.remove(0).0;
+            let behind = |case: &Case, values: &[f32]| {
+                network.forward_behind(&case.x, case.shape, &case.rows(), ddim_cpu::Kept { cut, values })
+            };
+            assert_eq!(behind(&case, &kept(&case)), case.forward(&network), "{isa:?} {}", cut.name());
+            let features = other.plain().0.swap_remove(cut.value().index());
+            let expected = case.plain_with(Some((cut.value(), &features))).0.pop().expect("a layer").values;
+            let off = farthest(&behind(&case, &kept(&other)), &expected);
+            assert!(off < 1e-4, "{isa:?} {}: {off}", cut.name());
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "values kept for 2 pictures")]
+fn what_was_kept_of_fewer_pictures_is_refused() {
+    let mut builder = Builder::new();
+    let x = builder.input(3);
+    let inner = builder.convolve(x, conv3("inner", 9));
+    builder.observe("inner", inner);
+    let joined = builder.join(inner, x);
+    let out = builder.convolve(joined, conv3("out", 3));
+    let case = Case::new(builder.finish(out), 0.4, 2, [8, 6]);
+    let network = case.network(ddim_cpu::Isa::detect(), Convolution::Direct, Precision::F32);
+    let cut = case.graph.cut("inner").expect("a cut");
+    let kept = ddim_cpu::Kept { cut: &cut, values: &[0.0; 9 * 48] };
+    network.forward_behind(&case.x, case.shape, &case.rows(), kept);
+}

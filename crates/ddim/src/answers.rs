@@ -6,6 +6,7 @@ use ddim_schedule::Plan;
 use ddim_tensor::Tensor;
 
 use crate::conditions::Conditions;
+use crate::reuse::Reusing;
 use crate::{Batch, Error, Labels, Model};
 
 /// What a model answers to the calls of a batch: padded, told its labels, and guided. It holds neither the model
@@ -14,6 +15,7 @@ use crate::{Batch, Error, Labels, Model};
 pub(crate) struct Answers {
     conditions: Conditions,
     guidance: Guidance,
+    reusing: Option<Reusing>,
     /// How many pictures the batch has, and how many the network sees.
     pictures: usize,
     rows: usize,
@@ -31,7 +33,9 @@ impl Answers {
         let [pictures, channels, ..] = batch.x.dims();
         let rows = pictures.max(batch.padded_to);
         let conditions = Conditions::new(plan, &labels(model, batch, rows));
-        Ok(Self { conditions, guidance: batch.guidance, pictures, rows, channels })
+        let reusing = batch.reuse.as_ref();
+        let reusing = reusing.map(|reuse| Reusing::new(model, reuse, plan, &batch.guidance)).transpose()?;
+        Ok(Self { conditions, guidance: batch.guidance, reusing, pictures, rows, channels })
     }
 
     /// The output for this call.
@@ -39,12 +43,32 @@ impl Answers {
         let (x, rows) = (padded(x, self.rows), self.rows);
         let out = if self.guidance.acts_at(&plan.steps()[call.index]) {
             let both = Tensor::cat(&[x.clone(), x]);
-            let halves = engine.forward(both, &self.conditions.step(engine, call.index, 2 * rows));
+            let halves = self.forward(engine, call, both);
             self.guidance.guided(halves, self.channels)
         } else {
-            engine.forward(x, &self.conditions.step(engine, call.index, rows))
+            self.forward(engine, call, x)
         };
         if rows == self.pictures { out } else { out.pictures(0..self.pictures) }
+    }
+
+    /// What the network says, of all of it or with what an earlier call has kept.
+    fn forward(&mut self, engine: &Engine, call: Call, x: Tensor) -> Tensor {
+        let rows = self.conditions.step(engine, call.index, x.dims()[0]);
+        match &mut self.reusing {
+            Some(reusing) => reusing.forward(engine, call.index, x, &rows),
+            None => engine.forward(x, &rows),
+        }
+    }
+
+    /// Whether a run can go on at this call with nothing kept of those before it.
+    ///
+    /// # Errors
+    /// [`Error::Kept`] if it cannot.
+    pub(crate) fn check_begin(&self, call: usize) -> Result<(), Error> {
+        match self.reusing.as_ref().is_none_or(|reusing| reusing.can_begin_at(call)) {
+            true => Ok(()),
+            false => Err(Error::Kept { call: call + 1 }),
+        }
     }
 }
 

@@ -119,7 +119,8 @@ impl Run<'_> {
     ///
     /// # Errors
     ///
-    /// Those of [`begin`](Self::begin), and [`Error::Sample`] for what was saved of another run.
+    /// Those of [`begin`](Self::begin), [`Error::Sample`] for what was saved of another run, and [`Error::Kept`]
+    /// where the next call needs [features](Run::reuse) of an earlier one, which are not saved.
     ///
     /// # Panics
     ///
@@ -130,6 +131,7 @@ impl Run<'_> {
         let noise = self.noise.of(pictures, device);
         let batch = self.batch_in(pictures, steps.x().clone());
         let answers = Answers::new(self.model, &plan, &batch)?;
+        steps.wants().map_or(Ok(()), |wanted| answers.check_begin(wanted.call.index))?;
         Ok(Begun { steps, noise, labels: batch.labels, answers })
     }
 

@@ -9,7 +9,7 @@ use ddim_tensor::Tensor;
 
 use crate::answers::Answers;
 use crate::timing::Stopwatch;
-use crate::{Error, LabelKind, Labels, Model, device};
+use crate::{Error, LabelKind, Labels, Model, Reuse, device};
 
 /// One batch for [`Model::draw`].
 #[derive(Clone, Debug)]
@@ -20,6 +20,8 @@ pub struct Batch {
     pub labels: Labels,
     /// Classifier-free guidance.
     pub guidance: Guidance,
+    /// Features that calls keep for later ones; none runs all layers in every call.
+    pub reuse: Option<Reuse>,
     /// The network always sees this many pictures, filled up with repeats: see [`Model::padding`].
     pub padded_to: usize,
 }
@@ -93,7 +95,8 @@ impl Model {
     /// let plan = model.plan(&Options { steps: 3, ..Options::default() })?;
     /// let mut noise = PictureNoise::new(7, [0]);
     /// let x = noise.initial([1, 3, 16, 16], model.device()) * plan.start_scale();
-    /// let batch = Batch { x: x.clone(), labels: ddim::Labels::NONE, guidance: 1.0.into(), padded_to: 0 };
+    /// let (labels, guidance) = (ddim::Labels::NONE, 1.0.into());
+    /// let batch = Batch { x: x.clone(), labels, guidance, reuse: None, padded_to: 0 };
     /// let mut network = model.network_of(&plan, &batch)?;
     /// let mut run = Run::new(&plan, x);
     /// while let Some(wanted) = run.wants() {

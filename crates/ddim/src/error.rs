@@ -7,7 +7,7 @@ use crate::engine::{EngineError, Precision};
 use crate::sampler::SampleError;
 use crate::schedule::ScheduleError;
 use crate::unet::ConfigError;
-use crate::{ClassError, LabelError, LabelKind, Pictures};
+use crate::{ClassError, LabelError, LabelKind, Pictures, Reuse};
 
 /// A request that gave no pictures.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +47,36 @@ pub enum Error {
     /// Pictures or latents that do not go through an autoencoder.
     #[error(transparent)]
     Size(#[from] ddim_graph::SizeError),
+    /// A part of the network whose output cannot be kept.
+    #[error("{problem}; {}", cuts(known))]
+    Cut {
+        /// Why not.
+        problem: ddim_graph::CutError,
+        /// The parts that can.
+        known: Vec<String>,
+    },
+    /// Full calls that a plan has not, or that leave none to the others.
+    #[error(
+        "{reuse} does not fit the plan, which has {}",
+        match calls {
+            1 => "one network call, and so nothing to reuse: take more steps".to_owned(),
+            _ => format!("{calls} network calls: list some of them and not all, or write how often, from 2 on"),
+        }
+    )]
+    FullCalls {
+        /// What was asked for.
+        reuse: Reuse,
+        /// Network calls of the plan.
+        calls: usize,
+    },
+    /// A run that goes on where features of an earlier call are needed.
+    #[error(
+        "call {call} needs what an earlier one kept, and that is not saved: save before a call that runs in full"
+    )]
+    Kept {
+        /// The next call, counted from 1.
+        call: usize,
+    },
     /// The network has what its device cannot run.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -342,6 +372,14 @@ impl Error {
 }
 
 /// 2^20 bytes.
+/// Where a network can be cut, in words.
+fn cuts(known: &[String]) -> String {
+    match known {
+        [] => "nothing of this network can be kept from one call to the next".to_owned(),
+        known => format!("what can be kept is the output of {}", known.join(", ")),
+    }
+}
+
 fn mebibytes(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
 }

@@ -92,7 +92,7 @@ impl Model {
     /// let trip = model.round_trip(&Options { steps: 100, ..Options::default() })?;
     /// # let [c, h, w] = model.shape()?;
     /// # let pictures = PictureNoise::new(0, [0]).initial([1, c, h, w], model.device()) * 0.3;
-    /// let batch = |x| Batch { x, labels: ddim::Labels::NONE, guidance: 1.0.into(), padded_to: 0 };
+    /// let batch = |x| Batch { x, labels: ddim::Labels::NONE, guidance: 1.0.into(), reuse: None, padded_to: 0 };
     /// let latents = model.encode(&trip, batch(pictures.clone()))?;
     /// let again = model.decode(&trip, batch(latents))?;
     /// assert!(squared_errors(&pictures, &again)[0] < 0.1); // a network of random weights
@@ -269,7 +269,8 @@ mod tests {
         let pictures = PictureNoise::new(1, [0, 1]).initial([2, c, h, w], model.device()) * 0.3;
         let error = |steps| {
             let trip = model.round_trip(&Options { steps, ..Options::default() }).expect("both directions");
-            let batch = |x| Batch { x, labels: vec![0, 3].into(), guidance: 1.0.into(), padded_to: 3 };
+            let batch =
+                |x| Batch { x, labels: vec![0, 3].into(), guidance: 1.0.into(), reuse: None, padded_to: 3 };
             let latents = model.encode(&trip, batch(pictures.clone())).expect("latents");
             let again = model.decode(&trip, batch(latents)).expect("pictures");
             ErrorSummary::new(&squared_errors(&pictures, &again))

@@ -96,6 +96,7 @@ mod network;
 mod options;
 mod pictures;
 mod plan_json;
+mod reuse;
 mod run;
 mod settings;
 mod start;
@@ -123,7 +124,7 @@ pub use ddim_tensor as tensor;
 pub use ddim_transformer as transformer;
 pub use ddim_unet as unet;
 
-pub use ddim_sampler::{Guidance, GuidanceInterval, GuidedChannels};
+pub use ddim_sampler::{FullCalls, Guidance, GuidanceInterval, GuidedChannels, Reuse, ReuseError};
 pub use ddim_schedule::{
     BetaSchedule, Convention, Eta, NoiseSchedule, Plan, Resampling, Settings, Spacing, Tolerance, solvers,
 };

@@ -3,7 +3,7 @@
 use crate::sampler::{Guidance, Langevin};
 use crate::schedule::solvers::Ddim;
 use crate::schedule::{Convention, Resampling, Solver, Spacing};
-use crate::{Labels, Start};
+use crate::{Labels, Reuse, Start};
 
 /// What to draw, and how. The defaults are one picture, DDIM in 20 steps, eta 0.
 ///
@@ -41,6 +41,9 @@ pub struct Options {
     /// Langevin corrections between the steps, each a network call: `Some(Langevin::new(1, 0.16)?)`. Only methods
     /// that call the network once a step and remember nothing can have them.
     pub corrector: Option<Langevin>,
+    /// Features that network calls keep for later ones: `Some("up_blocks.1:3".parse()?)`. None runs the whole
+    /// network in every call.
+    pub reuse: Option<Reuse>,
     /// Pictures drawn at once.
     pub batch_size: usize,
     /// How timesteps are chosen; none leaves it to the convention.
@@ -90,6 +93,7 @@ impl Default for Options {
             strength: Strength::Usual,
             resampling: Resampling::Once,
             corrector: None,
+            reuse: None,
             batch_size: 16,
             spacing: None,
             convention: None,

@@ -4,7 +4,7 @@ use ddim_sampler::{GivenNoise, Guidance, Langevin, Noise, PictureNoise};
 use ddim_schedule::{Flow, PixelRounding, Plan, Settings, Tolerance};
 use ddim_tensor::{Device, Tensor};
 
-use crate::{Error, Labels, Model, Options, Start};
+use crate::{Error, Labels, Model, Options, Reuse, Start};
 
 /// A run: everything that decides its pictures, and how many are drawn at once.
 ///
@@ -43,6 +43,8 @@ pub struct Run<'m> {
     pub guidance: Guidance,
     /// Langevin corrections between the steps.
     pub corrector: Option<Langevin>,
+    /// Features that network calls keep for later ones.
+    pub reuse: Option<Reuse>,
     /// Pictures drawn at once.
     pub batch_size: usize,
     /// How many there are.
@@ -160,13 +162,15 @@ impl Model {
     /// # Errors
     ///
     /// Those of [`plan`](Self::plan), [`check_labels`](Self::check_labels) and [`Start::check`];
-    /// [`Error::BatchSize`], and [`Error::Sample`] for corrections that the method cannot have.
+    /// [`Error::BatchSize`], [`Error::Sample`] for corrections that the method cannot have, and those of
+    /// [`check_reuse`](Self::check_reuse).
     pub fn run<'m>(&'m self, options: &Options) -> Result<Run<'m>, Error> {
         let plan = self.plan(options)?;
         let start = options.start.clone().encoded(self)?;
         options.corrector.map_or(Ok(()), |langevin| langevin.check(&plan))?;
+        options.reuse.as_ref().map_or(Ok(()), |reuse| self.check_reuse(reuse, &plan))?;
         let run = self.run_along(Route::Plan(plan), options)?;
-        Ok(Run { start, corrector: options.corrector, ..run })
+        Ok(Run { start, corrector: options.corrector, reuse: options.reuse.clone(), ..run })
     }
 
     /// The same along the probability-flow ODE, from noise, with steps as long as this tolerance allows. Of the
@@ -177,7 +181,8 @@ impl Model {
     /// Those of [`flow`](Self::flow) and [`check_labels`](Self::check_labels), [`Error::BatchSize`], and
     /// [`Error::NeedsSteps`] for corrections and a start that is not noise.
     pub fn run_to_tolerance<'m>(&'m self, options: &Options, tolerance: Tolerance) -> Result<Run<'m>, Error> {
-        if options.corrector.is_some() || !matches!(options.start, Start::Noise) {
+        let is_plain = options.corrector.is_none() && options.reuse.is_none();
+        if !(is_plain && matches!(options.start, Start::Noise)) {
             return Err(Error::NeedsSteps);
         }
         self.run_along(Route::Flow { flow: self.flow(options)?, tolerance }, options)
@@ -209,6 +214,7 @@ impl<'m> Run<'m> {
             labels: Labels::NONE,
             guidance: Guidance::OFF,
             corrector: None,
+            reuse: None,
             batch_size,
             pictures,
         }
@@ -262,6 +268,11 @@ impl<'m> Run<'m> {
             }
             Streams::Seed(_) | Streams::Listed(_) => self.model.shape(),
         }
+    }
+
+    /// For each step's network call whether all layers run, where features are kept.
+    pub fn full_calls(&self) -> Option<Vec<bool>> {
+        Some(self.reuse.as_ref()?.full_calls(self.route.plan()?, &self.guidance))
     }
 
     /// Network calls for a picture, corrections included; none for a run to a tolerance, which knows them only

@@ -5,6 +5,7 @@ mod both_ways;
 mod editing;
 pub(crate) mod golden;
 mod labels;
+mod reuse;
 mod runs;
 mod transformers;
 
@@ -76,7 +77,7 @@ fn a_padded_batch_gives_the_same_pictures() {
     let run = |padded_to| {
         let mut noise = PictureNoise::new(0, 0..3);
         let x = noise.initial([3, c, h, w], model.device());
-        let batch = Batch { x, labels: vec![0, 4, 2].into(), guidance: Guidance::OFF, padded_to };
+        let batch = Batch { x, labels: vec![0, 4, 2].into(), guidance: Guidance::OFF, reuse: None, padded_to };
         match model.draw(&plan, batch, &mut noise, |_| ControlFlow::Continue(())).expect("a run") {
             crate::sampler::Outcome::Finished(x) => x.into_values(),
             stopped => panic!("{stopped:?}"),
@@ -255,7 +256,8 @@ fn a_batch_that_does_not_fit_the_model_is_an_error() {
     let draw = |model: &Model, shape: [usize; 4], labels: &[usize]| {
         let plan = model.plan(&Options { steps: 1, ..Options::default() }).expect("a plan");
         let x = Tensor::full(0.0, shape).to(model.device());
-        let batch = Batch { x, labels: labels.to_vec().into(), guidance: Guidance::OFF, padded_to: 0 };
+        let batch =
+            Batch { x, labels: labels.to_vec().into(), guidance: Guidance::OFF, reuse: None, padded_to: 0 };
         let mut noise = PictureNoise::new(0, 0..shape[0] as u64);
         model.draw(&plan, batch, &mut noise, |_| ControlFlow::Continue(()))
     };

@@ -284,7 +284,8 @@ impl Run<'_> {
 
     /// The batch of these pictures at its start.
     pub(crate) fn at_start(&self, pictures: &[usize], noise: &mut dyn Noise) -> Result<Batch, Error> {
-        if self.route.plan().is_none() && !(matches!(self.start, Start::Noise) && self.corrector.is_none()) {
+        let is_plain = matches!(self.start, Start::Noise) && self.corrector.is_none() && self.reuse.is_none();
+        if self.route.plan().is_none() && !is_plain {
             return Err(Error::NeedsSteps);
         }
         let [c, h, w] = self.shape()?;
@@ -302,6 +303,7 @@ impl Run<'_> {
             x,
             labels: self.labels.in_turn(pictures.iter().copied()),
             guidance: self.guidance,
+            reuse: self.reuse.clone(),
             padded_to: self.model.padding(self.batch_size),
         }
     }

@@ -28,8 +28,8 @@ impl Options {
     /// Options of a JSON object, by the names that the command line has for them: `num`, `seed`, `steps`,
     /// `solver`, `eta` (a number, or "hat"), `spacing`, `timesteps`, `convention`, `class` (names or numbers),
     /// `label` (numbers, or rows of them), `guidance`, `guidance_interval` (two noise levels, null for infinitely
-    /// many), `guidance_rescale`, `guided_channels`, `corrector_steps`, `corrector_snr` and `batch_size`. What is
-    /// left out takes its default; for a model with fewer than 20 training steps all of them are taken.
+    /// many), `guidance_rescale`, `guided_channels`, `corrector_steps`, `corrector_snr`, `reuse` and `batch_size`.
+    /// What is left out takes its default; for a model with fewer than 20 training steps all of them are taken.
     ///
     /// ```
     /// use ddim::{Model, Options, device};
@@ -51,9 +51,10 @@ impl Options {
         let labels = labels(&mut words, model)?;
         let guidance = guidance(&mut words)?;
         let (count, batch_size) = (words.count("num")?, words.count("batch_size")?);
+        let reuse = words.parsed("reuse")?;
         let rest = Self::rest(words, &model.checkpoint().scheduler, Ddim::default().into())?;
         let (count, batch_size) = (count.unwrap_or(rest.count), batch_size.unwrap_or(rest.batch_size));
-        Ok(Self { labels, guidance, count, batch_size, ..rest })
+        Ok(Self { labels, guidance, count, batch_size, reuse, ..rest })
     }
 
     /// The same for a network of the caller's own, trained as this configuration says, whose method is the usual
@@ -303,7 +304,7 @@ mod tests {
     fn every_option_arrives() {
         let text = r##"{"num": 3, "seed": 7, "steps": 5, "eta": 0.5, "spacing": "quad", "convention": "openai",
             "class": ["coat", 4, "#9"], "guidance": 2, "guidance_interval": [0.2, null], "guidance_rescale": 0.5,
-            "corrector_steps": 2, "corrector_snr": 0.1, "batch_size": 2}"##;
+            "corrector_steps": 2, "corrector_snr": 0.1, "batch_size": 2, "reuse": "mid_block:2"}"##;
         let options = Options::from_json(text, &model()).expect("options");
         let coat = model().class("coat").expect("a class");
         assert_eq!((options.count, options.seed, options.steps, options.batch_size), (3, 7, 5, 2));
@@ -313,6 +314,7 @@ mod tests {
         let interval = GuidanceInterval::NoiseLevels { above: 0.2, up_to: f64::INFINITY };
         assert_eq!(options.guidance, Guidance { interval, rescale: 0.5, ..Guidance::from(2.0) });
         assert_eq!(options.corrector, Langevin::new(2, 0.1).ok());
+        assert_eq!(options.reuse, "mid_block:2".parse().ok());
         let plain = Options::from_json(" ", &model()).expect("nothing is said");
         let usual = Options::default();
         assert_eq!((plain.steps, plain.count, plain.solver), (usual.steps, usual.count, usual.solver));
@@ -347,6 +349,7 @@ mod tests {
             (r#"{"timesteps": [1], "spacing": "quad"}"#, "timesteps: spacing says"),
             (r#"{"guidance_rescale": 0.5}"#, "guidance_rescale: it changes nothing without guidance"),
             (r#"{"corrector_snr": 0.5}"#, "corrector_snr: it changes nothing without corrector_steps"),
+            (r#"{"reuse": "mid_block"}"#, "reuse: \"mid_block\" does not say which calls run in full"),
             (r#"{"num": 100000000}"#, "num: 100000000 is not"),
             (r#"{"nmu": 1}"#, "nmu: there is no such option; the nearest is num"),
         ] {

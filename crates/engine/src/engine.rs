@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use ddim_cpu::{Convolution, Isa};
-use ddim_graph::{Graph, Labels, Parameter, Precision};
+use ddim_graph::{Cut, Graph, Labels, Parameter, Precision};
 use ddim_tensor::{Device, Tensor};
 
 use crate::EngineError;
@@ -155,6 +155,29 @@ impl Engine {
         self.observe(x, conditioning, &[]).output
     }
 
+    /// [`forward`](Self::forward) with what an earlier call has kept, \[n, c, h, w\] as [`observe`](Self::observe)
+    /// gave it at the point of this cut: the layers that only led there are left out. What the same call would
+    /// have computed there leads to the same bits.
+    ///
+    /// # Panics
+    /// As [`forward`](Self::forward); a cut of another graph, or what was kept of other pictures.
+    pub fn forward_behind(&self, x: Tensor, conditioning: &Conditioning, cut: &Cut, kept: &Tensor) -> Tensor {
+        match (&self.0.runs, &conditioning.0) {
+            (Runs::Processor(network), Kind::Processor(rows)) => {
+                let [n, _, height, width] = x.dims();
+                let kept = ddim_cpu::Kept { cut, values: on_host(kept) };
+                let output = network.forward_behind(on_host(&x), x.dims(), &rows.modulations(), kept);
+                Tensor::new(output, self.output_shape([n, height, width]))
+            }
+            #[cfg(feature = "gpu")]
+            (Runs::Tensors(network), Kind::Tensors(rows)) => {
+                network.forward_behind(on_burn(&x), rows, cut, on_burn(kept)).into()
+            }
+            #[cfg(feature = "gpu")]
+            _ => panic!("a conditioning of another engine"),
+        }
+    }
+
     /// [`forward`](Self::forward), and what is seen at those of [`Graph::points`] that have these names, with the
     /// same bits.
     ///
@@ -186,9 +209,7 @@ impl Engine {
     pub fn pull_back(&self, x: Tensor, conditioning: &Conditioning, slope: Tensor) -> (Tensor, Tensor) {
         let shape = x.dims();
         let [n, _, h, w] = shape;
-        let sizes = self.0.graph.sizes([h, w]).unwrap_or_else(|error| panic!("pictures that go through: {error}"));
-        let [height, width] = sizes[sizes.len() - 1];
-        let out_shape = [n, self.0.graph.output_channels(), height, width];
+        let out_shape = self.output_shape([n, h, w]);
         assert_eq!(out_shape, slope.dims(), "an output and its slope");
         match (&self.0.runs, &conditioning.0) {
             (Runs::Processor(network), Kind::Processor(rows)) => {
@@ -207,6 +228,13 @@ impl Engine {
             #[cfg(feature = "gpu")]
             _ => panic!("a conditioning of another engine"),
         }
+    }
+
+    /// Of the output for `n` pictures of this height and width.
+    fn output_shape(&self, [n, h, w]: [usize; 3]) -> [usize; 4] {
+        let sizes = self.0.graph.sizes([h, w]).unwrap_or_else(|error| panic!("pictures that go through: {error}"));
+        let [height, width] = sizes[sizes.len() - 1];
+        [n, self.0.graph.output_channels(), height, width]
     }
 
     /// The processor's engine with weights as the way back needs them.

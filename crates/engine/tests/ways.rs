@@ -8,7 +8,7 @@ mod support;
 use std::sync::Arc;
 
 use ddim_engine::{Engine, EngineOptions, Precision, Way};
-use ddim_graph::Labels;
+use ddim_graph::{Cut, Labels};
 use ddim_tensor::{Device, Tensor};
 use ddim_unet::{
     Activation, DownBlockType, ResampleType, TimeEmbeddingType, TimeScaleShift, UNet2DConfig, UpBlockType,
@@ -122,6 +122,36 @@ fn a_picture_is_the_same_in_every_batch() {
         let parts = (0..35).step_by(size).map(|first| x.pictures(first..(first + size).min(35)));
         let parts: Vec<_> = parts.map(|part| engine.forward(part, &conditioning)).collect();
         assert_eq!(Tensor::cat(&parts).values(), whole, "in batches of {size}");
+    }
+}
+
+/// With features of the same call nothing changes, to the last bit; with those of another picture and time both
+/// engines say the same, and not what a whole call says.
+#[test]
+fn features_that_were_kept_stand_for_the_layers_before() {
+    for (way, precision) in
+        [(Way::Plain, Precision::F32), (Way::Fast, Precision::F32), (Way::Fast, Precision::Bf16)]
+    {
+        let (engine, n) = (engine_in(&odd(), way, precision), 5);
+        let cuts = engine.graph().cuts();
+        let names: Vec<&str> = cuts.iter().map(Cut::name).collect();
+        assert!(names.contains(&"up_blocks.1") && !names.contains(&"conv_in"), "{names:?}");
+        let twin = Twin::new(engine.graph(), engine.weights());
+        let (x, other) = (random([n, 3, 8, 12], 7), random([n, 3, 8, 12], 8));
+        let now = engine.condition(&[250.0], &Labels::Index(&[1]));
+        let before = engine.condition(&[500.0], &Labels::Index(&[1]));
+        let whole = engine.forward(x.clone(), &now);
+        for cut in &cuts {
+            let kept = |x: &Tensor, rows| engine.observe(x.clone(), rows, &[cut.name()]).points.remove(0);
+            let same = engine.forward_behind(x.clone(), &now, cut, &kept(&x, &now));
+            assert_eq!(same.values(), whole.values(), "{} {way:?} {precision}", cut.name());
+            let kept = kept(&other, &before);
+            let ours = engine.forward_behind(x.clone(), &now, cut, &kept);
+            let theirs = twin.forward_behind(&x, &[250.0], cut, &kept);
+            let allowed = if precision == Precision::F32 { TOLERANCE } else { 0.05 };
+            let (apart, changed) = (off(&ours, &theirs), off(&ours, &whole));
+            assert!(apart < allowed && changed > 5.0 * apart, "{}: {apart}, {changed}", cut.name());
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Gradients, Tensor};
-use ddim_graph::{Graph, Labels, Parameter, Precision};
+use ddim_graph::{Cut, Graph, Labels, Parameter, Precision};
 
 use crate::conditioning::Conditioning;
 use crate::fused::Fused;
@@ -124,7 +124,23 @@ impl Network {
     /// A picture with other channels than the network has, or of a size that [`Graph::sizes`] refuses; a
     /// conditioning of another network, or with rows other than 1 or n.
     pub fn forward(&self, x: Tensor<4>, conditioning: &Conditioning) -> Tensor<4> {
-        self.run(x, conditioning, None)
+        self.run(x, conditioning, None, None)
+    }
+
+    /// The same with this, \[n, c, h, w\], in place of what leads to the place where the graph is cut: the layers
+    /// that nothing else needs are left out.
+    ///
+    /// # Panics
+    /// As [`forward`](Self::forward); a cut of another graph.
+    pub fn forward_behind(
+        &self,
+        x: Tensor<4>,
+        conditioning: &Conditioning,
+        cut: &Cut,
+        kept: Tensor<4>,
+    ) -> Tensor<4> {
+        assert_eq!(cut.needed().len(), self.graph.layers().len(), "a cut of another graph");
+        self.run(x, conditioning, None, Some((cut, kept)))
     }
 
     /// [`forward`](Self::forward), and tells `trace` what is seen at each of [`Graph::points`]. Rows of the
@@ -141,7 +157,7 @@ impl Network {
         for (name, row) in &conditioning.observed {
             trace(name, row);
         }
-        self.run(x, conditioning, Some(trace))
+        self.run(x, conditioning, Some(trace), None)
     }
 
     /// The gradient of each trained parameter, one after the other as files hold them, for a network in
@@ -150,7 +166,13 @@ impl Network {
         self.weights.gradient(&self.graph, gradients)
     }
 
-    fn run<'a>(&'a self, x: Tensor<4>, conditioning: &'a Conditioning, trace: Option<Trace<'a>>) -> Tensor<4> {
+    fn run<'a>(
+        &'a self,
+        x: Tensor<4>,
+        conditioning: &'a Conditioning,
+        trace: Option<Trace<'a>>,
+        kept: Option<(&Cut, Tensor<4>)>,
+    ) -> Tensor<4> {
         let [batch, channels, height, width] = x.dims();
         assert_eq!(channels, self.graph.input_channels(), "channels of the picture and of the network");
         if let Err(error) = self.graph.sizes([height, width]) {
@@ -158,6 +180,6 @@ impl Network {
         }
         let rows = conditioning.len();
         assert!(rows == 1 || rows == batch, "{rows} rows of conditioning for {batch} pictures: give 1 or {batch}");
-        Pass::new(self, conditioning, trace).run(x)
+        Pass::new(self, conditioning, trace).run(x, kept)
     }
 }

@@ -4,7 +4,8 @@ use burn::tensor::module::{avg_pool2d, conv2d, interpolate, linear, max_pool2d};
 use burn::tensor::ops::{AvgPoolOptions, InterpolateMode, InterpolateOptions, MaxPoolOptions};
 use burn::tensor::{DType, Distribution, Tensor};
 use ddim_graph::{
-    Activation, Conv, Modulation, Norm, Operation, PixelNorm, Pool, Pooling, Resample, Value, Watched, positions,
+    Activation, Conv, Cut, Modulation, Norm, Operation, PixelNorm, Pool, Pooling, Resample, Value, Watched,
+    positions,
 };
 use ddim_shaders::{GroupNorm, Size, convolve, group_norm, softmax};
 
@@ -32,11 +33,17 @@ impl<'a> Pass<'a> {
         Pass { network, conditioning, trace, values: vec![None; network.graph().values()] }
     }
 
-    pub(crate) fn run(mut self, x: Tensor<4>) -> Tensor<4> {
+    /// What is kept of an earlier call is not computed.
+    pub(crate) fn run(mut self, x: Tensor<4>, kept: Option<(&Cut, Tensor<4>)>) -> Tensor<4> {
         let graph = self.network.graph().clone();
         let mut input = Some(x);
+        let cut = kept.map(|(cut, kept)| {
+            self.values[cut.value().index()] = Some(cast(kept, self.dtype()));
+            cut
+        });
         for (k, layer) in graph.layers().iter().enumerate() {
-            if self.network.fused.layers[k].is_absorbed {
+            let is_needed = cut.is_none_or(|cut| cut.needed()[k]);
+            if self.network.fused.layers[k].is_absorbed || !is_needed {
                 continue;
             }
             let out = match &layer.operation {

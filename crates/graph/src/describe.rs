@@ -14,6 +14,11 @@ impl Graph {
     /// # Errors
     /// A size that does not go through the layers.
     pub fn multiplications(&self, size: [usize; 2]) -> Result<u64, SizeError> {
+        Ok(self.multiplications_of_layers(size)?.into_iter().sum())
+    }
+
+    /// The same of each layer.
+    pub(crate) fn multiplications_of_layers(&self, size: [usize; 2]) -> Result<Vec<u64>, SizeError> {
         let sizes = self.sizes(size)?;
         let of = |layer: &Layer| {
             let pixels: u64 = sizes[layer.output.index()].iter().map(|side| *side as u64).product();
@@ -23,7 +28,7 @@ impl Graph {
                 _ => 0,
             }
         };
-        Ok(self.layers().iter().map(of).sum())
+        Ok(self.layers().iter().map(of).collect())
     }
 
     /// Numbers of the largest value for one picture, or of the scores of an attention, heads times pixels squared.

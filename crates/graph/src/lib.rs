@@ -26,6 +26,7 @@
 mod builder;
 mod conditioning;
 mod convolution;
+mod cut;
 mod describe;
 mod graph;
 mod labels;
@@ -38,6 +39,7 @@ mod size;
 pub use builder::Builder;
 pub use conditioning::{Asked, Modulation, Row, RowOperation};
 pub use convolution::Convolution;
+pub use cut::{Cut, CutError};
 pub use graph::{Graph, Point, Times, Watched};
 pub use labels::{Labels, check_rows, logarithmic_waves, waves, whole_times};
 pub use operation::{

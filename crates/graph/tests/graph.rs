@@ -1,8 +1,8 @@
 //! What a graph says about itself, and what a builder refuses.
 
 use ddim_graph::{
-    Activation, Asked, Border, Builder, Convolution, Graph, Initial, Labels, Pooling, Resample, SizeError, Value,
-    check_rows, logarithmic_waves, waves, whole_times,
+    Activation, Asked, Border, Builder, Convolution, Cut, CutError, Graph, Initial, Labels, Pooling, Resample,
+    SizeError, Value, check_rows, logarithmic_waves, waves, whole_times,
 };
 
 /// One level down and up again, with a skip.
@@ -51,6 +51,51 @@ fn work_parameters_and_blocks_are_counted() {
     assert_eq!(graph.largest_value([4, 4]), Ok(2 * 16 * 16));
     assert_eq!(graph.multiplications([2, 2]), Ok(4 * 4 * 12 + 2 * 4 * 4 * 4));
     assert_eq!(graph.parameters()[0].shape, [4, 4]);
+}
+
+#[test]
+fn a_graph_is_cut_where_that_saves_work() {
+    let mut builder = Builder::new();
+    let x = builder.input(3);
+    builder.observe("x", x);
+    let row = builder.given(4);
+    builder.observe_row("row", row);
+    let first = builder.convolve(x, Convolution::new("in", 4));
+    builder.observe("first", first);
+    let inner = builder.convolve(first, Convolution::new("inner", 8));
+    builder.observe("inner.last", inner);
+    builder.observe("inner", inner);
+    let normed = builder.normalize(inner, "norm", 2, 1e-5, None, Activation::Silu);
+    builder.observe_before_activation("norm", normed);
+    let joined = builder.join(normed, first);
+    let late = builder.convolve(joined, Convolution::new("late", 5));
+    builder.observe("late", late);
+    let out = builder.convolve(late, Convolution::new("out", 3));
+    builder.observe("out", out);
+    let graph = builder.finish(out);
+    let cuts = graph.cuts();
+    assert_eq!(cuts.iter().map(Cut::name).collect::<Vec<_>>(), ["inner"]);
+    assert_eq!(cuts[0].needed(), [true, true, false, true, true, true, true]);
+    let [whole, behind] = [graph.multiplications([2, 3]), graph.multiplications_behind(&cuts[0], [2, 3])];
+    assert_eq!(behind, Ok(6 * (3 * 4 + 12 * 5 + 5 * 3)));
+    assert_eq!(whole, Ok(6 * (3 * 4 + 4 * 8 + 12 * 5 + 5 * 3)));
+    assert_eq!(graph.cut("inner.last").expect("the same value").value(), cuts[0].value());
+    let named = |name: &str| name.to_owned();
+    assert_eq!(graph.cut("mid"), Err(CutError::Unknown { name: named("mid") }));
+    for name in ["row", "norm", "out"] {
+        assert_eq!(graph.cut(name), Err(CutError::NotRead { name: named(name) }));
+    }
+    assert_eq!(graph.cut("late"), Err(CutError::WithoutPicture { name: named("late") }));
+    assert_eq!(graph.cut("first"), Err(CutError::WithoutPicture { name: named("first") }));
+    assert_eq!(graph.cut("x"), Err(CutError::WithoutPicture { name: named("x") }));
+    let mut builder = Builder::new();
+    let x = builder.input(3);
+    let first = builder.convolve(x, Convolution::new("in", 4));
+    let sum = builder.apply(first, Activation::Silu);
+    builder.observe("sum", sum);
+    let both = builder.join(sum, first);
+    let out = builder.convolve(both, Convolution::new("out", 3));
+    assert_eq!(builder.finish(out).cut("sum"), Err(CutError::Saves { name: named("sum") }));
 }
 
 #[test]

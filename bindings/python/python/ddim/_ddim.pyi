@@ -69,6 +69,7 @@ class _StreamOptions(_PlanOptions, _LabelOptions, total=False):
     guided_channels: int | None
     corrector_steps: int | None
     corrector_snr: float | None
+    reuse: str | None
     init: _PicturesLike
     mask: _PicturesLike
 

@@ -1,6 +1,6 @@
 //! Which pictures are asked for, with what guidance and what labels.
 
-use ddim::{Guidance, GuidanceInterval, GuidedChannels, LabelRows, Labels, Tensor};
+use ddim::{Guidance, GuidanceInterval, GuidedChannels, LabelRows, Labels, Reuse, Tensor};
 use pyo3::prelude::*;
 
 use crate::errors::value;
@@ -82,6 +82,12 @@ pub(super) fn guidance(options: &mut Options<'_>) -> PyResult<Guidance> {
         Some((above, up_to)) => GuidanceInterval::NoiseLevels { above, up_to },
     };
     Ok(Guidance { scale: scale.unwrap_or(1.0), interval, rescale: rescale.unwrap_or(0.0), channels })
+}
+
+/// Features that calls keep for later ones.
+pub(super) fn reuse(options: &mut Options<'_>) -> PyResult<Option<Reuse>> {
+    let text: Option<String> = options.take("reuse")?;
+    text.map(|text| text.parse().map_err(|error| value(format!("reuse: {error}")))).transpose()
 }
 
 /// Numbers, or rows of them.

@@ -76,6 +76,7 @@ impl Trip {
                     x: x.pictures(range.clone()).to(model.model.device()),
                     labels: self.labels.in_turn(range),
                     guidance: Guidance::OFF,
+                    reuse: None,
                     padded_to: model.model.padding(self.batch_size),
                 };
                 let mut none = PictureNoise::new(0, []);

@@ -114,10 +114,15 @@ impl Case {
 
     /// The definition's values, and what is before each activation.
     pub(crate) fn plain(&self) -> (Vec<Pictures>, Vec<Option<Pictures>>) {
+        self.plain_with(None)
+    }
+
+    /// The same with this in place of one value.
+    pub(crate) fn plain_with(&self, known: Option<(Value, &Pictures)>) -> (Vec<Pictures>, Vec<Option<Pictures>>) {
         let wide_all = |all: &[Vec<f32>]| all.iter().map(|values| wide(values)).collect::<Vec<_>>();
         let (parameters, modulations) = (wide_all(&self.parameters), wide_all(&self.modulations));
         let plain = Plain { graph: &self.graph, parameters: &parameters, modulations: &modulations };
-        plain.run(&Pictures { shape: self.shape, values: wide(&self.x) })
+        plain.run_with(&Pictures { shape: self.shape, values: wide(&self.x) }, known)
     }
 
     /// The definition's result.

@@ -37,6 +37,15 @@ impl Pictures {
 impl Plain<'_> {
     /// All values of the graph, and for each normalisation what it gives before its activation.
     pub(crate) fn run(&self, x: &Pictures) -> (Vec<Pictures>, Vec<Option<Pictures>>) {
+        self.run_with(x, None)
+    }
+
+    /// The same with this in place of one value.
+    pub(crate) fn run_with(
+        &self,
+        x: &Pictures,
+        known: Option<(Value, &Pictures)>,
+    ) -> (Vec<Pictures>, Vec<Option<Pictures>>) {
         let (mut values, mut before) = (Vec::new(), Vec::new());
         for layer in self.graph.layers() {
             let mut inactive = None;
@@ -48,7 +57,8 @@ impl Plain<'_> {
                 }
                 other => self.value(other, x, &values),
             };
-            values.push(value);
+            let known = known.filter(|(value, _)| *value == layer.output);
+            values.push(known.map_or(value, |(_, known)| known.clone()));
             before.push(inactive);
         }
         (values, before)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use burn::tensor::{Device, Distribution};
 use ddim_engine::Shared;
 use ddim_gpu::{Form, Network};
-use ddim_graph::{Graph, Labels, Parameter, Precision};
+use ddim_graph::{Cut, Graph, Labels, Parameter, Precision};
 use ddim_tensor::Tensor;
 
 /// A graph with weights on burn's tensors.
@@ -20,6 +20,13 @@ impl Twin {
 
     pub(crate) fn forward(&self, x: &Tensor, times: &[f64], labels: &Labels) -> Tensor {
         host(self.0.forward(x.to_burn_on_host(), &self.0.condition(times, labels)))
+    }
+
+    /// With what was kept where the graph is cut.
+    #[allow(dead_code, reason = "not every test cuts")]
+    pub(crate) fn forward_behind(&self, x: &Tensor, times: &[f64], cut: &Cut, kept: &Tensor) -> Tensor {
+        let conditioning = self.0.condition(times, &Labels::Index(&[1]));
+        host(self.0.forward_behind(x.to_burn_on_host(), &conditioning, cut, kept.to_burn_on_host()))
     }
 
     /// By automatic differentiation.
