@@ -87,6 +87,19 @@ fn noise_on_the_finished_picture() {
 }
 
 /// sigma-hat keeps eta 1's deterministic part and has fixed-large's noise.
+/// It draws DDPM's noise: whoever treats DDIM otherwise than DDPM treats it as DDPM.
+#[test]
+fn sigma_hat_has_the_habits_of_ddpm() {
+    for convention in Convention::ALL {
+        let (hat, ddpm) =
+            (Settings::new(convention, SigmaHat, 20), Settings::new(convention, Ddpm::default(), 20));
+        assert_eq!(Settings { solver: Ddpm::default().into(), ..hat.clone() }, ddpm, "{convention}");
+        let ddim = Settings::new(convention, Ddim::default(), 20);
+        let apart = Settings { solver: Ddim::default().into(), ..hat } != ddim;
+        assert_eq!(apart, convention != Convention::Exact, "{convention}");
+    }
+}
+
 #[test]
 fn sigma_hat_is_a_mixture() {
     let of = |solver: &dyn Solver| plan(&Settings::new(Convention::Exact, solver.cloned(), 50));
