@@ -29,6 +29,7 @@ fn a_software_vulkan_device_draws_what_the_cpu_draws() {
         ("attention_one_layer", "--steps 3 --eta 0"),
         ("classes_scale_shift", "--steps 3 --eta 1 --class 0,3"),
         ("no_attention_two_layers_odd_channels", "--steps 3 --eta 0.5"),
+        ("classes_scale_shift", "--steps 4 --eta 1 --class 0,3 --reuse up_blocks.0:2"),
     ] {
         every_step_agrees(folder.path(), model, words);
     }
