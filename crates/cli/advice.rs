@@ -1,11 +1,12 @@
 //! Libraries say what can be done; this says with which option of the command line.
 
 /// How messages of libraries end, and the option that does it.
-const OPTIONS: [(&str, &str); 5] = [
+const OPTIONS: [(&str, &str); 6] = [
     (" Give one", " with --scheduler-config"),
     (" Give the configuration of one of them", " with --scheduler-config"),
     (" name a method", " with --solver"),
     (" change images", " or --images"),
+    (" compute on the CPU", " with --device cpu"),
     (" the folder of a trained classifier?", " `ddim train --classifier` writes one"),
 ];
 
@@ -21,6 +22,7 @@ pub(crate) fn with_option(message: String) -> String {
 mod tests {
     use ddim_checkpoint::{SchedulerConfig, SchedulerConfigError};
     use ddim_features::Classifier;
+    use ddim_sampler::SampleError;
     use ddim_train::TrainError;
 
     use super::*;
@@ -34,6 +36,7 @@ mod tests {
             SchedulerConfig::from_json(r#"{"_class_name": "Unheard"}"#).expect_err("unknown").to_string(),
             SchedulerConfigError::NoMethod { class: "LCMScheduler" }.to_string(),
             TrainError::Images { first: 5, end: 9, count: 4 }.to_string(),
+            SampleError::device("it is out of memory").to_string(),
             Classifier::load(folder.path(), &device).expect_err("empty").to_string(),
         ];
         for (message, (ending, option)) in said.into_iter().zip(&OPTIONS[1..]) {

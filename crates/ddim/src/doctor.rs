@@ -7,7 +7,7 @@
 use std::ops::ControlFlow;
 
 use ddim_graph::Watched;
-use ddim_sampler::{Noise, PictureNoise};
+use ddim_sampler::{Noise, PictureNoise, SampleError};
 use ddim_schedule::Plan;
 use ddim_tensor::Tensor;
 
@@ -94,7 +94,9 @@ impl Model {
             let seen = points.filter(|point| !matches!(point.watched, Watched::Row(_)));
             let names: Vec<&str> = seen.map(|point| point.name.as_str()).collect();
             let parts = engine.observe(x, &engine.condition(&times, &labels.asked()), &names).points;
-            Ok(names.into_iter().map(str::to_owned).zip(parts.into_iter().map(Tensor::into_values)).collect())
+            let values =
+                parts.iter().map(Tensor::read).collect::<Result<Vec<_>, _>>().map_err(SampleError::from)?;
+            Ok(names.into_iter().map(str::to_owned).zip(values).collect())
         };
         let (found, expected) = (parts(self)?, parts(reference)?);
         let names = |parts: &[(String, Vec<f32>)]| parts.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
@@ -116,7 +118,8 @@ impl Model {
         let output = |model: &Model| -> Result<Vec<f32>, Error> {
             let (x, times, labels) = model.question(pictures, seed)?;
             let engine = model.engine();
-            Ok(engine.forward(x, &engine.condition(&times, &labels.asked())).into_values())
+            let output = engine.forward(x, &engine.condition(&times, &labels.asked()));
+            Ok(output.read().map_err(SampleError::from)?)
         };
         Ok(Difference::between("the whole network", &output(self)?, &output(reference)?))
     }

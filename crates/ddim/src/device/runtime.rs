@@ -3,14 +3,14 @@
 
 #[cfg(feature = "persistence")]
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 #[cfg(feature = "persistence")]
 use burn::cubecl::config::cache::CacheConfig;
 use burn::cubecl::config::{CubeClRuntimeConfig, RuntimeConfig, autotune::AutotuneLevel};
 #[cfg(feature = "persistence")]
 use burn::cubecl::records::RecordLevel;
-use burn::tensor::wgpu::{WgpuBackend, wgpu};
+use burn::tensor::wgpu::{WgpuBackend, WgpuSetup, wgpu};
 use burn::tensor::{Device, DeviceKind};
 
 #[cfg(feature = "persistence")]
@@ -24,11 +24,17 @@ const APIS: [(WgpuBackend, wgpu::Backend); 3] = [
     (WgpuBackend::Dx12, wgpu::Backend::Dx12),
 ];
 
+/// What is said of a device without memory.
+const OUT_OF_MEMORY: &str = "it is out of memory";
+
 /// What the runtime will be asked for when the first adapter is opened.
 static CONFIGURATION: Mutex<Option<CubeClRuntimeConfig>> = Mutex::new(None);
 
 /// What was opened.
 static OPENED: Mutex<Vec<(Adapter, Device)>> = Mutex::new(Vec::new());
+
+/// Who is told that a device has failed.
+static LISTENER: OnceLock<Box<dyn Fn(&str) + Send + Sync>> = OnceLock::new();
 
 /// Keeps what is found out about kernels in a file in this folder, which need not be there, and looks for it
 /// there: which of several is the fastest, and, with the feature `spirv`, their machine code. That holds for the
@@ -58,10 +64,7 @@ pub(super) fn adapters() -> Vec<Adapter> {
 }
 
 fn adapters_on(backend: wgpu::Backend) -> Vec<Adapter> {
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
-        backends: backend.into(),
-        ..wgpu::InstanceDescriptor::new_without_display_handle()
-    });
+    let instance = instance(backend);
     let mut adapters: Vec<Adapter> = Vec::new();
     for (index, found) in ready(instance.enumerate_adapters(backend.into())).iter().enumerate() {
         let info = found.get_info();
@@ -77,6 +80,27 @@ fn adapters_on(backend: wgpu::Backend) -> Vec<Adapter> {
         });
     }
     adapters
+}
+
+fn instance(backend: wgpu::Backend) -> wgpu::Instance {
+    wgpu::Instance::new(wgpu::InstanceDescriptor {
+        backends: backend.into(),
+        ..wgpu::InstanceDescriptor::new_without_display_handle()
+    })
+}
+
+/// Whether it has to be opened with smaller buffers than it offers. SwiftShader offers all the memory it has as
+/// one buffer; burn's runtime, which measures a device's memory with two of the largest before it tunes, finds
+/// none.
+fn is_cramped(name: &str) -> bool {
+    cfg!(not(feature = "spirv")) && name.starts_with("SwiftShader")
+}
+
+/// Bytes that a tensor may have.
+fn largest_buffer(adapter: &wgpu::Adapter) -> u64 {
+    let limits = adapter.limits();
+    let offered = limits.max_buffer_size.min(limits.max_storage_buffer_binding_size);
+    if is_cramped(&adapter.get_info().name) { offered / 8 } else { offered }
 }
 
 /// The value of a future that needs no waiting, as wgpu's are outside browsers.
@@ -102,12 +126,87 @@ pub(super) fn open(adapter: &Adapter) -> Result<Device, String> {
         // The first is the one that is taken.
         CubeClRuntimeConfig::try_set(config.clone());
     });
-    let options = Device::wgpu_options().device_kind(kind(adapter)?).graphics_api(api(adapter));
-    let device = options.init().map_err(|error| error.to_string())?;
+    let (device, gpu) = if is_cramped(&adapter.name) { in_small_buffers(adapter)? } else { as_it_is(adapter)? };
+    watch(&gpu, &device.clone().into());
     #[cfg(feature = "persistence")]
     kernels::begin(adapter);
     opened.push((adapter.clone(), device.clone()));
     Ok(device)
+}
+
+fn as_it_is(adapter: &Adapter) -> Result<(Device, wgpu::Device), String> {
+    let options = Device::wgpu_options().device_kind(kind(adapter)?).graphics_api(api(adapter));
+    let (device, setup) = options.init_with_setup().map_err(|error| error.to_string())?;
+    Ok((device, setup.device))
+}
+
+/// With buffers of [`Abilities::largest_buffer`] at most.
+fn in_small_buffers(adapter: &Adapter) -> Result<(Device, wgpu::Device), String> {
+    let backend = APIS.iter().map(|(_, backend)| *backend).find(|backend| backend.to_str() == adapter.api);
+    let backend = backend.unwrap_or(wgpu::Backend::Vulkan);
+    let instance = instance(backend);
+    let mut found = ready(instance.enumerate_adapters(backend.into())).into_iter();
+    let found = found.nth(adapter.index).ok_or("it is gone")?;
+    let largest = adapter.abilities.largest_buffer;
+    let unwanted = wgpu::Features::MAPPABLE_PRIMARY_BUFFERS | wgpu::Features::all_experimental_mask();
+    let (gpu, queue) = ready(found.request_device(&wgpu::DeviceDescriptor {
+        required_features: found.features().difference(unwanted),
+        required_limits: wgpu::Limits {
+            max_buffer_size: largest,
+            max_storage_buffer_binding_size: largest,
+            ..found.limits()
+        },
+        memory_hints: wgpu::MemoryHints::MemoryUsage,
+        ..wgpu::DeviceDescriptor::default()
+    }))
+    .map_err(|error| error.to_string())?;
+    let setup = WgpuSetup { instance, adapter: found, device: gpu.clone(), queue, backend };
+    let device = Device::wgpu_options().setup(setup).init().map_err(|error| error.to_string())?;
+    Ok((device, gpu))
+}
+
+/// See [`on_failure`](super::on_failure).
+pub(super) fn on_failure(listener: impl Fn(&str) + Send + Sync + 'static) {
+    // A second listener comes too late.
+    let _ = LISTENER.set(Box::new(listener));
+}
+
+/// Has what the driver says of a device, where nobody waits for an answer, written down. It takes the place of what
+/// burn's runtime wrote down for itself.
+fn watch(gpu: &wgpu::Device, device: &ddim_tensor::Device) {
+    let of_errors = device.clone();
+    gpu.on_uncaptured_error(Arc::new(move |error| {
+        if let wgpu::Error::OutOfMemory { .. } = error {
+            of_errors.report(OUT_OF_MEMORY, false);
+            tell(OUT_OF_MEMORY);
+        }
+        // As burn's runtime has it: what it was doing is given up, and whoever reads the result is told.
+        panic!("wgpu error: {error}");
+    }));
+    let of_loss = device.clone();
+    gpu.set_device_lost_callback(move |reason, message| {
+        // At the end of a process devices are dropped.
+        if reason != wgpu::DeviceLostReason::Destroyed {
+            let problem = lost(&message);
+            of_loss.report(problem.as_str(), true);
+            tell(&problem);
+        }
+    });
+}
+
+/// Tells who listens.
+fn tell(problem: &str) {
+    if let Some(listener) = LISTENER.get() {
+        listener(problem);
+    }
+}
+
+/// A device that is lost, in words: a driver without memory may be lost for it.
+fn lost(message: &str) -> String {
+    match message.to_lowercase().contains("memory") {
+        true => OUT_OF_MEMORY.to_owned(),
+        false => format!("its driver gave it up ({message})"),
+    }
 }
 
 /// Waits until all that were opened have done what they were asked for, and keeps what was found out about
@@ -119,7 +218,7 @@ pub(super) fn wait_for_all() {
     };
     for device in devices {
         // A device that fails has nothing more to do.
-        let _ = device.sync();
+        let _ = ddim_tensor::Device::from(device).sync();
     }
     #[cfg(feature = "persistence")]
     kernels::keep_now();
@@ -172,13 +271,25 @@ impl From<wgpu::DeviceType> for AdapterKind {
 
 impl From<&wgpu::Adapter> for Abilities {
     fn from(adapter: &wgpu::Adapter) -> Self {
-        let (features, limits) = (adapter.features(), adapter.limits());
+        let features = adapter.features();
         Self {
             f16: features.contains(wgpu::Features::SHADER_F16),
             bf16: if cfg!(feature = "spirv") { None } else { Some(false) },
             subgroups: features.contains(wgpu::Features::SUBGROUP),
             cooperative_matrices: features.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX),
-            largest_buffer: limits.max_buffer_size.min(limits.max_storage_buffer_binding_size),
+            largest_buffer: largest_buffer(adapter),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_may_be_lost_for_memory() {
+        assert_eq!(lost("Out of memory"), OUT_OF_MEMORY);
+        let said = lost("Device lost");
+        assert_eq!(said, "its driver gave it up (Device lost)");
     }
 }
