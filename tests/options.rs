@@ -261,6 +261,7 @@ const VALUES: &[(&str, &str)] = &[
     ("subset-size", "10"),
     ("subsets", "7"),
     ("strength", "0.5"),
+    ("through", "stage/model"),
     ("timesteps", "900,800,600,400,300,100"),
     ("to", "a/000003.png"),
     ("tolerance", "0.5"),

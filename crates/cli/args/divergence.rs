@@ -1,5 +1,7 @@
 //! Options of `ddim eval --divergence`.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::SetName;
@@ -20,6 +22,11 @@ pub(crate) struct DivergenceArgs {
     /// How often a network sees each picture at most
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = at_least_one, requires = "divergence")]
     pub(crate) epochs: usize,
+
+    /// Take the first set through this autoencoder and back first, so that it is what comes back that is compared; name
+    /// other pictures as the second
+    #[arg(long, value_name = "PATH", requires = "divergence")]
+    pub(crate) through: Option<PathBuf>,
 }
 
 fn folds(text: &str) -> Result<usize, String> {

@@ -44,6 +44,7 @@ const TABLE: &[(&str, &[Use])] = &[
     ("terms", &[Bound]),
     ("folds", &[Divergence]),
     ("epochs", &[Divergence]),
+    ("through", &[Divergence]),
     ("importance", &[Elbo]),
     ("refine", &[Elbo]),
     ("save_stats", &[Distances]),
@@ -335,7 +336,7 @@ mod tests {
         for line in [
             "--likelihood x.npz --probes 2 --steps 3 --any-class --model tiny --seed 1 --batch-size 2 --num 3",
             "--bound x.npz --clip --rederive-eps --eta hat --steps 3 --terms --decoder small --seed 1",
-            "--divergence x.npz y.npz --folds 3 --epochs 2 --seed 1 --device cpu",
+            "--divergence x.npz y.npz --folds 3 --epochs 2 --seed 1 --device cpu --through run/model",
             "--divergence x.npz y.npz --likelihood x.npz --device vulkan",
             "x.npz y.npz --subsets 3 --projections 3 --extrapolate --seed 1 --batch-size 3 --features pixels",
             "x.npz model: --model tiny --solver heun --steps 3 --metrics pr --seed 1",

@@ -23,6 +23,7 @@ Examples:
   ddim eval --bound pictures.npz --steps 1000 --random-terms 50
   ddim eval --bound pictures.npz --steps 100 --eta hat --terms
   ddim eval --divergence drawn.npz train-images-idx3-ubyte.gz:55000..60000
+  ddim eval --divergence set:0..500 set:500..1000 --through run/model     what comes back of an autoencoder, beside pictures
   ddim eval --elbo train-images-idx3-ubyte.gz:55000..60000 --model run/model --importance 1,10,100 --refine --num 64
 
 Bits per dimension bound from above what it takes to store a picture with the model's help, once there are enough \

@@ -1,11 +1,18 @@
 //! Divergences of two sets of pictures.
 
 use std::fmt::Write;
+use std::ops::ControlFlow;
+use std::path::Path;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
+use ddim::FirstStage;
+use ddim::first_stage::LatentChoice;
 use ddim_bench::units;
+use ddim_checkpoint::AutoencoderFiles;
 use ddim_data::{Picture, Size};
 use ddim_eval::{Discriminator, Divergence, DivergenceEstimate, Samples, Training, divergence};
+use ddim_schedule::PixelRounding;
+use ddim_tensor::{Device, Tensor};
 use serde_json::{Value, json};
 
 use super::pictures::Pictures;
@@ -30,7 +37,9 @@ pub(super) struct Measured<'a> {
 
 /// Trains and judges, one divergence after the other; Ctrl-C leaves those that are finished.
 pub(super) fn measure<'a>(args: &'a EvalArgs, interrupt: &Interrupt) -> anyhow::Result<Measured<'a>> {
-    let sets = read(args)?;
+    let Some(sets) = read(args, interrupt)? else {
+        return Ok(Measured { args, pictures: [0; 2], estimates: Vec::new(), ending: Ending::Interrupted });
+    };
     let pictures = sets.each_ref().map(Pictures::len);
     let batches = sets.each_ref().map(|pictures| move |indices: &[usize]| values(pictures, indices));
     let samples = [0, 1].map(|k| Samples { len: pictures[k], batch: &batches[k] });
@@ -69,11 +78,14 @@ fn values(pictures: &Pictures, indices: &[usize]) -> Vec<f32> {
     pictures.pixels(indices.iter().copied()).into_iter().flat_map(values).collect()
 }
 
-/// Both sets, of pictures of one size.
-fn read(args: &EvalArgs) -> anyhow::Result<[Pictures; 2]> {
+/// Both sets, of pictures of one size, the first perhaps as it comes back from an autoencoder; none after Ctrl-C.
+fn read(args: &EvalArgs, interrupt: &Interrupt) -> anyhow::Result<Option<[Pictures; 2]>> {
     let [a, b] = &args.divergence.divergence[..] else { bail!("--divergence takes two sets of pictures") };
-    let [first, second] = [a, b].map(|set| Pictures::read(set, args, PICTURES, None, None));
-    let sets = [first?, second?];
+    let stage = args.divergence.through.as_deref().map(stage).transpose()?;
+    let size = stage.as_ref().and_then(|stage| stage.config().sample_size());
+    let channels = stage.as_ref().map(|stage| stage.config().in_channels());
+    let [first, second] = [a, b].map(|set| Pictures::read(set, args, PICTURES, size, channels));
+    let mut sets = [first?, second?];
     let [first, second] = sets.each_ref().map(|pictures| Size(pictures.set.shape));
     if first != second {
         bail!(
@@ -81,7 +93,47 @@ fn read(args: &EvalArgs) -> anyhow::Result<[Pictures; 2]> {
              be compared"
         );
     }
-    Ok(sets)
+    match stage {
+        Some(stage) if !through(&stage, &mut sets[0], args.computing.batch_size, interrupt)? => Ok(None),
+        _ => Ok(Some(sets)),
+    }
+}
+
+/// The autoencoder that `--through` names.
+fn stage(path: &Path) -> anyhow::Result<FirstStage> {
+    let files = AutoencoderFiles::open(path).context("--through")?;
+    for warning in files.warnings() {
+        tracing::warn!("{warning}");
+    }
+    Ok(FirstStage::new(files.load()?, &Device::Cpu)?)
+}
+
+/// Puts what comes back in the place of the pictures, rounded to 8 bits as they are; false after Ctrl-C.
+fn through(
+    stage: &FirstStage,
+    pictures: &mut Pictures,
+    batch_size: usize,
+    interrupt: &Interrupt,
+) -> anyhow::Result<bool> {
+    let ([height, width, channels], count, factor) = (pictures.set.shape, pictures.len(), stage.config().factor());
+    if let Some(side) = [height, width].into_iter().find(|side| !side.is_multiple_of(factor)) {
+        bail!(
+            "--through: the pictures are {height}x{width}, and {side} is not a multiple of {factor}, by which this autoencoder \
+             makes sides smaller; name pictures of another size"
+        );
+    }
+    let x = Tensor::new(values(pictures, &(0..count).collect::<Vec<_>>()), [count, channels, height, width]);
+    let bar = progress::bar(count as u64, "pictures");
+    let back = stage.reconstruct(&x, LatentChoice::Mode, batch_size, |done| {
+        bar.set_position(done as u64);
+        if interrupt.requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    bar.finish_and_clear();
+    let Some(back) = back else { return Ok(false) };
+    let (shape, each) = ([channels, height, width], channels * height * width);
+    let pixels = |values| Picture::from_values(values, shape, |value| PixelRounding::HalfEven.to_u8(value)).pixels;
+    pictures.set.pixels = back.pictures.values().chunks_exact(each).flat_map(pixels).collect();
+    Ok(true)
 }
 
 impl Measured<'_> {
@@ -97,9 +149,11 @@ impl Measured<'_> {
         }
         let [a, b] = self.pictures;
         let folds = self.args.divergence.folds;
+        let through = self.args.divergence.through.as_ref();
+        let through = through.map_or_else(String::new, |path| format!(", the first through {}", path.display()));
         text + &format!(
-            "lower bounds on average: {a} and {b} pictures, each judged by a network that has not seen it ({folds} \
-             folds)\n"
+            "lower bounds on average: {a} and {b} pictures{through}, each judged by a network that has not seen it \
+             ({folds} folds)\n"
         )
     }
 
@@ -117,6 +171,9 @@ impl Measured<'_> {
         report["pictures"] = json!(self.pictures);
         report["images"] =
             json!(self.args.divergence.divergence.iter().map(ToString::to_string).collect::<Vec<_>>());
+        if let Some(through) = &self.args.divergence.through {
+            report["through"] = through.to_string_lossy().into();
+        }
         report["folds"] = json!(self.args.divergence.folds);
         report["epochs"] = json!(self.args.divergence.epochs);
         report["seed"] = json!(self.args.seed);

@@ -60,7 +60,7 @@ pub(super) fn written<R>(
 /// Whether a recipe has what only an autoencoder's has.
 fn is_of_autoencoder(text: &str) -> bool {
     let keys: Option<serde_json::Map<String, serde_json::Value>> = serde_json::from_str(text).ok();
-    keys.is_some_and(|keys| ["autoencoder", "upper"].iter().any(|key| keys.contains_key(*key)))
+    keys.is_some_and(|keys| ["autoencoder", "upper", "adversary"].iter().any(|key| keys.contains_key(*key)))
 }
 
 /// The recipe of a run that has saved something.

@@ -19,17 +19,23 @@ pub(super) struct Last {
     accuracy: Option<Accuracy>,
     /// Nats that z2 carried, where there is one.
     upper: Option<f64>,
+    /// How many steps in a row the discriminator of an adversary was never wrong in.
+    won: u64,
 }
 
 /// Below so many nats a layer is not used.
 const UNUSED: f64 = 1e-3;
+/// A discriminator with a smaller risk for so many steps has won: nobody can be told by it which way is better.
+const WON: (f64, u64) = (1e-3, 500);
 
 impl Last {
     pub(super) fn hear(&mut self, event: &TrainEvent) {
         match event {
             TrainEvent::Step { smoothed_loss, parts, .. } => {
                 self.loss = Some(*smoothed_loss);
-                self.upper = parts.iter().find(|(name, _)| *name == "z2").map(|(_, nats)| *nats);
+                let of = |part: &str| parts.iter().find(|(name, _)| *name == part).map(|(_, number)| *number);
+                self.upper = of("z2");
+                self.won = if of("risk").is_some_and(|risk| risk < WON.0) { self.won + 1 } else { 0 };
             }
             TrainEvent::Saved { shown: Shown::Accuracy(accuracy), .. } => self.accuracy = Some(*accuracy),
             TrainEvent::Started { .. } | TrainEvent::Saved { .. } => {}
@@ -37,10 +43,18 @@ impl Last {
     }
 
     /// What is wrong with what came out, where something is.
-    fn warning(&self) -> Option<String> {
-        self.upper.filter(|nats| *nats < UNUSED).map(|nats| {
+    fn warnings(&self) -> Vec<String> {
+        let unused = self.upper.filter(|nats| *nats < UNUSED).map(|nats| {
             format!("z2 carried {nats:.4} nats in the last step: p(z1 | z2) does without it; {REMEDIES}")
-        })
+        });
+        let won = (self.won >= WON.1).then(|| {
+            format!(
+                "the discriminator had a risk below {} in the last {} steps, and what it says leads nowhere: lower \
+                 adversary.learning_rate or adversary.width, or take \"linear\" for adversary.generator",
+                WON.0, self.won
+            )
+        });
+        unused.into_iter().chain(won).collect()
     }
 }
 
@@ -69,6 +83,10 @@ pub(super) fn first_stage(recipe: &AutoencoderRecipe) -> String {
     let above = recipe.upper.as_ref().map_or_else(String::new, |upper| {
         format!(", {} channels above a patch of {}", upper.latent_channels, upper.patch_size)
     });
+    let against = recipe.adversary.as_ref().map_or_else(String::new, |adversary| {
+        let from = adversary.start_step.saturating_add(adversary.head_start_steps).saturating_add(1);
+        format!(", against a discriminator from step {from} on")
+    });
     let [of, to] = match recipe.size() {
         Some([height, width]) => [
             format!("{height}x{width}x"),
@@ -77,7 +95,7 @@ pub(super) fn first_stage(recipe: &AutoencoderRecipe) -> String {
         None => [String::new(), format!("{} channels of", network.latent_channels)],
     };
     format!(
-        "first stage: {of}{}, {to} latents{above}; {} of {} (--print-recipe shows everything)",
+        "first stage: {of}{}, {to} latents{above}{against}; {} of {} (--print-recipe shows everything)",
         network.in_channels,
         units::steps(recipe.training.steps as usize),
         units::pictures(recipe.training.batch_size),
@@ -103,7 +121,9 @@ pub(super) fn show(event: &TrainEvent, bar: &ProgressBar) {
         }
         TrainEvent::Step { step, smoothed_loss, images_per_second, parts, .. } => {
             bar.set_position(*step);
-            let parts: String = parts.iter().map(|(name, nats)| format!(", {name} {nats:.2}")).collect();
+            // An adversary that has not begun has no numbers.
+            let parts = parts.iter().filter(|(_, number)| number.is_finite());
+            let parts: String = parts.map(|(name, number)| format!(", {name} {number:.2}")).collect();
             bar.set_message(format!("loss {smoothed_loss:.5}{parts}, {images_per_second:.0} images/s"));
         }
         TrainEvent::Saved { step, shown } => {
@@ -184,7 +204,7 @@ pub(super) fn report(as_json: bool, stopped: Stopped, model: &Path, last: Last) 
         let accuracy = last.accuracy.map(|accuracy| format!("{accuracy}\n")).unwrap_or_default();
         format!("{accuracy}{}\n", model.display())
     };
-    if let Some(warning) = last.warning() {
+    for warning in last.warnings() {
         tracing::warn!("{warning}");
     }
     printing::results(&text)?;
@@ -202,23 +222,44 @@ mod tests {
         assert!(told(3).contains("step 3 of 9; it is saved in runs/a"), "{}", told(3));
     }
 
+    /// A step with these parts of its loss.
+    fn step(parts: Vec<(&'static str, f64)>) -> TrainEvent {
+        TrainEvent::Step {
+            step: 1,
+            steps: 1,
+            loss: 1.0,
+            smoothed_loss: 1.0,
+            parts,
+            images_per_second: 1.0,
+            time_left: std::time::Duration::ZERO,
+        }
+    }
+
     #[test]
     fn a_layer_that_is_not_used_is_told() {
         let mut last = Last::default();
-        let mut step = |nats| {
-            last.hear(&TrainEvent::Step {
-                step: 1,
-                steps: 1,
-                loss: 1.0,
-                smoothed_loss: 1.0,
-                parts: vec![("z1", 2.0), ("z2", nats)],
-                images_per_second: 1.0,
-                time_left: std::time::Duration::ZERO,
-            });
-            last.warning()
+        let mut warnings = |nats| {
+            last.hear(&step(vec![("z1", 2.0), ("z2", nats)]));
+            last.warnings()
         };
-        assert!(step(2e-4).is_some_and(|warning| warning.starts_with("z2 carried 0.0002 nats")));
-        assert_eq!(step(0.5), None);
+        assert!(warnings(2e-4).iter().any(|warning| warning.starts_with("z2 carried 0.0002 nats")));
+        assert_eq!(warnings(0.5), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_discriminator_that_has_won_is_told() {
+        let mut last = Last::default();
+        let mut hear = |risk: f64, steps: u64| {
+            (0..steps).for_each(|_| last.hear(&step(vec![("adversary", 1.0), ("risk", risk)])));
+            last.warnings()
+        };
+        assert!(hear(f64::NAN, 600).is_empty() && hear(5e-4, 499).is_empty());
+        let told = hear(5e-4, 1);
+        assert!(
+            told[0].contains("below 0.001 in the last 500 steps") && told[0].contains("adversary.width"),
+            "{told:?}"
+        );
+        assert!(hear(0.9, 1).is_empty());
     }
 
     #[test]

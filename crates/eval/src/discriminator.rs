@@ -1,6 +1,7 @@
 //! Networks that learn to tell two sets of pictures apart.
 
 mod learner;
+pub(crate) mod patches;
 pub(crate) mod training;
 
 use std::sync::Arc;

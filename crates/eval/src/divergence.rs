@@ -62,7 +62,7 @@ impl Divergence {
     }
 
     /// The loss that it is trained with: its own, or the hinge loss.
-    fn surrogate(self, margin: f64) -> f64 {
+    pub fn surrogate(self, margin: f64) -> f64 {
         match self {
             Self::TotalVariation => (1.0 - margin).max(0.0),
             _ => self.loss(margin),
@@ -70,12 +70,17 @@ impl Divergence {
     }
 
     /// The derivative of that.
-    pub(crate) fn surrogate_slope(self, margin: f64) -> f64 {
+    pub fn surrogate_slope(self, margin: f64) -> f64 {
         match self {
             Self::TotalVariation => -f64::from(u8::from(margin < 1.0)),
             Self::Triangular => -2.0 * (1.0 - margin),
             Self::JensenShannon => -1.0 / (1.0 + margin.exp()),
         }
+    }
+
+    /// The risk under that loss where nothing can be told apart: 1, 1 and log 2.
+    pub fn surrogate_of_guessing(self) -> f64 {
+        self.surrogate(0.0)
     }
 
     /// The mean over both sets of the mean of that loss.
@@ -214,6 +219,29 @@ mod tests {
                 assert!((risk(divergence, best) - least).abs() < 1e-12, "{divergence:?} {t}");
                 let grid = (-400..400).map(|k| risk(divergence, f64::from(k) / 100.0));
                 assert!(grid.fold(f64::INFINITY, f64::min) > least - 1e-12, "{divergence:?} {t}");
+            }
+        }
+    }
+
+    /// `f(t)` never rises and is convex, on a grid of scores: its slope is minus the loss of the best score,
+    /// which is nothing for the 0-1 and the hinge loss where `p` is larger.
+    #[test]
+    fn f_decreases_and_is_convex() {
+        let scores = || (-1000..=1000).map(|k| f64::from(k) / 100.0);
+        for divergence in Divergence::ALL {
+            for loss in [Divergence::loss, Divergence::surrogate] {
+                let f = |t: f64| {
+                    let risk = |score: f64| t * loss(divergence, score) + loss(divergence, -score);
+                    -scores().map(risk).fold(f64::INFINITY, f64::min)
+                };
+                let h = 0.05;
+                for t in (1..100).map(|k| h * f64::from(k)) {
+                    let (before, here, after) = (f(t - h), f(t), f(t + h));
+                    assert!(after <= here && here <= 0.0, "{divergence:?} {t}: {here}, then {after}");
+                    // Rounding.
+                    assert!(before + after - 2.0 * here > -1e-12, "{divergence:?} {t}");
+                }
+                assert!(f(0.5) > f(0.9), "{divergence:?} falls where q is larger");
             }
         }
     }

@@ -22,8 +22,12 @@
 //! A model with latents bounds `log p(x)` by its encoder: [`Gaussian`]s, [`importance_bounds`] of their draws, the
 //! gradients of an [`Estimator`], and what latents tell ([`mutual_information`], [`unit_variances`]).
 //!
+//! A decoder may also be trained against a network that learns to tell its pictures from others ([`Patches`],
+//! [`GeneratorLoss`], [`adaptive_weight`]), whose least risk is a [`Divergence`].
+//!
 //! Everything is derived in MATH.md. Results live on the device of the pictures; nothing is printed or read.
 
+mod adversary;
 mod bits;
 mod bound;
 mod cholesky;
@@ -52,11 +56,13 @@ mod statistics;
 mod testing;
 mod trace;
 
+pub use adversary::{GeneratorLoss, adaptive_weight};
 pub use bits::{BitsPerDim, dequantised, scaled};
 pub use bound::bits::{BoundBits, StepBits};
 pub use bound::estimate::{BoundEstimate, PictureBound, StepTerm, Terms, variational_bound};
 pub use bound::{Bound, DecoderVariance};
 pub use discriminator::Discriminator;
+pub use discriminator::patches::Patches;
 pub use discriminator::training::{Samples, Training};
 pub use divergence::{Divergence, DivergenceEstimate, MIN_SAMPLES, divergence};
 pub use error::EvalError;

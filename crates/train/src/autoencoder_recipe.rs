@@ -1,7 +1,7 @@
 //! The recipe of a first stage: an autoencoder trained as a model of pictures.
 
-use crate::recipe::{Problems, Settings, autoencoder, read, upper, without_remarks};
-use crate::{Decay, Flip, Images, RecipeError, Training, UpperRecipe};
+use crate::recipe::{Part, Problems, Settings, adversary, autoencoder, read, upper, without_remarks};
+use crate::{AdversaryRecipe, Decay, Flip, Images, RecipeError, Training, UpperRecipe};
 use ddim::autoencoder::{AutoencoderConfig, AutoencoderKLConfig, DownBlockType, UpBlockType};
 use ddim_data::Alpha;
 use ddim_eval::Estimator;
@@ -55,6 +55,8 @@ pub struct AutoencoderRecipe {
     pub free_bits: f64,
     /// A second layer of latents above those, where there is one.
     pub upper: Option<UpperRecipe>,
+    /// A discriminator that it is trained against, where there is one.
+    pub adversary: Option<AdversaryRecipe>,
     /// Length and optimiser; its keys stand beside the others.
     #[serde(flatten)]
     pub training: Training,
@@ -172,6 +174,7 @@ impl AutoencoderRecipe {
             kl_warmup_steps: 0,
             free_bits: 0.0,
             upper: None,
+            adversary: None,
             training: Training { shards: shards.unwrap_or(1), ..training },
             card: Map::new(),
         }
@@ -183,7 +186,8 @@ impl AutoencoderRecipe {
     /// Text that is not a JSON object; else all at once: unknown and misshapen keys, and what
     /// [`check`](Self::check) refuses.
     pub fn from_json(text: &str) -> Result<Self, RecipeError> {
-        read(text, &Self::default(), &[], &[("autoencoder", autoencoder), ("upper", upper)])
+        let parts: [Part; 3] = [("autoencoder", autoencoder), ("upper", upper), ("adversary", adversary)];
+        read(text, &Self::default(), &[], &parts)
     }
 
     /// The text of a recipe file.
@@ -270,6 +274,22 @@ impl AutoencoderRecipe {
         }
     }
 
+    /// What an adversary goes together with.
+    fn look_at_adversary(&self, problems: &mut Problems) {
+        let Some(adversary) = &self.adversary else { return };
+        adversary.look_for(self.training.steps, problems);
+        let gradient = json!(self.gradient);
+        let gradient = gradient.as_str().unwrap_or_default();
+        let reparameterised = self.gradient == GradientChoice::Reparameterised;
+        let only = "reparameterised beside adversary: its slope goes back through the draw";
+        problems.check(&["gradient", "adversary"], gradient, reparameterised, only);
+        let only = "1 beside adversary, which judges one draw of each picture";
+        problems.check(&["importance", "adversary"], self.importance, self.importance == 1, only);
+        if let Some(size) = self.size().filter(|_| problems.are_sound(&["autoencoder"])) {
+            adversary.look_at_size(size, problems);
+        }
+    }
+
     fn look_at_network(&self, problems: &mut Problems) {
         if let Err(problem) = self.autoencoder.validate() {
             problems.add("autoencoder", RecipeError::Autoencoder(problem));
@@ -305,6 +325,9 @@ impl Settings for AutoencoderRecipe {
         }
         if problems.are_sound(&["upper"]) {
             self.look_at_upper(problems);
+        }
+        if problems.are_sound(&["adversary"]) {
+            self.look_at_adversary(problems);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Training a first stage: a variational autoencoder as a model of pictures.
 
+mod adversary;
 #[cfg(test)]
 mod collapse;
 mod parts;
@@ -9,11 +10,13 @@ mod publish;
 mod tests;
 mod upper;
 
+use self::adversary::Adversary;
 use self::parts::Parts;
 use self::pass::{Above, Pass};
 use crate::batch::clean;
 use crate::diffusion::without_alpha;
 use crate::draw::{Draws, Purpose};
+use crate::optimizer::Optimizer;
 use crate::run::{self, RunFolder, Task, Trained};
 use crate::seen::Seen;
 use crate::shards::Shards;
@@ -34,6 +37,7 @@ use std::path::Path;
 /// | `model/` | the first stage with the averaged weights as diffusers reads it, and `ddim.json` with prior and variance |
 ///
 /// The scale that a diffusion model is to have is measured over the pictures at each checkpoint and written.
+/// With an adversary its weights and what its optimiser remembers lie in `train.safetensors` too.
 ///
 /// # Errors
 /// A recipe that makes no sense, pictures that do not fit it, a folder in use by another run or with files of
@@ -61,12 +65,17 @@ struct Autoencoding<'a> {
     draws: Draws,
     noise_seed: u64,
     shards: Shards,
-    /// What the parts of the bound were in the last step, where they are told apart.
+    /// What it is trained against, where there is something.
+    adversary: Option<Adversary>,
+    /// What the parts of the bound were in the last step, where they are told apart, and what the adversary was.
     told: Vec<f64>,
 }
 
 /// What the parts of a bound with two layers are called in the log.
 const PARTS: [&str; 3] = ["reconstruction", "z1", "z2"];
+/// The same beside an adversary.
+const ALL_PARTS: [&str; 6] =
+    [PARTS[0], PARTS[1], PARTS[2], adversary::TOLD[0], adversary::TOLD[1], adversary::TOLD[2]];
 /// Where the noise of z2 begins: no recipe has so many draws of z1.
 const UPPER_DRAWS: u32 = 1 << 20;
 
@@ -79,8 +88,10 @@ impl<'a> Autoencoding<'a> {
         let shards = Shards::new(training.shards, training.batch_size / training.shards)?;
         let draws = Draws::new(training.seed);
         let noise_seed = draws.bits(Purpose::Noise, 0);
+        let against = |recipe| Adversary::new(recipe, training, parts.picture);
+        let adversary = recipe.adversary.as_ref().map(against).transpose()?;
         let told = Vec::new();
-        Ok((Autoencoding { recipe, set, images, parts, draws, noise_seed, shards, told }, first))
+        Ok((Autoencoding { recipe, set, images, parts, draws, noise_seed, shards, adversary, told }, first))
     }
 
     /// Some rows of the batch of a step, \[n, c, h, w\], and the noise of each draw of their latents.
@@ -108,6 +119,20 @@ impl<'a> Autoencoding<'a> {
         (step - 1) * self.recipe.training.batch_size as u64 + row as u64
     }
 
+    /// Adds what the adversary has said of a batch, if it has begun, and lets it learn; false if it says no
+    /// numbers.
+    fn oppose(&mut self, step: u64, gradient: &mut [f32], said: Vec<f32>) -> bool {
+        let (last, values) = (self.parts.decoder.last(), self.parts.values());
+        let Some(adversary) = &mut self.adversary else { return true };
+        if said.is_empty() {
+            self.told.extend([f64::NAN, 0.0, f64::NAN]);
+            return true;
+        }
+        let told = adversary.step(step, gradient, said, (last, values));
+        self.told.extend(told);
+        told.iter().all(|number| number.is_finite())
+    }
+
     fn noise(&self, position: u64, draw: u32, numbers: usize) -> Vec<f64> {
         let mut values = vec![0.0; numbers];
         fill_normals(self.noise_seed, position, draw, &mut values);
@@ -122,6 +147,8 @@ impl Task for Autoencoding<'_> {
 
     fn gradient(&mut self, step: u64, weights: &[f32]) -> (f64, Vec<f32>) {
         self.parts.load(weights);
+        self.adversary.iter_mut().for_each(Adversary::load);
+        let adversary = self.adversary.as_ref().filter(|adversary| adversary.learns_at(step));
         let weight = self.recipe.kl_weight_at(step);
         let (loss, mut gradient) = self.shards.gradient(|rows| {
             let (x, noise) = self.rows(step, rows.clone());
@@ -133,14 +160,33 @@ impl Task for Autoencoding<'_> {
                 noise: &above,
                 weight: recipe.kl_weight_at(step),
             });
-            Pass::new(self.recipe, &self.parts, weights, &x, &noise).gradient(weight, upper)
+            let pass = Pass::new(self.recipe, &self.parts, weights, &x, &noise);
+            let (loss, mut all) = pass.gradient(weight, upper);
+            all.extend(adversary.map(|adversary| adversary.said(&pass, step)).unwrap_or_default());
+            (loss, all)
         });
-        self.told = gradient.split_off(weights.len()).into_iter().map(f64::from).collect();
-        (loss, gradient)
+        let mut parts = gradient.split_off(weights.len());
+        let said = parts.split_off(if self.parts.upper.is_some() { PARTS.len() } else { 0 });
+        self.told = parts.into_iter().map(f64::from).collect();
+        let known = self.oppose(step, &mut gradient, said);
+        (if known { loss } else { f64::NAN }, gradient)
+    }
+
+    fn second(&self) -> Option<&Optimizer> {
+        self.adversary.as_ref().map(Adversary::optimizer)
+    }
+
+    fn go_on(&mut self, second: Optimizer) {
+        self.adversary.iter_mut().for_each(|adversary| adversary.go_on(second.clone()));
     }
 
     fn parts(&self) -> &'static [&'static str] {
-        if self.parts.upper.is_some() { &PARTS } else { &[] }
+        match (self.parts.upper.is_some(), self.adversary.is_some()) {
+            (false, false) => &[],
+            (true, false) => &PARTS,
+            (false, true) => &adversary::TOLD,
+            (true, true) => &ALL_PARTS,
+        }
     }
 
     fn told(&self) -> &[f64] {

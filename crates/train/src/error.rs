@@ -137,6 +137,14 @@ pub enum TrainError {
         /// Pixels of a patch each way.
         patch: usize,
     },
+    /// A discriminator leaves nothing of the pictures.
+    #[error("adversary.layers is {layers}; it must be {allowed}")]
+    AdversarySize {
+        /// How often it halves their sides.
+        layers: usize,
+        /// What it may be.
+        allowed: String,
+    },
     /// The pictures have another size than the recipe of a first stage says.
     #[error(
         "the pictures are {}x{} (height x width), and the recipe is for {}x{} (autoencoder.sample_size); resize \

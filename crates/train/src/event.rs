@@ -27,7 +27,8 @@ pub enum TrainEvent {
         /// Moving average of the loss.
         smoothed_loss: f64,
         /// The parts of the loss where they are told apart: of a first stage with two layers reconstruction, z1
-        /// and z2, in nats a picture.
+        /// and z2, in nats a picture; of one against an adversary what that says, what it counts, and the risk
+        /// of its discriminator, no numbers before it begins.
         parts: Vec<(&'static str, f64)>,
         /// Since this process began, checkpoints included.
         images_per_second: f64,

@@ -2,7 +2,7 @@
 
 use ddim_cpu::{Convolution, Isa, Precision};
 use ddim_engine::EngineError;
-use ddim_graph::{Graph, Parameter, ParameterInfo};
+use ddim_graph::{Graph, Operation, Parameter, ParameterInfo};
 use ddim_sampler::{fill_normals, fill_uniforms};
 use std::borrow::Cow;
 use std::ops::Range;
@@ -42,6 +42,15 @@ impl Trainee {
             Some(range) => &flat[range.clone()],
             None => &self.weights[parameter.0],
         }
+    }
+
+    /// Where the weights of the last convolution lie in the list; nowhere if training leaves them alone.
+    pub(crate) fn last_weights(&self) -> Range<usize> {
+        let convolutions = self.graph.layers().iter().rev().find_map(|layer| match &layer.operation {
+            Operation::Convolve(conv) => conv.parts.last(),
+            _ => None,
+        });
+        convolutions.and_then(|part| self.places[part.weight.0].clone()).unwrap_or_default()
     }
 
     /// All weights, with those of the list.

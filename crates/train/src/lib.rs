@@ -4,6 +4,7 @@
 //! A run that was killed goes on where its last checkpoint stands, with the same loss curve. It reports through
 //! [`TrainEvent`]s to an observer, which may stop it.
 
+mod adversary_recipe;
 mod autoencoder_recipe;
 mod autoencoding;
 mod backward;
@@ -32,6 +33,7 @@ mod upper_recipe;
 #[cfg(test)]
 mod testing;
 
+pub use adversary_recipe::{AdversaryLoss, AdversaryRecipe, GeneratorChoice};
 pub use autoencoder_recipe::{AutoencoderRecipe, GradientChoice, PriorChoice, VarianceChoice};
 pub use autoencoding::train_autoencoder;
 pub use classification::train_classifier;

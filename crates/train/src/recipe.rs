@@ -7,7 +7,7 @@ mod read;
 
 pub use self::fitting::{LONGEST_SIDE, suitable_size};
 pub(crate) use self::problems::Problems;
-pub(crate) use self::read::{autoencoder, read, upper};
+pub(crate) use self::read::{Part, adversary, autoencoder, read, upper};
 use crate::{Decay, Images, Objective, RecipeError, Training};
 use ddim_checkpoint::SchedulerConfig;
 use ddim_data::Alpha;

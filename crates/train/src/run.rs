@@ -59,6 +59,14 @@ pub(crate) trait Task {
     /// The loss of a step, the first of which is 1, and its gradient at these weights.
     fn gradient(&mut self, step: u64, weights: &[f32]) -> (f64, Vec<f32>);
 
+    /// The optimiser of a second network, which [`gradient`](Self::gradient) also takes a step of.
+    fn second(&self) -> Option<&Optimizer> {
+        None
+    }
+
+    /// Goes on with that of a checkpoint, of as many weights.
+    fn go_on(&mut self, _second: Optimizer) {}
+
     /// What the parts of its loss are called, in nats a picture, where it tells them apart.
     fn parts(&self) -> &'static [&'static str] {
         &[]
@@ -141,10 +149,12 @@ impl<'a, T: Task, R: Settings> Run<'a, T, R> {
         let out = folder.path;
         let path = out.join("train.safetensors");
         let (origin, seen) = (task.origin(), task.seen());
-        let (state, pictures) = match State::load(&path, recipe, first.len())? {
+        let second = task.second().map(|second| second.weights.len());
+        let (state, pictures) = match State::load(&path, recipe, first.len(), second)? {
             None => {
-                let optimizer = Optimizer::new(first);
-                (State { optimizer, smoothed_loss: None, origin, seen: Some(seen) }, Recognised::Same)
+                let (optimizer, seen) = (Optimizer::new(first), Some(seen));
+                let state = State { optimizer, second: None, smoothed_loss: None, origin, seen };
+                (state, Recognised::Same)
             }
             Some(state) if state.origin != origin => {
                 return Err(TrainError::OtherBeginning { path, before: told(&state.origin), now: told(&origin) });
@@ -154,6 +164,7 @@ impl<'a, T: Task, R: Settings> Run<'a, T, R> {
                 (State { seen: Some(seen), ..state }, pictures)
             }
         };
+        state.second.iter().for_each(|second| task.go_on(second.clone()));
         write_whole(&out.join("recipe.json"), recipe.to_json().as_bytes())?;
         let log = Log::open(&out.join("loss.csv"), state.optimizer.step, task.parts())?;
         let start = (state.optimizer.step, Instant::now());
@@ -193,6 +204,7 @@ impl<'a, T: Task, R: Settings> Run<'a, T, R> {
     /// Saves the state, then what is made from it.
     fn checkpoint(&mut self) -> Result<Shown, TrainError> {
         self.log.flush()?;
+        self.state.second = self.task.second().cloned();
         self.state.save(&self.out.join("train.safetensors"), self.recipe)?;
         self.publish()
     }

@@ -15,6 +15,8 @@ use std::path::Path;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct State {
     pub(crate) optimizer: Optimizer,
+    /// That of a second network, such as an adversary, where there is one.
+    pub(crate) second: Option<Optimizer>,
     /// The moving average of the loss; `None` before the first step.
     pub(crate) smoothed_loss: Option<f64>,
     /// What the run began with, in words; empty for random weights.
@@ -29,9 +31,8 @@ const FREE: [&str; 4] = ["name", "classes", "checkpoint_steps", "card"];
 impl State {
     /// Writes the file whole or not at all; until the new one is complete the old one stays.
     pub(crate) fn save(&self, path: &Path, recipe: &impl Settings) -> Result<(), TrainError> {
-        let Optimizer { step, weights, average, mean, square } = &self.optimizer;
         let mut remarks = json!({
-            "step": step.to_string(),
+            "step": self.optimizer.step.to_string(),
             "smoothed_loss": self.smoothed_loss.map_or("null".to_owned(), |loss| loss.to_string()),
             "recipe": recipe.to_json(),
             "began_with": self.origin,
@@ -40,20 +41,34 @@ impl State {
         if let Some(seen) = &self.seen {
             remarks["pictures"] = json!(seen).to_string().into();
         }
-        let lists = [("average", average), ("mean", mean), ("square", square), ("weights", weights)];
-        Ok(write_whole(path, &encode(remarks, lists))?)
+        if let Some(second) = &self.second {
+            remarks["second_step"] = second.step.to_string().into();
+        }
+        let second = self.second.iter().flat_map(|second| lists(SECOND, second));
+        let lists: Vec<_> = lists("", &self.optimizer).into_iter().chain(second).collect();
+        Ok(write_whole(path, &encode(remarks, &lists))?)
     }
 
-    /// Reads the file of a run of this recipe, whose network has `weights` weights. `None` if there is none.
-    pub(crate) fn load(path: &Path, recipe: &impl Settings, weights: usize) -> Result<Option<Self>, TrainError> {
-        // Four lists of f32, and a header that is far smaller than this.
-        let Some(bytes) = read(path, weights as u64 * 16 + (1 << 20))? else { return Ok(None) };
+    /// Reads the file of a run of this recipe, whose network has `weights` weights, and a second one perhaps so
+    /// many too. `None` if there is none.
+    pub(crate) fn load(
+        path: &Path,
+        recipe: &impl Settings,
+        weights: usize,
+        second: Option<usize>,
+    ) -> Result<Option<Self>, TrainError> {
+        // Four lists of f32 each, and a header that is far smaller than this.
+        let numbers = weights as u64 + second.unwrap_or(0) as u64;
+        let Some(bytes) = read(path, numbers * 16 + (1 << 20))? else { return Ok(None) };
         let not_ours = |error: safetensors::SafeTensorError| broken(path, format!("is not a checkpoint: {error}"));
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(not_ours)?;
         let metadata = header.metadata().clone().unwrap_or_default();
         let text = |key: &str| metadata.get(key).ok_or_else(|| broken(path, format!("has no {key}")));
-        let step =
-            text("step")?.parse().map_err(|error| broken(path, format!("its step is not a number: {error}")))?;
+        let count = |key: &str| {
+            let number = text(key)?.parse();
+            number.map_err(|error| broken(path, format!("its {key} is not a number: {error}")))
+        };
+        let step = count("step")?;
         same_recipe(path, text("recipe")?, recipe, step)?;
         if metadata.get("order").map(String::as_str) != Some(ORDER) {
             return Err(TrainError::EarlierVersion { path: path.to_owned() });
@@ -71,18 +86,15 @@ impl State {
             ),
         };
         let tensors = SafeTensors::deserialize(&bytes).map_err(not_ours)?;
-        let values = |name| values(path, &tensors, name, weights);
-        let optimizer = Optimizer {
-            step,
-            weights: values("weights")?,
-            average: values("average")?,
-            mean: values("mean")?,
-            square: values("square")?,
+        let optimizer = read_optimizer(path, &tensors, "", (step, weights))?;
+        let second = match second {
+            Some(weights) => Some(read_optimizer(path, &tensors, SECOND, (count("second_step")?, weights))?),
+            None => None,
         };
         let origin = metadata.get("began_with").cloned().unwrap_or_default();
         let seen = metadata.get("pictures").map(|text| serde_json::from_str(text)).transpose();
         let seen = seen.map_err(|error| broken(path, format!("its pictures: {error}")))?;
-        Ok(Some(State { optimizer, smoothed_loss, origin, seen }))
+        Ok(Some(State { optimizer, second, smoothed_loss, origin, seen }))
     }
 }
 
@@ -120,6 +132,33 @@ fn same_recipe<R: Settings>(path: &Path, made_with: &str, recipe: &R, step: u64)
     }
 }
 
+/// What stands before the names of a second network's lists.
+const SECOND: &str = "second.";
+
+/// The lists of an optimiser and their names.
+fn lists<'a>(before: &str, optimizer: &'a Optimizer) -> [(String, &'a Vec<f32>); 4] {
+    let Optimizer { step: _, weights, average, mean, square } = optimizer;
+    let lists = [("average", average), ("mean", mean), ("square", square), ("weights", weights)];
+    lists.map(|(name, values)| (format!("{before}{name}"), values))
+}
+
+/// The optimiser of a network of so many weights after so many steps.
+fn read_optimizer(
+    path: &Path,
+    tensors: &SafeTensors,
+    before: &str,
+    (step, weights): (u64, usize),
+) -> Result<Optimizer, TrainError> {
+    let values = |name| values(path, tensors, &format!("{before}{name}"), weights);
+    Ok(Optimizer {
+        step,
+        weights: values("weights")?,
+        average: values("average")?,
+        mean: values("mean")?,
+        square: values("square")?,
+    })
+}
+
 fn values(path: &Path, tensors: &SafeTensors, name: &str, count: usize) -> Result<Vec<f32>, TrainError> {
     let tensor = tensors.tensor(name).map_err(|error| broken(path, error.to_string()))?;
     if tensor.dtype() != Dtype::F32 || tensor.shape() != [count] {
@@ -137,9 +176,9 @@ fn broken(path: &Path, problem: String) -> TrainError {
     TrainError::Checkpoint { path: path.to_owned(), problem }
 }
 
-/// A safetensors file of lists of one length. Not by the crate of that name, which writes the remarks in another
+/// A safetensors file of lists. Not by the crate of that name, which writes the remarks in another
 /// order each time: the same run leaves the same bytes.
-fn encode(remarks: Value, lists: [(&str, &Vec<f32>); 4]) -> Vec<u8> {
+fn encode(remarks: Value, lists: &[(String, &Vec<f32>)]) -> Vec<u8> {
     let mut header = json!({ "__metadata__": remarks });
     let mut end = 0;
     for (name, values) in lists {
@@ -174,7 +213,7 @@ mod tests {
         (0..3).for_each(|_| optimizer.update(&recipe.training(), &[1.0, 2.0, -1.0, 0.0], 0.5));
         let seen = Seen::new(&pictures(6), 0..6, Some(&[0, 1, 0, 1, 0, 1]), &["left".to_owned()]);
         let origin = "a model".to_owned();
-        let state = State { optimizer, smoothed_loss: Some(0.1 + 0.2), origin, seen: Some(seen) };
+        let state = State { optimizer, second: None, smoothed_loss: Some(0.1 + 0.2), origin, seen: Some(seen) };
         state.save(&path, &recipe).expect("writable");
         (folder, path, state, recipe)
     }
@@ -182,8 +221,8 @@ mod tests {
     #[test]
     fn a_state_reads_back_to_the_last_bit() {
         let (_folder, path, state, recipe) = saved();
-        assert_eq!(State::load(&path, &recipe, 4).expect("reads"), Some(state));
-        assert_eq!(State::load(&path.with_file_name("other"), &recipe, 4).expect("fine"), None);
+        assert_eq!(State::load(&path, &recipe, 4, None).expect("reads"), Some(state));
+        assert_eq!(State::load(&path.with_file_name("other"), &recipe, 4, None).expect("fine"), None);
     }
 
     #[test]
@@ -217,7 +256,7 @@ mod tests {
         let remarks = remarks.map(|(key, text)| (key.to_owned(), text)).into();
         let tensors = lists.iter().map(|(name, bytes)| (*name, view(bytes)));
         std::fs::write(&path, safetensors::serialize(tensors, Some(remarks)).expect("encodes")).expect("writable");
-        assert_eq!(State::load(&path, &recipe, 4).expect("reads"), Some(state));
+        assert_eq!(State::load(&path, &recipe, 4, None).expect("reads"), Some(state));
     }
 
     #[test]
@@ -227,14 +266,14 @@ mod tests {
         let values = 16 * 4;
         for length in 0..bytes.len() {
             std::fs::write(&path, &bytes[..length]).expect("writable");
-            let error = State::load(&path, &recipe, 4).expect_err("cut").to_string();
+            let error = State::load(&path, &recipe, 4, None).expect_err("cut").to_string();
             assert!(error.contains("train.safetensors: "), "{error}");
         }
         for at in 0..bytes.len() - values {
             let mut changed = bytes.clone();
             changed[at] ^= 0x01;
             std::fs::write(&path, changed).expect("writable");
-            if let Err(error) = State::load(&path, &recipe, 4) {
+            if let Err(error) = State::load(&path, &recipe, 4, None) {
                 assert!(error.to_string().contains("train.safetensors: "), "{error}");
             }
         }
@@ -243,14 +282,14 @@ mod tests {
     #[test]
     fn a_file_of_another_network_or_too_large_is_refused() {
         let (_folder, path, _, recipe) = saved();
-        let error = State::load(&path, &recipe, 5).expect_err("another network").to_string();
+        let error = State::load(&path, &recipe, 5, None).expect_err("another network").to_string();
         assert!(
             error
                 .ends_with("its weights is F32 [4]; the network has 5 f32 weights; delete the file to begin anew"),
             "{error}"
         );
         std::fs::write(&path, vec![0; 2 << 20]).expect("writable");
-        let error = State::load(&path, &recipe, 4).expect_err("too large").to_string();
+        let error = State::load(&path, &recipe, 4, None).expect_err("too large").to_string();
         assert!(error.contains("has more than the 1048640 bytes that it can need"), "{error}");
     }
 
@@ -260,7 +299,7 @@ mod tests {
         let bytes = std::fs::read(&path).expect("there");
         let at = bytes.windows(7).position(|word| word == b"\"graph\"").expect("the order");
         std::fs::write(&path, [&bytes[..at], b"\"other\"", &bytes[at + 7..]].concat()).expect("writable");
-        let error = State::load(&path, &recipe, 4).expect_err("another order").to_string();
+        let error = State::load(&path, &recipe, 4, None).expect_err("another order").to_string();
         assert!(error.contains("an earlier version") && error.contains("begin a new run; "), "{error}");
     }
 
@@ -269,7 +308,24 @@ mod tests {
         let (_folder, path, mut state, recipe) = saved();
         state.optimizer.step = 13;
         state.save(&path, &recipe).expect("writable");
-        let error = State::load(&path, &recipe, 4).expect_err("no such step").to_string();
+        let error = State::load(&path, &recipe, 4, None).expect_err("no such step").to_string();
         assert!(error.contains("is of step 13, the recipe ends at 12"), "{error}");
+    }
+
+    /// A second network has weights of another number and steps of its own; without one a file has the bytes of
+    /// before.
+    #[test]
+    fn a_second_optimizer_reads_back_to_the_last_bit() {
+        let (_folder, path, state, recipe) = saved();
+        let mut second = Optimizer::new(vec![0.5; 3]);
+        second.update(&recipe.training(), &[1.0, -2.0, 0.0], 0.5);
+        let state = State { second: Some(second), ..state };
+        state.save(&path, &recipe).expect("writable");
+        assert_eq!(State::load(&path, &recipe, 4, Some(3)).expect("reads"), Some(state));
+        let error = State::load(&path, &recipe, 4, Some(2)).expect_err("another network").to_string();
+        assert!(error.contains("its second.weights is F32 [3]; the network has 2 f32 weights"), "{error}");
+        let (_folder, path, _, recipe) = saved();
+        let error = State::load(&path, &recipe, 4, Some(3)).expect_err("none").to_string();
+        assert!(error.contains("train.safetensors: has no second_step"), "{error}");
     }
 }

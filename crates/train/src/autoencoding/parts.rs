@@ -127,6 +127,12 @@ impl Half {
         self.network.graph()
     }
 
+    /// Where the weights of its last layer lie in the list.
+    pub(super) fn last(&self) -> Range<usize> {
+        let place = self.trainee.last_weights();
+        self.place.start + place.start..self.place.start + place.end
+    }
+
     /// The gradient of its place in the list.
     pub(super) fn of_trained(&self, parameters: Vec<Vec<f32>>) -> Vec<f32> {
         self.trainee.of_trained(parameters)

@@ -42,6 +42,8 @@ pub(super) struct Pass<'a> {
     log_variances: Vec<f64>,
     /// Whether a learned variance is as small as it may be.
     least: Vec<bool>,
+    /// How many numbers are trained.
+    count: usize,
 }
 
 /// What the decoder says, of draws weighted by their shares.
@@ -112,6 +114,7 @@ impl<'a> Pass<'a> {
             prior: parts.prior_of_picture(weights),
             least: learned.iter().map(|log| f64::from(*log) <= LEAST_VARIANCE.ln()).collect(),
             log_variances,
+            count: weights.len(),
         }
     }
 
@@ -163,6 +166,43 @@ impl<'a> Pass<'a> {
         }
         let parts = [likelihood, lower, upper].map(|nats| nats as f32).to_vec();
         Latents { bound: likelihood - cost, encoder, prior: [0.0; 2], upper: weights, parts }
+    }
+
+    /// The pictures, \[n, c, h, w\].
+    pub(super) fn pictures(&self) -> &[f32] {
+        self.x
+    }
+
+    /// What is decoded of the draw of each picture, \[n, c, h, w\].
+    pub(super) fn decoded(&self) -> Vec<f32> {
+        let [c, h, w] = self.parts.latent;
+        self.parts.decoder.network.forward(&self.draws(), [self.noise.len(), c, h, w], &[])
+    }
+
+    /// The gradient by all that is trained of something whose slope by what is decoded is `slope`, \[n, c, h,
+    /// w\]: through the decoder, the only draw of each picture and the encoder. 0 everywhere where there is no
+    /// slope.
+    pub(super) fn pulled_back(&self, slope: &[f32]) -> Vec<f32> {
+        let mut all = vec![0.0; self.count];
+        if slope.is_empty() {
+            return all;
+        }
+        let ([c, h, w], values, half) = (self.parts.latent, self.parts.values(), &self.parts.decoder);
+        let shape = [self.noise.len(), c, h, w];
+        let slopes = |first: usize, out: &[f32], to: &mut [f32]| {
+            to.copy_from_slice(&slope[first * values..first * values + out.len()]);
+        };
+        let gradients = half.network.gradients(&self.draws(), shape, &[], Wanted::All, slopes);
+        let by_draws = gradients.input.iter().map(|slope| f64::from(*slope) / self.share()).collect::<Vec<_>>();
+        let of_picture = |(k, by_draw): (usize, &[f64])| {
+            let (q, noise) = (&self.posteriors[k], &self.noise[k]);
+            let along = |(k, by): (usize, &f64)| by * noise[k] * (q.log_variance()[k] / 2.0).exp() / 2.0;
+            EncoderSlope { mean: by_draw.to_vec(), log_variance: by_draw.iter().enumerate().map(along).collect() }
+        };
+        let encoder: Vec<_> = by_draws.chunks_exact(self.parts.numbers()).enumerate().map(of_picture).collect();
+        all[self.parts.encoder.place.clone()].copy_from_slice(&self.encode_back(&encoder));
+        all[half.place.clone()].copy_from_slice(&half.of_trained(gradients.parameters));
+        all
     }
 
     /// What each picture counts: the mean is over pictures and their values.

@@ -8,7 +8,7 @@ use ddim_tensor::{Device, Tensor};
 use serde_json::{Value, json};
 
 /// Some 3,000 weights for the pictures of other tests: 2x2x2 latent numbers.
-fn recipe(changes: &Value) -> AutoencoderRecipe {
+pub(super) fn recipe(changes: &Value) -> AutoencoderRecipe {
     let mut recipe = json!({
         "name": "tiny", "steps": 12, "batch_size": 4, "shards": 2, "learning_rate": 0.01, "warmup_steps": 2,
         "checkpoint_steps": 5, "seed": 7, "ema_decay": 0.9, "prior": "learned", "variance": "pixel",
@@ -155,8 +155,12 @@ fn the_weight_of_the_divergence_rises_in_a_straight_line() {
 }
 
 fn trained(out: &Path, recipe: &AutoencoderRecipe, until: u64) -> Trained {
-    let set = pictures(20);
-    train_autoencoder(recipe, &set, out, |event| match event {
+    trained_on(&pictures(20), out, recipe, until)
+}
+
+/// Trains on these pictures until a step.
+pub(super) fn trained_on(set: &ImageSet, out: &Path, recipe: &AutoencoderRecipe, until: u64) -> Trained {
+    train_autoencoder(recipe, set, out, |event| match event {
         TrainEvent::Step { step, .. } if *step == until => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),
     })

@@ -2,7 +2,7 @@
 
 use super::Settings;
 use super::problems::Problems;
-use crate::{RecipeError, UpperRecipe};
+use crate::{AdversaryRecipe, RecipeError, UpperRecipe};
 use ddim::autoencoder::AutoencoderKLConfig;
 use ddim_checkpoint::{SchedulerConfig, plain_json};
 use ddim_schedule::nearest_said;
@@ -57,6 +57,11 @@ pub(crate) fn autoencoder(keys: &Map<String, Value>) -> Problems {
 /// What is wrong with each key of `upper` alone.
 pub(crate) fn upper(keys: &Map<String, Value>) -> Problems {
     of_keys("upper.", keys, &UpperRecipe::default(), &[])
+}
+
+/// What is wrong with each key of `adversary` alone.
+pub(crate) fn adversary(keys: &Map<String, Value>) -> Problems {
+    of_keys("adversary.", keys, &AdversaryRecipe::default(), &[])
 }
 
 /// What is wrong with each key of `scheduler` alone, or else with all together.

@@ -29,10 +29,16 @@ fn the_recipes_of_the_project_make_sense() {
             assert_eq!((recipe.images, recipe.classes.len()), (Images::Range([0, 55_000]), 10));
             continue;
         }
-        let sizes =
-            [("fashion-mnist-first-stage.json", 28), ("two-layers.json", 14), ("two-layers-free-bits.json", 14)];
-        if let Some((_, side)) = sizes.into_iter().find(|(name, _)| entry.ends_with(name)) {
+        let sizes = [
+            ("fashion-mnist-first-stage.json", 28),
+            ("first-stage-plain.json", 28),
+            ("first-stage-adversary.json", 28),
+            ("two-layers.json", 14),
+            ("two-layers-free-bits.json", 14),
+        ];
+        if let Some((name, side)) = sizes.into_iter().find(|(name, _)| entry.ends_with(name)) {
             let recipe = AutoencoderRecipe::from_json(&text).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(recipe.adversary.is_some(), name.contains("adversary"), "{name}");
             assert_eq!((recipe.images, recipe.size()), (Images::Range([0, 55_000]), Some([side, side])));
             continue;
         }
@@ -262,17 +268,23 @@ fn every_key_of_a_first_stage_stands_in_the_documents_with_its_default() {
     }
 }
 
-/// In a table of its own: some of its keys are called as those of both layers are.
+/// In tables of their own: some of their keys are called as others are.
 #[test]
-fn every_key_of_an_upper_layer_stands_in_the_documents_with_its_default() {
+fn every_key_of_a_part_of_a_first_stage_stands_in_the_documents_with_its_default() {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/recipe.md");
     let page = std::fs::read_to_string(page).expect("in the repository");
-    let (_, table) = page.split_once("### A second layer").expect("a section");
-    for (key, value) in json!(crate::UpperRecipe::default()).as_object().expect("keys") {
-        let begins = format!("| `{key}` |");
-        let row = table.lines().find(|line| line.starts_with(&begins)).expect(key);
-        let value = value.to_string().replace(',', ", ");
-        assert!(row.contains(&format!("| `{value}` |")), "{key}: {value} is not in {row}");
+    for (section, keys) in [
+        ("### A second layer", json!(crate::UpperRecipe::default())),
+        ("### An adversary", json!(crate::AdversaryRecipe::default())),
+    ] {
+        let (_, table) = page.split_once(section).expect("a section");
+        let table = table.split("\n###").next().expect("its text");
+        for (key, value) in keys.as_object().expect("keys") {
+            let begins = format!("| `{key}` |");
+            let row = table.lines().find(|line| line.starts_with(&begins)).expect(key);
+            let value = value.to_string().replace(',', ", ");
+            assert!(row.contains(&format!("| `{value}` |")), "{key}: {value} is not in {row}");
+        }
     }
 }
 

@@ -201,8 +201,9 @@ fn the_model_loads_with_the_averaged_weights_and_its_card() {
     run(&recipe, out.path()).expect("trains");
     let loaded = ddim_checkpoint::load(&out.path().join("model")).expect("loads");
     let (_, first) = initialised(&recipe).expect("fine");
-    let state =
-        State::load(&out.path().join("train.safetensors"), &recipe, first.len()).expect("reads").expect("there");
+    let state = State::load(&out.path().join("train.safetensors"), &recipe, first.len(), None)
+        .expect("reads")
+        .expect("there");
     assert!(
         flat::read(loaded.denoiser.graph(), loaded.denoiser.weights()) == state.optimizer.average,
         "other weights in the model"
@@ -327,7 +328,7 @@ fn a_loss_that_is_no_number_ends_the_run_and_keeps_the_checkpoint() {
     run_until(6, &recipe, out.path());
     let path = out.path().join("train.safetensors");
     let (_, first) = initialised(&recipe).expect("fine");
-    let mut state = State::load(&path, &recipe, first.len()).expect("reads").expect("there");
+    let mut state = State::load(&path, &recipe, first.len(), None).expect("reads").expect("there");
     state.optimizer.weights[0] = f32::NAN;
     state.save(&path, &recipe).expect("writable");
     let before = left(out.path());
@@ -412,7 +413,7 @@ fn a_checkpoint_that_remembers_no_pictures_goes_on() {
     run_until(6, &recipe, out.path());
     let path = out.path().join("train.safetensors");
     let (_, first) = initialised(&recipe).expect("fine");
-    let state = State::load(&path, &recipe, first.len()).expect("reads").expect("there");
+    let state = State::load(&path, &recipe, first.len(), None).expect("reads").expect("there");
     State { seen: None, ..state }.save(&path, &recipe).expect("writable");
     assert_eq!(on(&pictures(6), out.path(), OtherPictures::Refuse).expect("goes on"), Recognised::Unknown);
     assert_eq!(on(&pictures(6), out.path(), OtherPictures::Refuse).expect("goes on"), Recognised::Same);
