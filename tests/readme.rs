@@ -23,14 +23,14 @@ fn commands(page: &str) -> Vec<String> {
     blocks.flat_map(str::lines).filter_map(typed).collect()
 }
 
-#[test]
-fn every_command_of_the_readme_runs_in_order_in_one_empty_folder() {
-    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("a README");
-    let (commands, folder) = (commands(&page), folder());
-    assert!(commands.len() > 10, "only {} commands were found", commands.len());
+/// Types the commands of a page of the repository in this folder, in their order.
+pub(crate) fn type_all_of(page: &str, folder: &Path) {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(page)).expect("a page");
+    let commands = commands(&text);
+    assert!(commands.len() > 10, "only {} commands were found in {page}", commands.len());
     for typed in commands {
         let started = Instant::now();
-        let mut command = ddim(folder.path());
+        let mut command = ddim(folder);
         command.args(typed.split(' '));
         if !WITHOUT_DEVICE.iter().any(|word| typed.starts_with(word)) {
             command.args(["--device", "cpu"]);
@@ -39,6 +39,11 @@ fn every_command_of_the_readme_runs_in_order_in_one_empty_folder() {
         println!("ddim {typed} ({:.1} s)", started.elapsed().as_secs_f64());
         assert_eq!(ran.code, 0, "ddim {typed}\nstdout: {}\nstderr: {}", ran.stdout, ran.stderr);
     }
+}
+
+#[test]
+fn every_command_of_the_readme_runs_in_order_in_one_empty_folder() {
+    type_all_of("README.md", folder().path());
 }
 
 #[test]

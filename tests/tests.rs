@@ -23,5 +23,6 @@ mod readme;
 mod reproducible;
 mod resume;
 mod shards;
+mod theory;
 mod training;
 mod transcripts;
