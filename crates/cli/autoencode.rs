@@ -67,7 +67,10 @@ pub(crate) fn run(args: &AutoencodeArgs, interrupt: &Interrupt) -> anyhow::Resul
     let written = out.map(|out| out.write(&images, &back, &report)).transpose()?;
     let text = match args.json {
         true => format!("{:#}\n", report.to_json(written.as_deref())),
-        false => report.to_text(),
+        false => {
+            let written = written.map_or_else(String::new, |path| format!("{}\n", path.display()));
+            report.to_text() + &written
+        }
     };
     printing::results(&text)?;
     images.check_complete()?;
