@@ -15,7 +15,7 @@ use burn::tensor::{Device, DeviceKind};
 
 #[cfg(feature = "persistence")]
 use super::kernels::{self, DamagedKernels};
-use super::{Abilities, Adapter, AdapterKind};
+use super::{Abilities, Adapter, AdapterKind, Failure};
 
 /// The graphics APIs that are tried, in this order.
 const APIS: [(WgpuBackend, wgpu::Backend); 3] = [
@@ -34,7 +34,9 @@ static CONFIGURATION: Mutex<Option<CubeClRuntimeConfig>> = Mutex::new(None);
 static OPENED: Mutex<Vec<(Adapter, Device)>> = Mutex::new(Vec::new());
 
 /// Who is told that a device has failed.
-static LISTENER: OnceLock<Box<dyn Fn(&str) + Send + Sync>> = OnceLock::new();
+static LISTENER: OnceLock<Box<Listener>> = OnceLock::new();
+
+type Listener = dyn Fn(Failure, &str) + Send + Sync;
 
 /// Keeps what is found out about kernels in a file in this folder, which need not be there, and looks for it
 /// there: which of several is the fastest, and, with the feature `spirv`, their machine code. That holds for the
@@ -166,7 +168,7 @@ fn in_small_buffers(adapter: &Adapter) -> Result<(Device, wgpu::Device), String>
 }
 
 /// See [`on_failure`](super::on_failure).
-pub(super) fn on_failure(listener: impl Fn(&str) + Send + Sync + 'static) {
+pub(super) fn on_failure(listener: impl Fn(Failure, &str) + Send + Sync + 'static) {
     // A second listener comes too late.
     let _ = LISTENER.set(Box::new(listener));
 }
@@ -178,7 +180,7 @@ fn watch(gpu: &wgpu::Device, device: &ddim_tensor::Device) {
     gpu.on_uncaptured_error(Arc::new(move |error| {
         if let wgpu::Error::OutOfMemory { .. } = error {
             of_errors.report(OUT_OF_MEMORY, false);
-            tell(OUT_OF_MEMORY);
+            tell(Failure::NoMemory, OUT_OF_MEMORY);
         }
         // As burn's runtime has it: what it was doing is given up, and whoever reads the result is told.
         panic!("wgpu error: {error}");
@@ -189,15 +191,15 @@ fn watch(gpu: &wgpu::Device, device: &ddim_tensor::Device) {
         if reason != wgpu::DeviceLostReason::Destroyed {
             let problem = lost(&message);
             of_loss.report(problem.as_str(), true);
-            tell(&problem);
+            tell(Failure::Lost, &problem);
         }
     });
 }
 
 /// Tells who listens.
-fn tell(problem: &str) {
+fn tell(failure: Failure, problem: &str) {
     if let Some(listener) = LISTENER.get() {
-        listener(problem);
+        listener(failure, problem);
     }
 }
 
