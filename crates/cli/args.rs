@@ -46,7 +46,7 @@ pub(crate) use self::inversion::{
     DecodeArgs, EncodeArgs, EndArgs, InterpolateArgs, NoisePoint, PictureArgs, ReconstructArgs,
 };
 pub(crate) use self::labels::{LabelArgs, LabelWord};
-pub(crate) use self::method::{EtaChoice, SolverChoice, SpacingChoice};
+pub(crate) use self::method::{EtaChoice, ReuseChoice, SolverChoice, SpacingChoice};
 pub(crate) use self::numbers::MOST;
 pub(crate) use self::pictures::{OnCorrupt, PictureRules};
 pub(crate) use self::sampling::{ModelArgs, OutputArgs, PlanArgs, SampleArgs, ScheduleArgs};

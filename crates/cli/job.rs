@@ -11,7 +11,7 @@ use ddim_sampler::{Guidance, GuidedChannels, Langevin};
 use ddim_schedule::Direction;
 use serde_json::Value;
 
-use crate::args::{MOST, Shard, WrongUsage, misused};
+use crate::args::{MOST, ReuseChoice, Shard, WrongUsage, misused};
 use crate::classes::Classes;
 use crate::device::{Chosen, Precision};
 use crate::editing::{self, Beginning};
@@ -253,8 +253,8 @@ fn langevin(request: &Request, route: &Route) -> anyhow::Result<Option<Langevin>
 /// The features to keep, if the network and the plan have them.
 fn reuse(request: &Request, model: &Model, route: &Route) -> anyhow::Result<Option<Reuse>> {
     match (&request.reuse, route) {
-        (None, _) => Ok(None),
-        (Some(reuse), Route::Plan(plan)) => {
+        (None | Some(ReuseChoice::Nothing), _) => Ok(None),
+        (Some(ReuseChoice::Of(reuse)), Route::Plan(plan)) => {
             model.inner.check_reuse(reuse, plan).context("--reuse")?;
             Ok(Some(reuse.clone()))
         }

@@ -71,7 +71,6 @@ fn main() -> ExitCode {
     if let Some(seed) = cli.drawn_seed {
         seeds::say(seed);
     }
-    ddim::device::on_failure(signals::end_if_it_stands_still);
     let ended = Interrupt::install().and_then(|interrupt| run(cli, &interrupt));
     if matches!(ended, Ok(Ending::Interrupted)) {
         signals::end();

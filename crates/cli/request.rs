@@ -5,14 +5,15 @@ mod text;
 
 use std::path::PathBuf;
 
-use ddim::{Reuse, Route, Run};
+use ddim::{Route, Run};
 use ddim_sampler::{GuidanceInterval, Langevin};
 use ddim_schedule::{Convention, Resampling, Spacing, quoted};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::args::{
-    EtaChoice, InpaintChoice, LabelWord, Part, PictureRules, Shard, SolverChoice, SpacingChoice, WrongUsage,
+    EtaChoice, InpaintChoice, LabelWord, Part, PictureRules, ReuseChoice, Shard, SolverChoice, SpacingChoice,
+    WrongUsage,
 };
 use crate::device::Precision;
 use crate::output::AnimateWhat;
@@ -43,7 +44,7 @@ pub(crate) struct Request {
     pub(crate) corrector_snr: Option<f64>,
     /// What network calls keep for later ones.
     #[serde(with = "text")]
-    pub(crate) reuse: Option<Reuse>,
+    pub(crate) reuse: Option<ReuseChoice>,
     /// How many pictures.
     pub(crate) num: Option<usize>,
     /// Whose noise they have.
@@ -252,7 +253,7 @@ impl Request {
             plan: self.plan.over(base.plan),
             corrector_steps: self.corrector_steps.or(base.corrector_steps),
             corrector_snr: self.corrector_snr.or(base.corrector_snr),
-            reuse: self.reuse.or(base.reuse),
+            reuse: self.reuse.or(base.reuse).filter(|reuse| *reuse != ReuseChoice::Nothing),
             guidance: self.guidance.or(base.guidance),
             guidance_interval: self.guidance_interval.or(base.guidance_interval),
             guidance_rescale: self.guidance_rescale.or(base.guidance_rescale),

@@ -11,11 +11,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use ddim::device::Failure;
-use ddim_sampler::SampleError;
 
 use self::system::Ignored;
-use crate::ending::chain;
 use crate::{files, printing, progress};
 
 /// Exit code of a run that was interrupted: 128 + SIGINT, as shells expect.
@@ -25,12 +22,6 @@ pub(crate) const INTERRUPTED: u8 = 130;
 const TO_A_STEP: Duration = Duration::from_millis(700);
 /// How long one that has come to it has to end by itself.
 const TO_THE_END: Duration = Duration::from_secs(4);
-/// How long a command has to notice that its device is lost.
-const TO_NOTICE: Duration = Duration::from_secs(30);
-/// The same where memory was wanting, perhaps for a trial alone: a sound run may wait long for one answer.
-const TO_GO_ON: Duration = Duration::from_secs(300);
-/// The share of a processor below which a program does nothing but wait.
-const STANDSTILL: f64 = 0.05;
 /// How long the last words may take: whoever reads them may have stopped reading.
 const TO_SPEAK: Duration = Duration::from_millis(200);
 /// A signal so soon after another is the same one: `timeout` sends it to the program and once more to its group.
@@ -174,35 +165,6 @@ fn speak(results: String, words: String) {
         // In time or not: this is the end.
         let _ = wait.recv_timeout(TO_SPEAK);
     }
-}
-
-/// Ends the program with code 1 if it stands still after a device has failed. Who reads from it says so, and saves what is
-/// finished; but who was waiting for it may wait for ever, and uses no processor.
-pub(crate) fn end_if_it_stands_still(failure: Failure, problem: &str) {
-    static WATCHED: [AtomicBool; 2] = [AtomicBool::new(false), AtomicBool::new(false)];
-    let (watched, patience) = match failure {
-        Failure::NoMemory => (&WATCHED[0], TO_GO_ON),
-        Failure::Lost => (&WATCHED[1], TO_NOTICE),
-    };
-    if watched.swap(true, Ordering::SeqCst) {
-        return;
-    }
-    let error = anyhow::Error::from(SampleError::device(problem));
-    // Without a thread it is hoped for the best.
-    let _ = thread::Builder::new().spawn(move || {
-        let mut before = system::processor_time();
-        loop {
-            thread::sleep(patience);
-            let now = system::processor_time();
-            if now - before < STANDSTILL * patience.as_secs_f64() {
-                break;
-            }
-            before = now;
-        }
-        let _nothing_is_written = files::leave_nothing_behind();
-        speak(String::new(), format!("error: {}", chain(&error)));
-        system::end(1)
-    });
 }
 
 /// The second Ctrl-C: waits for nothing.

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use ddim::{Reuse, ReuseError};
 use ddim_schedule::solvers::{self, Ddim, SigmaHat};
 use ddim_schedule::{Eta, ScheduleError, Solver, Spacing, Tolerance, nearest_names};
 
@@ -27,6 +28,32 @@ pub(super) fn every_solver() -> String {
         }
     }
     text
+}
+
+/// What `--reuse` can be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ReuseChoice {
+    /// All layers run in every call, whatever an earlier run did.
+    Nothing,
+    /// Features are kept.
+    Of(Reuse),
+}
+
+impl fmt::Display for ReuseChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => f.write_str("none"),
+            Self::Of(reuse) => reuse.fmt(f),
+        }
+    }
+}
+
+impl FromStr for ReuseChoice {
+    type Err = ReuseError;
+
+    fn from_str(text: &str) -> Result<Self, ReuseError> {
+        if text == "none" { Ok(Self::Nothing) } else { text.parse().map(Self::Of) }
+    }
 }
 
 /// What `--eta` can be.

@@ -4,13 +4,12 @@ use std::path::PathBuf;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
-use ddim::Reuse;
 use ddim_sampler::GuidanceInterval;
 use ddim_schedule::Convention;
 
 use super::corrections::CorrectionArgs;
 use super::editing::{EditArgs, InpaintChoice, interval, share};
-use super::method::{EtaChoice, SolverChoice, SpacingChoice, every_solver};
+use super::method::{EtaChoice, ReuseChoice, SolverChoice, SpacingChoice, every_solver};
 use super::numbers::{at_least_one, batch_size, timestep};
 use super::{DeviceArgs, LabelArgs, Part, ShardChoice};
 use crate::device::Precision;
@@ -68,9 +67,10 @@ pub(crate) struct SampleArgs {
 
     /// Keep the output of a part of the network from one call to the next, and leave out the layers that only lead there
     /// (DeepCache): the part, and how often all layers run, as in up_blocks.1:3, or in which calls, as in
-    /// up_blocks.1:1,2,5. `ddim inspect` lists the parts [default: all layers in every call]
+    /// up_blocks.1:1,2,5. `ddim inspect` lists the parts; `none` runs all layers in every call, also after --like
+    /// [default: none]
     #[arg(long, value_name = "PART:CALLS", help_heading = "Method")]
-    pub(crate) reuse: Option<Reuse>,
+    pub(crate) reuse: Option<ReuseChoice>,
 
     /// Draw once more what an earlier run drew: its run.json, its folder, or one of its pictures, which comes alone. The
     /// options beside it are what is to be different

@@ -6,7 +6,7 @@ use ddim_bench::{Cell, Role, units};
 use ddim_schedule::solvers::{Ddim, SigmaHat};
 use ddim_schedule::{Eta, Plan, Spacing};
 
-use crate::args::{BenchArgs, EtaChoice, SolverChoice, SpacingChoice};
+use crate::args::{BenchArgs, EtaChoice, SolverChoice, SpacingChoice, misused};
 use crate::model::Model;
 use crate::plan;
 use crate::request::PlanRequest;
@@ -51,6 +51,10 @@ pub(super) fn cells(args: &BenchArgs, model: &Model) -> anyhow::Result<Vec<Cell>
             let (method, reuse, place) = (name.clone(), reuse.clone(), cells.len());
             cells.push(Cell { method, steps: n_steps, plan, reuse, role, place });
         }
+    }
+    let fits = |reuse: &&Reuse| cells.iter().any(|cell| cell.reuse.as_ref() == Some(reuse));
+    if let Some(reuse) = args.reuse.iter().find(|reuse| !fits(reuse)) {
+        misused!("--reuse {reuse}: none of the runs has calls for it; ask for more --steps, or other calls");
     }
     with_reference(cells, args, model)
 }
@@ -261,6 +265,7 @@ mod tests {
         let kept: Vec<bool> = cells.iter().map(|cell| cell.reuse.is_some()).collect();
         assert_eq!(kept, [false, false, false, false, true, true]);
         assert!(of("--steps 4 --eta 0 --reuse nothing:2").is_err());
+        assert!(of("--steps 1 --eta 0 --reuse up_blocks.1:2").is_err());
     }
 
     #[test]

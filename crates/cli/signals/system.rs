@@ -56,22 +56,3 @@ pub(super) fn end(code: u8) -> ! {
 pub(super) fn end(code: u8) -> ! {
     std::process::exit(code.into())
 }
-
-/// Seconds that the threads of this process have used processors.
-#[cfg(unix)]
-pub(super) fn processor_time() -> f64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the place is there for what is written; of a clock that there is not it stays as it was.
-    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
-    time.tv_sec as f64 + 1e-9 * time.tv_nsec as f64
-}
-
-/// Not known: it never stands still.
-#[cfg(not(unix))]
-pub(super) fn processor_time() -> f64 {
-    use std::sync::OnceLock;
-    use std::time::Instant;
-
-    static START: OnceLock<Instant> = OnceLock::new();
-    START.get_or_init(Instant::now).elapsed().as_secs_f64()
-}

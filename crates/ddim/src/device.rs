@@ -96,26 +96,6 @@ pub fn wait_for_all() {
     runtime::wait_for_all();
 }
 
-/// How a device failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// Something found no memory, perhaps a trial of tuning alone: then all goes on.
-    NoMemory,
-    /// The driver has given it up.
-    Lost,
-}
-
-/// Tells `listener` when a device that was opened here has no memory left or is given up by its driver, and what
-/// is to be said of it, in a thread of the driver's. What is read from a lost device is an error that says the
-/// same. But who waits for the device at that moment may wait for ever: a program that has to end can watch itself
-/// from here. The first listener of a process is the one that is told.
-pub fn on_failure(listener: impl Fn(Failure, &str) + Send + Sync + 'static) {
-    #[cfg(feature = "wgpu")]
-    runtime::on_failure(listener);
-    #[cfg(not(feature = "wgpu"))]
-    drop(listener);
-}
-
 /// Bytes that a tensor may have on a device; no limit is known of the CPU, and of what was opened elsewhere.
 #[cfg(feature = "wgpu")]
 pub(crate) fn largest_tensor(device: &Device) -> Option<u64> {

@@ -336,8 +336,8 @@ pub enum Error {
     SteadyGuidance,
     /// Pictures to begin with, corrections, or single steps, in a run to a tolerance.
     #[error(
-        "a run to a tolerance has no steps at which pictures could be put in, corrected or fed: draw it from \
-         noise, without corrections and in one go, or use a method with a plan"
+        "a run to a tolerance has no steps at which pictures could be put in, corrected or fed, or features kept: draw \
+         it from noise, without corrections and reuse and in one go, or use a method with a plan"
     )]
     NeedsSteps,
     /// There is nothing to tune, or nothing to tune it with.
@@ -371,7 +371,6 @@ impl Error {
     }
 }
 
-/// 2^20 bytes.
 /// Where a network can be cut, in words.
 fn cuts(known: &[String]) -> String {
     match known {
@@ -380,6 +379,7 @@ fn cuts(known: &[String]) -> String {
     }
 }
 
+/// 2^20 bytes.
 fn mebibytes(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
 }

@@ -179,7 +179,7 @@ impl Model {
     /// # Errors
     ///
     /// Those of [`flow`](Self::flow) and [`check_labels`](Self::check_labels), [`Error::BatchSize`], and
-    /// [`Error::NeedsSteps`] for corrections and a start that is not noise.
+    /// [`Error::NeedsSteps`] for corrections, features that are kept and a start that is not noise.
     pub fn run_to_tolerance<'m>(&'m self, options: &Options, tolerance: Tolerance) -> Result<Run<'m>, Error> {
         let is_plain = options.corrector.is_none() && options.reuse.is_none();
         if !(is_plain && matches!(options.start, Start::Noise)) {

@@ -55,7 +55,7 @@ pub enum CutError {
     },
     /// Every layer would run all the same.
     #[error("{name} saves no product: all that leads to it is needed elsewhere, too")]
-    Saves {
+    SavesNothing {
         /// What was asked for.
         name: String,
     },
@@ -104,7 +104,7 @@ impl Graph {
             return Err(CutError::WithoutPicture { name });
         }
         if !layers().any(|(layer, needed)| !needed && multiplies(layer)) {
-            return Err(CutError::Saves { name });
+            return Err(CutError::SavesNothing { name });
         }
         Ok(Cut { name, value, needed })
     }

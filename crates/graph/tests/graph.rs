@@ -95,7 +95,7 @@ fn a_graph_is_cut_where_that_saves_work() {
     builder.observe("sum", sum);
     let both = builder.join(sum, first);
     let out = builder.convolve(both, Convolution::new("out", 3));
-    assert_eq!(builder.finish(out).cut("sum"), Err(CutError::Saves { name: named("sum") }));
+    assert_eq!(builder.finish(out).cut("sum"), Err(CutError::SavesNothing { name: named("sum") }));
 }
 
 #[test]

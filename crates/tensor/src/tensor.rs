@@ -79,8 +79,8 @@ impl Tensor {
             Values::Host(values) => Ok(values.to_vec()),
             #[cfg(feature = "gpu")]
             Values::Burn(tensor) => {
-                let read = || tensor.clone().try_into_data().map_err(|error| error.to_string());
-                let data = crate::device::answered(&tensor.device(), read)?;
+                let data = tensor.clone().try_into_data();
+                let data = data.map_err(|error| DeviceError { problem: error.to_string() })?;
                 Ok(data.convert::<f32>().try_into_vec().expect("converted to f32"))
             }
         }

@@ -161,7 +161,7 @@ impl AdversaryRecipe {
         match (1..=MOST_LAYERS).rev().find(fits) {
             Some(most) => format!("at most {most} for pictures of {height}x{width}"),
             None => {
-                format!("beside pictures of at least 8x8, and these are {height}x{width}: leave adversary out")
+                format!("beside pictures of at least 6x6, and these are {height}x{width}: leave adversary out")
             }
         }
     }

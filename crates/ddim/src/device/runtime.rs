@@ -3,7 +3,7 @@
 
 #[cfg(feature = "persistence")]
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 #[cfg(feature = "persistence")]
 use burn::cubecl::config::cache::CacheConfig;
@@ -15,7 +15,7 @@ use burn::tensor::{Device, DeviceKind};
 
 #[cfg(feature = "persistence")]
 use super::kernels::{self, DamagedKernels};
-use super::{Abilities, Adapter, AdapterKind, Failure};
+use super::{Abilities, Adapter, AdapterKind};
 
 /// The graphics APIs that are tried, in this order.
 const APIS: [(WgpuBackend, wgpu::Backend); 3] = [
@@ -24,19 +24,11 @@ const APIS: [(WgpuBackend, wgpu::Backend); 3] = [
     (WgpuBackend::Dx12, wgpu::Backend::Dx12),
 ];
 
-/// What is said of a device without memory.
-const OUT_OF_MEMORY: &str = "it is out of memory";
-
 /// What the runtime will be asked for when the first adapter is opened.
 static CONFIGURATION: Mutex<Option<CubeClRuntimeConfig>> = Mutex::new(None);
 
 /// What was opened.
 static OPENED: Mutex<Vec<(Adapter, Device)>> = Mutex::new(Vec::new());
-
-/// Who is told that a device has failed.
-static LISTENER: OnceLock<Box<Listener>> = OnceLock::new();
-
-type Listener = dyn Fn(Failure, &str) + Send + Sync;
 
 /// Keeps what is found out about kernels in a file in this folder, which need not be there, and looks for it
 /// there: which of several is the fastest, and, with the feature `spirv`, their machine code. That holds for the
@@ -128,22 +120,20 @@ pub(super) fn open(adapter: &Adapter) -> Result<Device, String> {
         // The first is the one that is taken.
         CubeClRuntimeConfig::try_set(config.clone());
     });
-    let (device, gpu) = if is_cramped(&adapter.name) { in_small_buffers(adapter)? } else { as_it_is(adapter)? };
-    watch(&gpu, &device.clone().into());
+    let device = if is_cramped(&adapter.name) { in_small_buffers(adapter)? } else { as_it_is(adapter)? };
     #[cfg(feature = "persistence")]
     kernels::begin(adapter);
     opened.push((adapter.clone(), device.clone()));
     Ok(device)
 }
 
-fn as_it_is(adapter: &Adapter) -> Result<(Device, wgpu::Device), String> {
+fn as_it_is(adapter: &Adapter) -> Result<Device, String> {
     let options = Device::wgpu_options().device_kind(kind(adapter)?).graphics_api(api(adapter));
-    let (device, setup) = options.init_with_setup().map_err(|error| error.to_string())?;
-    Ok((device, setup.device))
+    options.init().map_err(|error| error.to_string())
 }
 
 /// With buffers of [`Abilities::largest_buffer`] at most.
-fn in_small_buffers(adapter: &Adapter) -> Result<(Device, wgpu::Device), String> {
+fn in_small_buffers(adapter: &Adapter) -> Result<Device, String> {
     let backend = APIS.iter().map(|(_, backend)| *backend).find(|backend| backend.to_str() == adapter.api);
     let backend = backend.unwrap_or(wgpu::Backend::Vulkan);
     let instance = instance(backend);
@@ -162,53 +152,8 @@ fn in_small_buffers(adapter: &Adapter) -> Result<(Device, wgpu::Device), String>
         ..wgpu::DeviceDescriptor::default()
     }))
     .map_err(|error| error.to_string())?;
-    let setup = WgpuSetup { instance, adapter: found, device: gpu.clone(), queue, backend };
-    let device = Device::wgpu_options().setup(setup).init().map_err(|error| error.to_string())?;
-    Ok((device, gpu))
-}
-
-/// See [`on_failure`](super::on_failure).
-pub(super) fn on_failure(listener: impl Fn(Failure, &str) + Send + Sync + 'static) {
-    // A second listener comes too late.
-    let _ = LISTENER.set(Box::new(listener));
-}
-
-/// Has what the driver says of a device, where nobody waits for an answer, written down. It takes the place of what
-/// burn's runtime wrote down for itself.
-fn watch(gpu: &wgpu::Device, device: &ddim_tensor::Device) {
-    let of_errors = device.clone();
-    gpu.on_uncaptured_error(Arc::new(move |error| {
-        if let wgpu::Error::OutOfMemory { .. } = error {
-            of_errors.report(OUT_OF_MEMORY, false);
-            tell(Failure::NoMemory, OUT_OF_MEMORY);
-        }
-        // As burn's runtime has it: what it was doing is given up, and whoever reads the result is told.
-        panic!("wgpu error: {error}");
-    }));
-    let of_loss = device.clone();
-    gpu.set_device_lost_callback(move |reason, message| {
-        // At the end of a process devices are dropped.
-        if reason != wgpu::DeviceLostReason::Destroyed {
-            let problem = lost(&message);
-            of_loss.report(problem.as_str(), true);
-            tell(Failure::Lost, &problem);
-        }
-    });
-}
-
-/// Tells who listens.
-fn tell(failure: Failure, problem: &str) {
-    if let Some(listener) = LISTENER.get() {
-        listener(failure, problem);
-    }
-}
-
-/// A device that is lost, in words: a driver without memory may be lost for it.
-fn lost(message: &str) -> String {
-    match message.to_lowercase().contains("memory") {
-        true => OUT_OF_MEMORY.to_owned(),
-        false => format!("its driver gave it up ({message})"),
-    }
+    let setup = WgpuSetup { instance, adapter: found, device: gpu, queue, backend };
+    Device::wgpu_options().setup(setup).init().map_err(|error| error.to_string())
 }
 
 /// Waits until all that were opened have done what they were asked for, and keeps what was found out about
@@ -220,7 +165,7 @@ pub(super) fn wait_for_all() {
     };
     for device in devices {
         // A device that fails has nothing more to do.
-        let _ = ddim_tensor::Device::from(device).sync();
+        let _ = device.sync();
     }
     #[cfg(feature = "persistence")]
     kernels::keep_now();
@@ -281,17 +226,5 @@ impl From<&wgpu::Adapter> for Abilities {
             cooperative_matrices: features.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX),
             largest_buffer: largest_buffer(adapter),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_device_may_be_lost_for_memory() {
-        assert_eq!(lost("Out of memory"), OUT_OF_MEMORY);
-        let said = lost("Device lost");
-        assert_eq!(said, "its driver gave it up (Device lost)");
     }
 }

@@ -9,7 +9,7 @@ use ddim_graph::{Builder, Convolution, Initial};
 use ddim_sampler::fill_normals;
 use serde_json::{Value, json};
 
-/// Each pixel of the pictures of other tests four times: 8x8, the least that a discriminator takes.
+/// Each pixel of the pictures of other tests four times: 8x8, large enough for a discriminator.
 fn large(count: usize) -> ImageSet {
     let small = pictures(count);
     let pixel = |at: usize| {
