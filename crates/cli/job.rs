@@ -259,7 +259,9 @@ fn reuse(request: &Request, model: &Model, route: &Route) -> anyhow::Result<Opti
             Ok(Some(reuse.clone()))
         }
         (Some(_), Route::Flow { .. }) => {
-            misused!("--reuse needs the calls of a plan, which --solver adaptive has not: leave one of them out")
+            misused!(
+                "--reuse needs the calls of a plan, which --solver adaptive has not: leave it out, or say --reuse none"
+            )
         }
     }
 }
