@@ -194,7 +194,8 @@ def parsed(text):
 def doctor(report, args, compiler, precision):
     command = [f"{args.programs[compiler]}/ddim", "doctor", "--device", args.ours_device, "--json"]
     command += ["--precision", precision, *args.doctor.split()]
-    report.run(f"doctor, {compiler}, {precision}", command, args.doctor_limit)
+    limit = args.tuning_limit if precision == "f32" else args.doctor_limit
+    report.run(f"doctor, {compiler}, {precision}", command, limit)
 
 
 def ours(report, args, compiler, precision, name, folder):
@@ -202,7 +203,8 @@ def ours(report, args, compiler, precision, name, folder):
     command = [f"{args.programs[compiler]}/call", folder, "--device", args.ours_device, "--precision", precision]
     command += ["--batch", args.batches, "--repeats", str(args.repeats), "--steps", args.steps]
     command += ["--ceiling", "--keep", os.path.join(args.kept, compiler)]
-    report.run(f"{name}, ddim {compiler} {precision}", command, args.call_limit)
+    limit = args.tuning_limit if precision == "f32" else args.call_limit
+    report.run(f"{name}, ddim {compiler} {precision}", command, limit)
 
 
 def theirs(report, args, mode, name, folder):
@@ -320,6 +322,7 @@ def asked():
     parser.add_argument("--device", default="cuda", choices=["cpu", "cuda"], help="where PyTorch computes")
     parser.add_argument("--ours-device", default="vulkan")
     parser.add_argument("--doctor", default="", help="more arguments for `ddim doctor`")
+    parser.add_argument("--tuning-limit", type=float, default=120, help="seconds of a part in f32, in which most kernels are tuned first")
     parser.add_argument("--doctor-limit", type=float, default=90, help="seconds of a part")
     parser.add_argument("--call-limit", type=float, default=45, help="seconds of a part")
     parser.add_argument("--compile-limit", type=float, default=60, help="seconds of a part with torch.compile")
