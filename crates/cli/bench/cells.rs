@@ -253,14 +253,7 @@ mod tests {
         let list: Vec<_> = cells.iter().map(|cell| (cell.method.as_str(), cell.steps)).collect();
         assert_eq!(
             list[1..],
-            [
-                ("eta 0", 1),
-                ("eta 0", 4),
-                ("unipc", 1),
-                ("unipc", 4),
-                ("eta 0, up_blocks.1:2", 4),
-                ("unipc, up_blocks.1:2", 4)
-            ]
+            [("eta 0", 1), ("eta 0", 4), ("unipc", 4), ("eta 0, up_blocks.1:2", 4), ("unipc, up_blocks.1:2", 4)]
         );
         let kept: Vec<bool> = cells.iter().map(|cell| cell.reuse.is_some()).collect();
         assert_eq!(kept, [false, false, false, false, true, true]);

@@ -336,8 +336,8 @@ pub enum Error {
     SteadyGuidance,
     /// Pictures to begin with, corrections, or single steps, in a run to a tolerance.
     #[error(
-        "a run to a tolerance has no steps at which pictures could be put in, corrected or fed, or features kept: draw \
-         it from noise, without corrections and reuse and in one go, or use a method with a plan"
+        "a run to a tolerance has no steps at which pictures could be put in, corrected or fed, or features kept: \
+         draw it from noise, without corrections and reuse and in one go, or use a method with a plan"
     )]
     NeedsSteps,
     /// There is nothing to tune, or nothing to tune it with.
