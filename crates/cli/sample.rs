@@ -271,7 +271,8 @@ fn method(job: &Job<'_>) -> String {
 fn kept(drawing: &Run<'_>) -> String {
     let (Some(reuse), Some(full)) = (&drawing.reuse, drawing.full_calls()) else { return String::new() };
     let in_full = full.iter().filter(|full| **full).count();
-    format!(", all layers in {in_full} of {} calls and what lies behind {} in the others", full.len(), reuse.cut)
+    let what = if drawing.corrector.is_some() { "steps" } else { "calls" };
+    format!(", all layers in {in_full} of {} {what} and what lies behind {} in the others", full.len(), reuse.cut)
 }
 
 /// Says so where the start is so noisy that the network's errors become the picture.
