@@ -381,10 +381,10 @@ impl Model {
     ///
     /// How: `plan`, or the options of `Plan`. `classes`: names or numbers, used in turn, all classes if not given;
     /// `labels` for a model that takes numbers. `guidance` (1), `guidance_interval` (low, high),
-    /// `guidance_rescale` (0), `guided_channels` (all). `corrector_steps` (0), `corrector_snr` (0.16).
-    /// `reuse` ("up_blocks.1:3"): the output of a part of the network that is kept, and how often or in which calls
-    /// ("up_blocks.1:1,2,5") all of it runs. `init`: pictures to change (paths, arrays, PIL images), by `strength` (0.6); `mask`: which part of them is
-    /// repainted, white or 1.
+    /// `guidance_rescale` (0), `guided_channels` (all). `corrector_steps` (0), `corrector_snr` (0.16). `reuse`
+    /// ("up_blocks.1:3"): the output of a part of the network that is kept, and how often or in which calls
+    /// ("up_blocks.1:1,2,5") all of it runs. `init`: pictures to change (paths, arrays, PIL images), by `strength`
+    /// (0.6); `mask`: which part of them is repainted, white or 1.
     ///
     /// `batch_size`: how many at once (16). `progress`: is called with a `Step` after each step, and may raise.
     ///
