@@ -20,6 +20,7 @@ pub(crate) trait Cell: Copy + Default + Send + Sync {
     /// Numbers in a cell: as many terms of a sum.
     const TERMS: usize;
     /// Whether a processor may have instructions of its own for it.
+    #[cfg(target_arch = "x86_64")]
     const ARE_PAIRS: bool = Self::TERMS == 2;
     /// As many cells as `L` has floats.
     type Vector<L: Lanes>: Copy;
