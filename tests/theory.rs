@@ -79,7 +79,7 @@ fn every_command_of_the_walk_runs_in_order_in_one_folder() {
 #[test]
 fn headings_and_tests_are_found_as_they_are_written() {
     assert_eq!(anchor("6 Eta = 1 is the DDPM posterior"), "6-eta--1-is-the-ddpm-posterior");
-    let source = "/// Says.\n#[test]\n#[ignore]\nfn a_b() {\n\nfn c() {";
+    let source = "/// Says.\n#[test]\n#[should_panic]\nfn a_b() {\n\nfn c() {";
     assert!(has_test(source, "a_b") && !has_test(source, "c") && !has_test(source, "a"));
     assert_eq!(links("a [`b`](c.rs)\n```sh\n[x](y)\n``` [d\ne](f#g)"), [("`b`", "c.rs"), ("d\ne", "f#g")]);
 }
