@@ -13,11 +13,11 @@ mod elbo;
 mod eval_table;
 mod evaluation;
 mod inversion;
-
 mod labels;
 mod method;
 mod numbers;
 mod pictures;
+mod plan;
 mod sampling;
 mod set_name;
 mod sharing;
@@ -49,7 +49,8 @@ pub(crate) use self::labels::{LabelArgs, LabelWord};
 pub(crate) use self::method::{EtaChoice, ReuseChoice, SolverChoice, SpacingChoice};
 pub(crate) use self::numbers::MOST;
 pub(crate) use self::pictures::{OnCorrupt, PictureRules};
-pub(crate) use self::sampling::{ModelArgs, OutputArgs, PlanArgs, SampleArgs, ScheduleArgs};
+pub(crate) use self::plan::{ModelArgs, PlanArgs, ScheduleArgs};
+pub(crate) use self::sampling::{OutputArgs, SampleArgs};
 pub(crate) use self::set_name::{Part, SetHome, SetName};
 pub(crate) use self::sharing::{MergeArgs, Shard, ShardChoice};
 pub(crate) use self::training::{RecipeArgs, TrainArgs};
@@ -146,7 +147,7 @@ pub(crate) enum Command {
     #[command(after_long_help = autoencoding::EXAMPLES)]
     Autoencode(Box<AutoencodeArgs>),
     /// Show the timesteps and coefficients that a run would use; needs no model and no GPU
-    #[command(after_long_help = sampling::SCHEDULE_EXAMPLES)]
+    #[command(after_long_help = plan::SCHEDULE_EXAMPLES)]
     Schedule(ScheduleArgs),
     /// Show what a model folder holds: parameters, blocks, schedule, unmatched tensors
     Inspect(InspectArgs),
