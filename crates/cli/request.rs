@@ -1,25 +1,24 @@
 //! What is asked for, in plain data: the words of the command line, lowered once, and what a run's record keeps of them.
 
 mod past;
+mod plan;
 mod text;
 
 use std::path::PathBuf;
 
-use ddim::{Route, Run};
+use ddim::Run;
 use ddim_sampler::{GuidanceInterval, Langevin};
-use ddim_schedule::{Convention, Resampling, Spacing, quoted};
+use ddim_schedule::quoted;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::args::{
-    EtaChoice, InpaintChoice, LabelWord, Part, PictureRules, ReuseChoice, Shard, SolverChoice, SpacingChoice,
-    WrongUsage,
-};
+use crate::args::{LabelWord, Part, PictureRules, ReuseChoice, Shard, WrongUsage};
 use crate::device::Precision;
 use crate::output::AnimateWhat;
 use crate::seeds::{Draws, SeedList};
 
 pub(crate) use self::past::Past;
+pub(crate) use self::plan::{LimitChoice, ModelRequest, PlanRequest};
 
 /// Pictures drawn at once when nothing says otherwise.
 pub(crate) const BATCH_SIZE: usize = 16;
@@ -92,55 +91,6 @@ pub(crate) struct Request {
     pub(crate) batch_size: Option<usize>,
 }
 
-/// A model, and what it was trained with.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub(crate) struct ModelRequest {
-    /// Its path or name; the first embedded one where there is none.
-    #[serde(with = "text::path")]
-    pub(crate) model: Option<PathBuf>,
-    /// Which of its weights.
-    pub(crate) weights: Option<String>,
-    /// Another scheduler than its own.
-    #[serde(with = "text::path")]
-    pub(crate) scheduler_config: Option<PathBuf>,
-}
-
-/// A method: which steps, and what is done in each.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub(crate) struct PlanRequest {
-    /// How many steps.
-    pub(crate) steps: Option<usize>,
-    /// How much noise each adds.
-    #[serde(with = "text::eta")]
-    pub(crate) eta: Option<EtaChoice>,
-    /// How they are taken.
-    #[serde(with = "text")]
-    pub(crate) solver: Option<SolverChoice>,
-    /// How they are spread.
-    #[serde(with = "text")]
-    pub(crate) spacing: Option<SpacingChoice>,
-    /// Where they are.
-    pub(crate) timesteps: Option<Vec<usize>>,
-    /// Whose habits are followed.
-    #[serde(with = "text")]
-    pub(crate) convention: Option<Convention>,
-    /// What becomes of predictions out of range.
-    #[serde(rename = "clip")]
-    pub(crate) limit: Option<LimitChoice>,
-    /// Whether the noise is recomputed from a limited prediction.
-    pub(crate) rederive_eps: bool,
-    /// The share of the steps that is taken.
-    pub(crate) strength: Option<f64>,
-    /// How a part is repainted.
-    pub(crate) inpaint: Option<InpaintChoice>,
-    /// How many steps that jumps back.
-    pub(crate) jump_length: Option<usize>,
-    /// How often it takes each.
-    pub(crate) resample: Option<usize>,
-}
-
 /// Where pictures go, and what else is written.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct OutputRequest {
@@ -164,28 +114,6 @@ pub(crate) struct OutputRequest {
     pub(crate) trajectory: bool,
     /// A report is printed.
     pub(crate) json: bool,
-}
-
-/// `--clip` or `--no-clip`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "bool", into = "bool")]
-pub(crate) enum LimitChoice {
-    /// Predictions are clipped to the range of pictures.
-    Clip,
-    /// They stay as they are.
-    Free,
-}
-
-impl From<LimitChoice> for bool {
-    fn from(limit: LimitChoice) -> Self {
-        limit == LimitChoice::Clip
-    }
-}
-
-impl From<bool> for LimitChoice {
-    fn from(clips: bool) -> Self {
-        if clips { Self::Clip } else { Self::Free }
-    }
 }
 
 impl Request {
@@ -289,65 +217,6 @@ impl Request {
         let langevin = steps.map(|steps| Langevin::new(steps, self.corrector_snr.unwrap_or(CORRECTOR_SNR)));
         let named = |error| WrongUsage::new(format!("--corrector-steps and --corrector-snr: {error}"));
         langevin.transpose().map_err(named)
-    }
-}
-
-impl ModelRequest {
-    /// Other weights, and another scheduler, are those of one model.
-    fn over(self, base: Self) -> Self {
-        match self.model {
-            Some(_) => self,
-            None => Self {
-                model: base.model,
-                weights: self.weights.or(base.weights),
-                scheduler_config: self.scheduler_config.or(base.scheduler_config),
-            },
-        }
-    }
-}
-
-impl PlanRequest {
-    /// This, and of `base` whatever this neither asks for nor rules out.
-    pub(crate) fn over(self, base: Self) -> Self {
-        let chooses = self.solver.is_some() || self.eta.is_some();
-        let is_adaptive = matches!(self.solver, Some(SolverChoice::Adaptive(_)));
-        // What is ruled out by these takes along what belongs to it.
-        let replaces = self.inpaint == Some(InpaintChoice::Replace);
-        let is_free = self.limit == Some(LimitChoice::Free);
-        let places = self.steps.is_some() || self.spacing.is_some() || self.timesteps.is_some() || is_adaptive;
-        Self {
-            // A list has a number of steps of its own.
-            timesteps: self.timesteps.clone().or(base.timesteps.filter(|_| !places)),
-            steps: self.steps.or(base.steps.filter(|_| self.timesteps.is_none() && !is_adaptive)),
-            spacing: self.spacing.or(base.spacing.filter(|_| self.timesteps.is_none() && !is_adaptive)),
-            eta: if chooses { self.eta } else { base.eta },
-            solver: if chooses { self.solver } else { base.solver },
-            convention: self.convention.or(base.convention),
-            limit: self.limit.or(base.limit),
-            rederive_eps: self.rederive_eps || base.rederive_eps && !is_free,
-            strength: self.strength.or(base.strength),
-            inpaint: self.inpaint.or(base.inpaint),
-            jump_length: self.jump_length.or(base.jump_length.filter(|_| !replaces)),
-            resample: self.resample.or(base.resample.filter(|_| !replaces)),
-        }
-    }
-
-    /// The same with what its route was made of.
-    fn decided(&self, route: &Route, begins_with_pictures: bool) -> Self {
-        let settings = route.settings();
-        let mut plan = Self { convention: Some(settings.convention), ..self.clone() };
-        let Route::Plan(_) = route else { return plan };
-        (plan.solver, plan.eta) = (Some(SolverChoice::Planned(settings.solver.clone())), None);
-        (plan.steps, plan.timesteps) = match &settings.spacing {
-            Spacing::Explicit(list) => (None, Some(list.clone())),
-            _ => (Some(settings.n_steps), None),
-        };
-        plan.spacing = plan.spacing.filter(|_| plan.timesteps.is_none());
-        plan.strength = begins_with_pictures.then_some(settings.strength);
-        if let Resampling::Jumps { length, times } = settings.resampling {
-            (plan.jump_length, plan.resample) = (Some(length), Some(times));
-        }
-        plan
     }
 }
 
