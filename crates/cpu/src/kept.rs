@@ -99,3 +99,43 @@ impl Tape {
         needed
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ddim_graph::{Border, Builder, Convolution as Layer};
+
+    use super::*;
+    use crate::plan::Keep;
+    use crate::product::Split;
+    use crate::{Convolution, Isa, Precision};
+
+    /// Results do not show it: what nobody reads may be computed all the same.
+    #[test]
+    fn layers_that_nothing_needs_do_not_run() {
+        let conv = |name: &str| Layer::new(name, 8).kernel(3).border(Border::even(1));
+        let mut builder = Builder::new();
+        let x = builder.input(3);
+        let outer = builder.convolve(x, conv("outer"));
+        let first = builder.convolve(outer, conv("first"));
+        let inner = builder.convolve(first, conv("inner"));
+        builder.observe("inner", inner);
+        let both = builder.join(inner, outer);
+        let out = builder.convolve(both, conv("out"));
+        let graph = std::sync::Arc::new(builder.finish(out));
+        let weights = |parameter| vec![0.1; graph.parameter(parameter).len()].into();
+        let (isa, size) = (Isa::Portable, [4, 4]);
+        let network = Network::new(graph.clone(), weights, isa, Convolution::Direct, Precision::F32, size);
+        let (network, cut) = (network.expect("it is supported"), graph.cut("inner").expect("a cut"));
+        let layer = network.tape.places[cut.value().index()];
+        let values = [0.5; 8 * 16];
+        let given = Given { layer: layer.0, needed: network.tape.needed_behind(layer), values: &values };
+        let (plan, part) = (network.plan(1, size, Keep::WhileRead), given.part(0, 1, 1));
+        let run = Run { network: &network, plan: &plan, split: Split::Never, first: 0, modulations: &[] };
+        let mut memory = run.memory();
+        let run_of = |k: &usize| !part.replaces(*k, &run, &mut memory);
+        let ran: Vec<usize> = (0..network.tape.layers.len()).filter(run_of).collect();
+        let of: Vec<usize> = ran.iter().map(|k| network.tape.layers[*k].part_of).collect();
+        assert!(!of.contains(&first.index()) && !of.contains(&inner.index()), "{of:?}");
+        assert!([x, outer, both, out].iter().all(|value| of.contains(&value.index())), "{of:?}");
+    }
+}
