@@ -85,12 +85,13 @@ impl Reusing {
 
     /// What the network says in this call, whose first pictures are those of the call before.
     pub(crate) fn forward(&mut self, engine: &Engine, call: usize, x: Tensor, rows: &Conditioning) -> Tensor {
-        if self.full[call] {
+        // Whoever has answered the calls before in a way of his own has kept nothing here.
+        let Some(kept) = self.kept.as_ref().filter(|_| !self.full[call]) else {
             let mut seen = engine.observe(x, rows, &[self.cut.name()]);
             self.kept = seen.points.pop();
             return seen.output;
-        }
-        let (kept, pictures) = (self.kept.as_ref().expect("a full call came first"), x.dims()[0]);
+        };
+        let pictures = x.dims()[0];
         // A call that is not guided has half the pictures of one that is: the first half, with their labels.
         match kept.dims()[0] == pictures {
             true => engine.forward_behind(x, rows, &self.cut, kept),

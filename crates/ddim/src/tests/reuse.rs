@@ -113,6 +113,22 @@ fn a_saved_run_goes_on_at_a_full_call() {
     assert_eq!(batch.steps.x().values(), whole);
 }
 
+/// The model keeps nothing of a call that somebody else answered: it runs in full then.
+#[test]
+fn a_run_that_others_began_goes_on() {
+    let model = with_classes();
+    let options =
+        Options { steps: 3, labels: vec![1].into(), reuse: reuse("up_blocks.0:3"), ..Options::default() };
+    let mut batch = model.run(&options).expect("a run").begin(&[0]).expect("a batch");
+    let labels = batch.labels.clone();
+    let wanted = batch.steps.wants().expect("three calls");
+    let network = model.network(wanted.x.dims(), &labels).expect("its label");
+    let out = network(wanted.x, wanted.call.time);
+    batch.feed(out).expect("finite");
+    while batch.step(&model).expect("finite").is_some() {}
+    assert!(batch.steps.x().values().iter().all(|value| value.is_finite()));
+}
+
 #[test]
 fn what_cannot_be_kept_is_refused() {
     let model = with_classes();
