@@ -45,7 +45,7 @@ pub use self::image_set::{Alpha, ImageSet, MAX_BYTES, open};
 pub use self::left_out::{LeftOut, Reason};
 pub use self::npz::{encode_npz, encode_npz_of_rows};
 pub use self::picture::Picture;
-pub use self::png::{encode_png, encode_png_of_run};
+pub use self::png::{encode_png, encode_png_of_run, encode_png_without_run};
 pub use self::png_record::{PngRecord, PngState, png_state};
 pub use self::rows::{Row, RowPlace, read_rows};
 pub use self::source::Source;

@@ -24,6 +24,14 @@ pub fn encode_png_of_run(picture: &Picture, run: &str, which: &str) -> Result<Ve
     encode(std::slice::from_ref(picture), &[(KEYWORD, run), (PICTURE_KEYWORD, which)], |_| 0)
 }
 
+/// The same of a picture that belongs to no run.
+///
+/// # Errors
+/// As [`encode_png`].
+pub fn encode_png_without_run(picture: &Picture) -> Result<Vec<u8>, DataError> {
+    encode(std::slice::from_ref(picture), &[], |_| 0)
+}
+
 /// The bytes of an animated PNG (APNG), which shows its first frame where animation is unknown; frame `i` stays
 /// for `milliseconds(i)`.
 ///
@@ -117,6 +125,13 @@ mod tests {
         let text = &reader.info().uncompressed_latin1_text[0];
         assert_eq!(text.keyword, "ddim");
         assert_eq!(text.text, r#"{"class":"Pullover \u00e9 \ud83e\udde5"}"#);
+    }
+
+    #[test]
+    fn says_nothing_where_there_is_no_run() {
+        let bytes = encode_png_without_run(&picture(1)).expect("encodes");
+        let reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().expect("decodes");
+        assert!(reader.info().uncompressed_latin1_text.is_empty());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The network as a run calls it.
 
-use ddim_engine::Engine;
+use ddim_engine::{Conditioning, Engine};
 use ddim_sampler::{Call, Guidance};
 use ddim_schedule::Plan;
 use ddim_tensor::Tensor;
@@ -23,6 +23,14 @@ pub(crate) struct Answers {
     channels: usize,
 }
 
+/// What the network is given.
+pub(crate) struct Input {
+    /// Pictures, `[n, c, h, w]`; twice where they are guided.
+    pub(crate) x: Tensor,
+    /// Time and label of each, or one for all.
+    pub(crate) rows: Conditioning,
+}
+
 impl Answers {
     /// # Errors
     /// Those of [`Model::network_of`].
@@ -40,24 +48,40 @@ impl Answers {
 
     /// The output for this call.
     pub(crate) fn call(&mut self, engine: &Engine, plan: &Plan, x: Tensor, call: Call) -> Tensor {
-        let (x, rows) = (padded(x, self.rows), self.rows);
-        let out = if self.guidance.acts_at(&plan.steps()[call.index]) {
-            let both = Tensor::cat(&[x.clone(), x]);
-            let halves = self.forward(engine, call, both);
-            self.guidance.guided(halves, self.channels)
-        } else {
-            self.forward(engine, call, x)
-        };
-        if rows == self.pictures { out } else { out.pictures(0..self.pictures) }
-    }
-
-    /// What the network says, of all of it or with what an earlier call has kept.
-    fn forward(&mut self, engine: &Engine, call: Call, x: Tensor) -> Tensor {
-        let rows = self.conditions.step(engine, call.index, x.dims()[0]);
-        match &mut self.reusing {
+        let Input { x, rows } = self.input(engine, plan, x, call);
+        let out = match &mut self.reusing {
             Some(reusing) => reusing.forward(engine, call.index, x, &rows),
             None => engine.forward(x, &rows),
-        }
+        };
+        self.output(plan, out, call)
+    }
+
+    /// What the network is given in this call.
+    pub(crate) fn input(&mut self, engine: &Engine, plan: &Plan, x: Tensor, call: Call) -> Input {
+        let x = padded(x, self.rows);
+        let x = if self.is_guided(plan, call) { Tensor::cat(&[x.clone(), x]) } else { x };
+        let rows = self.conditions.step(engine, call.index, x.dims()[0]);
+        Input { x, rows }
+    }
+
+    /// The output for this call, of what the network said.
+    pub(crate) fn output(&self, plan: &Plan, out: Tensor, call: Call) -> Tensor {
+        let out = if self.is_guided(plan, call) { self.guidance.guided(out, self.channels) } else { out };
+        if self.rows == self.pictures { out } else { out.pictures(0..self.pictures) }
+    }
+
+    /// How many pictures the network sees in this call.
+    pub(crate) fn rows(&self, plan: &Plan, call: Call) -> usize {
+        if self.is_guided(plan, call) { 2 * self.rows } else { self.rows }
+    }
+
+    /// Whether a call needs nothing of those before it.
+    pub(crate) fn keep_nothing(&self) -> bool {
+        self.reusing.is_none()
+    }
+
+    fn is_guided(&self, plan: &Plan, call: Call) -> bool {
+        self.guidance.acts_at(&plan.steps()[call.index])
     }
 
     /// Whether a run can go on at this call with nothing kept of those before it.

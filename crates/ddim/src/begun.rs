@@ -44,7 +44,7 @@ pub struct Begun {
     /// What they are told, one label a picture.
     pub labels: Labels,
     /// What the model itself answers.
-    answers: Answers,
+    pub(crate) answers: Answers,
 }
 
 impl Begun {

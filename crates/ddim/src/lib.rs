@@ -103,6 +103,7 @@ mod start;
 #[cfg(test)]
 mod tests;
 pub mod timing;
+mod together;
 mod tune;
 mod walk;
 mod words;

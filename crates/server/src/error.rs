@@ -1,0 +1,36 @@
+//! Why a request is not accepted.
+
+use crate::Outcome;
+
+/// Why the engine does not take a request.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// There are as many as there may be.
+    #[error("{0} requests wait or are drawn, as many as this server takes: ask again later")]
+    Full(usize),
+    /// It asks for too many pictures, or none.
+    #[error("{found} pictures are not possible: ask for 1 to {most} at a time")]
+    Pictures {
+        /// How many it asks for.
+        found: usize,
+        /// How many one may ask for.
+        most: usize,
+    },
+    /// Nothing new is begun.
+    #[error("this server is ending and takes no more requests: ask the one that comes after it")]
+    Ending,
+    /// The model cannot draw so.
+    #[error(transparent)]
+    Model(#[from] ddim::Error),
+}
+
+impl Refusal {
+    /// How it is counted.
+    pub(crate) fn outcome(&self) -> Outcome {
+        match self {
+            Self::Full(_) | Self::Ending => Outcome::Full,
+            Self::Pictures { .. } | Self::Model(_) => Outcome::Refused,
+        }
+    }
+}

@@ -1,0 +1,80 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use ddim::{Model, Options, device};
+
+use crate::{Engine, Limits, Outcome, Phase, Refusal};
+
+fn engine(limits: Limits) -> Engine {
+    Engine::new(Arc::new(Model::embedded("fashion-mnist", &device::cpu()).expect("it is embedded")), limits)
+}
+
+/// Longer than any test waits.
+fn long() -> Options {
+    Options { steps: 1000, count: 4, ..Options::default() }
+}
+
+#[test]
+fn a_full_queue_refuses_until_one_has_ended() {
+    let engine = engine(Limits { queue: 2, ..Limits::default() });
+    let first = engine.submit(&long(), false).expect("room");
+    let _second = engine.submit(&long(), false).expect("room");
+    let refused = engine.submit(&Options::default(), false).expect_err("full");
+    assert!(matches!(refused, Refusal::Full(2)) && refused.to_string().starts_with("2 requests wait"));
+    drop(first);
+    let one = Options { steps: 1, ..Options::default() };
+    let third = loop {
+        match engine.submit(&one, false) {
+            Ok(ticket) => break ticket,
+            Err(_) => std::thread::sleep(Duration::from_millis(2)),
+        }
+    };
+    assert_eq!(third.wait(Duration::from_secs(60)), Phase::Finished);
+    assert_eq!(engine.stats().requests(Outcome::Cancelled), 1);
+}
+
+#[test]
+fn what_cannot_be_drawn_is_refused_with_its_reason() {
+    let engine = engine(Limits { pictures: 3, ..Limits::default() });
+    let refused = |options: Options| engine.submit(&options, false).expect_err("refused").to_string();
+    assert_eq!(
+        refused(Options { count: 1_000_000_000, ..Options::default() }),
+        "1000000000 pictures are not possible: ask for 1 to 3 at a time"
+    );
+    assert!(refused(Options { count: 0, ..Options::default() }).starts_with("0 pictures"));
+    assert!(refused(Options { steps: 2000, ..Options::default() }).contains("2000"));
+    assert!(refused(Options { labels: vec![99].into(), ..Options::default() }).contains("99"));
+    assert!(refused(Options { guidance: f64::NAN.into(), ..Options::default() }).contains("NaN"));
+    assert_eq!((engine.stats().requests(Outcome::Refused), engine.requests()), (5, 0));
+}
+
+#[test]
+fn an_end_waits_for_what_there_is_and_no_longer() {
+    let engine = engine(Limits::default());
+    let short = engine.submit(&Options { steps: 2, ..Options::default() }, false).expect("room");
+    assert_eq!((engine.finish(Duration::from_secs(60)), short.phase()), (0, Phase::Finished));
+    assert!(matches!(engine.submit(&Options::default(), false), Err(Refusal::Ending)));
+    let engine = self::engine(Limits::default());
+    let endless = engine.submit(&long(), false).expect("room");
+    assert_eq!((engine.finish(Duration::from_millis(20)), endless.phase()), (1, Phase::Cancelled));
+}
+
+#[test]
+fn many_threads_share_it() {
+    let engine = engine(Limits { queue: 100, at_once: 5, ..Limits::default() });
+    let of_seed = |seed| Options { steps: 2 + seed as usize % 4, seed, ..Options::default() };
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let engine = &engine;
+            scope.spawn(move || {
+                for seed in (0..12).filter(|seed| seed % 4 == thread) {
+                    let ticket = engine.submit(&of_seed(seed), false).expect("room");
+                    assert_eq!(ticket.wait(Duration::from_secs(60)), Phase::Finished);
+                    let alone = engine.model().sample(&of_seed(seed)).expect("a picture").bytes(0);
+                    assert_eq!(ticket.pictures()[0].clone().expect("finished").pixels, alone);
+                }
+            });
+        }
+    });
+    assert_eq!((engine.stats().requests(Outcome::Finished), engine.requests()), (12, 0));
+}
