@@ -154,3 +154,46 @@ fn its_pictures_are_those_of_sample() {
     let pixels = |path: &str| image::open(folder.join(path)).expect("a picture").into_rgb8();
     assert_eq!(pixels("bench/pictures/eta-1-100.png"), pixels("one/000000.png"));
 }
+
+/// DDPM's pictures are judged as if they had been drawn here, and only a batch is.
+#[test]
+fn pictures_drawn_before_stand_for_those_of_ddpm() {
+    let folder = folder();
+    let folder = folder.path();
+    let sample = |options: &[&str]| {
+        let mut sample = ddim(folder);
+        sample.args(["sample", "-q", "--device", "cpu", "--no-grid", "--model"]);
+        sample.arg(golden("attention_one_layer")).args(options);
+        finish(sample).expect_success();
+    };
+    sample(&["--steps", "1000", "--eta", "1", "--num", "8", "--out", "ddpm"]);
+    sample(&["--steps", "3", "--num", "6", "--out", "others"]);
+    let frontier = |out: &str, more: &[&str]| {
+        let mut command = bench(folder, out);
+        command.args(["--frontier", "--reference", "others"]).args(more);
+        finish(command)
+    };
+    let here = frontier("here", &[]).expect_success();
+    let before = frontier("before", &["--drawn", "ddpm"]).expect_success();
+    let reference = |out: &str| rows(folder, out).swap_remove(0);
+    assert_eq!(reference("before")["quality"], reference("here")["quality"]);
+    let counts = |out: &str| ["pictures", "judged"].map(|name| reference(out)[name].as_u64());
+    assert_eq!((counts("here"), counts("before")), ([Some(8), None], [Some(2), Some(8)]));
+    let sentence = |stdout: &str| {
+        let lines = stdout.lines().find(|line| line.contains("DDPM (eta 1) in 1000 steps") && line.ends_with("."));
+        lines.map(str::to_owned).unwrap_or_else(|| panic!("{stdout}"))
+    };
+    assert_eq!(sentence(&before.stdout), sentence(&here.stdout));
+    assert!(folder.join("here/frontier.svg").exists());
+
+    let refused = |drawn: &str| {
+        let ran = frontier("refused", &["--drawn", drawn]);
+        assert_eq!(ran.code, 1, "{}", ran.stderr);
+        ran.stderr
+    };
+    let others = refused("others");
+    assert!(others.contains("--drawn others holds no pictures of eta 1 in 1000 steps"), "{others}");
+    fs::remove_file(folder.join("ddpm/000007.png")).expect("drawn");
+    let fewer = refused("ddpm");
+    assert!(fewer.contains("7 pictures are there, and its run.json says 8"), "{fewer}");
+}

@@ -167,7 +167,11 @@ const WORKS: &[(&str, &str, &[&str])] = &[
         "--model c --num 2 --steps 1 --eta 0 --clock fake --out folder --on-corrupt skip --reference broken",
         &["on-corrupt"],
     ),
-    ("bench", "--model c --num 2 --steps 1 --eta 0 --clock fake --out folder --reference a", &["features"]),
+    (
+        "bench",
+        "--model c --num 2 --steps 1 --eta 0 --clock fake --out folder --reference a",
+        &["features", "drawn"],
+    ),
     ("bench", "--model c --num 2 --steps 1 --eta 0 --clock fake --out folder", &["reference"]),
     ("bench", "--model c --steps 1 --eta 0 --clock fake --budget 2s --out folder", &["budget"]),
     ("bench", "--model c --num 2 --steps 1 --eta 0 --clock fake --out own_bench --seed 5", &["force"]),
@@ -298,6 +302,7 @@ const VALUES: &[(&str, &str)] = &[
     ("tune out", "other.json"),
     ("tune steps", "3"),
     ("bench budget", "1s"),
+    ("bench drawn", "own_ddpm"),
     ("eval features", "classifier"),
     ("eval num", "22"),
     ("eval timesteps", "900,600,300"),
@@ -659,6 +664,7 @@ fn prepared() -> TempDir {
     fs::remove_file(here.join("own_stopped/000003.png")).expect("drawn");
     make("interpolate --seeds 1,2 --count 3 --model c --steps 3 --out own_between");
     make("bench --model c --num 2 --steps 1 --eta 0 --clock fake --out own_bench");
+    make("sample --model c --num 2 --eta 1 --steps 1000 --out own_ddpm");
     make("train --data idx/train-images-idx3-ubyte --recipe recipe.json --out own_trained");
     make("train --autoencoder --data idx/train-images-idx3-ubyte --steps 2 --out stage");
     // Pictures of two sizes, pictures with holes, and one that is none among others.

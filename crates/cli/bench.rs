@@ -3,6 +3,7 @@
 mod amount;
 mod cells;
 mod clock;
+mod drawn;
 mod folder;
 mod lines;
 mod machine;
@@ -13,7 +14,7 @@ mod unfinished;
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use ddim::Labels;
@@ -21,6 +22,7 @@ use ddim_bench::{Cell, Columns, MachineDrift, Report, Row, Scale, units};
 use serde_json::{Value, json};
 
 use self::clock::Instruments;
+use self::drawn::Drawn;
 use self::folder::{Chosen, Folder};
 use self::measure::Runner;
 use self::quality::{Needs, Quality};
@@ -47,7 +49,12 @@ pub(crate) fn run(args: &BenchArgs, interrupt: &Interrupt) -> anyhow::Result<End
         Needs::Target => cells::with_target(cells, args, &model)?,
         Needs::Pictures(_) => cells,
     };
-    let settings = settings(args, (&model, &labels), &device, &cells, quality.as_ref())?;
+    let open = |folder: &PathBuf| Drawn::open(folder, (args, &cells[0]), &model, &device);
+    let drawn = args.drawn.as_ref().map(open).transpose()?;
+    let mut settings = settings(args, (&model, &labels), &device, &cells, quality.as_ref())?;
+    if let Some(drawn) = &drawn {
+        settings["drawn"] = drawn.record();
+    }
     let existing = Existing::from_force(args.force);
     let (folder, chosen) = match &args.out {
         Some(out) => Folder::open(out, &settings, existing)?,
@@ -70,6 +77,8 @@ pub(crate) fn run(args: &BenchArgs, interrupt: &Interrupt) -> anyhow::Result<End
         }
     };
     tracing::info!("{}", amount::described(&chosen, &cells));
+    let judged = drawn.map(|drawn| drawn.judged(most_pictures(&chosen), args).map(|count| (drawn, count)));
+    runner.drawn = judged.transpose()?;
     runner.bar = progress::bar(calls(&cells, &chosen), "network calls");
     let rows = Rows { args, folder: &folder, cells: &cells, chosen: &chosen };
     let found = rows.measure_between(&runner);
@@ -124,6 +133,9 @@ fn settings(
         "machine": machine::machine(),
         "cells": cells.iter().map(cell).collect::<Vec<_>>(),
     });
+    if args.frontier {
+        settings["frontier"] = json!(true);
+    }
     if args.clock == ClockChoice::Fake {
         settings["clock"] = json!("fake");
     }
@@ -262,7 +274,7 @@ fn most_pictures(chosen: &Chosen) -> usize {
 /// The rows in the order of the table; nothing to report without the reference.
 fn report(
     found: &Found,
-    Rows { folder, cells, chosen, .. }: &Rows<'_>,
+    Rows { args, folder, cells, chosen }: &Rows<'_>,
     quality: &dyn Quality,
     settings: Value,
     device: &Device,
@@ -284,6 +296,7 @@ fn report(
         settings,
         device: device.description.clone(),
         command: machine::command(),
+        frontier: args.frontier,
     }))
 }
 
@@ -294,7 +307,8 @@ fn finish(args: &BenchArgs, folder: &Folder, report: Option<&Report>) -> anyhow:
     let text = if args.json {
         units::json(&report.to_json(folder.path(), &files))
     } else {
-        let legend = ddim_bench::legend(report);
+        let frontier = report.frontier().map_or_else(String::new, |frontier| frontier.lines() + "\n");
+        let legend = frontier + &ddim_bench::legend(report);
         let paths = files.iter().map(|name| format!("{}\n", folder.file(name).display()));
         format!("\n{legend}\n{}", paths.collect::<String>())
     };

@@ -8,6 +8,7 @@ use ddim_checkpoint::TunedSteps;
 use ddim_schedule::{Solver, quoted};
 
 use crate::args::{SolverChoice, SpacingChoice, misused};
+use crate::plan::Training;
 use crate::request::PlanRequest;
 
 /// Where the tuned steps of a model are.
@@ -65,6 +66,19 @@ pub(crate) fn resolved(
     let solver = args.solver.clone().or(Some(SolverChoice::Planned(solver)));
     let timesteps = Some(entry.timesteps.clone());
     Ok(PlanRequest { solver, timesteps, spacing: None, steps: Some(steps), ..args.clone() })
+}
+
+/// What `ddim tune` has found for the weights of a model; nothing where it was not run, or for other weights.
+pub(crate) fn of(training: &Training) -> anyhow::Result<Option<TunedSteps>> {
+    let found = match &training.home {
+        Home::Nowhere => None,
+        Home::Embedded(name) => ddim_checkpoint::embedded_tuned(name)?,
+        Home::Folder { folder, .. } => ddim_checkpoint::tuned(folder)?,
+    };
+    let is_of = |tuned: &TunedSteps| {
+        tuned.weights.is_empty() || training.weights.as_ref().is_none_or(|weights| *weights == tuned.weights)
+    };
+    Ok(found.filter(is_of))
 }
 
 /// The tuned steps, and where they are, for messages.

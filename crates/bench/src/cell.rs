@@ -18,6 +18,8 @@ pub enum Role {
     AskedReference,
     /// Only because the others are compared with it: a batch of it is timed.
     Reference,
+    /// The others are compared with it, and its pictures were drawn before: a batch of it is timed.
+    DrawnReference,
     /// It was asked for, and the pictures of the others are compared with its own.
     AskedTarget,
     /// Only because the pictures of the others are compared with its own: a batch of it is drawn.
@@ -27,7 +29,12 @@ pub enum Role {
 impl Role {
     /// Whether the times of others are compared with that of this cell.
     pub fn is_reference(self) -> bool {
-        matches!(self, Self::AskedReference | Self::Reference)
+        matches!(self, Self::AskedReference | Self::DrawnReference | Self::Reference)
+    }
+
+    /// Whether a single batch of it is drawn, whatever was asked for.
+    pub fn is_one_batch(self) -> bool {
+        matches!(self, Self::DrawnReference | Self::Reference | Self::Target)
     }
 
     /// Whether it was asked for.

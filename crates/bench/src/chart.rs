@@ -1,7 +1,8 @@
-//! A panel of curves over a logarithmic axis of network calls, with labels at the curves' ends.
+//! A panel of curves over a logarithmic axis of network calls or of time, with labels at the curves' ends.
 
 use crate::axis::{Axis, Scale};
 use crate::svg::{self, Anchor, COLOURS};
+use crate::time_plot;
 
 /// Room that a line of labels needs.
 const LABEL_HEIGHT: f64 = 15.0;
@@ -24,7 +25,7 @@ pub(crate) struct Curve {
 /// A measured point.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Point {
-    /// Network calls.
+    /// Network calls, or seconds.
     pub(crate) x: f64,
     /// The number.
     pub(crate) y: f64,
@@ -41,6 +42,15 @@ pub(crate) enum Labels {
     Names,
     /// Nothing: another panel with the same colours does it.
     None,
+}
+
+/// What a horizontal axis shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Across {
+    /// Network calls, each number that occurs.
+    Calls,
+    /// Seconds, round numbers of them.
+    Seconds,
 }
 
 /// A line to compare with.
@@ -65,6 +75,8 @@ pub(crate) struct Panel<'a> {
     pub(crate) scale: Scale,
     /// What is written beside curves.
     pub(crate) labels: Labels,
+    /// What the horizontal axis is.
+    pub(crate) across: Across,
     /// How a number of the vertical axis is written.
     pub(crate) unit: fn(f64) -> String,
 }
@@ -105,6 +117,12 @@ impl Panel<'_> {
         body
     }
 
+    /// A line of some class through these numbers.
+    pub(crate) fn line(&self, place: Place, points: &[(f64, f64)], class: &str) -> String {
+        let (x, y) = self.axes(place);
+        svg::path(&points.iter().map(|(at, value)| (x.place(*at), y.place(*value))).collect::<Vec<_>>(), class)
+    }
+
     /// Title, marks and numbers.
     fn frame(&self, x: &Axis, y: &Axis, place: Place) -> String {
         let mut body = svg::text(16.0, place.top - 22.0, Anchor::Start, "title", &self.title);
@@ -116,11 +134,19 @@ impl Panel<'_> {
         let bottom = place.top + place.height;
         body += &svg::line(place.left, bottom, place.left + place.width, bottom, "axis");
         let mut free_from = f64::NEG_INFINITY;
-        for calls in self.calls() {
-            let at = x.place(calls);
+        let marks = match self.across {
+            Across::Calls => self.calls(),
+            Across::Seconds => x.ticks(),
+        };
+        for mark in marks {
+            let at = x.place(mark);
             body += &svg::line(at, bottom, at, bottom + 4.0, "axis");
             if at >= free_from {
-                body += &svg::text(at, bottom + 18.0, Anchor::Middle, "faint", &calls.to_string());
+                let name = match self.across {
+                    Across::Calls => mark.to_string(),
+                    Across::Seconds => time_plot::time(mark),
+                };
+                body += &svg::text(at, bottom + 18.0, Anchor::Middle, "faint", &name);
                 free_from = at + TICK_DISTANCE;
             }
         }
@@ -158,7 +184,7 @@ impl Panel<'_> {
         self.guide.iter().flat_map(|guide| guide.ends.map(|(_, value)| value))
     }
 
-    /// The numbers of calls that occur, in order.
+    /// The numbers across that occur, in order.
     fn calls(&self) -> Vec<f64> {
         let mut calls: Vec<f64> =
             self.curves.iter().flat_map(|curve| curve.points.iter().map(|point| point.x)).collect();

@@ -14,8 +14,14 @@ const HEADINGS: &str = "method,steps,calls,role,pictures,batch_size,warm_up_seco
 
 /// The file; what is not known is an empty field.
 pub(crate) fn table(report: &Report) -> String {
-    let rows = report.rows.iter().map(|compared| line(compared, report.most_pictures));
-    std::iter::once(format!("{HEADINGS}\n")).chain(rows).collect()
+    let frontier = report.frontier();
+    let last = if frontier.is_some() { ",frontier" } else { "" };
+    let mut text = format!("{HEADINGS}{last}\n");
+    for compared in &report.rows {
+        let is_on_it = frontier.as_ref().map(|frontier| format!(",{}", frontier.has(&compared.row)));
+        text += &format!("{}{}\n", line(compared, report.most_pictures), is_on_it.unwrap_or_default());
+    }
+    text
 }
 
 fn line(compared: &Compared, most_pictures: usize) -> String {
@@ -40,7 +46,7 @@ fn line(compared: &Compared, most_pictures: usize) -> String {
     fields.push(row.peak_memory_bytes.map_or_else(String::new, |bytes| bytes.to_string()));
     fields.extend([quality, error].map(|number| number.map_or_else(String::new, exactly)));
     fields.extend([most_pictures.to_string(), exactly(seconds), is.to_owned()]);
-    format!("{}\n", fields.join(","))
+    fields.join(",")
 }
 
 fn quartiles(quartiles: &Quartiles) -> [String; 5] {
@@ -65,6 +71,10 @@ mod tests {
         let table = table.replace("\"dpm++:order=3,variant=exact\"", "dpm++");
         let widths: Vec<usize> = table.lines().map(|line| line.split(',').count()).collect();
         assert_eq!(widths, vec![27; 1 + testing::report().rows.len()]);
+        let with_frontier = super::table(&Report { frontier: true, ..testing::report() });
+        let ends: Vec<&str> = with_frontier.lines().filter_map(|line| line.rsplit(',').next()).collect();
+        assert_eq!(ends[0], "frontier");
+        assert!(ends.contains(&"true") && ends.contains(&"false"), "{ends:?}");
     }
 
     #[test]

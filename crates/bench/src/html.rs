@@ -4,12 +4,12 @@ use ddim_data::DataError;
 
 use crate::Verdict;
 use crate::drift::Steadiness;
-use crate::quality_plot;
 use crate::report::Report;
 use crate::row::{Compared, Row};
 use crate::strip::Strip;
 use crate::svg::escaped;
 use crate::units::{self, digits, percent};
+use crate::{frontier_plot, quality_plot};
 use crate::{table, time_plot};
 
 const STYLE: &str = "\
@@ -23,7 +23,7 @@ h1{font-size:1.6rem;line-height:1.25}h2{font-size:1.1rem;margin-top:2.5rem}\
 table{width:100%;border-collapse:collapse;font-size:.8rem;font-variant-numeric:tabular-nums}\
 td,th{padding:.25rem .5rem;text-align:right}td:first-child,th:first-child{text-align:left}td{white-space:nowrap}\
 th{border-bottom:1px solid #8b949e;font-weight:600;vertical-align:bottom}tr.first td{border-top:1px solid #e7eaed}\
-tr.reference td{font-weight:600}\
+tr.reference td{font-weight:600}tr.frontier td:first-child::after{content:\" *\"}\
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1rem;font-size:.9rem}dt{color:#59636e}dd{margin:0}\
 pre,dd{white-space:pre-wrap;overflow-wrap:anywhere}pre{font-size:.85rem;color:#59636e}\
 @media (max-width:80rem){table,tbody{display:block}thead{display:none}\
@@ -44,17 +44,30 @@ pub(crate) fn page(report: &Report, strip: &Strip) -> Result<String, DataError> 
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n\
          <title>ddim bench: {model}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n\
-         {}<div class=\"plots\">\n<section><h2>Quality</h2>\n{quality}</section>\n\
+         {}<div class=\"plots\">\n{}<section><h2>Quality</h2>\n{quality}</section>\n\
          <section><h2>Time</h2>\n{}</section>\n</div>\n<h2>Pictures</h2>\n<div class=\"strip\">\n{}</div>\n\
          <h2>All numbers</h2>\n{}<pre>{}</pre>\n<h2>How</h2>\n{}</body>\n</html>\n",
         lead(report, model),
+        frontier(report),
         time_plot::svg(report).unwrap_or_default(),
         strip.svg()?.unwrap_or_default(),
         rows(report),
-        escaped(&table::legend(report)),
+        escaped(&legend(report)),
         origin(report),
         model = escaped(model),
     ))
+}
+
+/// What the columns mean, and the star.
+fn legend(report: &Report) -> String {
+    let star = if report.frontier { "*: nothing else measured is both as fast and as good\n" } else { "" };
+    format!("{star}{}", table::legend(report))
+}
+
+/// Quality against time, where that was asked for.
+fn frontier(report: &Report) -> String {
+    let figure = frontier_plot::svg(report);
+    figure.map_or_else(String::new, |svg| format!("<section><h2>Quality for its time</h2>\n{svg}</section>\n"))
 }
 
 /// What stands above the numbers where they cannot be trusted.
@@ -69,7 +82,9 @@ fn lead(report: &Report, model: &str) -> String {
         missing => format!("<p>Not finished: {missing} of {}.</p>\n", units::counted(report.cells, "cell")),
     };
     let few = || report.asked().filter(|compared| !compared.row.is_reference());
-    let found = few().find(|compared| compared.row.steps == 20).or_else(|| few().next());
+    let frontier = report.frontier();
+    let equal = frontier.as_ref().and_then(|frontier| frontier.equal);
+    let found = equal.or_else(|| few().find(|compared| compared.row.steps == 20)).or_else(|| few().next());
     let Some(found) = found.or_else(|| report.asked().next()) else {
         return format!("<h1>What do few steps of {} cost?</h1>\n{unfinished}", escaped(model));
     };
@@ -81,8 +96,10 @@ fn lead(report: &Report, model: &str) -> String {
             (format!("{method} in {steps} beside DDPM, on a machine that was not steady"), NOT_STEADY)
         }
     };
+    let sentence = frontier
+        .map_or_else(String::new, |frontier| format!("<p class=\"lead\">{}</p>\n", escaped(&frontier.sentence())));
     format!(
-        "<h1>{model}: {headline}</h1>\n{warning}\
+        "<h1>{model}: {headline}</h1>\n{warning}{sentence}\
          <p class=\"lead\">With {method}, {steps} a picture takes {time}: {times} times faster{error} than DDPM \
          in {all}.{quality}</p>\n<p class=\"faint\">The machine: {drift}.</p>\n{unfinished}",
         // Of a folder its name: the whole path stands below.
@@ -119,6 +136,7 @@ fn rows(report: &Report) -> String {
     let cell = |(name, cell): (&String, &String)| format!("<td data-is=\"{name}\">{}</td>", escaped(cell));
     let mut text = format!("<table>\n<thead><tr>{headings}</tr></thead>\n<tbody>\n");
     let mut method = "";
+    let frontier = report.frontier();
     for compared in &report.rows {
         let mut classes = Vec::new();
         if compared.row.method != method {
@@ -126,6 +144,9 @@ fn rows(report: &Report) -> String {
         }
         if compared.row.is_reference() {
             classes.push("reference");
+        }
+        if frontier.as_ref().is_some_and(|frontier| frontier.has(&compared.row)) {
+            classes.push("frontier");
         }
         method = &compared.row.method;
         let cells: String = names.iter().zip(&table::cells(compared)).map(cell).collect();

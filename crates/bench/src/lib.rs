@@ -12,6 +12,8 @@ mod cell;
 mod chart;
 mod csv;
 mod drift;
+mod frontier;
+mod frontier_plot;
 mod html;
 mod quality_plot;
 mod report;
@@ -27,6 +29,7 @@ mod verdict;
 
 pub use cell::{Cell, Role, file_name, is_file_name};
 pub use drift::{MachineDrift, Steadiness, described, most, steadiness};
+pub use frontier::Frontier;
 pub use report::{Report, ReportFile};
 pub use row::{BatchTime, Compared, Quartiles, Row, Scale, Whole};
 pub use table::{Columns, legend};

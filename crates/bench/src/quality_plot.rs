@@ -2,7 +2,7 @@
 
 use crate::Verdict;
 use crate::axis::Scale;
-use crate::chart::{Curve, Labels, Panel, Place, Point, sheet_width};
+use crate::chart::{Across, Curve, Labels, Panel, Place, Point, sheet_width};
 use crate::report::Report;
 use crate::svg::{self, Anchor};
 use crate::units::digits;
@@ -23,7 +23,15 @@ pub(crate) fn svg(report: &Report) -> Option<String> {
     let title = format!("{} (smaller is better)", report.quality);
     // What is measured may be long, weights and all: it is the figure's title for those who look it up.
     let headline = "Distance from the reference (smaller is better)".to_owned();
-    let panel = Panel { title: headline, curves: &curves, guide: None, scale, labels: Labels::Names, unit: tick };
+    let panel = Panel {
+        title: headline,
+        curves: &curves,
+        guide: None,
+        scale,
+        labels: Labels::Names,
+        across: Across::Calls,
+        unit: tick,
+    };
     let mut body = panel.draw(place);
     let middle = place.left + place.width / 2.0;
     body +=
@@ -43,7 +51,8 @@ fn curves(report: &Report) -> Vec<Curve> {
     })
 }
 
-fn tick(value: f64) -> String {
+/// A number along the axis.
+pub(crate) fn tick(value: f64) -> String {
     if value >= 1.0 || value == 0.0 { format!("{value:.0}") } else { digits(value) }
 }
 

@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 
 use crate::chart::{Curve, Point};
 use crate::drift::Steadiness;
+use crate::frontier::Frontier;
 use crate::row::{Compared, Row};
 use crate::strip::Strip;
-use crate::{csv, html, quality_plot, time_plot};
+use crate::{csv, frontier_plot, html, quality_plot, time_plot};
 
 /// All there is to report.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub struct Report {
     pub device: String,
     /// What was typed.
     pub command: String,
+    /// Whether the frontier of time and quality was asked for.
+    pub frontier: bool,
 }
 
 /// A file of a report: its name and what goes into it, none where there is nothing to show.
@@ -63,16 +66,22 @@ impl Report {
         curves
     }
 
+    /// The frontier of time and quality, where it was asked for.
+    pub fn frontier(&self) -> Option<Frontier<'_>> {
+        self.frontier.then(|| Frontier::of(self))
+    }
+
     /// The files of the report. `picture` says where a picture of a row's cell is kept.
     ///
     /// # Errors
     /// A kept picture that cannot be read.
-    pub fn files(&self, picture: impl Fn(&Row) -> PathBuf) -> Result<[ReportFile; 6], DataError> {
+    pub fn files(&self, picture: impl Fn(&Row) -> PathBuf) -> Result<[ReportFile; 7], DataError> {
         let strip = Strip::read(self, picture)?;
         let text = |text: Option<String>| text.map(String::into_bytes);
         Ok([
             ("report.html", text(Some(html::page(self, &strip)?))),
             ("quality.svg", text(quality_plot::svg(self))),
+            ("frontier.svg", text(frontier_plot::svg(self))),
             ("time.svg", text(time_plot::svg(self))),
             ("strip.svg", text(strip.svg()?)),
             ("strip.png", strip.png()?),
@@ -82,7 +91,7 @@ impl Report {
 
     /// Everything, as JSON.
     pub fn to_json(&self, out: &Path, files: &[&str]) -> Value {
-        json!({
+        let mut json = json!({
             "out": out.to_string_lossy(),
             "files": files,
             "cells": self.cells,
@@ -93,6 +102,10 @@ impl Report {
             "rows": self.rows.iter().map(|row| row.to_json(self.most_pictures)).collect::<Vec<_>>(),
             "command": self.command,
             "settings": self.settings,
-        })
+        });
+        if let Some(frontier) = self.frontier() {
+            json["frontier"] = frontier.to_json();
+        }
+        json
     }
 }

@@ -36,6 +36,9 @@ pub struct Row {
     pub peak_memory_bytes: Option<u64>,
     /// How good the pictures are.
     pub quality: Verdict,
+    /// How many pictures that is of, where they are not those drawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged: Option<usize>,
 }
 
 /// How a measurement is spread.
@@ -111,7 +114,13 @@ impl Row {
             outside_network: (seconds - sum(|batch| batch.in_network)) / seconds,
             peak_memory_bytes: batches.iter().filter_map(|batch| batch.peak_memory_bytes).max(),
             quality,
+            judged: None,
         })
+    }
+
+    /// Pictures that its quality is of.
+    pub fn judged(&self) -> usize {
+        self.judged.unwrap_or(self.pictures)
     }
 
     /// Whole batches that were drawn.

@@ -86,6 +86,7 @@ fn style() -> String {
          .figure line,.figure polyline{{fill:none;stroke-width:1;stroke-linecap:round}}\
          .figure .paper{{fill:#fff}}.figure .grid{{stroke:#e7eaed}}.figure .axis{{stroke:#8b949e}}\
          .figure .guide{{stroke:#8b949e;stroke-width:1.5;stroke-dasharray:2 4}}\
+         .figure .frontier{{stroke:#8b949e;stroke-opacity:.35;stroke-width:9;stroke-linejoin:round}}\
          .figure .curve{{stroke-width:2;stroke-linejoin:round}}.figure .bar{{stroke-width:1.5}}\
          .figure image{{image-rendering:pixelated}}\n{}\n\
          @media (prefers-color-scheme:dark){{.figure text{{fill:#e6edf3}}.figure .faint{{fill:#9198a1}}\

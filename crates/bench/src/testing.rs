@@ -26,6 +26,7 @@ pub(crate) fn report() -> Report {
         settings: json!({ "model": "none", "machine": { "threads": 2 } }),
         device: "a device".into(),
         command: "ddim bench".into(),
+        frontier: false,
     }
 }
 
@@ -48,5 +49,6 @@ fn row(method: &str, steps: usize) -> Row {
         outside_network: 0.05,
         peak_memory_bytes: Some(1 << 20),
         quality: Verdict::Measured { value: quality, standard_error: Some(0.1 * quality) },
+        judged: None,
     }
 }

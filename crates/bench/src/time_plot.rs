@@ -1,7 +1,7 @@
 //! Time against network calls: as it is, and how far it is from proportional.
 
 use crate::axis::Scale;
-use crate::chart::{Guide, Labels, Panel, Place, Point, sheet_width};
+use crate::chart::{Across, Guide, Labels, Panel, Place, Point, sheet_width};
 use crate::report::Report;
 use crate::svg::{self, Anchor};
 
@@ -34,6 +34,7 @@ pub(crate) fn svg(report: &Report) -> Option<String> {
         guide: linear(report, first, last),
         scale: Scale::Logarithmic,
         labels: Labels::None,
+        across: Across::Calls,
         unit: time,
     };
     let lower = Panel {
@@ -42,6 +43,7 @@ pub(crate) fn svg(report: &Report) -> Option<String> {
         guide: Some(Guide { name: String::new(), ends: [(first, 0.0), (last, 0.0)] }),
         scale: Scale::Linear,
         labels: Labels::Names,
+        across: Across::Calls,
         unit: percent,
     };
     let below = Place { top: place.top + place.height + 76.0, height: 170.0, ..place };
@@ -67,7 +69,7 @@ fn linear(report: &Report, first: f64, last: f64) -> Option<Guide> {
 }
 
 /// Round numbers of seconds.
-fn time(seconds: f64) -> String {
+pub(crate) fn time(seconds: f64) -> String {
     match seconds {
         s if s < 1e-3 => format!("{:.0} µs", s * 1e6),
         s if s < 1.0 => format!("{:.0} ms", s * 1e3),

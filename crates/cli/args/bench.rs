@@ -25,11 +25,12 @@ Examples:
   ddim bench --num 2000,1000:256 --out results         2000 pictures a cell, 256 of 1000 steps
   ddim bench --steps 5,10,20 --eta 0 --solver dpm++ --solver unipc:order=3 --budget 2m
   ddim bench --steps 10,20 --eta 0 --reuse up_blocks.1:2 --reuse up_blocks.1:4
+  ddim bench --frontier --num 1000 --reference embedded:held-out   what gives the most for its time
   ddim bench --model path/to/model --spacing quad --device auto --json
 
 Everything is measured beside DDPM (eta 1) in as many steps as the model was trained with, which is drawn first. \
 After Ctrl-C the same command goes on at the first batch that is not whole. \
-The folder holds report.html, quality.svg, time.svg, strip.svg, strip.png, table.csv, and rows.jsonl with one line a \
+The folder holds report.html, quality.svg, frontier.svg (with --frontier), time.svg, strip.svg, strip.png, table.csv, and rows.jsonl with one line a \
 finished cell.";
 
 /// Options of `ddim bench`.
@@ -38,17 +39,24 @@ pub(crate) struct BenchArgs {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
 
-    /// Numbers of steps [default: 10,20,50,100,1000, as far as the model has them]
+    /// What gives the most for its time: solvers in few steps, with tuned timesteps where the model has them, beside DDPM
+    /// in all steps with as many pictures. Says what nothing else is both as fast and as good as, and what is the fastest
+    /// that is as good as DDPM within the error; other --steps, --eta, --solver and --spacing may be given
+    #[arg(long, help_heading = "Method")]
+    pub(crate) frontier: bool,
+
+    /// Numbers of steps [default: 10,20,50,100,1000, as far as the model has them; with --frontier
+    /// 1,2,3,4,5,6,8,10,15,20,50]
     #[arg(long, alias = "num-inference-steps", value_name = "LIST", value_delimiter = ',', value_parser = at_least_one,
         help_heading = "Method")]
     pub(crate) steps: Vec<usize>,
 
-    /// Noise in each step, from 0 (DDIM) to 1 (DDPM); `hat` for the larger variance of DDPM
+    /// Noise in each step, from 0 (DDIM) to 1 (DDPM); `hat` for the larger variance of DDPM [default: 0,0.2,0.5,1,hat;
+    /// with --frontier 0 beside solvers, and none where --solver is given]
     #[arg(
         long,
         value_name = "LIST",
         value_delimiter = ',',
-        default_value = "0,0.2,0.5,1,hat",
         allow_negative_numbers = true,
         help_heading = "Method"
     )]
@@ -84,6 +92,11 @@ pub(crate) struct BenchArgs {
     /// Seed of the noise; picture k is that of `ddim sample --seed`
     #[arg(long, value_name = "SEED", default_value_t = 0, value_parser = seeds::number, help_heading = "Pictures")]
     pub(crate) seed: u64,
+
+    /// The pictures of DDPM in all steps, where they were drawn before (with --shard on many machines, say): a folder of
+    /// `ddim sample --eta 1`, with its run.json. They are judged in place of new ones; one batch is drawn, for its time
+    #[arg(long, value_name = "FOLDER", help_heading = "Pictures")]
+    pub(crate) drawn: Option<PathBuf>,
 
     #[command(flatten)]
     pub(crate) labels: LabelArgs,
@@ -124,6 +137,10 @@ impl BenchArgs {
             Some(ValueSource::CommandLine) if !is_inception => {
                 Err("--resize is for --features inception:FILE: it would change nothing here".to_owned())
             }
+            _ if self.frontier && self.num.as_ref().is_some_and(|num| !num.of_steps.is_empty()) => Err(
+                "--num with STEPS:N: --frontier compares the qualities of equally many pictures; give one number"
+                    .to_owned(),
+            ),
             _ => self.judging.check_rules(),
         }
     }

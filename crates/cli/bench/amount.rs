@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::bail;
 use ddim::timing::{Kind, Shares};
 use ddim_bench::{Cell, units};
 
@@ -34,9 +33,10 @@ pub(super) fn choose(
     }
     let seconds = runner.seconds_per_call(&cells[0], batch_size)?;
     let budget = args.budget.unwrap_or(USUAL_BUDGET);
-    let chosen = within(budget, cells, batch_size, seconds)?;
+    let share = if args.frontier { evenly } else { within };
+    let chosen = share(budget, cells, batch_size, seconds)?;
     if let Some(few) = fewest(&chosen, cells).filter(|few| *few < needs) {
-        let would_do = match enough(budget, cells, batch_size, seconds, needs) {
+        let would_do = match enough(share, budget, cells, batch_size, seconds, needs) {
             Some(enough) => format!("--budget {enough} would do, or --num {needs}"),
             None => format!("--num {needs} would do, and take longer than a year"),
         };
@@ -49,18 +49,28 @@ pub(super) fn choose(
     Ok(chosen)
 }
 
-/// Pictures of the smallest cell that was asked for.
+/// How a budget is shared out, for a time of so many seconds for a network call of one picture in a batch.
+type Sharing = fn(Budget, &[Cell], usize, f64) -> anyhow::Result<Chosen>;
+
+/// Pictures of the smallest cell whose pictures are all judged.
 fn fewest(chosen: &Chosen, cells: &[Cell]) -> Option<usize> {
-    let asked = cells.iter().zip(&chosen.pictures).filter(|(cell, _)| cell.role.is_asked());
+    let asked = cells.iter().zip(&chosen.pictures).filter(|(cell, _)| !cell.role.is_one_batch());
     asked.map(|(_, count)| *count).min()
 }
 
 /// A budget that gives each cell so many pictures, at most a twentieth above the least; none below a year.
-fn enough(budget: Budget, cells: &[Cell], batch_size: usize, seconds: f64, needs: usize) -> Option<Budget> {
+fn enough(
+    share: Sharing,
+    budget: Budget,
+    cells: &[Cell],
+    batch_size: usize,
+    seconds: f64,
+    needs: usize,
+) -> Option<Budget> {
     let budgets = std::iter::successors(Some(budget.0), |last| Some(last * 1.05));
     let mut below_a_year = budgets.take_while(|budget| *budget < 3.2e7).map(Budget);
     below_a_year.find(|budget| {
-        let chosen = within(*budget, cells, batch_size, seconds).ok();
+        let chosen = share(*budget, cells, batch_size, seconds).ok();
         chosen.and_then(|chosen| fewest(&chosen, cells)).is_some_and(|few| few >= needs)
     })
 }
@@ -92,7 +102,7 @@ fn fixed(counts: &Counts, cells: &[Cell], batch_size: usize) -> anyhow::Result<C
     let count = |cell: &Cell| match counts.of_steps.iter().find(|(steps, _)| *steps == cell.steps) {
         Some((_, count)) => Ok(Some(*count)),
         // One batch: only its time is needed, or a few pictures to compare with.
-        None if !cell.role.is_asked() => Ok(None),
+        None if cell.role.is_one_batch() => Ok(None),
         None => counts.usual.map(Some).ok_or_else(|| {
             let steps = units::steps(cell.steps);
             WrongUsage::new(format!("--num: nothing is said for {steps}; give a number for all cells as well"))
@@ -108,20 +118,46 @@ fn fixed(counts: &Counts, cells: &[Cell], batch_size: usize) -> anyhow::Result<C
 fn within(budget: Budget, cells: &[Cell], batch_size: usize, seconds: f64) -> anyhow::Result<Chosen> {
     let kind = |cell: &Cell| Kind {
         seconds: cell.calls() as f64 * seconds,
-        variance: if cell.role.is_asked() { 1.0 } else { 0.0 },
+        variance: if cell.role.is_one_batch() { 0.0 } else { 1.0 },
     };
     let kinds: Vec<Kind> = cells.iter().map(kind).collect();
     let Some(shares) = Shares::new(&kinds, budget.0, batch_size) else {
-        let least: f64 = kinds.iter().map(|kind| kind.seconds).sum();
-        bail!(
-            "--budget: one picture in each of {} takes about {} here, and {} were given: give more, or fewer \
-             --steps and --eta",
-            units::counted(cells.len(), "cell"),
-            units::time(least),
-            units::time(budget.0)
-        );
+        return Err(too_little(budget, cells, seconds));
     };
     Ok(Chosen { batch_size: shares.batch_size, pictures: shares.counts })
+}
+
+/// The same with as many pictures in each cell.
+fn evenly(budget: Budget, cells: &[Cell], batch_size: usize, seconds: f64) -> anyhow::Result<Chosen> {
+    let calls = |is_once: bool| -> f64 {
+        cells.iter().filter(|cell| cell.role.is_one_batch() == is_once).map(|cell| cell.calls() as f64).sum()
+    };
+    let count = |batch_size: usize| (budget.0 / seconds - calls(true) * batch_size as f64) / calls(false);
+    // Of fewer pictures than a batch holds all are one.
+    let (batch_size, count) = match count(batch_size) {
+        count if count >= batch_size as f64 => (batch_size, count as usize),
+        _ => {
+            let all = (budget.0 / seconds / (calls(true) + calls(false))) as usize;
+            (all.min(batch_size), all)
+        }
+    };
+    if count == 0 {
+        return Err(too_little(budget, cells, seconds));
+    }
+    let pictures = cells.iter().map(|cell| if cell.role.is_one_batch() { batch_size } else { count }).collect();
+    Ok(Chosen { batch_size, pictures })
+}
+
+/// A budget that is not enough for a picture of each cell.
+fn too_little(budget: Budget, cells: &[Cell], seconds: f64) -> anyhow::Error {
+    let least: f64 = cells.iter().map(|cell| cell.calls() as f64 * seconds).sum();
+    anyhow::anyhow!(
+        "--budget: one picture in each of {} takes about {} here, and {} were given: give more, or fewer --steps \
+         and --eta",
+        units::counted(cells.len(), "cell"),
+        units::time(least),
+        units::time(budget.0)
+    )
 }
 
 #[cfg(test)]
@@ -161,9 +197,24 @@ mod tests {
     fn a_budget_that_would_do_is_found() {
         let cells = cells();
         let count = |budget| within(budget, &cells, 4, 0.001).ok().and_then(|chosen| fewest(&chosen, &cells));
-        let found = enough(Budget(6.0), &cells, 4, 0.001, 65).expect("not a year");
+        let found = enough(within, Budget(6.0), &cells, 4, 0.001, 65).expect("not a year");
         assert!(count(found) >= Some(65) && count(Budget(found.0 / 1.06)) < Some(65), "{found:?}");
-        assert_eq!(enough(Budget(6.0), &cells, 4, 1e6, 65), None);
+        assert_eq!(enough(within, Budget(6.0), &cells, 4, 1e6, 65), None);
+    }
+
+    /// 1030 calls of a millisecond for a picture in each cell; with DDPM drawn before 1000 for each picture of a
+    /// batch, and 30 for a picture in each other.
+    #[test]
+    fn a_frontier_has_as_many_pictures_everywhere() {
+        let mut cells = cells();
+        cells[0].role = Role::AskedReference;
+        let all = |count: usize, batch_size| Chosen { batch_size, pictures: vec![count; 3] };
+        assert_eq!(evenly(Budget(103.0), &cells, 16, 0.001).expect("time enough"), all(100, 16));
+        assert_eq!(evenly(Budget(10.3), &cells, 16, 0.001).expect("time enough"), all(10, 10));
+        assert!(evenly(Budget(1.0), &cells, 16, 0.001).is_err());
+        cells[0].role = Role::DrawnReference;
+        let chosen = evenly(Budget(19.0), &cells, 16, 0.001).expect("time enough");
+        assert_eq!(chosen, Chosen { batch_size: 16, pictures: vec![16, 100, 100] });
     }
 
     #[test]

@@ -8,25 +8,29 @@ use ddim_schedule::{Eta, Plan, Spacing};
 
 use crate::args::{BenchArgs, EtaChoice, SolverChoice, SpacingChoice, misused};
 use crate::model::Model;
-use crate::plan;
 use crate::request::PlanRequest;
+use crate::{plan, tuned};
 
 /// Numbers of steps when nothing says otherwise: those of the DDIM paper's Table 1.
 const STEPS: [usize; 5] = [10, 20, 50, 100, 1000];
+
+/// Those of `--frontier`.
+const FEW: [usize; 11] = [1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 50];
 
 /// All cells in the order in which they are run: first the one that the others are compared with, DDPM in all steps
 /// of the training.
 pub(super) fn cells(args: &BenchArgs, model: &Model) -> anyhow::Result<Vec<Cell>> {
     let train_steps = model.inner.schedule().train_steps();
     let mut steps = match args.steps.as_slice() {
+        [] if args.frontier => plan::usual_counts(&FEW, &model.training),
         [] => plan::usual_counts(&STEPS, &model.training),
         typed => typed.to_vec(),
     };
     steps.sort_unstable();
     steps.dedup();
     let mut cells: Vec<Cell> = Vec::new();
-    for Asked { name, options, reuse } in asked(args) {
-        for &n_steps in &steps {
+    for Asked { name, options, reuse, only } in asked(args, model)? {
+        for &n_steps in steps.iter().filter(|steps| only.as_ref().is_none_or(|only| only.contains(steps))) {
             if cells.iter().any(|cell| (&cell.method, cell.steps) == (&name, n_steps)) {
                 continue;
             }
@@ -47,7 +51,7 @@ pub(super) fn cells(args: &BenchArgs, model: &Model) -> anyhow::Result<Vec<Cell>
                 continue;
             }
             let role =
-                if (name.as_str(), n_steps) == (DDPM, train_steps) { Role::AskedReference } else { Role::Asked };
+                if (name.as_str(), n_steps) == (DDPM, train_steps) { reference(args, true) } else { Role::Asked };
             let (method, reuse, place) = (name.clone(), reuse.clone(), cells.len());
             cells.push(Cell { method, steps: n_steps, plan, reuse, role, place });
         }
@@ -62,7 +66,7 @@ pub(super) fn cells(args: &BenchArgs, model: &Model) -> anyhow::Result<Vec<Cell>
 /// The cells with the reference first, whether it was asked for or not.
 fn with_reference(mut cells: Vec<Cell>, args: &BenchArgs, model: &Model) -> anyhow::Result<Vec<Cell>> {
     let train_steps = model.inner.schedule().train_steps();
-    let reference = match cells.iter().position(Cell::is_reference) {
+    let found = match cells.iter().position(Cell::is_reference) {
         Some(place) => cells.remove(place),
         None => {
             let plan = resolved(args, model, of_eta(EtaChoice::Value(Eta::DDPM)), train_steps);
@@ -70,21 +74,41 @@ fn with_reference(mut cells: Vec<Cell>, args: &BenchArgs, model: &Model) -> anyh
                 format!("DDPM in {}, which the others are compared with", units::steps(train_steps))
             })?;
             let (method, place) = (DDPM.to_owned(), cells.len());
-            Cell { method, steps: train_steps, plan, reuse: None, role: Role::Reference, place }
+            Cell { method, steps: train_steps, plan, reuse: None, role: reference(args, false), place }
         }
     };
-    cells.insert(0, reference);
+    cells.insert(0, found);
     Ok(cells)
+}
+
+/// Why the reference is measured: a frontier needs its quality as well as its time.
+fn reference(args: &BenchArgs, is_asked: bool) -> Role {
+    match args.drawn {
+        Some(_) => Role::DrawnReference,
+        None if is_asked || args.frontier => Role::AskedReference,
+        None => Role::Reference,
+    }
 }
 
 /// The cells with one more behind the reference, if it is not there: DDIM without noise in all steps of the training, whose
 /// pictures those of the others with the same noise are compared with. The same cells where every method draws noise of its
 /// own, which leads to other pictures.
 pub(super) fn with_target(mut cells: Vec<Cell>, args: &BenchArgs, model: &Model) -> anyhow::Result<Vec<Cell>> {
+    if args.drawn.is_some() {
+        misused!(
+            "--drawn: here pictures are compared with those of all steps from the same noise, which says nothing of \
+             DDPM's own; give --reference, a set of pictures to compare all with"
+        );
+    }
+    let train_steps = model.inner.schedule().train_steps();
+    let names_ddpm = args.eta.iter().any(|eta| eta_method(*eta).0 == DDPM);
+    if args.frontier && !(names_ddpm && args.steps.contains(&train_steps)) {
+        // Its quality is not measured here: a batch is enough for its time.
+        cells[0].role = Role::Reference;
+    }
     if cells.iter().all(|cell| cell.plan.is_stochastic()) {
         return Ok(cells);
     }
-    let train_steps = model.inner.schedule().train_steps();
     let is_it = |cell: &Cell| (cell.method.as_str(), cell.steps) == (DDIM, train_steps);
     let target = match cells.iter().position(is_it) {
         Some(place) => Cell { role: Role::AskedTarget, ..cells.remove(place) },
@@ -123,26 +147,58 @@ struct Asked {
     options: PlanRequest,
     /// What its calls keep.
     reuse: Option<Reuse>,
+    /// The numbers of steps that it has; any, where that is not said.
+    only: Option<Vec<usize>>,
 }
 
 /// Every method by itself, and then with each of `--reuse`.
-fn asked(args: &BenchArgs) -> Vec<Asked> {
+fn asked(args: &BenchArgs, model: &Model) -> anyhow::Result<Vec<Asked>> {
+    let methods = match args.frontier && args.eta.is_empty() && args.solver.is_empty() {
+        true => of_frontier(args, model)?,
+        false => methods(args).into_iter().map(|(name, options)| (name, options, None)).collect(),
+    };
     let mut asked = Vec::new();
     for reuse in std::iter::once(None).chain(args.reuse.iter().map(Some)) {
         let with = reuse.map_or_else(String::new, |reuse| format!(", {reuse}"));
-        let methods = methods(args).into_iter();
-        asked.extend(methods.map(|(name, options)| Asked {
+        asked.extend(methods.iter().cloned().map(|(name, options, only)| Asked {
             name: format!("{name}{with}"),
             options,
             reuse: reuse.cloned(),
+            only,
         }));
     }
-    asked
+    Ok(asked)
 }
 
-/// Every method with its name, and as options of `ddim sample`.
+/// The methods of `--frontier`: DDIM, the two solvers that are best in few steps where nothing is tuned, in steps that are
+/// even in the logarithm of the signal-to-noise ratio unless others are typed, and what `ddim tune` has found.
+fn of_frontier(args: &BenchArgs, model: &Model) -> anyhow::Result<Vec<(String, PlanRequest, Option<Vec<usize>>)>> {
+    let solver = |name: &str| -> anyhow::Result<_> {
+        let spacing = if args.spacing.is_none() { Some(SpacingChoice::Named("logsnr".parse()?)) } else { None };
+        let with = spacing.as_ref().map_or_else(String::new, |spacing| format!(", {spacing}"));
+        let solver = Some(SolverChoice::Planned(name.parse()?));
+        Ok((format!("{name}{with}"), PlanRequest { solver, spacing, ..PlanRequest::default() }, None))
+    };
+    let (name, options) = eta_method(EtaChoice::Value(Eta::DDIM));
+    let mut methods = vec![(name, options, None), solver("dpm++")?, solver("unipc")?];
+    if let Some(tuned) = tuned::of(&model.training)? {
+        let spacing = Some(SpacingChoice::Tuned(None));
+        let counts = tuned.steps.keys().copied().collect();
+        methods.push(("tuned".to_owned(), PlanRequest { spacing, ..PlanRequest::default() }, Some(counts)));
+    }
+    Ok(methods)
+}
+
+/// The methods that were typed, each with its name, and as options of `ddim sample`.
 fn methods(args: &BenchArgs) -> Vec<(String, PlanRequest)> {
-    let etas = args.eta.iter().map(|eta| eta_method(*eta));
+    let usual = [Eta::DDIM.value(), 0.2, 0.5, Eta::DDPM.value()].map(|eta| Eta::new(eta).map(EtaChoice::Value));
+    let usual = usual.into_iter().flatten().chain([EtaChoice::Hat]);
+    let etas: Vec<EtaChoice> = match args.eta.as_slice() {
+        [] if args.frontier => Vec::new(),
+        [] => usual.collect(),
+        typed => typed.to_vec(),
+    };
+    let etas = etas.into_iter().map(eta_method);
     let solvers = args.solver.iter().map(|solver| {
         // The same cells as with --eta, under the same name: they are measured once.
         if let Some(Ddim { eta }) = solver.as_a() {
@@ -172,7 +228,8 @@ fn of_eta(eta: EtaChoice) -> PlanRequest {
 }
 
 fn resolved(args: &BenchArgs, model: &Model, method: PlanRequest, n_steps: usize) -> anyhow::Result<Plan> {
-    let spacing = args.spacing.clone().map(|spacing: Spacing| SpacingChoice::Named(spacing));
+    let typed = args.spacing.clone().map(|spacing: Spacing| SpacingChoice::Named(spacing));
+    let spacing = method.spacing.clone().or(typed);
     let options = PlanRequest { steps: Some(n_steps), spacing, convention: args.convention, ..method };
     let plan = plan::resolve(&options, &model.training)?;
     model.inner.check_plan(&plan)?;
@@ -232,6 +289,24 @@ mod tests {
             [reference.clone(), cell("eta 0", 1000, Role::AskedTarget), cell("eta 0", 10, Role::Asked)]
         );
         assert_eq!(list("--steps 10 --eta 0.5"), [reference, cell("eta 0.5", 10, Role::Asked)]);
+    }
+
+    #[test]
+    fn a_frontier_has_solvers_in_few_steps_and_what_was_tuned() {
+        let cells = of("--frontier").expect("plans");
+        assert_eq!((cells[0].method.as_str(), cells[0].role), ("eta 1", Role::AskedReference));
+        let steps = |method: &str| -> Vec<usize> {
+            cells.iter().filter(|cell| cell.method == method).map(|cell| cell.steps).collect()
+        };
+        assert_eq!(steps("eta 0"), FEW);
+        assert_eq!(steps("unipc, logsnr"), FEW[1..]);
+        assert_eq!(steps("tuned"), [5, 8, 10, 15, 20]);
+        let tuned = cells.iter().find(|cell| cell.method == "tuned").expect("five of them");
+        assert!(tuned.plan.settings().spacing.own_count() == Some(5), "{:?}", tuned.plan.settings());
+        let typed = of("--frontier --solver heun --spacing quad --steps 3").expect("plans");
+        let names: Vec<&str> = typed.iter().map(|cell| cell.method.as_str()).collect();
+        assert_eq!(names, ["eta 1", "heun"]);
+        assert_eq!(of("--frontier --drawn folder").expect("plans")[0].role, Role::DrawnReference);
     }
 
     #[test]

@@ -4,13 +4,14 @@ use std::ops::ControlFlow;
 
 use anyhow::{Context, bail};
 use ddim::timing::Laps;
-use ddim::{Drawn, Labels, Observer, Route, Run, Seen, Streams};
+use ddim::{Labels, Observer, Route, Run, Seen, Streams};
 use ddim_bench::{BatchTime, Cell, Role, Row, Verdict, units};
 use ddim_data::Picture;
 use ddim_schedule::PixelRounding;
 use indicatif::ProgressBar;
 
 use super::clock::Instruments;
+use super::drawn::Drawn;
 use super::folder::{Folder, NO_RUN, TARGETS};
 use super::memory::HighWater;
 use super::quality::Quality;
@@ -37,6 +38,8 @@ pub(super) struct Runner<'a> {
     seed: u64,
     /// What the pictures are told, in turn.
     labels: Labels,
+    /// The pictures of the reference, where they were drawn before, and how many are judged.
+    pub(super) drawn: Option<(Drawn, usize)>,
     /// Channels, height, width.
     shape: [usize; 3],
     /// Shows how far it is, in network calls of single pictures.
@@ -56,7 +59,8 @@ impl<'a> Runner<'a> {
         if !matches!(shape[0], 1 | 3 | 4) {
             bail!("the model draws {} channels, and the pictures compared here have 1 (grey), 3 or 4", shape[0]);
         }
-        Ok(Self { model, instruments, interrupt, quality, seed, labels, shape, bar: ProgressBar::hidden() })
+        let (drawn, bar) = (None, ProgressBar::hidden());
+        Ok(Self { model, instruments, interrupt, quality, seed, labels, drawn, shape, bar })
     }
 
     /// Measures a cell, from where an earlier run was stopped; none if the user stops this one.
@@ -87,6 +91,7 @@ impl<'a> Runner<'a> {
         let Some(verdict) = self.verdict(folder, cell, &unfinished, batch_size)? else { return Ok(None) };
         let row =
             Row::new(cell, batch_size, &unfinished.batches, verdict).context("a cell has at least one batch")?;
+        let row = Row { judged: self.drawn_of(cell).map(|(_, count)| *count), ..row };
         keep_picture(folder, cell, &unfinished)?;
         // Before its row: whoever finds the row finds these.
         if cell.is_target() {
@@ -145,6 +150,11 @@ impl<'a> Runner<'a> {
         Run { labels: self.labels.clone(), reuse: cell.reuse.clone(), ..run }
     }
 
+    /// The pictures of a cell that were drawn before.
+    fn drawn_of(&self, cell: &Cell) -> Option<&(Drawn, usize)> {
+        self.drawn.as_ref().filter(|_| cell.is_reference())
+    }
+
     /// How good the pictures are; none if the user stops it.
     fn verdict(
         &self,
@@ -157,12 +167,13 @@ impl<'a> Runner<'a> {
             return Ok(Some(Verdict::not_measured("only its time was needed")));
         }
         let (shown, cell_name) = (&self.bar, cell.to_string());
+        let (batches, count): (AllBatches<'_>, usize) = match self.drawn_of(cell) {
+            Some((drawn, count)) => (Box::new(drawn.read(*count, batch_size)), *count),
+            None => (Box::new(unfinished.read(batch_size)?), unfinished.pictures()),
+        };
         let mut judged = 0;
-        let mut batches = unfinished.read(batch_size)?.take_while(|_| !self.interrupt.requested()).inspect(|_| {
-            shown.set_message(format!(
-                "judging {cell_name}, {judged} of {}",
-                units::pictures(unfinished.pictures())
-            ));
+        let mut batches = batches.take_while(|_| !self.interrupt.requested()).inspect(|_| {
+            shown.set_message(format!("judging {cell_name}, {judged} of {}", units::pictures(count)));
             judged += batch_size;
         });
         let verdict = self.quality.judge(cell, &mut batches, &folder.file(TARGETS));
@@ -178,6 +189,9 @@ impl<'a> Runner<'a> {
         }
     }
 }
+
+/// The pictures of a cell, batch after batch.
+type AllBatches<'a> = Box<dyn Iterator<Item = anyhow::Result<Vec<Picture>>> + 'a>;
 
 /// Keeps the pictures of a cell, and what each batch has taken.
 struct Timing<'a> {
@@ -197,7 +211,7 @@ impl Observer for Timing<'_> {
         self.runner.interrupt.go_on()
     }
 
-    fn take(&mut self, Drawn { x, laps, .. }: Drawn) -> anyhow::Result<ControlFlow<()>> {
+    fn take(&mut self, ddim::Drawn { x, laps, .. }: ddim::Drawn) -> anyhow::Result<ControlFlow<()>> {
         let (shape, rounding) = (self.runner.shape, self.rounding);
         let values: Vec<f32> = x.into_values();
         let picture = |values: &[f32]| Picture::from_values(values, shape, |value| rounding.to_u8(value));
