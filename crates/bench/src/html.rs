@@ -96,19 +96,31 @@ fn lead(report: &Report, model: &str) -> String {
             (format!("{method} in {steps} beside DDPM, on a machine that was not steady"), NOT_STEADY)
         }
     };
-    let sentence = frontier
-        .map_or_else(String::new, |frontier| format!("<p class=\"lead\">{}</p>\n", escaped(&frontier.sentence())));
+    let paragraph = |text: &str| format!("<p class=\"lead\">{text}</p>\n");
+    let of_frontier = frontier.as_ref().map(|frontier| paragraph(&escaped(&frontier.sentence())));
+    let lead = match equal {
+        Some(_) => of_frontier.unwrap_or_default(),
+        None => of_frontier.unwrap_or_default() + &paragraph(&beside_ddpm(report, found)),
+    };
     format!(
-        "<h1>{model}: {headline}</h1>\n{warning}{sentence}\
-         <p class=\"lead\">With {method}, {steps} a picture takes {time}: {times} times faster{error} than DDPM \
-         in {all}.{quality}</p>\n<p class=\"faint\">The machine: {drift}.</p>\n{unfinished}",
+        "<h1>{model}: {headline}</h1>\n{warning}{lead}<p class=\"faint\">The machine: {drift}.</p>\n{unfinished}",
         // Of a folder its name: the whole path stands below.
         model = escaped(model.rsplit(['/', '\\']).find(|part| !part.is_empty()).unwrap_or(model)),
-        time = table::time_per_picture(row),
+        drift = escaped(&report.drift),
+    )
+}
+
+/// How fast and how good a row is beside DDPM.
+fn beside_ddpm(report: &Report, found: &Compared) -> String {
+    format!(
+        "With {method}, {steps} a picture takes {time}: {times} times faster{error} than DDPM in {all}.{quality}",
+        method = escaped(&found.row.method),
+        steps = units::steps(found.row.steps),
+        time = table::time_per_picture(&found.row),
+        times = digits(found.comparison.speed_up),
         error = if found.error > 0.0 { format!(" (±{})", percent(found.error)) } else { String::new() },
         all = units::steps(report.reference_steps),
         quality = qualities(report, found),
-        drift = escaped(&report.drift),
     )
 }
 
