@@ -81,7 +81,7 @@ pub(crate) fn copy(from: &Path, to: &Path) {
 pub(crate) fn ddim(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ddim"));
     command.current_dir(folder).env("COLUMNS", "80").stdin(Stdio::null());
-    for name in ["RUST_LOG", "DDIM_SHARDS", "JOB_COMPLETION_INDEX"] {
+    for name in ["RUST_LOG", "DDIM_SHARDS", "DDIM_TOKEN", "JOB_COMPLETION_INDEX"] {
         command.env_remove(name);
     }
     for name in ["ID", "COUNT", "MIN", "MAX", "STEP"] {

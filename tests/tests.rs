@@ -22,6 +22,7 @@ mod program;
 mod readme;
 mod reproducible;
 mod resume;
+mod serve;
 mod shards;
 mod theory;
 mod training;

@@ -19,6 +19,7 @@ mod numbers;
 mod pictures;
 mod plan;
 mod sampling;
+mod serving;
 mod set_name;
 mod sharing;
 mod training;
@@ -51,6 +52,7 @@ pub(crate) use self::numbers::MOST;
 pub(crate) use self::pictures::{OnCorrupt, PictureRules};
 pub(crate) use self::plan::{ModelArgs, PlanArgs, ScheduleArgs};
 pub(crate) use self::sampling::{OutputArgs, SampleArgs};
+pub(crate) use self::serving::ServeArgs;
 pub(crate) use self::set_name::{Part, SetHome, SetName};
 pub(crate) use self::sharing::{MergeArgs, Shard, ShardChoice};
 pub(crate) use self::training::{RecipeArgs, TrainArgs};
@@ -128,6 +130,9 @@ pub(crate) enum Command {
     /// Draw pictures with a model
     #[command(after_long_help = sampling::SAMPLE_EXAMPLES)]
     Sample(Box<SampleArgs>),
+    /// Draw pictures for others over HTTP: OpenAI's images API, jobs, metrics
+    #[command(after_long_help = serving::EXAMPLES)]
+    Serve(Box<ServeArgs>),
     /// Put together the parts of a run that several machines have drawn
     #[command(after_long_help = sharing::EXAMPLES)]
     Merge(MergeArgs),

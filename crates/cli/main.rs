@@ -45,6 +45,7 @@ mod run_record;
 mod sample;
 mod schedule;
 mod seeds;
+mod serve;
 mod shard;
 mod signals;
 mod train;
@@ -95,6 +96,7 @@ fn parse() -> Cli {
 fn run(cli: Cli, interrupt: &Interrupt) -> anyhow::Result<Ending> {
     match cli.command {
         Command::Sample(args) => sample::run(*args, interrupt),
+        Command::Serve(args) => serve::run(&args, interrupt),
         Command::Merge(args) => merge::run(&args),
         Command::Encode(args) => encode::run(*args, interrupt),
         Command::Decode(args) => decode::run(*args, interrupt),

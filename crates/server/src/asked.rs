@@ -62,7 +62,8 @@ impl Asked {
             Some(Value::Object(options)) => options,
             Some(_) => return Err(Problem::wrong("ddim", "ddim: options are an object, as in {\"steps\": 20}")),
         };
-        let mut put = |field: &str, option: &str, value: Option<Value>| match value {
+        let mut stand = Vec::new();
+        let mut put = |field: &'static str, option: &str, value: Option<Value>| match value {
             None => Ok(()),
             Some(_) if options.contains_key(option) => {
                 let words = format!("{field}: ddim.{option} says the same: leave one of them out");
@@ -70,13 +71,14 @@ impl Asked {
             }
             Some(value) => {
                 options.insert(option.to_owned(), value);
+                stand.push((field, format!("ddim.{option}")));
                 Ok(())
             }
         };
         put("n", "num", take("n"))?;
         put("seed", "seed", take("seed"))?;
         put("prompt", "class", prompt(take("prompt"))?)?;
-        Self::of(Value::Object(options), model, "ddim.")
+        Self::of(Value::Object(options), model, "ddim.").map_err(|problem| problem.about(&stand))
     }
 
     fn of(json: Value, model: &Model, place: &str) -> Result<Self, Problem> {
@@ -202,12 +204,12 @@ mod tests {
             ("{", "null", "the body is not JSON"),
             ("[]", "null", "the body is a JSON object"),
             (r#"{"promt": "coat"}"#, "\"promt\"", "the nearest is prompt"),
-            (r#"{"prompt": "hat stand"}"#, "\"ddim.class\"", "hat stand"),
+            (r#"{"prompt": "hat stand"}"#, "\"prompt\"", "hat stand"),
             (r#"{"prompt": 3}"#, "\"prompt\"", "3 is no text"),
             (r#"{"size": "1024x1024"}"#, "\"size\"", "this model draws 28x28"),
             (r#"{"response_format": "url"}"#, "\"response_format\"", "keeps no pictures"),
             (r#"{"model": "dall-e-3"}"#, "null", "this server has"),
-            (r#"{"n": -1}"#, "\"ddim.num\"", "-1 is not a whole number"),
+            (r#"{"n": -1}"#, "\"n\"", "-1 is not a whole number"),
             (r#"{"n": 1, "ddim": {"num": 2}}"#, "\"n\"", "leave one of them out"),
             (r#"{"ddim": 1}"#, "\"ddim\"", "an object"),
             (r#"{"ddim": {"stps": 1}}"#, "\"ddim.stps\"", "the nearest is steps"),

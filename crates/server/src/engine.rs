@@ -104,15 +104,25 @@ impl Engine {
         accepted
     }
 
-    fn accept(&self, options: &Options, watched: bool) -> Result<Ticket, Refusal> {
-        let Limits { queue, pictures, .. } = self.shared.limits;
-        if !(1..=pictures).contains(&options.count) {
-            return Err(Refusal::Pictures { found: options.count, most: pictures });
+    /// Whether it could be accepted, if there is room; how many steps it has.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`].
+    pub fn check(&self, options: &Options) -> Result<usize, Refusal> {
+        let most = self.shared.limits.pictures;
+        if !(1..=most).contains(&options.count) {
+            return Err(Refusal::Pictures { found: options.count, most });
         }
-        let options = Options { batch_size: 1, ..options.clone() };
-        let run = self.shared.model.run(&options)?;
+        let run = self.shared.model.run(options)?;
         self.shared.model.check_guidance(&run.guidance)?;
-        let steps = run.route.plan().map_or(0, |plan| plan.steps().len());
+        Ok(run.route.plan().map_or(0, |plan| plan.steps().len()))
+    }
+
+    fn accept(&self, options: &Options, watched: bool) -> Result<Ticket, Refusal> {
+        let queue = self.shared.limits.queue;
+        let options = Options { batch_size: 1, ..options.clone() };
+        let steps = self.check(&options)?;
         let progress = Arc::new(Progress::new(options.count, steps, watched));
         let mut inbox = self.shared.lock();
         if inbox.is_closed {

@@ -12,6 +12,8 @@ pub(crate) use answer::{Answer, endless};
 
 /// The longest head of a request.
 const LONGEST_HEAD: usize = 16 << 10;
+/// Bytes that the slowest client takes in a second.
+const A_SECONDS: usize = 64 << 10;
 /// The most headers that it has.
 const MOST_HEADERS: usize = 64;
 
@@ -86,7 +88,6 @@ pub(crate) struct Connection {
 impl Connection {
     pub(crate) fn new(stream: TcpStream, bounds: Bounds) -> io::Result<Self> {
         stream.set_nodelay(true)?;
-        stream.set_write_timeout(Some(bounds.patience))?;
         Ok(Self { stream, ahead: Vec::new(), bounds })
     }
 
@@ -112,12 +113,25 @@ impl Connection {
     pub(crate) fn send(&mut self, answer: &Answer, head: Option<&Head>) -> bool {
         let stays = head.is_some_and(|head| head.keeps_alive) && !answer.closes;
         let is_head = head.is_some_and(|head| head.method == "HEAD");
-        self.stream.write_all(&answer.bytes(stays, is_head)).is_ok() && stays
+        self.write(&answer.bytes(stays, is_head)).is_ok() && stays
     }
 
-    /// Sends a part of an answer whose length nobody knows yet.
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.write_all(bytes)
+    /// Sends bytes, and waits no longer for a client that takes them in than for one that sends, but for a second
+    /// for each part of a long answer.
+    pub(crate) fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        let end = Instant::now() + self.bounds.patience + Duration::from_secs((bytes.len() / A_SECONDS) as u64);
+        while !bytes.is_empty() {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            self.stream.set_write_timeout(Some(left))?;
+            match self.stream.write(bytes)? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                written => bytes = &bytes[written..],
+            }
+        }
+        Ok(())
     }
 
     /// Whether the other side has closed its connection.

@@ -12,7 +12,7 @@ use crate::service::{Record, seconds};
 
 /// The most jobs that are kept once they have ended.
 pub(crate) const KEPT: usize = 64;
-/// The most bytes that their pictures take.
+/// The most bytes that their pictures and previews take.
 const MOST_BYTES: usize = 64 << 20;
 
 /// A request, its record and what became of it.
@@ -54,10 +54,6 @@ impl Job {
         }
         json
     }
-
-    fn bytes(&self) -> usize {
-        self.ticket.pictures().iter().flatten().map(|picture| picture.pixels.len()).sum()
-    }
 }
 
 /// All jobs that are known, the oldest first.
@@ -72,12 +68,12 @@ impl Jobs {
         jobs.push_back(Arc::clone(&job));
         let ended = |job: &Arc<Job>| job.ticket.phase().is_end();
         let mut count = jobs.iter().filter(|job| ended(job)).count();
-        let mut bytes: usize = jobs.iter().filter(|job| ended(job)).map(|job| job.bytes()).sum();
+        let mut bytes: usize = jobs.iter().filter(|job| ended(job)).map(|job| job.ticket.bytes()).sum();
         jobs.retain(|job| {
             let goes = (count > KEPT || bytes > MOST_BYTES) && ended(job);
             if goes {
                 count -= 1;
-                bytes = bytes.saturating_sub(job.bytes());
+                bytes = bytes.saturating_sub(job.ticket.bytes());
             }
             !goes
         });

@@ -16,6 +16,7 @@ pub(crate) struct Problem {
     message: String,
     param: Option<String>,
     code: &'static str,
+    header: Option<(&'static str, String)>,
 }
 
 impl Problem {
@@ -25,12 +26,32 @@ impl Problem {
     }
 
     pub(crate) fn of(status: u16, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, message: message.into(), param: None, code }
+        let header = match status {
+            401 => Some(("www-authenticate", "Bearer")),
+            429 | 503 => Some(("retry-after", AGAIN)),
+            _ => None,
+        };
+        let header = header.map(|(name, value)| (name, value.to_owned()));
+        Self { status, message: message.into(), param: None, code, header }
+    }
+
+    /// That something is there for these methods alone.
+    pub(crate) fn method(allowed: &str, message: impl Into<String>) -> Self {
+        Self { header: Some(("allow", allowed.to_owned())), ..Self::of(405, "method_not_allowed", message) }
     }
 
     /// Of an option, whose place in the request this is.
     pub(crate) fn option(OptionError { option, problem }: OptionError, place: &str) -> Self {
         Self::wrong(&format!("{place}{option}"), format!("{option}: {problem}"))
+    }
+
+    /// The same where a field of the request stands for the option that it is about.
+    pub(crate) fn about(mut self, fields: &[(&str, String)]) -> Self {
+        let stands = |(_, option): &&(&str, String)| self.param.as_ref() == Some(option);
+        if let Some((field, _)) = fields.iter().find(stands) {
+            self.param = Some((*field).to_owned());
+        }
+        self
     }
 
     pub(crate) fn answer(&self) -> Answer {
@@ -43,10 +64,9 @@ impl Problem {
         let Self { message, param, code, .. } = self;
         let error = json!({ "message": message, "type": kind, "param": param, "code": code });
         let answer = Answer::json(self.status, &json!({ "error": error }));
-        match self.status {
-            401 => answer.with("www-authenticate", "Bearer"),
-            429 | 503 => answer.with("retry-after", AGAIN),
-            _ => answer,
+        match &self.header {
+            None => answer,
+            Some((name, value)) => answer.with(name, value),
         }
     }
 }
@@ -57,8 +77,7 @@ impl From<Refusal> for Problem {
         match refusal {
             Refusal::Full(_) => Self::of(429, "queue_full", message),
             Refusal::Ending => Self::of(503, "ending", message),
-            Refusal::Pictures { .. } => Self::wrong("n", message),
-            Refusal::Model(_) => Self::of(400, "invalid_value", message),
+            Refusal::Pictures { .. } | Refusal::Model(_) => Self::of(400, "invalid_value", message),
         }
     }
 }

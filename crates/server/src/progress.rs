@@ -218,6 +218,12 @@ impl Ticket {
         self.0.lock().pictures.clone()
     }
 
+    /// Bytes of its pictures and of the previews that are kept.
+    pub(crate) fn bytes(&self) -> usize {
+        let state = self.0.lock();
+        state.previews + state.pictures.iter().flatten().map(|picture| picture.pixels.len()).sum::<usize>()
+    }
+
     /// Steps taken by all its pictures together, and all that there are.
     pub fn steps(&self) -> (usize, usize) {
         let state = self.0.lock();

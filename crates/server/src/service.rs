@@ -20,6 +20,12 @@ const LOOK: Duration = Duration::from_millis(50);
 /// How often a client that listens hears that nothing has happened.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
+/// A page that draws here.
+const PAGE: &str = include_str!("page.html");
+/// It loads nothing, and talks to nobody else.
+const POLICY: &str = "default-src 'none'; connect-src 'self'; img-src data:; script-src 'unsafe-inline'; \
+                      style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
 /// What the pictures of a request say of themselves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
@@ -97,9 +103,10 @@ impl Service {
         }
     }
 
-    /// Whether this client may ask. Whether the server is well anybody may.
+    /// Whether this client may ask. Whether the server is well anybody may, and for the page, which asks for a
+    /// token itself.
     fn admit(&self, head: &Head) -> Result<(), Problem> {
-        if head.path == "/health" || self.tokens.admit(head.header("authorization")) {
+        if matches!(head.path.as_str(), "/" | "/health") || self.tokens.admit(head.header("authorization")) {
             return Ok(());
         }
         self.engine.stats().ended(Outcome::Unauthorized);
@@ -115,13 +122,16 @@ impl Service {
             ("POST", ["v1", "jobs"]) => self.begin(head, body)?,
             ("GET", ["v1", "jobs", id]) => self.show(&*self.job(id)?)?,
             ("DELETE", ["v1", "jobs", id]) => self.cancel(&*self.job(id)?),
-            ("GET", ["v1", "jobs", id, "events"]) => {
+            ("GET", ["v1", "jobs", id, "events"]) if head.method == method => {
                 let after = head.header("last-event-id").and_then(|number| number.parse().ok());
                 return Ok(Reply::Events(self.job(id)?, after.unwrap_or(0)));
             }
             ("GET", ["v1", "models"]) => Answer::json(200, &json!({ "object": "list", "data": [self.model()] })),
             ("GET", ["v1", "models", name @ ..]) if name.join("/") == self.name => {
                 Answer::json(200, &self.model())
+            }
+            ("GET", [""]) => {
+                Answer::text(200, "text/html; charset=utf-8", PAGE).with("content-security-policy", POLICY)
             }
             ("GET", ["health"]) => self.health(life),
             ("GET", ["metrics"]) => {
@@ -186,10 +196,8 @@ impl Service {
     /// Hands in what was asked for.
     fn submit(&self, asked: Result<Asked, Problem>, watched: bool) -> Result<(Ticket, Record, Asked), Problem> {
         let recorded = asked.and_then(|asked| {
-            let most = self.engine.limits().pictures;
-            // More are refused by the engine, in its words.
-            let record =
-                if asked.options.count <= most { self.records.of(&asked.options) } else { Ok(Record::default()) };
+            self.engine.check(&asked.options)?;
+            let record = self.records.of(&asked.options);
             Ok((record.map_err(|words| Problem::of(400, "invalid_value", words))?, asked))
         });
         let (record, asked) = recorded.inspect_err(|_| self.engine.stats().ended(Outcome::Refused))?;
@@ -311,8 +319,8 @@ fn check_kind(head: &Head) -> Result<(), Problem> {
 fn not_here(method: &str, path: &str, parts: &[&str]) -> Problem {
     let allowed = match parts {
         ["v1", "images", "generations"] | ["v1", "jobs"] => "POST",
-        ["v1", "jobs", _] => "GET or DELETE",
-        ["v1", "jobs", _, "events"] | ["v1", "models"] | ["health"] | ["metrics"] => "GET",
+        ["v1", "jobs", _] => "GET, DELETE",
+        ["v1", "jobs", _, "events"] | ["v1", "models"] | ["health"] | ["metrics"] | [""] => "GET",
         _ => {
             let words = format!(
                 "{path} is not here: there are /v1/images/generations, /v1/jobs, /v1/models, /health and /metrics"
@@ -320,7 +328,7 @@ fn not_here(method: &str, path: &str, parts: &[&str]) -> Problem {
             return Problem::of(404, "not_found", words);
         }
     };
-    Problem::of(405, "method_not_allowed", format!("{method} {path} is not possible: {allowed} is"))
+    Problem::method(allowed, format!("{method} {path} is not possible: what is: {allowed}"))
 }
 
 /// Says why a request could not be read; nothing follows it.

@@ -85,20 +85,20 @@ impl Connection {
 
     /// Takes in what follows the last chunk, up to an empty line.
     fn trailer(&mut self, end: Instant) -> Result<(), Unread> {
-        let mut seen = 0;
+        let mut left = LONGEST_LINE;
         loop {
-            while let Some(line) = self.ahead.iter().position(|byte| *byte == b'\n') {
+            if let Some(line) = self.ahead.iter().position(|byte| *byte == b'\n').filter(|line| *line < left) {
                 let is_empty = self.ahead[..line].iter().all(|byte| *byte == b'\r');
                 self.ahead.drain(..=line);
-                seen += line;
                 if is_empty {
                     return Ok(());
                 }
-            }
-            if seen + self.ahead.len() > LONGEST_LINE {
+                left -= line;
+            } else if self.ahead.len() >= left {
                 return Err(bad(431, "too much follows the last chunk of the body"));
+            } else {
+                self.more_until(end)?;
             }
-            self.more_until(end)?;
         }
     }
 

@@ -143,3 +143,16 @@ fn an_answer_is_framed() {
     assert_eq!((said.matches(lines).count(), said.matches("\r\n\r\nlater").count()), (3, 2), "{said}");
     assert_eq!((said.matches("retry-after: 1\r\n").count(), said.matches("connection: close").count()), (3, 1));
 }
+
+#[test]
+fn who_takes_nothing_in_is_given_up() {
+    let (_client, mut server) = connected();
+    let begin = Instant::now();
+    let error = loop {
+        if let Err(error) = server.write(&[0; 1 << 15]) {
+            break error;
+        }
+    };
+    assert!(matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock), "{error}");
+    assert!(begin.elapsed() < Duration::from_secs(20));
+}
