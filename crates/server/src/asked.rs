@@ -41,7 +41,7 @@ impl Asked {
     pub(crate) fn of_openai(body: &[u8], model: &Model, name: &str) -> Result<Self, Problem> {
         let mut asked = object(body)?;
         if let Some(unknown) = asked.keys().find(|key| !KNOWN.contains(&key.as_str())) {
-            let nearest = nearest_said(unknown, KNOWN.into_iter());
+            let nearest = nearest_said(unknown, KNOWN);
             let known = KNOWN.join(", ");
             let words = format!(
                 "{unknown}: there is no such field here{nearest}; there are {known}, and options go into ddim"
