@@ -167,6 +167,18 @@ mod tests {
         assert_eq!(guided.rows(), 4);
     }
 
+    /// As a GPU has it: rows that fill a call up change nothing.
+    #[test]
+    fn a_call_that_is_filled_up_says_the_same() {
+        let model = Model::embedded("fashion-mnist", &device::cpu()).expect("it is embedded");
+        let guided = Options { labels: vec![3].into(), guidance: 2.0.into(), ..options(4, "ddim", 5) };
+        let runs = [guided, options(3, "unipc", 1)].map(|options| model.run(&options).expect("a run"));
+        let mut batches = runs.each_ref().map(|run| run.begin(&[0, 1]).expect("a batch"));
+        let mut inputs = || batches.iter_mut().map(|batch| batch.input(&model).1).collect();
+        let (as_many, filled_up) = (model.answer(inputs(), 0), model.answer(inputs(), 16));
+        assert_eq!((as_many.dims()[0], as_many.values()), (6, filled_up.values()));
+    }
+
     #[test]
     fn what_is_not_finite_fails_alone() {
         let model = model("attention_one_layer");

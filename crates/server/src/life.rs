@@ -7,6 +7,8 @@ use std::time::Duration;
 /// Shared by all connections of a server.
 #[derive(Debug, Default)]
 pub(crate) struct Life {
+    /// Whether only programs of this machine reach it.
+    is_local: bool,
     is_ending: AtomicBool,
     /// Requests that were read and are not answered yet.
     busy: Mutex<usize>,
@@ -17,6 +19,15 @@ pub(crate) struct Life {
 pub(crate) struct Busy<'a>(&'a Life);
 
 impl Life {
+    /// Of a server that listens for this machine alone, or for others.
+    pub(crate) fn new(is_local: bool) -> Self {
+        Self { is_local, ..Self::default() }
+    }
+
+    pub(crate) fn is_local(&self) -> bool {
+        self.is_local
+    }
+
     /// From now on no request follows another.
     pub(crate) fn end(&self) {
         self.is_ending.store(true, Ordering::SeqCst);

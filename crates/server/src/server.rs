@@ -39,7 +39,7 @@ impl Server {
     /// If the listener has no address, or the system no thread.
     pub fn start(listener: TcpListener, service: Service, bounds: Bounds) -> io::Result<Self> {
         let address = listener.local_addr()?;
-        let (life, connections) = (Life::default(), AtomicUsize::new(0));
+        let (life, connections) = (Life::new(address.ip().is_loopback()), AtomicUsize::new(0));
         let shared = Arc::new(Shared { service, bounds, life, connections });
         let own = Arc::clone(&shared);
         let acceptor =

@@ -1,5 +1,6 @@
 //! What is answered to whom.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -83,7 +84,7 @@ impl Service {
             Err(unread) => return refuse(connection, unread, None),
         };
         let busy = life.busy();
-        if let Err(problem) = self.admit(&head) {
+        if let Err(problem) = self.check_host(&head, life).and_then(|()| self.admit(&head)) {
             return connection.send(&problem.answer().closing(), Some(&head));
         }
         let body = match connection.body(&head) {
@@ -112,6 +113,22 @@ impl Service {
         self.engine.stats().ended(Outcome::Unauthorized);
         let words = "this server asks for a token: send one that it knows as `Authorization: Bearer TOKEN`";
         Err(Problem::of(401, "invalid_api_key", words))
+    }
+
+    /// A page of somebody else's can have its own name mean this machine, and then ask as if it were ours: where
+    /// no token is asked for, a server of this machine alone is called by an address or as localhost.
+    fn check_host(&self, head: &Head, life: &Life) -> Result<(), Problem> {
+        let host = head.header("host").unwrap_or_default();
+        let is_address = |name: &str| name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+        let name = if is_address(host) { host } else { host.rsplit_once(':').map_or(host, |(name, _)| name) };
+        let is_ours = name.is_empty() || name.eq_ignore_ascii_case("localhost") || is_address(name);
+        if is_ours || !life.is_local() || !self.tokens.are_none() {
+            return Ok(());
+        }
+        let words = format!(
+            "host: {name:?} is not known here: call this server by its address, or have it ask for tokens"
+        );
+        Err(Problem::of(403, "unknown_host", words))
     }
 
     fn reply(&self, head: &Head, body: &[u8], connection: &Connection, life: &Life) -> Result<Reply, Problem> {

@@ -1,9 +1,11 @@
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ddim::{Model, Options, device};
 
-use crate::{Engine, Limits, Outcome, Phase, Refusal};
+use crate::{Bounds, Engine, Limits, Outcome, Phase, Record, Records, Refusal, Server, Service, Tokens};
 
 fn engine(limits: Limits) -> Engine {
     Engine::new(Arc::new(Model::embedded("fashion-mnist", &device::cpu()).expect("it is embedded")), limits)
@@ -77,4 +79,37 @@ fn many_threads_share_it() {
         }
     });
     assert_eq!((engine.stats().requests(Outcome::Finished), engine.requests()), (12, 0));
+}
+
+struct Nothing;
+
+impl Records for Nothing {
+    fn of(&self, _: &Options) -> Result<Record, String> {
+        Ok(Record { run: "{}".to_owned(), command: String::new() })
+    }
+}
+
+/// The status of `GET /health`, asked for at each of these hosts.
+fn statuses<const N: usize>(tokens: Tokens, hosts: [&str; N]) -> [u16; N] {
+    let service = Service::new(engine(Limits::default()), "x", Box::new(Nothing), tokens);
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let server = Server::start(listener, service, Bounds::default()).expect("a server");
+    let of_host = |host: &str| {
+        let mut stream = TcpStream::connect(server.address()).expect("it listens");
+        write!(stream, "GET /health HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").expect("connected");
+        let mut said = String::new();
+        stream.read_to_string(&mut said).expect("an answer");
+        said.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status")
+    };
+    let statuses = hosts.map(of_host);
+    assert_eq!(server.finish(Duration::ZERO), 0);
+    statuses
+}
+
+/// Whoever has a name mean this machine may send browsers here.
+#[test]
+fn other_names_of_this_machine_need_a_token() {
+    let hosts = ["127.0.0.1:80", "localhost", "[::1]:80", "", "elsewhere.example:80", "localhost.example"];
+    assert_eq!(statuses(Tokens::default(), hosts), [200, 200, 200, 200, 403, 403]);
+    assert_eq!(statuses(Tokens::new(["x"]), hosts), [200; 6]);
 }
