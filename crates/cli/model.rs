@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context, anyhow, bail};
 use ddim::engine::{Bf16, bf16_on_processor};
 use ddim_checkpoint::{
-    Checkpoint, CheckpointError, Inspection, ModelFiles, SchedulerConfig, Warning, WeightChoice, fingerprint,
+    Card, Checkpoint, CheckpointError, Inspection, ModelFiles, SchedulerConfig, Warning, WeightChoice, fingerprint,
 };
 use ddim_sampler::Guidance;
 use ddim_schedule::Convention;
@@ -42,7 +42,7 @@ impl Model {
         source.check_memory()?;
         let checkpoint = source.load(request.as_ref())?;
         say(&checkpoint.warnings);
-        let training = training(request, checkpoint.scheduler.clone(), checkpoint.card.convention, home);
+        let training = training(request, checkpoint.scheduler.clone(), &checkpoint.card, home);
         let training = Training { weights: Some(weights.clone()), ..training };
         let inner = ddim::Model::from_checkpoint(checkpoint, device).with_context(|| described(args, &name))?;
         let model = Self { name, weights, inner, training };
@@ -169,6 +169,11 @@ pub(crate) fn checkpoint(name: &Path) -> anyhow::Result<Checkpoint> {
     Ok(checkpoint)
 }
 
+/// The model of that name, or the default one, to be learned from.
+pub(crate) fn teacher(name: Option<&Path>) -> anyhow::Result<Checkpoint> {
+    checkpoint(&self::name(&ModelRequest { model: name.map(Into::into), ..ModelRequest::default() })?)
+}
+
 /// The noise that a plan is made for when no network is needed: the file's, or the model's.
 pub(crate) fn training_of(args: &ModelRequest) -> anyhow::Result<Training> {
     if let Some(file) = &args.scheduler_config {
@@ -176,13 +181,14 @@ pub(crate) fn training_of(args: &ModelRequest) -> anyhow::Result<Training> {
             None => Home::Nowhere,
             Some(_) => Source::find(args)?.home(args),
         };
-        return Ok(Training { scheduler: read_scheduler(file)?, meaning: Meaning::Request, home, weights: None });
+        let (scheduler, meaning) = (read_scheduler(file)?, Meaning::Request);
+        return Ok(Training { scheduler, meaning, home, weights: None, made_for: None });
     }
     let source = Source::find(args)?;
     let home = source.home(args);
     let inspection = source.inspect()?;
     say(&inspection.warnings);
-    Ok(training(None, inspection.scheduler?, inspection.card.convention, home))
+    Ok(training(None, inspection.scheduler?, &inspection.card, home))
 }
 
 /// What a model holds.
@@ -263,18 +269,15 @@ pub(crate) fn in_words(warning: &Warning) -> String {
     }
 }
 
-fn training(
-    request: Option<SchedulerConfig>,
-    own: SchedulerConfig,
-    convention: Option<Convention>,
-    home: Home,
-) -> Training {
+fn training(request: Option<SchedulerConfig>, own: SchedulerConfig, card: &Card, home: Home) -> Training {
     let (scheduler, meaning) = match request {
-        Some(scheduler) => (scheduler, Meaning::Request),
+        Some(scheduler) => {
+            return Training { scheduler, meaning: Meaning::Request, home, weights: None, made_for: None };
+        }
         // A folder that names no convention comes from diffusers.
-        None => (own, Meaning::Betas(convention.unwrap_or(Convention::Diffusers))),
+        None => (own, Meaning::Betas(card.convention.unwrap_or(Convention::Diffusers))),
     };
-    Training { scheduler, meaning, home, weights: None }
+    Training { scheduler, meaning, home, weights: None, made_for: card.made_for.clone() }
 }
 
 fn name(args: &ModelRequest) -> anyhow::Result<PathBuf> {

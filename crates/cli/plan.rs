@@ -2,7 +2,7 @@
 
 use ddim::{RoundTrip, Route};
 use ddim_bench::units;
-use ddim_checkpoint::SchedulerConfig;
+use ddim_checkpoint::{MadeFor, SchedulerConfig};
 use ddim_schedule::solvers::{Ddim, SigmaHat};
 use ddim_schedule::{
     Convention, EpsSource, Flow, Plan, Resampling, ScheduleError, Settings, Solver, Spacing, X0Limit,
@@ -11,6 +11,8 @@ use ddim_schedule::{
 use crate::args::{EtaChoice, InpaintChoice, SolverChoice, SpacingChoice, WrongUsage, misused};
 use crate::request::{LimitChoice, PlanRequest};
 use crate::tuned::{self, Home};
+
+mod made;
 
 /// The number of steps when nothing says otherwise.
 const DEFAULT_STEPS: usize = 20;
@@ -26,6 +28,8 @@ pub(crate) struct Training {
     pub(crate) home: Home,
     /// A number that changes with its weights, where they were read.
     pub(crate) weights: Option<String>,
+    /// The steps that it was made for, where its card says.
+    pub(crate) made_for: Option<MadeFor>,
 }
 
 /// How a scheduler configuration is to be read.
@@ -52,7 +56,9 @@ pub(crate) fn check_effect(args: &PlanRequest, settings: &Settings) -> Result<()
 pub(crate) fn resolve(args: &PlanRequest, training: &Training) -> anyhow::Result<Plan> {
     let args = &planned(args, training)?;
     let settings = settings(args, training)?;
-    Plan::new(&training.scheduler.noise_schedule()?, &settings).map_err(|error| blamed(error, args))
+    let plan = Plan::new(&training.scheduler.noise_schedule()?, &settings).map_err(|error| blamed(error, args))?;
+    made::check(&plan, training.made_for.as_ref());
+    Ok(plan)
 }
 
 /// The options with tuned timesteps in them, where those were asked for.
@@ -60,7 +66,7 @@ fn planned(args: &PlanRequest, training: &Training) -> anyhow::Result<PlanReques
     if let Some(SolverChoice::Adaptive(_)) = args.solver {
         misused!("--solver adaptive chooses its steps as it goes and has no plan; only `ddim sample` can use it");
     }
-    let usual = DEFAULT_STEPS.min(training.scheduler.num_train_timesteps);
+    let usual = made::steps(training).unwrap_or(DEFAULT_STEPS.min(training.scheduler.num_train_timesteps));
     tuned::resolved(args, &training.home, training.weights.as_deref(), usual)
 }
 
@@ -159,7 +165,7 @@ fn settings(args: &PlanRequest, training: &Training) -> anyhow::Result<Settings>
     let own_count = spacing.as_ref().and_then(Spacing::own_count);
     let n_steps = args.steps.or(own_count).unwrap_or_else(|| match args.solver {
         Some(SolverChoice::Adaptive(_)) => DEFAULT_STEPS,
-        _ => usual_steps(DEFAULT_STEPS, training),
+        _ => made::told_steps(training).unwrap_or_else(|| usual_steps(DEFAULT_STEPS, training)),
     });
     let convention = args.convention.unwrap_or(match training.meaning {
         Meaning::Betas(convention) => convention,
@@ -249,7 +255,7 @@ mod tests {
     }
 
     fn training(scheduler: SchedulerConfig, meaning: Meaning) -> Training {
-        Training { scheduler, meaning, home: Home::Nowhere, weights: None }
+        Training { scheduler, meaning, home: Home::Nowhere, weights: None, made_for: None }
     }
 
     fn request(class_name: SchedulerClass) -> Training {
@@ -277,6 +283,16 @@ mod tests {
         assert!(resolve(&typed("--steps 20"), &of_steps(10)).is_err(), "what is typed is not changed");
         assert_eq!(usual_counts(&[10, 20, 50], &of_steps(20)), [10, 20]);
         assert_eq!(usual_counts(&[10, 20, 50], &of_steps(7)), [7]);
+    }
+
+    #[test]
+    fn a_model_that_was_made_for_some_steps_is_drawn_in_those() {
+        let made_for = MadeFor { solver: "ddim".to_owned(), timesteps: vec![999, 749, 499, 249] };
+        let student = Training { made_for: Some(made_for.clone()), ..exact() };
+        let plan = resolve(&typed(""), &student).expect("a plan");
+        let timesteps: Vec<usize> = plan.steps().iter().map(|step| step.time as usize).collect();
+        assert_eq!(timesteps, made_for.timesteps);
+        assert_eq!((of("--steps 7", &student).n_steps, of("--timesteps 900,3", &student).n_steps), (7, 2));
     }
 
     #[test]

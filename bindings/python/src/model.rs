@@ -113,7 +113,8 @@ impl Model {
 
     pub(crate) fn training(&self) -> Training {
         let scheduler = self.model.checkpoint().scheduler.clone();
-        Training { scheduler, meaning: Meaning::Betas(self.model.convention()) }
+        let made_for = self.model.checkpoint().card.made_for.as_ref().map(|made_for| made_for.timesteps.len());
+        Training { scheduler, meaning: Meaning::Betas(self.model.convention()), made_for }
     }
 
     /// The labels that `classes` and `labels` mean; none given mean none.
@@ -244,7 +245,7 @@ impl Model {
             Some(plan) => Compiled { plan: plan.get().plan.clone(), made_of: None },
             None => {
                 let training = self.training();
-                let asked = with_tuned(asked, &self.home, training.scheduler.num_train_timesteps)?;
+                let asked = with_tuned(asked, &self.home, training.usual_steps())?;
                 let plan = py.detach(|| training.plan(&asked))?;
                 Compiled { plan: Arc::new(plan), made_of: Some(asked) }
             }

@@ -65,7 +65,7 @@ impl Plan {
         let asked = Asked::take(&mut options)?;
         options.finish("Plan()")?;
         let (training, home) = training_of(training)?;
-        let asked = tuned(asked, &home, training.scheduler.num_train_timesteps)?;
+        let asked = tuned(asked, &home, training.usual_steps())?;
         py.detach(|| Self::compile(training, asked))
     }
 
@@ -185,7 +185,8 @@ impl Plan {
             Some(convention) => Meaning::Betas(convention.parse().map_err(value)?),
             None => Meaning::Request,
         };
-        let training = Training { scheduler: SchedulerConfig::from_json(scheduler).map_err(value)?, meaning };
+        let scheduler = SchedulerConfig::from_json(scheduler).map_err(value)?;
+        let training = Training { scheduler, meaning, made_for: None };
         let mut given = Options::new(options.py(), Some(options))?;
         Self::compile(training, Asked::take(&mut given)?)
     }
@@ -196,7 +197,12 @@ impl Plan {
             Meaning::Betas(convention) => Some(convention.to_string()),
             Meaning::Request => None,
         };
-        let given = (plan.training.scheduler.to_json(), convention, plan.asked.keywords(slf.py())?);
+        let keywords = plan.asked.keywords(slf.py())?;
+        if plan.training.made_for.is_some() {
+            // What the card said; the configuration does not.
+            keywords.set_item("steps", plan.plan.settings().n_steps)?;
+        }
+        let given = (plan.training.scheduler.to_json(), convention, keywords);
         Ok((slf.get_type().getattr("_again")?, given))
     }
 }
@@ -205,13 +211,14 @@ impl Plan {
 fn training_of(given: Option<&Bound<'_, PyAny>>) -> PyResult<(Training, Home)> {
     let Some(given) = given else {
         let scheduler = SchedulerConfig { clip_sample: false, ..SchedulerConfig::default() };
-        return Ok((Training { scheduler, meaning: Meaning::Betas(Convention::Exact) }, Home::Nowhere));
+        let meaning = Meaning::Betas(Convention::Exact);
+        return Ok((Training { scheduler, meaning, made_for: None }, Home::Nowhere));
     };
     if let Ok(model) = given.cast::<Model>() {
         let model = model.get();
         return Ok((model.training(), model.home.clone()));
     }
-    let request = |scheduler| (Training { scheduler, meaning: Meaning::Request }, Home::Nowhere);
+    let request = |scheduler| (Training { scheduler, meaning: Meaning::Request, made_for: None }, Home::Nowhere);
     if let Ok(text) = given.cast::<PyString>()
         && text.to_string().trim_start().starts_with('{')
     {

@@ -1,6 +1,6 @@
 //! `ddim.json`: what a model is called and what it draws.
 
-use ddim_schedule::Convention;
+use ddim_schedule::{Convention, Solver, Tau};
 use ddim_transformer::TimeFrequencies;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -18,8 +18,36 @@ pub struct Card {
     pub convention: Option<Convention>,
     /// How a DiT was told times; none leaves it at what diffusers computes.
     pub time_embedding: Option<TimeFrequencies>,
+    /// The steps that it was made for, as students of distillation are; none for a model that draws in any number.
+    pub made_for: Option<MadeFor>,
     /// Everything else in the file, such as licence and training data.
     pub extra: Map<String, Value>,
+}
+
+/// What a model was made for: it has learned what to say at these timesteps, on the way that they are.
+///
+/// ```
+/// use ddim_checkpoint::Card;
+/// let card = Card::from_json(r#"{ "made_for": { "solver": "ddim", "timesteps": [999, 499] } }"#)?;
+/// assert_eq!(card.made_for.expect("it says").timesteps, [999, 499]);
+/// # Ok::<(), String>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MadeFor {
+    /// The method, as [`solvers::parse`](ddim_schedule::solvers::parse) reads it.
+    pub solver: String,
+    /// The timesteps, noisy to clean.
+    pub timesteps: Vec<usize>,
+}
+
+impl MadeFor {
+    fn check(self) -> Result<Self, String> {
+        self.solver.parse::<Box<dyn Solver>>().map_err(|error| format!("made_for: solver: {error}"))?;
+        // How many timesteps the model has is the plan's to check.
+        let train_steps = self.timesteps.first().map_or(1, |first| first.saturating_add(1));
+        Tau::new(self.timesteps.clone(), train_steps).map_err(|error| format!("made_for: timesteps: {error}"))?;
+        Ok(self)
+    }
 }
 
 impl Card {
@@ -39,6 +67,7 @@ impl Card {
             null_class: fields.null_class,
             convention,
             time_embedding: fields.time_embedding.as_deref().map(time_embedding).transpose()?,
+            made_for: fields.made_for.map(MadeFor::check).transpose()?,
             extra: fields.extra,
         })
     }
@@ -54,6 +83,7 @@ impl Card {
                 TimeFrequencies::Diffusers => TIME_EMBEDDINGS[0].to_owned(),
                 TimeFrequencies::Facebook => TIME_EMBEDDINGS[1].to_owned(),
             }),
+            made_for: self.made_for.clone(),
             extra: self.extra.clone(),
         };
         format!("{:#}\n", serde_json::json!(fields))
@@ -84,6 +114,8 @@ struct Fields {
     convention: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     time_embedding: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    made_for: Option<MadeFor>,
     #[serde(flatten)]
     extra: Map<String, Value>,
 }

@@ -92,7 +92,7 @@ mod write;
 
 pub use abandoned::remove_abandoned;
 pub use autoencoder::{Autoencoder, AutoencoderFiles, Network, is_first_stage};
-pub use card::Card;
+pub use card::{Card, MadeFor};
 pub use denoiser::{Denoiser, DenoiserConfig};
 pub use embedded::{embedded, embedded_names, embedded_tuned, embedded_weights, inspect_embedded};
 pub use error::{CheckpointError, SchedulerConfigError};

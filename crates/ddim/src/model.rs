@@ -243,6 +243,21 @@ impl Model {
         self.checkpoint.card.convention.unwrap_or(Convention::Diffusers)
     }
 
+    /// What the model is drawn with where nobody says otherwise: [`Options::default`], in the steps that its card
+    /// says it was made for, as students of a distillation do, or in all that it was trained with where those are
+    /// fewer.
+    ///
+    /// ```
+    /// let model = ddim::Model::embedded("fashion-mnist", &ddim::device::cpu())?;
+    /// assert_eq!(model.options().steps, 20); // it draws in any number
+    /// # Ok::<(), ddim::Error>(())
+    /// ```
+    pub fn options(&self) -> Options {
+        let usual = Options::default();
+        let made_for = self.checkpoint.card.made_for.as_ref().map(|made_for| made_for.timesteps.len());
+        Options { steps: made_for.unwrap_or(usual.steps).min(self.schedule.train_steps()), ..usual }
+    }
+
     /// Compiles the options into a plan.
     ///
     /// # Errors

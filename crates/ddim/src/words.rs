@@ -29,7 +29,7 @@ impl Options {
     /// `solver`, `eta` (a number, or "hat"), `spacing`, `timesteps`, `convention`, `class` (names or numbers),
     /// `label` (numbers, or rows of them), `guidance`, `guidance_interval` (two noise levels, null for infinitely
     /// many), `guidance_rescale`, `guided_channels`, `corrector_steps`, `corrector_snr`, `reuse` and `batch_size`.
-    /// What is left out takes its default; for a model with fewer than 20 training steps all of them are taken.
+    /// What is left out takes its default, for the steps those of [`Model::options`].
     ///
     /// ```
     /// use ddim::{Model, Options, device};
@@ -52,7 +52,8 @@ impl Options {
         let guidance = guidance(&mut words)?;
         let (count, batch_size) = (words.count("num")?, words.count("batch_size")?);
         let reuse = words.parsed("reuse")?;
-        let rest = Self::rest(words, &model.checkpoint().scheduler, Ddim::default().into())?;
+        let rest =
+            Self::rest(words, &model.checkpoint().scheduler, (model.options().steps, Ddim::default().into()))?;
         let (count, batch_size) = (count.unwrap_or(rest.count), batch_size.unwrap_or(rest.batch_size));
         Ok(Self { labels, guidance, count, batch_size, reuse, ..rest })
     }
@@ -75,13 +76,18 @@ impl Options {
     /// As [`from_json`](Self::from_json).
     pub fn for_network(text: &str, scheduler: &SchedulerConfig) -> Result<Self, OptionError> {
         let usual = scheduler.solver().map_err(|error| wrong("solver", error.to_string()))?;
-        Self::rest(Words::new(text)?, scheduler, usual)
+        let steps = Self::default().steps.min(scheduler.num_train_timesteps);
+        Self::rest(Words::new(text)?, scheduler, (steps, usual))
     }
 
-    /// The options of a plan and its noise, and nothing else.
-    fn rest(mut words: Words, scheduler: &SchedulerConfig, own: Box<dyn Solver>) -> Result<Self, OptionError> {
-        let most = scheduler.num_train_timesteps;
-        let usual = Self { steps: Self::default().steps.min(most), ..Self::default() };
+    /// The options of a plan and its noise, and nothing else, with these steps and this method where none are
+    /// given.
+    fn rest(
+        mut words: Words,
+        scheduler: &SchedulerConfig,
+        (steps, own): (usize, Box<dyn Solver>),
+    ) -> Result<Self, OptionError> {
+        let usual = Self { steps, ..Self::default() };
         let spacing = spacing(&mut words)?;
         let own_count = spacing.as_ref().and_then(Spacing::own_count);
         let options = Self {

@@ -30,7 +30,7 @@ impl Trip {
     fn take(model: &Model, py: Python<'_>, call: &str, mut options: Options<'_>) -> PyResult<Self> {
         let asked = Asked::take(&mut options)?;
         let training = model.training();
-        let asked = tuned(asked, &model.home, training.scheduler.num_train_timesteps)?;
+        let asked = tuned(asked, &model.home, training.usual_steps())?;
         if let Some(name) = asked.of_no_trip() {
             let said = "all steps are taken here, nothing is clipped and nothing repainted";
             return Err(value(format!("{name} is for sample(): {said}, so leave it out")));

@@ -109,6 +109,8 @@ impl Asked {
 pub(crate) struct Training {
     pub(crate) scheduler: SchedulerConfig,
     pub(crate) meaning: Meaning,
+    /// The steps that the model was made for, where its card says.
+    pub(crate) made_for: Option<usize>,
 }
 
 /// How a scheduler's configuration is to be read.
@@ -121,6 +123,11 @@ pub(crate) enum Meaning {
 }
 
 impl Training {
+    /// The steps that are taken where nobody says.
+    pub(crate) fn usual_steps(&self) -> usize {
+        self.made_for.unwrap_or(DEFAULT_STEPS).min(self.scheduler.num_train_timesteps)
+    }
+
     /// The settings that the options come to.
     fn settings(&self, asked: &Asked) -> PyResult<Settings> {
         let spacing = match (&asked.timesteps, &asked.spacing) {
@@ -131,7 +138,7 @@ impl Training {
             (None, Some(text)) => Some(text.parse::<Spacing>().map_err(value)?),
             (None, None) => None,
         };
-        let usual = DEFAULT_STEPS.min(self.scheduler.num_train_timesteps);
+        let usual = self.usual_steps();
         let n_steps = asked.steps.or(spacing.as_ref().and_then(Spacing::own_count)).unwrap_or(usual);
         let convention = match (&asked.convention, self.meaning) {
             (Some(text), _) => text.parse::<Convention>().map_err(value)?,
@@ -223,7 +230,7 @@ fn resampling(asked: &Asked, n_steps: usize) -> PyResult<Resampling> {
 }
 
 /// The options with tuned timesteps and method in them, where `spacing="tuned"` or `"tuned:FILE"` asks for those.
-pub(crate) fn tuned(asked: Asked, home: &Home, train_steps: usize) -> PyResult<Asked> {
+pub(crate) fn tuned(asked: Asked, home: &Home, usual: usize) -> PyResult<Asked> {
     let Some(file) = asked.spacing.as_deref().and_then(|text| text.strip_prefix("tuned")) else {
         return Ok(asked);
     };
@@ -231,7 +238,7 @@ pub(crate) fn tuned(asked: Asked, home: &Home, train_steps: usize) -> PyResult<A
         // Refused with every other spacing.
         return Ok(asked);
     }
-    let steps = asked.steps.unwrap_or(DEFAULT_STEPS.min(train_steps));
+    let steps = asked.steps.unwrap_or(usual);
     let (found, place) = match file.strip_prefix(':') {
         Some(file) => (Some(read_tuned(Path::new(file))?), file.to_owned()),
         None if file.is_empty() => home.tuned()?,
