@@ -1,6 +1,6 @@
 //! What is said while a network is trained, and at its end.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ddim_bench::units;
 use ddim_train::{Accuracy, AutoencoderRecipe, Decay, Recipe, Recognised, Shown, TrainEvent};
@@ -19,6 +19,8 @@ pub(super) struct Last {
     accuracy: Option<Accuracy>,
     /// Nats that z2 carried, where there is one.
     upper: Option<f64>,
+    /// Where the run of the stage under way lies, where there are several.
+    stage: Option<PathBuf>,
     /// How many steps in a row the discriminator of an adversary was never wrong in.
     won: u64,
 }
@@ -38,8 +40,14 @@ impl Last {
                 self.won = if of("risk").is_some_and(|risk| risk < WON.0) { self.won + 1 } else { 0 };
             }
             TrainEvent::Saved { shown: Shown::Accuracy(accuracy), .. } => self.accuracy = Some(*accuracy),
+            TrainEvent::Stage { folder, .. } => self.stage = Some(folder.clone()),
             TrainEvent::Started { .. } | TrainEvent::Saved { .. } => {}
         }
+    }
+
+    /// The folder of the half-trained model of a run in a folder.
+    pub(super) fn model(&self, out: &Path) -> PathBuf {
+        self.stage.as_deref().unwrap_or(out).join("model")
     }
 
     /// What is wrong with what came out, where something is.
@@ -119,6 +127,14 @@ pub(super) fn show(event: &TrainEvent, bar: &ProgressBar) {
                 tracing::info!("going on from step {step} of {steps}");
             }
         }
+        TrainEvent::Stage { number, of, teacher, student, folder } => {
+            let student = units::steps(*student);
+            let learns = match teacher {
+                Some(teacher) => format!("a student of {student} from a teacher of {teacher}"),
+                None => format!("a student that predicts v at the {student} of its teacher"),
+            };
+            bar.suspend(|| tracing::info!("stage {number} of {of}: {learns}, in {}", folder.display()));
+        }
         TrainEvent::Step { step, smoothed_loss, images_per_second, parts, .. } => {
             bar.set_position(*step);
             // An adversary that has not begun has no numbers.
@@ -143,7 +159,7 @@ pub(super) fn show(event: &TrainEvent, bar: &ProgressBar) {
 pub(super) fn parting(event: &TrainEvent, out: &Path) -> Parting {
     match event {
         TrainEvent::Started { step, steps, .. } => Parting::free(interrupted(*step, *steps, out)),
-        TrainEvent::Step { .. } | TrainEvent::Saved { .. } => {
+        TrainEvent::Step { .. } | TrainEvent::Stage { .. } | TrainEvent::Saved { .. } => {
             Parting::saves("the step under way is finished, then the training is saved")
         }
     }

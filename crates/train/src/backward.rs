@@ -80,7 +80,7 @@ impl Backward {
         let network = self.trainee.on_tensors(weights, device);
         let conditioning = network.condition(&batch.times, &labels(batch));
         let [x_t, target] = batch.tensors(device);
-        let loss = self.loss.of(|x| network.forward(x, &conditioning), x_t, target, &batch.alpha_bars);
+        let loss = self.loss.of(|x| network.forward(x, &conditioning), x_t, target, batch);
         let gradients = loss.backward();
         (f64::from(loss.into_scalar::<f32>()), network.gradient(gradients))
     }
@@ -89,10 +89,11 @@ impl Backward {
         let size = batch.target.len() / batch.times.len();
         let (mut squares, scale) = (0.0, 2.0 / batch.target.len() as f32);
         let slope = |first: usize, out: &[f32], slope: &mut [f32]| {
-            for ((out, target), slope) in out.iter().zip(&batch.target[first * size..]).zip(slope) {
-                let difference = out - target;
-                squares += f64::from(difference * difference);
-                *slope = scale * difference;
+            let values = out.iter().zip(&batch.target[first * size..]).zip(slope);
+            for (k, ((out, target), slope)) in values.enumerate() {
+                let (difference, weight) = (out - target, batch.weight(first + k / size));
+                squares += f64::from(weight * difference * difference);
+                *slope = scale * weight * difference;
             }
         };
         let gradient = self.back(network, batch, &batch.x_t, slope);
@@ -148,7 +149,7 @@ impl Backward {
     }
 }
 
-fn labels(batch: &Batch) -> Labels<'_> {
+pub(crate) fn labels(batch: &Batch) -> Labels<'_> {
     if batch.labels.is_empty() { Labels::None } else { Labels::Index(&batch.labels) }
 }
 

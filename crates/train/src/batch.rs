@@ -4,7 +4,7 @@ use crate::draw::{Draws, Purpose};
 use crate::{Flip, Objective, Recipe, TrainError};
 use ddim_data::ImageSet;
 use ddim_sampler::{fill_normals, fill_signs};
-use ddim_schedule::{Marginal, NoiseSchedule, Prediction};
+use ddim_schedule::{Marginal, NoiseSchedule, Prediction, Timestep};
 use std::ops::Range;
 
 /// Part of a batch, on the host; rows are pictures.
@@ -21,6 +21,8 @@ pub(crate) struct Batch {
     pub(crate) alpha_bars: Vec<f64>,
     /// The class of each picture; empty without classes.
     pub(crate) labels: Vec<usize>,
+    /// What the squared error of each picture counts; empty where all count 1.
+    pub(crate) weights: Vec<f32>,
     /// \[c, h, w\].
     shape: [usize; 3],
 }
@@ -30,6 +32,11 @@ impl Batch {
     pub(crate) fn shape(&self) -> [usize; 4] {
         let [c, h, w] = self.shape;
         [self.times.len(), c, h, w]
+    }
+
+    /// What the squared error of a picture counts.
+    pub(crate) fn weight(&self, picture: usize) -> f32 {
+        self.weights.get(picture).copied().unwrap_or(1.0)
     }
 
     /// The noisy pictures, and the targets or directions, as tensors.
@@ -48,6 +55,8 @@ pub(crate) struct Batches<'a> {
     /// The pictures that are used.
     images: Range<usize>,
     schedule: NoiseSchedule,
+    /// Those that are trained at, each as often as the others.
+    timesteps: Vec<Timestep>,
     prediction: Prediction,
     objective: Objective,
     draws: Draws,
@@ -70,6 +79,7 @@ impl<'a> Batches<'a> {
         Ok(Batches {
             set,
             images: recipe.images.of(set.len())?,
+            timesteps: (0..schedule.train_steps()).collect(),
             schedule,
             prediction,
             objective: recipe.objective,
@@ -80,6 +90,11 @@ impl<'a> Batches<'a> {
             null_class: recipe.class_count(),
             label_dropout: recipe.label_dropout,
         })
+    }
+
+    /// The same at some timesteps only, at least one.
+    pub(crate) fn at(self, timesteps: Vec<Timestep>) -> Self {
+        Batches { timesteps, ..self }
     }
 
     /// Which pictures are used.
@@ -125,12 +140,12 @@ impl<'a> Batches<'a> {
         }
     }
 
-    /// Uniform over all timesteps. The rows of a batch share one draw and stand evenly apart, so that each batch
+    /// Uniform over the timesteps. The rows of a batch share one draw and stand evenly apart, so that each batch
     /// covers the whole range and its loss varies less (Kingma et al. 2021, arXiv:2107.00630, appendix I.1).
-    fn timestep(&self, step: u64, row: usize) -> usize {
+    fn timestep(&self, step: u64, row: usize) -> Timestep {
         let u = self.draws.unit(Purpose::Timestep, step) + row as f64 / self.batch_size as f64;
-        let steps = self.schedule.train_steps();
-        ((u.fract() * steps as f64) as usize).min(steps - 1)
+        let count = self.timesteps.len();
+        self.timesteps[((u.fract() * count as f64) as usize).min(count - 1)]
     }
 
     fn label(&self, position: u64, picture: usize, null_class: usize) -> usize {

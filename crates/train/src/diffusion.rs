@@ -1,7 +1,7 @@
 //! Training a diffusion model.
 
 use crate::backward::Backward;
-use crate::batch::Batches;
+use crate::batch::{Batch, Batches};
 use crate::objective::Loss;
 use crate::run::{self, RunFolder, Task, Trained};
 use crate::seen::Seen;
@@ -9,7 +9,7 @@ use crate::shards::Shards;
 use crate::{Recipe, RecipeError, Shown, TrainError, TrainEvent, flat, preview};
 use ddim_checkpoint::{Card, Checkpoint, Denoiser, SchedulerConfig};
 use ddim_data::{Alpha, ImageSet, Size, encode_png, write_whole};
-use ddim_schedule::Convention;
+use ddim_schedule::{Convention, NoiseSchedule, Timestep};
 use ddim_tensor::Device;
 use ddim_unet::{SampleSize, UNet2DConfig};
 use serde_json::{Map, Value, json};
@@ -97,6 +97,45 @@ impl<'a> Diffusion<'a> {
         Ok(Diffusion { recipe, set, beginning, device, unet, scheduler, batches, backward, shards })
     }
 
+    /// Trained at these timesteps only.
+    pub(crate) fn at(self, timesteps: Vec<Timestep>) -> Self {
+        Diffusion { batches: self.batches.at(timesteps), ..self }
+    }
+
+    /// The noise that it is trained with.
+    pub(crate) fn schedule(&self) -> Result<NoiseSchedule, TrainError> {
+        Ok(self.scheduler.noise_schedule().map_err(RecipeError::from)?)
+    }
+
+    /// The loss of a step and its gradient, of batches that were given another aim.
+    pub(crate) fn gradient_towards(
+        &mut self,
+        step: u64,
+        weights: &[f32],
+        aim: impl Fn(Batch) -> Batch + Sync,
+    ) -> (f64, Vec<f32>) {
+        self.backward.load(weights);
+        self.shards.gradient(|rows| self.backward.gradient(&aim(self.batches.rows(step, rows)), weights))
+    }
+
+    /// The model with these weights.
+    pub(crate) fn checkpoint(&self, step: u64, weights: &[f32]) -> Checkpoint {
+        let unet = self.unet.with_weights(self.backward.weights(weights));
+        let [height, width, _] = self.set.shape;
+        let denoiser = unet.with_sample_size(SampleSize::of([height, width]));
+        let (scheduler, card) = (self.scheduler.clone(), self.card(step));
+        Checkpoint { denoiser, first_stage: None, scheduler, card, warnings: Vec::new() }
+    }
+
+    /// Writes a model, and pictures that it draws.
+    pub(crate) fn write(&self, model: Checkpoint, out: &Path) -> Result<Shown, TrainError> {
+        let sheet = preview::draw(model.clone(), self.recipe.class_count(), self.device)?;
+        let samples = out.join("samples.png");
+        write_whole(&samples, &encode_png(&sheet, &self.recipe.to_json())?)?;
+        ddim_checkpoint::save(&model, &run::model(out))?;
+        Ok(Shown::Samples(samples))
+    }
+
     /// What the classes are called, as far as that is known.
     fn class_names(&self) -> &[String] {
         let classes = self.recipe.class_count().unwrap_or(0);
@@ -140,21 +179,11 @@ impl Task for Diffusion<'_> {
     }
 
     fn gradient(&mut self, step: u64, weights: &[f32]) -> (f64, Vec<f32>) {
-        self.backward.load(weights);
-        self.shards.gradient(|rows| self.backward.gradient(&self.batches.rows(step, rows), weights))
+        self.gradient_towards(step, weights, |batch| batch)
     }
 
     fn publish(&self, out: &Path, step: u64, weights: &[f32]) -> Result<Shown, TrainError> {
-        let unet = self.unet.with_weights(self.backward.weights(weights));
-        let [height, width, _] = self.set.shape;
-        let unet = unet.with_sample_size(SampleSize::of([height, width]));
-        let (scheduler, card) = (self.scheduler.clone(), self.card(step));
-        let checkpoint = Checkpoint { denoiser: unet, first_stage: None, scheduler, card, warnings: Vec::new() };
-        let sheet = preview::draw(checkpoint.clone(), self.recipe.class_count(), self.device)?;
-        let samples = out.join("samples.png");
-        write_whole(&samples, &encode_png(&sheet, &self.recipe.to_json())?)?;
-        ddim_checkpoint::save(&checkpoint, &run::model(out))?;
-        Ok(Shown::Samples(samples))
+        self.write(self.checkpoint(step, weights), out)
     }
 }
 
@@ -212,7 +241,7 @@ pub(crate) fn without_alpha(alpha: Alpha, set: &ImageSet) -> Cow<'_, ImageSet> {
     }
 }
 
-fn check_fit(recipe: &Recipe, set: &ImageSet) -> Result<(), TrainError> {
+pub(crate) fn check_fit(recipe: &Recipe, set: &ImageSet) -> Result<(), TrainError> {
     let unet = &recipe.unet;
     let [height, width, channels] = set.shape;
     if channels != unet.in_channels || unet.check_size(height, width).is_err() {

@@ -182,6 +182,14 @@ pub enum TrainError {
         /// The recipe's.
         ours: String,
     },
+    /// A model that no student can be distilled from.
+    #[error("the model {model:?} cannot be the teacher: {problem}")]
+    Teacher {
+        /// Its name.
+        model: String,
+        /// Why, and what can be.
+        problem: String,
+    },
     /// A selection of pictures that are not there.
     #[error("images {first}..{end} of a set of {count}: the last index is {}; change images", .count - 1)]
     Images {

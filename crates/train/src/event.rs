@@ -16,6 +16,19 @@ pub enum TrainEvent {
         /// Whether the pictures are those of before.
         pictures: Recognised,
     },
+    /// A stage of several begins, or goes on: that of a student that is distilled.
+    Stage {
+        /// Which; the first is 1.
+        number: usize,
+        /// How many there are.
+        of: usize,
+        /// Steps of its teacher; none where the student only learns to predict something else.
+        teacher: Option<usize>,
+        /// Its own.
+        student: usize,
+        /// Where its run lies.
+        folder: PathBuf,
+    },
     /// A step was taken.
     Step {
         /// Its number; the first is 1.

@@ -1,6 +1,6 @@
 //! Whether a run may write into a folder.
 
-use crate::{AutoencoderRecipe, ClassifierRecipe, Recipe, TrainError};
+use crate::{AutoencoderRecipe, ClassifierRecipe, DistillationRecipe, Recipe, TrainError};
 use ddim_checkpoint::read_text;
 use std::path::Path;
 
@@ -28,6 +28,7 @@ fn is_of_run(out: &Path) -> bool {
         Recipe::from_json(text).is_ok()
             || ClassifierRecipe::from_json(text).is_ok()
             || AutoencoderRecipe::from_json(text).is_ok()
+            || DistillationRecipe::from_json(text).is_ok()
     };
     ["train.safetensors", "model/ddim.json"].iter().any(|name| out.join(name).is_file())
         || read_text(&out.join("recipe.json")).is_ok_and(|text| is_recipe(&text))

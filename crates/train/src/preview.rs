@@ -11,7 +11,7 @@ use ddim_tensor::Device;
 
 use crate::{RecipeError, TrainError};
 
-/// Steps of DDIM: enough to judge by.
+/// Steps of DDIM of a plan that is tried: as many as pictures are drawn in where nobody says otherwise.
 const STEPS: usize = 20;
 /// Pictures of a model without classes, and how many stand in a row.
 const COLUMNS: usize = 8;
@@ -38,7 +38,7 @@ pub(crate) fn draw(
     let (count, columns) = classes.map_or((COLUMNS * COLUMNS, COLUMNS), |classes| (2 * classes, classes));
     let model = Model::from_checkpoint(checkpoint, device)?;
     let labels = classes.map_or(Labels::NONE, |classes| (0..classes).collect::<Vec<usize>>().into());
-    let steps = STEPS.min(model.schedule().train_steps());
+    let Options { steps, .. } = model.options();
     let convention = Some(Convention::Exact);
     let options = Options { steps, count, labels, batch_size: count, convention, ..Options::default() };
     let (drawn, _) = model.run(&options)?.all(|_, _| ControlFlow::Continue(()))?;

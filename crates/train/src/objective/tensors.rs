@@ -2,6 +2,7 @@
 
 use super::{Loss, STEP};
 use crate::Objective;
+use crate::batch::Batch;
 use burn::tensor::{Device, Tensor, TensorData};
 use ddim_schedule::Marginal;
 
@@ -12,11 +13,15 @@ impl Loss {
         network: impl Fn(Tensor<4>) -> Tensor<4>,
         x: Tensor<4>,
         target: Tensor<4>,
-        alpha_bars: &[f64],
+        batch: &Batch,
     ) -> Tensor<1> {
         match self.objective {
-            Objective::Denoising => (network(x) - target).square().mean(),
-            Objective::Implicit => self.on_both_sides(network, x, target, alpha_bars),
+            Objective::Denoising if batch.weights.is_empty() => (network(x) - target).square().mean(),
+            Objective::Denoising => {
+                let weights = column(batch.weights.iter().copied(), &x.device());
+                ((network(x) - target).square() * weights).mean()
+            }
+            Objective::Implicit => self.on_both_sides(network, x, target, &batch.alpha_bars),
         }
     }
 
@@ -28,7 +33,7 @@ impl Loss {
         alpha_bars: &[f64],
     ) -> Tensor<1> {
         let device = x.device();
-        let column = |of: &dyn Fn(f64) -> f64| column(alpha_bars.iter().map(|a| of(*a)), &device);
+        let column = |of: &dyn Fn(f64) -> f64| column(alpha_bars.iter().map(|a| of(*a) as f32), &device);
         let from_x = column(&|alpha_bar| self.prediction.coefficients(alpha_bar).eps_from_x);
         let from_out = column(&|alpha_bar| self.prediction.coefficients(alpha_bar).eps_from_out);
         let shift = signs.clone() * column(&|alpha_bar| STEP * Marginal::new(alpha_bar).noise);
@@ -39,8 +44,8 @@ impl Loss {
     }
 }
 
-fn column(values: impl Iterator<Item = f64>, device: &Device) -> Tensor<4> {
-    let values: Vec<f32> = values.map(|value| value as f32).collect();
+fn column(values: impl Iterator<Item = f32>, device: &Device) -> Tensor<4> {
+    let values: Vec<f32> = values.collect();
     let n = values.len();
     Tensor::from_data(TensorData::new(values, [n, 1, 1, 1]), device)
 }

@@ -29,6 +29,11 @@ fn the_recipes_of_the_project_make_sense() {
             assert_eq!((recipe.images, recipe.classes.len()), (Images::Range([0, 55_000]), 10));
             continue;
         }
+        if entry.ends_with("fashion-mnist-distilled.json") {
+            let recipe = crate::DistillationRecipe::from_json(&text).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!((recipe.images, recipe.students()), (Images::Range([0, 55_000]), vec![16, 8, 4, 2, 1]));
+            continue;
+        }
         let sizes = [
             ("fashion-mnist-first-stage.json", 28),
             ("first-stage-plain.json", 28),
@@ -270,19 +275,30 @@ fn every_key_of_a_first_stage_stands_in_the_documents_with_its_default() {
 
 /// In tables of their own: some of their keys are called as others are.
 #[test]
-fn every_key_of_a_part_of_a_first_stage_stands_in_the_documents_with_its_default() {
+fn every_key_of_a_part_or_of_a_distillation_stands_in_the_documents_with_its_default() {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/recipe.md");
     let page = std::fs::read_to_string(page).expect("in the repository");
+    let own = ["from", "to", "weight", "stage_steps"];
+    let mut distillation = json!(crate::DistillationRecipe::default());
+    distillation.as_object_mut().expect("keys").retain(|key, _| own.contains(&key.as_str()));
+    for key in ["from", "to"] {
+        distillation[key] = json!("needed");
+    }
     for (section, keys) in [
+        ("## A distillation's recipe", distillation),
         ("### A second layer", json!(crate::UpperRecipe::default())),
         ("### An adversary", json!(crate::AdversaryRecipe::default())),
     ] {
         let (_, table) = page.split_once(section).expect("a section");
-        let table = table.split("\n###").next().expect("its text");
+        let table = table.split("\n##").next().expect("its text");
         for (key, value) in keys.as_object().expect("keys") {
             let begins = format!("| `{key}` |");
             let row = table.lines().find(|line| line.starts_with(&begins)).expect(key);
             let value = value.to_string().replace(',', ", ");
+            if value == "\"needed\"" {
+                assert!(row.contains("| needed |"), "{row}");
+                continue;
+            }
             assert!(row.contains(&format!("| `{value}` |")), "{key}: {value} is not in {row}");
         }
     }

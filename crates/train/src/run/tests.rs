@@ -178,6 +178,7 @@ fn the_observer_hears_of_everything_in_order() {
     let observe = |event: &TrainEvent| {
         heard.push(match event {
             TrainEvent::Started { step, steps, .. } => format!("started {step} {steps}"),
+            TrainEvent::Stage { .. } => unreachable!("one stage"),
             TrainEvent::Step { step, smoothed_loss, images_per_second, .. } => {
                 assert!(smoothed_loss.is_finite() && *images_per_second > 0.0);
                 step.to_string()
