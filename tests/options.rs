@@ -87,6 +87,12 @@ const BASES: &[(&str, &[&str])] = &[
     ("doctor", &["--model c --steps 2"]),
     ("warmup", &["--model c --batch-size 1"]),
     ("train", &["--data idx/train-images-idx3-ubyte --recipe recipe.json --out run"]),
+    (
+        "distill",
+        &[
+            "--model c --data idx/train-images-idx3-ubyte --from 4 --steps 2 --stage-steps 2 --batch-size 4 --out run",
+        ],
+    ),
     ("tune", &["--model c --steps 2 --pictures 1 --held-out 1 --rounds 0 --solver ddim --out f.json"]),
     ("bench", &["--model c --num 2 --steps 1,2 --eta 0 --clock fake --out folder"]),
     (
@@ -148,6 +154,22 @@ const WORKS: &[(&str, &str, &[&str])] = &[
         "--data other_idx/train-images-idx3-ubyte --recipe recipe.json --out own_trained",
         &["other-pictures"],
     ),
+    ("distill", "--model plain --data odd --from 4 --steps 2 --stage-steps 2 --batch-size 4 --out run", &["fit"]),
+    (
+        "distill",
+        "--model plain --data clear --from 4 --steps 2 --stage-steps 2 --batch-size 4 --out run",
+        &["ground"],
+    ),
+    (
+        "distill",
+        "--model plain --data broken --from 4 --steps 2 --stage-steps 2 --batch-size 4 --on-corrupt skip --out run",
+        &["on-corrupt"],
+    ),
+    (
+        "distill",
+        "--model c --data other_idx/train-images-idx3-ubyte --from 4 --steps 2 --stage-steps 2 --out own_distilled",
+        &["other-pictures"],
+    ),
     (
         "tune",
         "--model several --steps 2 --pictures 1 --held-out 1 --rounds 0 --solver ddim --out f.json",
@@ -197,6 +219,7 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("autoencoder", "train", "takes recipes of another kind: tests/cmd/training.md"),
     ("elbo", "eval", "stands beside no other measure, and needs --model: tests/cmd/training.md"),
     ("time", "train", "ends a run that takes longer: tests/training.rs"),
+    ("time", "distill", "ends a run that takes longer: tests/cmd/distilling.md"),
     ("animate-what", "interpolate", "refused with its reason: the animation shows finished pictures"),
     ("resize", "", "for Inception, whose weights are not here"),
 ];
@@ -279,6 +302,14 @@ const VALUES: &[(&str, &str)] = &[
     ("on-corrupt", "fail"),
     ("scale", "2"),
     ("weights", "model"),
+    ("distill batch-size", "2"),
+    ("distill data", "other_idx/train-images-idx3-ubyte"),
+    ("distill from", "8"),
+    ("distill out", "other"),
+    ("distill recipe", "distillation.json"),
+    ("distill stage-steps", "3"),
+    ("distill steps", "1"),
+    ("distill time", "1s"),
     ("train batch-size", "2"),
     ("train resolution", "4"),
     ("train steps", "5"),
@@ -342,7 +373,9 @@ const UNCHANGED: &[(&str, &str, &str, &str)] = &[
     ("on-corrupt", "", "", "for broken pictures"),
     ("weights", "", "", "for files with several sets of weights"),
     ("other-pictures", "train", "", "for a run that is gone on with"),
+    ("other-pictures", "distill", "", "for a run that is gone on with"),
     ("time", "train", "", "ends a run that takes longer"),
+    ("time", "distill", "", "ends a run that takes longer"),
     ("convert", "", "", "for pictures of other colours than the model's"),
     ("reference", "bench", "", "takes its features along"),
     ("resize", "bench", "", "for Inception, whose weights are not here"),
@@ -669,6 +702,11 @@ fn prepared() -> TempDir {
     make("bench --model c --num 2 --steps 1 --eta 0 --clock fake --out own_bench");
     make("sample --model c --num 2 --eta 1 --steps 1000 --out own_ddpm");
     make("train --data idx/train-images-idx3-ubyte --recipe recipe.json --out own_trained");
+    make(
+        "distill --model c --data idx/train-images-idx3-ubyte --from 4 --steps 2 --stage-steps 2 --batch-size 4 --out \
+         own_distilled",
+    );
+    write("distillation.json", br#"{ "from": 4, "to": 2, "learning_rate": 0.01 }"#);
     make("train --autoencoder --data idx/train-images-idx3-ubyte --steps 2 --out stage");
     // Pictures of two sizes, pictures with holes, and one that is none among others.
     let shade = |x: u32, y: u32| (20 * x + 9 * y) as u8;
@@ -682,6 +720,9 @@ fn prepared() -> TempDir {
         let pixel = |x, y| image::LumaA([shade(x, y + k), if y < 3 { 0 } else { 255 }]);
         image::GrayAlphaImage::from_fn(8, 8, pixel).save(here.join(format!("clear/{k}.png"))).expect("writable");
     }
+    make("train --data clear --ground white --recipe plain_recipe.json --out trained");
+    fs::rename(here.join("trained/model"), here.join("plain")).expect("trained");
+    fs::remove_dir_all(here.join("trained")).expect("ours");
     write("wide/1.png", &[]);
     image::GrayImage::from_fn(12, 8, |x, y| image::Luma([shade(x, y)]))
         .save(here.join("wide/1.png"))

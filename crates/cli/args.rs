@@ -6,6 +6,7 @@ mod bound;
 mod corrections;
 mod diagnosis;
 mod distances;
+mod distilling;
 mod divergence;
 mod editing;
 mod effect;
@@ -39,6 +40,7 @@ pub(crate) use self::bench::{BenchArgs, Budget, ClockChoice, Counts};
 pub(crate) use self::bound::{BoundArgs, DecoderChoice};
 pub(crate) use self::diagnosis::DoctorArgs;
 pub(crate) use self::distances::{DistanceArgs, FeatureChoice, Metric};
+pub(crate) use self::distilling::DistillArgs;
 pub(crate) use self::divergence::DivergenceArgs;
 pub(crate) use self::editing::{InpaintChoice, interval};
 pub(crate) use self::elbo::ElboArgs;
@@ -167,6 +169,9 @@ pub(crate) enum Command {
     /// Train a model on a set of images
     #[command(after_long_help = training::EXAMPLES)]
     Train(TrainArgs),
+    /// Train students of a model that draw in fewer steps
+    #[command(after_long_help = distilling::EXAMPLES)]
+    Distill(DistillArgs),
     /// Measure a model by bits per dimension of pictures, or two sets of pictures by how far they are apart
     #[command(after_long_help = evaluation::EXAMPLES)]
     Eval(Box<EvalArgs>),

@@ -109,6 +109,7 @@ fn run(cli: Cli, interrupt: &Interrupt) -> anyhow::Result<Ending> {
         Command::Doctor(args) => doctor::run(&args),
         Command::Warmup(args) => warmup::run(&args, interrupt),
         Command::Train(args) => train::run(&args, interrupt),
+        Command::Distill(args) => train::distill(&args, interrupt),
         Command::Eval(args) => eval::run(&args, interrupt),
         Command::Bench(args) => bench::run(&args, interrupt),
         Command::Tune(args) => tune::run(&args, interrupt),

@@ -1,5 +1,6 @@
 //! `ddim train`: a model from a set of images.
 
+mod distill;
 mod pictures;
 mod place;
 mod recipe;
@@ -16,9 +17,10 @@ use ddim_train::{
     TrainEvent, Trained,
 };
 
+pub(crate) use self::distill::run as distill;
 use self::pictures::Found;
 use self::telling::{Last, Stopped};
-use crate::args::{TrainArgs, misused};
+use crate::args::{Budget, TrainArgs, misused};
 use crate::device::{CPU, Chosen};
 use crate::ending::Ending;
 use crate::signals::Interrupt;
@@ -49,7 +51,7 @@ fn diffusion(args: &TrainArgs, interrupt: &Interrupt) -> anyhow::Result<Ending> 
     let set = found.read(recipe::wanted(&recipe)?)?;
     tracing::info!("{}", telling::network(&recipe));
     let beginning = beginning(args.init.as_deref())?;
-    supervise(args, (recipe.steps, recipe.decay), interrupt, |folder, observe| {
+    supervise(&going(args)?, (recipe.steps, recipe.decay), interrupt, |folder, observe| {
         ddim_train::train(&recipe, &set, &beginning, folder, &device.device, observe)
     })
 }
@@ -66,7 +68,7 @@ fn classifier(args: &TrainArgs, interrupt: &Interrupt) -> anyhow::Result<Ending>
     let alpha = written.as_ref().map_or_else(Default::default, |written| written.recipe().alpha);
     let set = found.read(recipe::wanted_by_classifier(&found, alpha, &args.recipe)?)?;
     let recipe = recipe::classifier(written, set.len(), &args.recipe)?;
-    supervise(args, (recipe.training.steps, recipe.training.decay), interrupt, |folder, observe| {
+    supervise(&going(args)?, (recipe.training.steps, recipe.training.decay), interrupt, |folder, observe| {
         ddim_train::train_classifier(&recipe, &set, folder, &device.device, observe)
     })
 }
@@ -86,7 +88,7 @@ fn autoencoder(args: &TrainArgs, interrupt: &Interrupt) -> anyhow::Result<Ending
     }
     let set = found.read(recipe::wanted_by_autoencoder(&recipe)?)?;
     tracing::info!("{}", telling::first_stage(&recipe));
-    supervise(args, (recipe.training.steps, recipe.training.decay), interrupt, |folder, observe| {
+    supervise(&going(args)?, (recipe.training.steps, recipe.training.decay), interrupt, |folder, observe| {
         ddim_train::train_autoencoder(&recipe, &set, folder, observe)
     })
 }
@@ -118,16 +120,36 @@ fn print(recipe: &str) -> anyhow::Result<Ending> {
 
 type Observer<'a> = &'a mut dyn FnMut(&TrainEvent) -> ControlFlow<()>;
 
+/// What a run has been told about itself, but for what it computes.
+struct Going<'a> {
+    out: &'a Path,
+    other_pictures: bool,
+    time: Option<Budget>,
+    json: bool,
+    /// Options that change a recipe.
+    changes: &'static str,
+}
+
+fn going(args: &TrainArgs) -> anyhow::Result<Going<'_>> {
+    Ok(Going {
+        out: args.out.as_deref().context("--out: name a folder")?,
+        other_pictures: args.other_pictures,
+        time: args.recipe.time,
+        json: args.json,
+        changes: "--steps, --batch-size, --resolution, --horizontal-flip, --images and --objective",
+    })
+}
+
 /// Shows how `train` goes, and stops it where the user or the clock says so.
 fn supervise(
-    args: &TrainArgs,
+    going: &Going,
     (steps, decay): (u64, Decay),
     interrupt: &Interrupt,
     train: impl FnOnce(RunFolder, Observer) -> Result<Trained, TrainError>,
 ) -> anyhow::Result<Ending> {
-    let out = args.out.as_deref().context("--out: name a folder")?;
-    let other_pictures = if args.other_pictures { OtherPictures::Accept } else { OtherPictures::Refuse };
-    let limit = args.recipe.time.map(|time| Duration::from_secs_f64(time.0));
+    let out = going.out;
+    let other_pictures = if going.other_pictures { OtherPictures::Accept } else { OtherPictures::Refuse };
+    let limit = going.time.map(|time| Duration::from_secs_f64(time.0));
     let (bar, mut last, began) = (progress::bar(steps, "steps"), Last::default(), Instant::now());
     let mut out_of_time = false;
     let trained = train(RunFolder { path: out, other_pictures }, &mut |event| {
@@ -140,7 +162,7 @@ fn supervise(
         if out_of_time || interrupt.requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     bar.finish_and_clear();
-    match trained.map_err(|error| with_advice(error, out))? {
+    match trained.map_err(|error| with_advice(error, going))? {
         Trained::Stopped { step } if interrupt.requested() => {
             tracing::warn!("{}", telling::interrupted(step, steps, out));
             Ok(Ending::Interrupted)
@@ -148,25 +170,25 @@ fn supervise(
         Trained::Stopped { step } => {
             let stopped = Stopped { step, steps, decay };
             tracing::info!("{}", stopped.told(out));
-            telling::report(args.json, stopped, &out.join("model"), last)
+            telling::report(going.json, stopped, &last.model(out), last)
         }
         Trained::Finished { model } => {
-            telling::report(args.json, Stopped { step: steps, steps, decay }, &model, last)
+            telling::report(going.json, Stopped { step: steps, steps, decay }, &model, last)
         }
     }
 }
 
 /// What to type where the library can only say what to do.
-fn with_advice(error: TrainError, out: &Path) -> anyhow::Error {
+fn with_advice(error: TrainError, going: &Going) -> anyhow::Error {
     match &error {
         TrainError::OtherPictures { .. } => anyhow!(
             "{error}: type --data, --fit, --ground, --invert and --on-corrupt as before, choose another --out, or go on with \
              these by --other-pictures"
         ),
         TrainError::OtherRecipe { .. } => anyhow!(
-            "{error}: {} holds it, and is used where --recipe, --steps, --batch-size, --resolution, --horizontal-flip, \
-             --images and --objective are left out",
-            out.join("recipe.json").display()
+            "{error}: {} holds it, and is used where --recipe, {} are left out",
+            going.out.join("recipe.json").display(),
+            going.changes
         ),
         _ => error.into(),
     }

@@ -8,6 +8,33 @@ use ddim_train::TrainError;
 
 /// Looks at the folder of a run before anything is written.
 pub(super) fn check(data: &Path, out: &Path) -> anyhow::Result<()> {
+    check_outside(data, out)?;
+    said(ddim_train::check_folder(out), "train")
+}
+
+/// The same for a distillation.
+pub(super) fn check_distillation(data: &Path, out: &Path) -> anyhow::Result<()> {
+    check_outside(data, out)?;
+    check_own(out)
+}
+
+/// Whether what lies there is of a distillation, or nothing.
+pub(super) fn check_own(out: &Path) -> anyhow::Result<()> {
+    said(ddim_train::check_distillation_folder(out), "distill")
+}
+
+fn said(checked: Result<(), TrainError>, command: &str) -> anyhow::Result<()> {
+    match checked {
+        Err(TrainError::Occupied { path }) => bail!(
+            "{} exists and is of no run of `ddim {command}`, which would write over it; choose another --out, or move it away",
+            path.display()
+        ),
+        checked => Ok(checked?),
+    }
+}
+
+/// Whether the folder of a run lies outside that of its pictures.
+fn check_outside(data: &Path, out: &Path) -> anyhow::Result<()> {
     let (real, real_data) = (resolved(out), resolved(data));
     let is_within = data.is_dir() && real.starts_with(&real_data);
     if is_within && (real == real_data || holds_pictures(data)) {
@@ -19,13 +46,7 @@ pub(super) fn check(data: &Path, out: &Path) -> anyhow::Result<()> {
             beside(data).display()
         );
     }
-    match ddim_train::check_folder(out) {
-        Err(TrainError::Occupied { path }) => bail!(
-            "{} exists and is of no run of `ddim train`, which would write over it; choose another --out, or move it away",
-            path.display()
-        ),
-        checked => Ok(checked?),
-    }
+    Ok(())
 }
 
 /// Whether it is a folder of pictures, which a folder within would add to; those of CIFAR-10 hold other files.
