@@ -192,3 +192,52 @@ fn guided_channels_are_recorded_and_counted() {
     let refused = draw("--model m --guidance 3 --guided-channels 5 --out none");
     assert!(refused.code != 0 && refused.stderr.contains("use 1 to 4"), "{}", refused.stderr);
 }
+
+/// Another autoencoder makes pictures of the same latents: that of another pipeline, one of another factor, and one for a
+/// network that lies alone; the record says which, and `--like` takes it.
+#[test]
+fn another_first_stage_takes_the_place_of_the_models_own() {
+    let place = folder();
+    let here = place.path();
+    let (dit, kl) = (autoencoders().join("dit"), autoencoders().join("kl_attention_quant"));
+    copy(&dit, &here.join("dit"));
+    let sample = |line: &str| ddim(here, &format!("sample --device cpu --num 2 --class 1 --steps 2 {line}"));
+    let numbers = |file: &str, what: &str| {
+        let (values, shape) = Tensors::read(&here.join(file)).get(what).expect("there");
+        (values, shape)
+    };
+    let other = format!("--first-stage {}", kl.display());
+    sample("--model dit --out own.safetensors").expect_success();
+    sample(&format!("--model dit {other} --out other.safetensors")).expect_success();
+    assert_eq!(numbers("own.safetensors", "final_latent"), numbers("other.safetensors", "final_latent"));
+    assert_eq!(numbers("own.safetensors", "final").1, [2, 3, 16, 16]);
+    assert_eq!(numbers("other.safetensors", "final").1, [2, 3, 32, 32]);
+
+    let like = ddim(here, "sample --like other.safetensors --device cpu --out like.safetensors");
+    like.expect_success();
+    assert_eq!(numbers("like.safetensors", "final"), numbers("other.safetensors", "final"));
+
+    // The pipeline's own may be missing.
+    std::fs::remove_dir_all(here.join("dit/vae")).expect("a copy");
+    let missing = sample("--model dit --out missing.safetensors");
+    assert!(missing.code == 1 && missing.stderr.contains("vae"), "{}", missing.stderr);
+    sample(&format!("--model dit --first-stage {} --out again.safetensors", dit.display())).expect_success();
+    assert_eq!(numbers("again.safetensors", "final"), numbers("own.safetensors", "final"));
+}
+
+#[test]
+fn a_first_stage_that_does_not_fit_is_named() {
+    let place = folder();
+    let refused = |model: &str, stage: &str, code: i32| {
+        let stage = autoencoders().join(stage);
+        let words = format!("sample --device cpu --steps 1 {model} --out o.npz --first-stage {}", stage.display());
+        let ran = ddim(place.path(), &words);
+        assert!(ran.code == code && ran.stderr.contains("--first-stage"), "{}: {}", ran.code, ran.stderr);
+        ran.stderr
+    };
+    let dit = format!("--model {}", autoencoders().join("dit").display());
+    let channels = refused(&dit, "kl_plain_shift", 1);
+    assert!(channels.contains("have 16 channels, and the transformer beside it takes 4"), "{channels}");
+    assert!(refused(&dit, "nowhere", 1).contains("nowhere"));
+    assert!(refused("", "kl_attention_quant", 2).contains("draws pictures and no latents"));
+}

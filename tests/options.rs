@@ -121,6 +121,13 @@ const WORKS: &[(&str, &str, &[&str])] = &[
     ("sample", "--model c --num 4 --steps 3 --out own_stopped", &["resume", "force"]),
     ("sample", "--model timestep --num 2 --steps 3 --label 1 --out f.png", &["label"]),
     ("sample", "--model dit --num 2 --steps 3 --class 1 --guidance 3 --out f.npz", &["guided-channels"]),
+    ("sample", "--model dit --num 2 --steps 3 --class 1 --out f.npz", &["first-stage"]),
+    ("encode", "a --convert --model dit --class 1 --steps 3 --out l.safetensors", &["first-stage"]),
+    ("decode", "dit.safetensors --model dit --class 1 --out f.npz", &["first-stage"]),
+    ("reconstruct", "a --convert --model dit --class 1 --steps 3", &["first-stage"]),
+    ("interpolate", "--seeds 1,2 --count 3 --model dit --class 1 --steps 3 --out f.npz", &["first-stage"]),
+    ("bench", "--model dit --num 2 --steps 1 --eta 0 --clock fake --out folder", &["first-stage"]),
+    ("eval", "dit.npz model: --model dit --num 20 --steps 3 --metrics sliced", &["first-stage"]),
     ("merge", "own_parts.parts --out there.npz", &["force"]),
     ("encode", "a --model timestep --steps 3 --out l.safetensors", &["label"]),
     ("encode", "a --model several --steps 3 --out l.safetensors", &["weights"]),
@@ -215,6 +222,9 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("scheduler-config", "warmup", "for GPUs: refused on the CPU"),
     ("weights", "schedule", "a line of `ddim sample` is taken as it stands; the schedule is that of all sets"),
     ("weights", "warmup", "for GPUs, and the kernels are the same"),
+    ("first-stage", "doctor", "refused: the network alone is asked"),
+    ("first-stage", "schedule", "refused: a schedule needs no pictures"),
+    ("first-stage", "warmup", "refused: the network alone is warmed"),
     ("classifier", "train", "takes recipes of another kind: tests/training.rs"),
     ("autoencoder", "train", "takes recipes of another kind: tests/cmd/training.md"),
     ("elbo", "eval", "stands beside no other measure, and needs --model: tests/cmd/training.md"),
@@ -246,6 +256,7 @@ const VALUES: &[(&str, &str)] = &[
     ("epochs", "9"),
     ("eta", "0.7"),
     ("features", "pixels"),
+    ("first-stage", "stage_of_dit"),
     ("folds", "3"),
     ("from", "a/000002.png"),
     ("grid", "3"),
@@ -688,6 +699,15 @@ fn prepared() -> TempDir {
     }
     let numbers = autoencoders().with_file_name("outputs").join("kl_attention_quant/encode.safetensors");
     fs::copy(numbers, here.join("numbers.safetensors")).expect("writable");
+    // The first stage of the DiT with another scale.
+    copy(&here.join("dit/vae"), &here.join("stage_of_dit"));
+    let config = here.join("stage_of_dit/config.json");
+    let mut options: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(&config).expect("a file")).expect("JSON");
+    options["scaling_factor"] = 0.7.into();
+    fs::write(&config, options.to_string()).expect("writable");
+    make("sample --model dit --num 20 --class 1 --steps 2 --out dit.npz");
+    make("encode a --convert --model dit --class 1 --steps 3 --out dit.safetensors");
     // Two sets of weights, the moving average of which is that of another model.
     copy(&here.join("c"), &here.join("several"));
     copy(&here.join("other_model/unet"), &here.join("several/unet_ema"));

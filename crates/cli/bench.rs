@@ -133,6 +133,9 @@ fn settings(
         "machine": machine::machine(),
         "cells": cells.iter().map(cell).collect::<Vec<_>>(),
     });
+    if let Some(stage) = &model.first_stage {
+        settings["first_stage"] = json!(stage);
+    }
     if args.frontier {
         settings["frontier"] = json!(true);
     }

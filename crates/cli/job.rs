@@ -144,6 +144,7 @@ impl<'a> Job<'a> {
         let record = RunRecord {
             model: &self.model.name,
             weights: &self.model.weights,
+            first_stage: self.model.first_stage.as_deref(),
             scheduler: &serde_json::from_str(&self.model.training.scheduler.to_json())?,
             drawing: &self.drawing,
             draws,

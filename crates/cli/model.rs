@@ -7,7 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context, anyhow, bail};
 use ddim::engine::{Bf16, bf16_on_processor};
 use ddim_checkpoint::{
-    Card, Checkpoint, CheckpointError, Inspection, ModelFiles, SchedulerConfig, Warning, WeightChoice, fingerprint,
+    AutoencoderFiles, Card, Checkpoint, CheckpointError, Inspection, ModelFiles, SchedulerConfig, Warning,
+    WeightChoice, fingerprint,
 };
 use ddim_sampler::Guidance;
 use ddim_schedule::Convention;
@@ -27,6 +28,8 @@ pub(crate) struct Model {
     pub(crate) name: String,
     /// A number that changes with the weights.
     pub(crate) weights: String,
+    /// The autoencoder in place of its own, with a number that changes with the weights.
+    pub(crate) first_stage: Option<String>,
     /// What draws.
     pub(crate) inner: ddim::Model,
     /// The noise it was trained with.
@@ -34,18 +37,19 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    /// Loads what `--model`, `--weights` and `--scheduler-config` name, and says what was passed over.
+    /// Loads what `--model`, `--weights`, `--scheduler-config` and `--first-stage` name, and says what was passed over.
     pub(crate) fn load(args: &ModelRequest, device: &Device) -> anyhow::Result<Self> {
         let source = Source::find(args)?;
         let request = args.scheduler_config.as_deref().map(read_scheduler).transpose()?;
         let (name, home, weights) = (name(args)?.display().to_string(), source.home(args), source.fingerprint()?);
+        let first_stage = source.other_stage(args)?;
         source.check_memory()?;
         let checkpoint = source.load(request.as_ref())?;
         say(&checkpoint.warnings);
         let training = training(request, checkpoint.scheduler.clone(), &checkpoint.card, home);
         let training = Training { weights: Some(weights.clone()), ..training };
         let inner = ddim::Model::from_checkpoint(checkpoint, device).with_context(|| described(args, &name))?;
-        let model = Self { name, weights, inner, training };
+        let model = Self { name, weights, first_stage, inner, training };
         model.check_memory(1, &Guidance::OFF)?;
         Ok(model)
     }
@@ -97,16 +101,25 @@ enum Source {
 impl Source {
     fn find(args: &ModelRequest) -> anyhow::Result<Self> {
         let name = name(args)?;
+        if let (Some(name), Some(other)) = (embedded(&name), &args.first_stage) {
+            misused!(
+                "--first-stage {}: the embedded model {name} draws pictures and no latents; leave --first-stage out, or \
+                 name a folder with --model",
+                other.display()
+            );
+        }
         match (embedded(&name), &args.weights) {
             (Some(name), None) => Ok(Self::Embedded(name.to_owned())),
             (Some(name), Some(weights)) => misused!(
                 "--weights {weights}: the embedded model {name} has one set of weights; leave --weights out, or name \
                  a folder with --model"
             ),
-            (None, None) => Ok(Self::Files(Box::new(open(&name, &WeightChoice::Usual)?))),
+            (None, None) => Ok(Self::Files(Box::new(open(&name, &WeightChoice::Usual, args)?))),
             (None, Some(weights)) => {
                 let choice = WeightChoice::Named(weights.clone());
-                Ok(Self::Files(Box::new(open(&name, &choice).with_context(|| format!("--weights {weights}"))?)))
+                Ok(Self::Files(Box::new(
+                    open(&name, &choice, args).with_context(|| format!("--weights {weights}"))?,
+                )))
             }
         }
     }
@@ -124,6 +137,13 @@ impl Source {
             Self::Embedded(name) => fingerprint(ddim_checkpoint::embedded_weights(name)?),
             Self::Files(files) => files.fingerprint()?,
         })
+    }
+
+    /// The autoencoder that takes the place of the model's own, for records.
+    fn other_stage(&self, args: &ModelRequest) -> anyhow::Result<Option<String>> {
+        let (Some(path), Self::Files(files)) = (&args.first_stage, self) else { return Ok(None) };
+        let fingerprint = files.first_stage().map(AutoencoderFiles::fingerprint).transpose()?;
+        Ok(fingerprint.map(|fingerprint| format!("{} ({fingerprint})", path.display())))
     }
 
     /// Whether the weights fit into memory, twice: as they lie in the file, and packed for the processor.
@@ -197,9 +217,17 @@ pub(crate) fn inspect(args: &ModelRequest) -> anyhow::Result<Inspection> {
 }
 
 /// Opens what lies at a path, and says what else the name could have meant where there is nothing.
-fn open(path: &Path, choice: &WeightChoice) -> anyhow::Result<ModelFiles> {
-    ModelFiles::open(path, choice).map_err(|error| match (&error, suggestion(path)) {
-        (CheckpointError::NoFolder { .. }, Some(suggestion)) => {
+fn open(path: &Path, choice: &WeightChoice, args: &ModelRequest) -> anyhow::Result<ModelFiles> {
+    let about_stage = |error| match &args.first_stage {
+        Some(stage) => anyhow!("--first-stage {}: {error}", stage.display()),
+        None => anyhow::Error::from(error),
+    };
+    let stage = args.first_stage.as_deref().map(AutoencoderFiles::open).transpose().map_err(about_stage)?;
+    let folder = stage.as_ref().map(|stage| stage.folder().to_owned());
+    ModelFiles::open_with(path, choice, stage).map_err(|error| match (&error, suggestion(path)) {
+        (CheckpointError::Json { path, .. }, _) if Some(path) == folder.as_ref() => about_stage(error),
+        // Not one of a part of a model that is there.
+        (CheckpointError::NoFolder { folder }, Some(suggestion)) if folder == path => {
             anyhow!("no model at {}: {suggestion}", path.display())
         }
         _ if looks::like_picture(path) => anyhow!(

@@ -39,6 +39,8 @@ pub(crate) struct RunRecord<'a> {
     pub(crate) model: &'a str,
     /// A number that changes with the weights.
     pub(crate) weights: &'a str,
+    /// The autoencoder in place of its own.
+    pub(crate) first_stage: Option<&'a str>,
     /// The scheduler's configuration.
     pub(crate) scheduler: &'a Value,
     /// The run.
@@ -67,6 +69,7 @@ impl RunRecord<'_> {
         let program = format!("ddim {}", env!("CARGO_PKG_VERSION"));
         let fields = [
             vec![("program", json!(program)), (MODEL, json!(self.model)), (WEIGHTS, json!(self.weights))],
+            self.first_stage.map(|stage| ("first_stage", json!(stage))).into_iter().collect(),
             self.of_draws(),
             self.of_guidance(),
             self.of_beginning(),

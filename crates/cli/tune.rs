@@ -29,7 +29,7 @@ const MEASURE: &str = "for each picture the root mean square difference to the s
 pub(crate) fn run(args: &TuneArgs, interrupt: &Interrupt) -> anyhow::Result<Ending> {
     let device = device::choose(args.computing.device.device)?;
     let (name, weights) = (args.model.clone(), args.weights.clone());
-    let of_model = ModelRequest { model: name, weights, scheduler_config: None };
+    let of_model = ModelRequest { model: name, weights, ..ModelRequest::default() };
     let model = Model::load(&of_model, &device.device)?;
     model.check_memory(args.computing.batch_size.min(args.pictures.max(args.held_out)), &Guidance::OFF)?;
     let options = options(args, &model)?;

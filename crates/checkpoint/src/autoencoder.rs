@@ -117,6 +117,11 @@ impl AutoencoderFiles {
         &self.config
     }
 
+    /// Its own folder.
+    pub fn folder(&self) -> &Path {
+        self.config_path.parent().unwrap_or(&self.config_path)
+    }
+
     /// How many numbers the weights are.
     pub fn parameters(&self) -> usize {
         let table = codebook(&self.config).iter().map(Slot::elements).sum::<usize>();

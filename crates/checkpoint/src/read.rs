@@ -52,6 +52,19 @@ impl ModelFiles {
     /// See [`CheckpointError`]; each names the file. What is wrong with the scheduler alone, and tensors that do
     /// not fit the network, are not errors yet.
     pub fn open(path: &Path, choice: &WeightChoice) -> Result<Self, CheckpointError> {
+        Self::open_with(path, choice, None)
+    }
+
+    /// The same with another autoencoder in place of the model's own, which need not be there: one with a faster
+    /// decoder, or that of a network which lies alone.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and an autoencoder whose latents have other channels than the network draws.
+    pub fn open_with(
+        path: &Path,
+        choice: &WeightChoice,
+        first_stage: Option<AutoencoderFiles>,
+    ) -> Result<Self, CheckpointError> {
         let places = Places::find(path, choice)?;
         let pipeline = check_pipeline(&places)?;
         let mut warnings = places.warnings.clone();
@@ -67,7 +80,11 @@ impl ModelFiles {
         if report.fits() && !report.unused.is_empty() {
             warnings.push(Warning::UnusedTensors { path: weights.path().into(), names: report.unused.clone() });
         }
-        let first_stage = first_stage(&places.root, pipeline.first_stage, &config)?;
+        let first_stage = match first_stage {
+            None => own_first_stage(&places.root, pipeline.first_stage)?,
+            other => other,
+        };
+        first_stage.as_ref().map_or(Ok(()), |files| check_latents(files, &config))?;
         warnings.extend(first_stage.iter().flat_map(AutoencoderFiles::warnings_in_a_pipeline));
         let scheduler = places.scheduler_config().and_then(|file| scheduler(&file));
         let (folder, config_path) = (places.root, text.path);
@@ -303,15 +320,14 @@ pub(crate) fn with_classes(card: Card, named: Vec<String>, config: &DenoiserConf
     Card { classes, null_class: card.null_class.or(any_class), ..card }
 }
 
-/// The autoencoder beside the network, whose latents that must draw. One that the pipeline names must be there.
-fn first_stage(
-    root: &Path,
-    named: Option<&'static str>,
-    network: &DenoiserConfig,
-) -> Result<Option<AutoencoderFiles>, CheckpointError> {
+/// The autoencoder beside the network. One that the pipeline names must be there.
+fn own_first_stage(root: &Path, named: Option<&str>) -> Result<Option<AutoencoderFiles>, CheckpointError> {
     let folder = named.map(|part| root.join(part)).or_else(|| autoencoder::part(root));
-    let Some(folder) = folder else { return Ok(None) };
-    let files = AutoencoderFiles::open(&folder)?;
+    folder.map(|folder| AutoencoderFiles::open(&folder)).transpose()
+}
+
+/// Whether the network draws the latents of this autoencoder.
+fn check_latents(files: &AutoencoderFiles, network: &DenoiserConfig) -> Result<(), CheckpointError> {
     let latents = files.config().latent_channels();
     let (from, to) = (network.in_channels(), network.out_channels());
     let (beside, learned) = match network {
@@ -324,9 +340,9 @@ fn first_stage(
             "latents of this autoencoder have {latents} channels, and the {beside} beside it takes {from} and \
              gives {to}: it must take and give {latents}{learned}"
         );
-        return Err(CheckpointError::Json { path: folder, problem });
+        return Err(CheckpointError::Json { path: files.folder().to_owned(), problem });
     }
-    Ok(Some(files))
+    Ok(())
 }
 
 /// A pipeline with further parts, such as a text encoder, does not draw with its UNet alone; an autoencoder makes

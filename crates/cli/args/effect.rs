@@ -131,6 +131,24 @@ const RULES: &[Rule] = &[
         beside: "is not looked at where --scheduler-config has its schedule: leave one of them out",
     },
     Rule {
+        command: "schedule",
+        options: &["first_stage"],
+        works: |_| false,
+        beside: "makes pictures of what a network draws, and a schedule needs no pictures: leave it out",
+    },
+    Rule {
+        command: "doctor",
+        options: &["first_stage"],
+        works: |_| false,
+        beside: "makes pictures of what a network draws, and the network alone is asked here: leave it out",
+    },
+    Rule {
+        command: "warmup",
+        options: &["first_stage"],
+        works: |_| false,
+        beside: "makes pictures of what a network draws, and the network alone is warmed: leave it out",
+    },
+    Rule {
         command: "warmup",
         options: &["scheduler_config"],
         works: |typed| typed.word("device").is_none_or(|word| word != "cpu"),

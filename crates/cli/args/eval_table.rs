@@ -75,6 +75,7 @@ const TABLE: &[(&str, &[Use])] = &[
     ("label", &[Likelihood, Bound, Drawn]),
     ("weights", &[Likelihood, Bound, Drawn]),
     ("scheduler_config", &[Likelihood, Bound, Drawn]),
+    ("first_stage", &[Drawn]),
     (
         "seed",
         &[

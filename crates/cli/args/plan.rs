@@ -49,13 +49,18 @@ pub(crate) struct ModelArgs {
     /// A scheduler_config.json to use in place of the model's own, or the folder that it lies in
     #[arg(long, value_name = "PATH")]
     pub(crate) scheduler_config: Option<PathBuf>,
+
+    /// Another autoencoder than the model's own, for a network that draws latents: its folder, or a pipeline that it is a
+    /// part of
+    #[arg(long, value_name = "PATH")]
+    pub(crate) first_stage: Option<PathBuf>,
 }
 
 impl ModelArgs {
     /// The same, in plain data.
     pub(crate) fn request(&self) -> ModelRequest {
-        let Self { model, weights, scheduler_config } = self.clone();
-        ModelRequest { model, weights, scheduler_config }
+        let Self { model, weights, scheduler_config, first_stage } = self.clone();
+        ModelRequest { model, weights, scheduler_config, first_stage }
     }
 }
 

@@ -21,6 +21,9 @@ pub(crate) struct ModelRequest {
     /// Another scheduler than its own.
     #[serde(with = "text::path")]
     pub(crate) scheduler_config: Option<PathBuf>,
+    /// Another autoencoder than its own.
+    #[serde(with = "text::path")]
+    pub(crate) first_stage: Option<PathBuf>,
 }
 
 /// A method: which steps, and what is done in each.
@@ -81,7 +84,7 @@ impl From<bool> for LimitChoice {
 }
 
 impl ModelRequest {
-    /// Other weights, and another scheduler, are those of one model.
+    /// Other weights, another scheduler and another autoencoder are those of one model.
     pub(super) fn over(self, base: Self) -> Self {
         match self.model {
             Some(_) => self,
@@ -89,6 +92,7 @@ impl ModelRequest {
                 model: base.model,
                 weights: self.weights.or(base.weights),
                 scheduler_config: self.scheduler_config.or(base.scheduler_config),
+                first_stage: self.first_stage.or(base.first_stage),
             },
         }
     }
