@@ -24,8 +24,11 @@ impl<'a> Frontier<'a> {
     /// Of the rows of a report.
     pub(crate) fn of(report: &'a Report) -> Self {
         let reference = report.rows.iter().map(|compared| &compared.row).find(|row| row.is_reference());
-        let judged = reference.map(Row::judged);
-        let is_fair = |compared: &&Compared| judged.is_none_or(|judged| compared.row.judged() == judged);
+        let is_measured = |row: &&Row| matches!(row.quality, Verdict::Measured { .. });
+        // Where nothing can be said of the reference, the rows of most pictures are compared with each other.
+        let most = || report.rows.iter().map(|compared| &compared.row).filter(is_measured).map(Row::judged).max();
+        let judged = reference.filter(is_measured).map(Row::judged).or_else(most);
+        let is_fair = |compared: &&Compared| Some(compared.row.judged()) == judged;
         let mut fair: Vec<&Compared> = report.rows.iter().filter(is_fair).collect();
         fair.sort_by(|a, b| seconds(a).total_cmp(&seconds(b)));
         let equal =
@@ -194,6 +197,10 @@ mod tests {
         report.rows[5].row.quality = Verdict::not_measured("for a test");
         let frontier = Frontier::of(&report);
         assert!(frontier.equal.is_none() && frontier.sentence().starts_with("This measure says nothing of DDPM"));
+        // Of the reference one batch is drawn then.
+        report.rows[5].row.pictures = 2;
+        assert!(!Frontier::of(&report).rows.is_empty());
+        report.rows[5].row.pictures = 64;
         set(&mut report, 5, 1.0, 0.1);
         let frontier = Frontier::of(&report);
         assert!(frontier.sentence().starts_with("Nothing measured is as good as DDPM (eta 1) in 1000 steps"));

@@ -81,7 +81,7 @@ pub(crate) struct ServeArgs {
 impl ServeArgs {
     /// The model, in plain data.
     pub(crate) fn model_request(&self) -> ModelRequest {
-        ModelRequest { model: self.model.clone(), weights: self.weights.clone(), scheduler_config: None }
+        ModelRequest { model: self.model.clone(), weights: self.weights.clone(), ..ModelRequest::default() }
     }
 }
 
