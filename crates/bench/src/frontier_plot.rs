@@ -41,7 +41,12 @@ fn point(compared: &Compared) -> Option<Point> {
     let error = standard_error.unwrap_or(0.0);
     // Below 0 no logarithm is.
     let low = (value - error).max(value / 10.0);
-    (value > 0.0).then(|| Point { x: compared.row.seconds_per_picture.median, y: value, low, high: value + error })
+    (value > 0.0).then_some(Point {
+        x: compared.row.seconds_per_picture.median,
+        y: value,
+        low,
+        high: value + error,
+    })
 }
 
 /// The distance of DDPM's own pictures, across.
