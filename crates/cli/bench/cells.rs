@@ -151,6 +151,10 @@ struct Asked {
     only: Option<Vec<usize>>,
 }
 
+/// The name of a method, the method as options of `ddim sample`, and the numbers of steps that it has; any, where that
+/// is not said.
+type Method = (String, PlanRequest, Option<Vec<usize>>);
+
 /// Every method by itself, and then with each of `--reuse`.
 fn asked(args: &BenchArgs, model: &Model) -> anyhow::Result<Vec<Asked>> {
     let methods = match args.frontier && args.eta.is_empty() && args.solver.is_empty() {
@@ -172,7 +176,7 @@ fn asked(args: &BenchArgs, model: &Model) -> anyhow::Result<Vec<Asked>> {
 
 /// The methods of `--frontier`: DDIM, the two solvers that are best in few steps where nothing is tuned, in steps that are
 /// even in the logarithm of the signal-to-noise ratio unless others are typed, and what `ddim tune` has found.
-fn of_frontier(args: &BenchArgs, model: &Model) -> anyhow::Result<Vec<(String, PlanRequest, Option<Vec<usize>>)>> {
+fn of_frontier(args: &BenchArgs, model: &Model) -> anyhow::Result<Vec<Method>> {
     let solver = |name: &str| -> anyhow::Result<_> {
         let spacing = if args.spacing.is_none() { Some(SpacingChoice::Named("logsnr".parse()?)) } else { None };
         let with = spacing.as_ref().map_or_else(String::new, |spacing| format!(", {spacing}"));
