@@ -10,10 +10,13 @@ use ddim_data::Picture;
 use crate::progress::{Phase, Progress};
 use crate::stats::{Outcome, Stats};
 
+/// Calls in which a request has no row, for each row that it then seems to need less.
+const CALLS_A_ROW: usize = 8;
+
 /// Requests under way. Every [`tick`](Self::tick) is one call of the network for rows of several of them: of those
-/// first that need the fewest rows to their end, so that the mean time of waiting is short. A request that waits
-/// becomes more urgent with every call that it has no row in, as if it needed one row fewer, so that none waits
-/// for more calls than it needs rows once it is the oldest.
+/// first that need the fewest rows to their end, so that the mean time of waiting is short. A request becomes more
+/// urgent with the calls that it has no row in, so that none waits for ever: no longer than [`CALLS_A_ROW`] calls for
+/// each row that it needs, and for those that came before it.
 pub(crate) struct Scheduler<'m> {
     model: &'m Model,
     stats: &'m Stats,
@@ -131,7 +134,7 @@ impl Request<'_> {
         let left = |begun: &Begun| calls * (steps - begun.steps.steps_taken()) / steps.max(1);
         let under_way: usize = self.begun.iter().map(|(_, begun)| left(begun)).sum();
         let rows = self.rows_of_a_picture() * (under_way + calls * (self.run.pictures - self.next));
-        rows.saturating_sub(self.waited)
+        rows.saturating_sub(self.waited / CALLS_A_ROW)
     }
 
     fn progress_steps(&self) -> usize {
