@@ -15,8 +15,8 @@ const CALLS_A_ROW: usize = 8;
 
 /// Requests under way. Every [`tick`](Self::tick) is one call of the network for rows of several of them: of those
 /// first that need the fewest rows to their end, so that the mean time of waiting is short. A request becomes more
-/// urgent with the calls that it has no row in, so that none waits for ever: no longer than [`CALLS_A_ROW`] calls for
-/// each row that it needs, and for those that came before it.
+/// urgent with the calls that it has no row in, so that none waits for ever: no longer than [`CALLS_A_ROW`] calls
+/// for each row that it needs, and for those that came before it.
 pub(crate) struct Scheduler<'m> {
     model: &'m Model,
     stats: &'m Stats,
