@@ -14,6 +14,9 @@ use crate::{plan, tuned};
 /// Numbers of steps when nothing says otherwise: those of the DDIM paper's Table 1.
 const STEPS: [usize; 5] = [10, 20, 50, 100, 1000];
 
+/// Noise when nothing says otherwise: that of the same table.
+const ETAS: [&str; 5] = ["0", "0.2", "0.5", "1", "hat"];
+
 /// Those of `--frontier`.
 const FEW: [usize; 11] = [1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 50];
 
@@ -195,11 +198,9 @@ fn of_frontier(args: &BenchArgs, model: &Model) -> anyhow::Result<Vec<Method>> {
 
 /// The methods that were typed, each with its name, and as options of `ddim sample`.
 fn methods(args: &BenchArgs) -> Vec<(String, PlanRequest)> {
-    let usual = [Eta::DDIM.value(), 0.2, 0.5, Eta::DDPM.value()].map(|eta| Eta::new(eta).map(EtaChoice::Value));
-    let usual = usual.into_iter().flatten().chain([EtaChoice::Hat]);
     let etas: Vec<EtaChoice> = match args.eta.as_slice() {
         [] if args.frontier => Vec::new(),
-        [] => usual.collect(),
+        [] => ETAS.map(|eta| eta.parse().expect("an eta")).into(),
         typed => typed.to_vec(),
     };
     let etas = etas.into_iter().map(eta_method);
@@ -231,11 +232,20 @@ fn of_eta(eta: EtaChoice) -> PlanRequest {
     PlanRequest { eta: Some(eta), solver, ..PlanRequest::default() }
 }
 
-fn resolved(args: &BenchArgs, model: &Model, method: PlanRequest, n_steps: usize) -> anyhow::Result<Plan> {
+/// The reference as `ddim sample` is asked for it.
+pub(super) fn ddpm(args: &BenchArgs, n_steps: usize) -> PlanRequest {
+    options(args, of_eta(EtaChoice::Value(Eta::DDPM)), n_steps)
+}
+
+/// A method in so many steps, with what is typed for all of them.
+fn options(args: &BenchArgs, method: PlanRequest, n_steps: usize) -> PlanRequest {
     let typed = args.spacing.clone().map(|spacing: Spacing| SpacingChoice::Named(spacing));
     let spacing = method.spacing.clone().or(typed);
-    let options = PlanRequest { steps: Some(n_steps), spacing, convention: args.convention, ..method };
-    let plan = plan::resolve(&options, &model.training)?;
+    PlanRequest { steps: Some(n_steps), spacing, convention: args.convention, ..method }
+}
+
+fn resolved(args: &BenchArgs, model: &Model, method: PlanRequest, n_steps: usize) -> anyhow::Result<Plan> {
+    let plan = plan::resolve(&options(args, method, n_steps), &model.training)?;
     model.inner.check_plan(&plan)?;
     Ok(plan)
 }

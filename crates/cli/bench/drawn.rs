@@ -7,11 +7,12 @@ use ddim_bench::{Cell, units};
 use ddim_data::{Picture, Source};
 use serde_json::{Value, json};
 
-use crate::args::{BenchArgs, EtaChoice, SpacingChoice};
+use super::cells;
+use crate::args::BenchArgs;
 use crate::device::Chosen as Device;
 use crate::job::Job;
 use crate::model::Model;
-use crate::request::{Past, PlanRequest, Request};
+use crate::request::{Past, Request};
 use crate::{reading, run_record};
 
 /// A folder of them.
@@ -74,14 +75,8 @@ impl Drawn {
 
 /// The reference as `ddim sample` is asked for it.
 fn request(args: &BenchArgs, cell: &Cell) -> Request {
-    let plan = PlanRequest {
-        steps: Some(cell.steps),
-        eta: Some(EtaChoice::Value(ddim_schedule::Eta::DDPM)),
-        spacing: args.spacing.clone().map(SpacingChoice::Named),
-        convention: args.convention,
-        ..PlanRequest::default()
-    };
-    Request { plan, num: Some(1), label: args.labels.label.clone(), ..Request::default() }
+    let (plan, label) = (cells::ddpm(args, cell.steps), args.labels.label.clone());
+    Request { plan, num: Some(1), label, precision: Some(args.precision), ..Request::default() }
 }
 
 /// The record of a run with what may differ taken from that of the reference: how many pictures, from which noise, and
