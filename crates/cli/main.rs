@@ -48,6 +48,7 @@ mod seeds;
 mod serve;
 mod shard;
 mod signals;
+mod student;
 mod train;
 mod tune;
 mod tuned;

@@ -28,7 +28,7 @@ use crate::output::AnimateWhat;
 use crate::request::{OutputRequest, Past, Request};
 use crate::seeds::{self, Seed};
 use crate::signals::Interrupt;
-use crate::{device, output, printing, prior, progress, run_record, shard};
+use crate::{device, output, printing, prior, progress, run_record, shard, student};
 
 /// A larger noise level to start from than most schedules have: the linear one ends at 157.
 const LARGEST_USUAL_START: f64 = 1000.0;
@@ -48,7 +48,8 @@ pub(crate) fn run(args: SampleArgs, interrupt: &Interrupt) -> anyhow::Result<End
             shard.shard
         );
     }
-    let request = Request { shard: found.as_ref().map(|found| found.shard), ..continued(asked, &args) };
+    let asked = student::in_place(continued(asked, &args));
+    let request = Request { shard: found.as_ref().map(|found| found.shard), ..asked };
     if request.shard.is_some() && (request.picture.is_some() || request.pictures.is_some()) {
         misused!(
             "--shard: --like names some pictures of a run, and a shard is one of a whole run; give its run.json"

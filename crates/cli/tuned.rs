@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
 use ddim_bench::units;
-use ddim_checkpoint::TunedSteps;
+use ddim_checkpoint::{TunedSteps, embedded_names};
 use ddim_schedule::{Solver, quoted};
 
 use crate::args::{SolverChoice, SpacingChoice, misused};
@@ -100,7 +100,13 @@ fn read(file: Option<&Path>, home: &Home, steps: usize) -> anyhow::Result<(Tuned
     };
     match found {
         Some(tuned) => Ok((tuned, place)),
-        None => bail!("--spacing tuned: there is no {place}; run `{}` first", command(home, steps)),
+        None => {
+            let missing = match home {
+                Home::Embedded(_) => format!("{place} has no tuned steps"),
+                Home::Nowhere | Home::Folder { .. } => format!("there is no {place}"),
+            };
+            bail!("--spacing tuned: {missing}; run `{}` first", command(home, steps))
+        }
     }
 }
 
@@ -112,7 +118,13 @@ fn command(home: &Home, steps: usize) -> String {
             format!("ddim tune --model {}{weights} --steps {steps}", quoted(&folder.display().to_string()))
         }
         Home::Nowhere | Home::Embedded(_) => {
-            format!("ddim tune --steps {steps} --out tuned.json` and take `--spacing tuned:tuned.json")
+            let model = match home {
+                Home::Embedded(name) if embedded_names().first() != Some(&name.as_str()) => {
+                    format!(" --model {name}")
+                }
+                _ => String::new(),
+            };
+            format!("ddim tune{model} --steps {steps} --out tuned.json` and take `--spacing tuned:tuned.json")
         }
     }
 }

@@ -94,7 +94,9 @@ pub use abandoned::remove_abandoned;
 pub use autoencoder::{Autoencoder, AutoencoderFiles, Network, is_first_stage};
 pub use card::{Card, MadeFor};
 pub use denoiser::{Denoiser, DenoiserConfig};
-pub use embedded::{embedded, embedded_names, embedded_tuned, embedded_weights, inspect_embedded};
+pub use embedded::{
+    embedded, embedded_names, embedded_student, embedded_tuned, embedded_weights, inspect_embedded,
+};
 pub use error::{CheckpointError, SchedulerConfigError};
 pub use fingerprint::fingerprint;
 pub use fit::Slot;

@@ -38,6 +38,7 @@ Examples:
   ddim sample --like pictures/000003.png --steps 100   that one once more, in more steps
   ddim sample --steps 50 --reuse up_blocks.1:3         inner layers in every third call
   ddim sample --spacing tuned --steps 5                the timesteps that suit the model best
+  ddim sample --steps 1                                one call: the embedded model has students for 1, 2 and 4 steps
   ddim sample --solver adaptive                        as many as each picture needs
   ddim sample --noise start.safetensors --out raw.safetensors --trajectory
 

@@ -18,7 +18,7 @@ use crate::model::Model;
 use crate::reading::{self, Broken};
 use crate::request::{ModelRequest, Request};
 use crate::signals::Interrupt;
-use crate::{drawing, progress};
+use crate::{drawing, progress, student};
 
 /// Pictures that a model draws when nothing says otherwise.
 const DRAWN: usize = 2048;
@@ -71,8 +71,7 @@ impl<'a> Source<'a> {
         let asked = args.model.request();
         let model = ModelRequest { model: model.map(Path::to_owned).or(asked.model), ..asked };
         let pictures = name.part.drawn(args.num.unwrap_or(DRAWN));
-        let loaded = Model::load(&model, &device.device)?;
-        let request = Request {
+        let request = student::in_place(Request {
             model,
             plan: args.plan.request(),
             num: Some(pictures.end),
@@ -80,7 +79,8 @@ impl<'a> Source<'a> {
             label: args.labels.label.clone(),
             batch_size: Some(args.computing.batch_size),
             ..Request::default()
-        };
+        });
+        let loaded = Model::load(&request.model, &device.device)?;
         // What cannot be drawn is refused before anything else is looked at.
         Job::new(&request, &loaded, device).with_context(|| name.to_string())?;
         Ok(Self::Model(Box::new(Drawn { model: loaded, device, request, pictures })))
