@@ -109,4 +109,4 @@ export class Run {
 export function solvers(): Promise<Record<string, string>>;
 
 /** The command that draws the same pictures with the program `ddim`. */
-export function command(options: Options, about?: { model?: string | null }): string;
+export function command(options: Options, about?: { model?: string }): string;

@@ -265,8 +265,8 @@ export async function solvers() {
   return JSON.parse(found.text(found.calls.ddim_solvers()));
 }
 
-/** The command that draws the same pictures with the program. */
-export function command(options, { model = null } = {}) {
+/** The command that draws the same pictures with the program, which has students for few steps where no model is named. */
+export function command(options, { model = "fashion-mnist" } = {}) {
   const quoted = (word) => (/^[\w.,:/-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
   const list = (value) => (Array.isArray(value) ? value : [value]);
   const valuesOf = {

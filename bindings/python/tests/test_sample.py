@@ -55,12 +55,19 @@ def test_the_bytes_are_those_of_the_command_line(model, command, solver, batch_s
     ],
 )
 def test_options_mean_what_they_mean_on_the_command_line(model, command, words, options):
-    steps = [] if "timesteps" in options else ["--steps", 4]
+    steps = [] if "timesteps" in options else ["--steps", 5]
     folder = command("sample", "--device", "cpu", *steps, *words, "--out", "drawn.npz")
     expected = np.load(folder / "drawn.npz")["arr_0"]
     if "timesteps" not in options:
-        options = {**options, "steps": 4}
+        options = {**options, "steps": 5}
     assert (np.asarray(model.sample(**options)) == expected).all()
+
+
+@pytest.mark.parametrize("steps, student", [(1, "1-step"), (2, "2-steps"), (4, "4-steps")])
+def test_students_are_those_of_the_command_line(command, steps, student):
+    folder = command("sample", "--device", "cpu", "--num", 3, "--steps", steps, "--out", "drawn.npz")
+    student = ddim.Model.embedded(f"fashion-mnist-{student}", device="cpu")
+    assert (np.asarray(student.sample(3)) == np.load(folder / "drawn.npz")["arr_0"]).all()
 
 
 def test_tuned_steps_are_those_of_the_command_line(model, command):

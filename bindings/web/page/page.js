@@ -91,7 +91,7 @@ function describe() {
   $("eta-value").textContent = isDdim ? $("eta").value : "for DDIM only";
   $("eta").disabled = !isDdim;
   $("solver-about").textContent = solverTexts[$("solver").value] ?? "";
-  $("command").textContent = command(asked(), { model: folder });
+  $("command").textContent = command(asked(), { model: folder ?? undefined });
 }
 
 async function draw() {

@@ -90,10 +90,10 @@ assert.ok(run.step() && !run.step() && !run.step() && run.taken === 2, "a run go
 run.free();
 refused(() => run.step(), /was freed/);
 refused(() => model.sample({ num: -1 }), /num: -1 is not a whole number/);
-assert.equal(command({ class: "ankle boot", seed: 7 }), "ddim sample --num 1 --class 'ankle boot' --seed 7");
-assert.equal(command({ class: ["tench, Tinca", 3] }), `ddim sample --num 1 --class '"tench, Tinca",3'`);
-assert.equal(command({ guidance_interval: [0.2, null] }), "ddim sample --num 1 --guidance-interval 0.2,inf");
-assert.equal(command({ label: [[1, 2], [3, 4]] }), "ddim sample --num 1 --label 1,2 --label 3,4");
+assert.equal(command({ class: "ankle boot", seed: 7 }), "ddim sample --model fashion-mnist --num 1 --class 'ankle boot' --seed 7");
+assert.equal(command({ class: ["tench, Tinca", 3] }), `ddim sample --model fashion-mnist --num 1 --class '"tench, Tinca",3'`);
+assert.equal(command({ guidance_interval: [0.2, null] }), "ddim sample --model fashion-mnist --num 1 --guidance-interval 0.2,inf");
+assert.equal(command({ label: [[1, 2], [3, 4]] }), "ddim sample --model fashion-mnist --num 1 --label 1,2 --label 3,4");
 assert.equal(command({ label: [1, 2] }, { model: "a b" }), "ddim sample --model 'a b' --num 1 --label 1,2");
 rmSync(work, { recursive: true });
 console.log("the package draws the program's bytes");
