@@ -291,9 +291,9 @@ fn hearer<'a>(progress: Option<&'a Py<PyAny>>) -> Option<impl Fn(Python<'_>, Ste
 #[pymethods]
 impl Model {
     /// The model compiled into this module, or one of its students, "fashion-mnist-1-step",
-    /// "fashion-mnist-2-steps" and "fashion-mnist-4-steps", which draw in so many steps where nothing else is said.
-    /// `device`: "auto" for a GPU where there is one, "cpu", or one of `ddim.devices()`. `precision`: "f32", "f16",
-    /// "bf16", as far as the device computes in it.
+    /// "fashion-mnist-2-steps" and "fashion-mnist-4-steps", which draw in so many steps where nothing else is
+    /// said. `device`: "auto" for a GPU where there is one, "cpu", or one of `ddim.devices()`. `precision`:
+    /// "f32", "f16", "bf16", as far as the device computes in it.
     ///
     /// Raises ValueError for a name, a device or a precision that is not there.
     #[staticmethod]
