@@ -35,11 +35,11 @@ from ._sample import drive, sample
 
 
 def __getattr__(name: str) -> object:
-    """`ddim.diffusers`, which is imported when it is asked for, and torch and diffusers with it."""
-    if name == "diffusers":
+    """`ddim.diffusers` and `ddim.ray`, which are imported when they are asked for, and what they need with them."""
+    if name in ("diffusers", "ray"):
         from importlib import import_module
 
-        return import_module(".diffusers", __name__)
+        return import_module(f".{name}", __name__)
     raise AttributeError(f"module 'ddim' has no attribute {name!r}")
 
 
