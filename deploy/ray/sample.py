@@ -33,7 +33,9 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--cpus", type=int, help="begin a cluster of its own with so many")
     args = parser.parse_args()
-    store, path = pyarrow.fs.FileSystem.from_uri(args.out if "://" in args.out else f"file://{os.path.abspath(args.out)}")
+    store, path = pyarrow.fs.FileSystem.from_uri(
+        args.out if "://" in args.out else f"file://{os.path.abspath(args.out)}"
+    )
     if store.get_file_info(pyarrow.fs.FileSelector(path, allow_not_found=True)):
         sys.exit(f"error: --out {args.out} has files already: name another place")
     if args.cpus:

@@ -147,7 +147,9 @@ def _check(output: str, options: dict[str, Any]) -> None:
         raise ValueError(f"output={output!r}: it is 'png' or 'array'")
     for name in _OF_ROWS:
         if name in options:
-            raise ValueError(f"{name}: the rows say which pictures these are; give `seed`, and numbers in the rows")
+            raise ValueError(
+                f"{name}: the rows say which pictures these are; give `seed`, and numbers in the rows"
+            )
 
 
 def _opened(name: str | None, weights: str | None, **where: str) -> Model:
