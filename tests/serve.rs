@@ -257,7 +257,7 @@ fn what_is_cancelled_makes_room() {
 #[test]
 fn what_is_wrong_is_named() {
     let folder = folder();
-    let server = Served::start(folder.path(), "--max-pictures 5 --max-body 300");
+    let server = Served::start(folder.path(), "--max-pictures 5 --max-calls 3000 --max-body 300");
     let jobs = "/v1/jobs";
     for (method, path, body, status, words) in [
         ("POST", GENERATIONS, "{", 400, "the body is not JSON"),
@@ -269,6 +269,7 @@ fn what_is_wrong_is_named() {
         ("POST", GENERATIONS, r#"{"ddim": {"solver": "adaptive"}}"#, 400, "does not share calls"),
         ("POST", jobs, r#"{"stps": 3}"#, 400, "the nearest is steps"),
         ("POST", jobs, r#"{"steps": 5000}"#, 400, "5000"),
+        ("POST", jobs, r#"{"steps": 4, "corrector_steps": 1023}"#, 400, "at most 3000"),
         ("POST", jobs, r#"{"guidance_rescale": 0.5}"#, 400, "it changes nothing without guidance"),
         ("GET", "/v1/jobs/job-0", "", 404, "is not here"),
         ("GET", "/v1/models/dall-e-3", "", 404, "there are /v1/images/generations"),
@@ -355,10 +356,15 @@ fn an_end_finishes_what_is_under_way() {
     let request = json!({ "prompt": "coat", "n": 4, "ddim": { "steps": 60 } });
     std::thread::scope(|scope| {
         let asked = scope.spawn(|| server.draw(&request));
-        server.wait_for("ddim_requests", "1");
+        let id = begun(&server, &json!({ "class": "bag", "steps": 70, "num": 4 }));
+        let told = scope.spawn(|| server.get(&format!("/v1/jobs/{}/events", { id })).1);
+        server.wait_for("ddim_requests", "2");
         server.terminate();
         let (status, answer) = asked.join().expect("no panic");
         assert_eq!((status, answer["data"].as_array().map(Vec::len)), (200, Some(4)), "{answer}");
+        let told = told.join().expect("no panic");
+        let end = told.trim_end().rsplit("\n\n").next().expect("events");
+        assert!(end.contains("event: end") && end.contains("finished"), "who listens hears the end, too: {end}");
     });
     let (code, said) = server.end();
     assert!(code == 0 && said.contains("every request was answered"), "{said}");
@@ -431,6 +437,7 @@ fn every_option_is_tried() {
         "listen",
         "queue",
         "max-pictures",
+        "max-calls",
         "max-body",
         "max-connections",
         "patience",

@@ -78,7 +78,12 @@ fn check_pictures(model: &Model) -> anyhow::Result<()> {
 /// Makes the network ready, and a thread that draws with it.
 fn engine(args: &ServeArgs, model: &Model) -> Engine {
     model.inner.engine();
-    let limits = Limits { at_once: args.computing.batch_size, queue: args.queue, pictures: args.max_pictures };
+    let limits = Limits {
+        at_once: args.computing.batch_size,
+        queue: args.queue,
+        pictures: args.max_pictures,
+        calls: args.max_calls,
+    };
     Engine::new(Arc::new(model.inner.clone()), limits)
 }
 

@@ -49,6 +49,10 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = at_least_one, help_heading = "Server")]
     pub(crate) max_pictures: usize,
 
+    /// Calls of the network for a picture that a request may ask for, corrections included
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = at_least_one, help_heading = "Server")]
+    pub(crate) max_calls: usize,
+
     /// Bytes that a request may have
     #[arg(long, value_name = "BYTES", default_value_t = 1 << 20, value_parser = at_least_one, help_heading = "Server")]
     pub(crate) max_body: usize,

@@ -21,11 +21,13 @@ pub struct Limits {
     pub queue: usize,
     /// Pictures of a request.
     pub pictures: usize,
+    /// Calls of the network for one of them, corrections included.
+    pub calls: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { at_once: 16, queue: 64, pictures: 64 }
+        Self { at_once: 16, queue: 64, pictures: 64, calls: 10_000 }
     }
 }
 
@@ -110,11 +112,14 @@ impl Engine {
     ///
     /// [`Refusal`].
     pub fn check(&self, options: &Options) -> Result<usize, Refusal> {
-        let most = self.shared.limits.pictures;
-        if !(1..=most).contains(&options.count) {
-            return Err(Refusal::Pictures { found: options.count, most });
+        let Limits { pictures, calls, .. } = self.shared.limits;
+        if !(1..=pictures).contains(&options.count) {
+            return Err(Refusal::Pictures { found: options.count, most: pictures });
         }
         let run = self.shared.model.run(options)?;
+        if let Some(found) = run.calls().filter(|found| *found > calls) {
+            return Err(Refusal::Calls { found, most: calls });
+        }
         self.shared.model.check_guidance(&run.guidance)?;
         Ok(run.route.plan().map_or(0, |plan| plan.steps().len()))
     }

@@ -17,6 +17,14 @@ pub enum Refusal {
         /// How many one may ask for.
         most: usize,
     },
+    /// Its pictures take too long.
+    #[error("{found} calls a picture are not possible, at most {most} are: take fewer steps or corrections")]
+    Calls {
+        /// How many it asks for.
+        found: usize,
+        /// How many one may ask for.
+        most: usize,
+    },
     /// Nothing new is begun.
     #[error("this server is ending and takes no more requests: ask the one that comes after it")]
     Ending,
@@ -30,7 +38,7 @@ impl Refusal {
     pub(crate) fn outcome(&self) -> Outcome {
         match self {
             Self::Full(_) | Self::Ending => Outcome::Full,
-            Self::Pictures { .. } | Self::Model(_) => Outcome::Refused,
+            Self::Pictures { .. } | Self::Calls { .. } | Self::Model(_) => Outcome::Refused,
         }
     }
 }

@@ -10,7 +10,7 @@ pub(crate) struct Life {
     /// Whether only programs of this machine reach it.
     is_local: bool,
     is_ending: AtomicBool,
-    /// Requests that were read and are not answered yet.
+    /// Requests that were read and are not answered yet, those whose client listens to a job among them.
     busy: Mutex<usize>,
     answered: Condvar,
 }

@@ -77,7 +77,9 @@ impl From<Refusal> for Problem {
         match refusal {
             Refusal::Full(_) => Self::of(429, "queue_full", message),
             Refusal::Ending => Self::of(503, "ending", message),
-            Refusal::Pictures { .. } | Refusal::Model(_) => Self::of(400, "invalid_value", message),
+            Refusal::Pictures { .. } | Refusal::Calls { .. } | Refusal::Model(_) => {
+                Self::of(400, "invalid_value", message)
+            }
         }
     }
 }

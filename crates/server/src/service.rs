@@ -83,7 +83,7 @@ impl Service {
             Ok(head) => head,
             Err(unread) => return refuse(connection, unread, None),
         };
-        let busy = life.busy();
+        let _busy = life.busy();
         if let Err(problem) = self.check_host(&head, life).and_then(|()| self.admit(&head)) {
             return connection.send(&problem.answer().closing(), Some(&head));
         }
@@ -96,7 +96,6 @@ impl Service {
             Ok(Reply::Whole(answer)) => connection.send(&answer, Some(&head)),
             Err(problem) => connection.send(&problem.answer(), Some(&head)),
             Ok(Reply::Events(job, after)) => {
-                drop(busy);
                 self.tell(connection, &job, after);
                 false
             }

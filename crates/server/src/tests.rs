@@ -3,6 +3,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ddim::sampler::Langevin;
 use ddim::{Model, Options, device};
 
 use crate::{Bounds, Engine, Limits, Outcome, Phase, Record, Records, Refusal, Server, Service, Tokens};
@@ -47,7 +48,12 @@ fn what_cannot_be_drawn_is_refused_with_its_reason() {
     assert!(refused(Options { steps: 2000, ..Options::default() }).contains("2000"));
     assert!(refused(Options { labels: vec![99].into(), ..Options::default() }).contains("99"));
     assert!(refused(Options { guidance: f64::NAN.into(), ..Options::default() }).contains("NaN"));
-    assert_eq!((engine.stats().requests(Outcome::Refused), engine.requests()), (5, 0));
+    let corrector = Langevin::new(1000, 0.16).ok();
+    assert_eq!(
+        refused(Options { steps: 20, corrector, ..Options::default() }),
+        "19020 calls a picture are not possible, at most 10000 are: take fewer steps or corrections"
+    );
+    assert_eq!((engine.stats().requests(Outcome::Refused), engine.requests()), (6, 0));
 }
 
 #[test]
