@@ -55,7 +55,7 @@ pub(crate) use self::pictures::{OnCorrupt, PictureRules};
 pub(crate) use self::plan::{ModelArgs, PlanArgs, ScheduleArgs};
 pub(crate) use self::sampling::{OutputArgs, SampleArgs};
 pub(crate) use self::serving::ServeArgs;
-pub(crate) use self::set_name::{Part, SetHome, SetName};
+pub(crate) use self::set_name::{Part, SetHome, SetName, embedded_sets};
 pub(crate) use self::sharing::{MergeArgs, Shard, ShardChoice};
 pub(crate) use self::training::{RecipeArgs, TrainArgs};
 pub(crate) use self::tuning::TuneArgs;

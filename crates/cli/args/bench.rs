@@ -156,8 +156,8 @@ pub(crate) struct JudgingArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) features: Option<FeatureChoice>,
 
-    /// What they are compared with: a set of pictures, embedded:train, embedded:held-out, or an .npz that `ddim eval SET
-    /// --save-stats` made of the same features [default: embedded:train, for its classifier]
+    /// What they are compared with: a set of pictures, embedded:train, embedded:held-out, embedded:ddpm, or an .npz that
+    /// `ddim eval SET --save-stats` made of the same features [default: embedded:train, for its classifier]
     #[arg(long, value_name = "SET")]
     pub(crate) reference: Option<SetName>,
 

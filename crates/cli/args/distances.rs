@@ -21,9 +21,9 @@ pub(crate) struct DistanceArgs {
     #[arg(value_name = "SET", group = "measure", requires = "against", help_heading = "What to measure")]
     pub(crate) set: Option<SetName>,
 
-    /// The set it is judged by: as SET, or an .npz with `mu` and `sigma`, or embedded:train and embedded:held-out, what
-    /// the embedded classifier says about its training pictures and about those set aside. A model draws with the seed
-    /// after --seed
+    /// The set it is judged by: as SET, or an .npz with `mu` and `sigma`, or what the embedded classifier says of its
+    /// training pictures (embedded:train), of those set aside (embedded:held-out), or of what the embedded model draws in
+    /// 1000 steps of DDPM (embedded:ddpm). A model draws with the seed after --seed
     #[arg(value_name = "REFERENCE", group = "against", help_heading = "What to measure")]
     pub(crate) reference: Option<SetName>,
 

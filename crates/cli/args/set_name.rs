@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use ddim_features::Split;
+use ddim_features::EmbeddedSet;
 use ddim_schedule::nearest_said;
 
 use super::words::{self, FromWord};
@@ -26,8 +26,8 @@ pub(crate) struct SetName {
 pub(crate) enum SetHome {
     /// A file or a folder.
     Path(PathBuf),
-    /// What is known of the pictures that the embedded classifier was trained on, or of those set aside.
-    Embedded(Split),
+    /// What is known of the pictures that the embedded classifier was trained on, of those set aside, or of DDPM's.
+    Embedded(EmbeddedSet),
     /// A model; the one that `--model` names where it has no name.
     Model(Option<PathBuf>),
 }
@@ -106,14 +106,16 @@ impl FromStr for SetName {
         let home = match name.strip_prefix("model:").or((name == "model").then_some("")) {
             Some("") => SetHome::Model(None),
             Some(model) => SetHome::Model(Some(model.into())),
-            None if name == EMBEDDED[0] => SetHome::Embedded(Split::Train),
-            None if name == EMBEDDED[1] => SetHome::Embedded(Split::HeldOut),
             None if name.is_empty() => return Err("a set needs a name before its part".to_owned()),
-            None if is_mistyped(name) => {
-                let near = nearest_said(name, EMBEDDED);
-                return Err(format!("there are {} and {}{near}", EMBEDDED[0], EMBEDDED[1]));
-            }
-            None => SetHome::Path(name.into()),
+            None => match EmbeddedSet::ALL.into_iter().find(|set| name == format!("embedded:{set}")) {
+                Some(set) => SetHome::Embedded(set),
+                None if is_mistyped(name) => {
+                    let names = embedded_sets();
+                    let near = nearest_said(name, names.iter().map(String::as_str));
+                    return Err(format!("there are {}{near}", names.join(", ")));
+                }
+                None => SetHome::Path(name.into()),
+            },
         };
         Ok(Self { home, part, typed: text.to_owned() })
     }
@@ -137,8 +139,10 @@ impl FromWord for SetName {
     }
 }
 
-/// The embedded sets, by name.
-const EMBEDDED: [&str; 2] = ["embedded:train", "embedded:held-out"];
+/// The names of the embedded sets.
+pub(crate) fn embedded_sets() -> [String; EmbeddedSet::ALL.len()] {
+    EmbeddedSet::ALL.map(|set| format!("embedded:{set}"))
+}
 
 /// Whether a name was to be one of those: nothing of that name is there.
 fn is_mistyped(name: &str) -> bool {

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use ddim_data::{Array, Values, decode_array, encode_arrays, read_array};
 use ddim_eval::Statistics;
-use ddim_features::{Split, embedded_statistics};
+use ddim_features::{EmbeddedSet, embedded_statistics};
 
 /// Mean and covariance of a set's features, under the names that pytorch-fid (`mu`, `sigma`) and guided-diffusion
 /// (`mu_s`, `sigma_s`, of spatial features) give them.
@@ -27,10 +27,10 @@ impl Saved {
         Self::of(path.display().to_string(), |array| Ok(read_array(path, array)?))
     }
 
-    /// Those of the embedded classifier over pictures of the embedded model's data set.
-    pub(crate) fn embedded(split: Split) -> anyhow::Result<Self> {
+    /// Those of the embedded classifier over one of the sets that it knows.
+    pub(crate) fn embedded(set: EmbeddedSet) -> anyhow::Result<Self> {
         let model = ddim_checkpoint::embedded_names().first().context("this program was built without a model")?;
-        let (file, name) = (embedded_statistics(model, split)?, format!("embedded:{split}"));
+        let (file, name) = (embedded_statistics(model, set)?, format!("embedded:{set}"));
         let place = Path::new(&name);
         let saved = Self::of(name.clone(), |array| Ok(decode_array(place, file, array)?))?;
         saved.with_context(|| format!("{name} has no statistics"))

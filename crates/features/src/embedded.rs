@@ -15,6 +15,7 @@ struct Embedded {
     weights: &'static [u8],
     train: &'static [u8],
     held_out: &'static [u8],
+    ddpm: &'static [u8],
 }
 
 /// The folder `assets/NAME/classifier/`.
@@ -26,6 +27,7 @@ macro_rules! embed {
             weights: include_bytes!(asset!($name, "model.safetensors")),
             train: include_bytes!(asset!($name, "train.npz")),
             held_out: include_bytes!(asset!($name, "held_out.npz")),
+            ddpm: include_bytes!(asset!($name, "ddpm.npz")),
         }
     };
 }
@@ -39,20 +41,28 @@ macro_rules! asset {
 /// One for each embedded model that has one.
 const CLASSIFIERS: &[Embedded] = &[embed!("fashion-mnist")];
 
-/// Some of the pictures of the data set of a classifier.
+/// Pictures of which it is known what an embedded classifier says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Split {
-    /// Those that it was trained on.
+pub enum EmbeddedSet {
+    /// Those of its data set that it was trained on.
     Train,
-    /// Those that neither it nor the model was trained on.
+    /// Those of its data set that neither it nor the model was trained on.
     HeldOut,
+    /// What the embedded model draws in all 1000 steps of DDPM (eta 1), the first pictures of seed 0.
+    Ddpm,
 }
 
-impl fmt::Display for Split {
+impl EmbeddedSet {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Train, Self::HeldOut, Self::Ddpm];
+}
+
+impl fmt::Display for EmbeddedSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Train => "train",
             Self::HeldOut => "held-out",
+            Self::Ddpm => "ddpm",
         })
     }
 }
@@ -68,17 +78,18 @@ pub fn embedded_classifier(name: &str, device: &Device) -> Result<Classifier, Fe
     Classifier::read(&folder.join("config.json"), classifier.config, &weights, device)
 }
 
-/// Mean and covariance of the features of [`embedded_classifier`] over the pictures of its data set: an npz file
+/// Mean and covariance of the features of [`embedded_classifier`] over one of the sets: an npz file
 /// with `mu` f64 \[64\], `sigma` f64 \[64, 64\] (n - 1 in the denominator), `count` int64 and `identity`, the
 /// [`identity`](ddim_eval::Extractor::identity) of the features.
 ///
 /// # Errors
 /// [`FeatureError::NotEmbedded`] for any other name.
-pub fn embedded_statistics(name: &str, split: Split) -> Result<&'static [u8], FeatureError> {
+pub fn embedded_statistics(name: &str, set: EmbeddedSet) -> Result<&'static [u8], FeatureError> {
     let classifier = find(name)?;
-    Ok(match split {
-        Split::Train => classifier.train,
-        Split::HeldOut => classifier.held_out,
+    Ok(match set {
+        EmbeddedSet::Train => classifier.train,
+        EmbeddedSet::HeldOut => classifier.held_out,
+        EmbeddedSet::Ddpm => classifier.ddpm,
     })
 }
 
@@ -101,11 +112,12 @@ mod tests {
         let classifier = embedded_classifier("fashion-mnist", &Device::Cpu).expect("embedded");
         assert_eq!((classifier.config().classes.len(), classifier.parameters()), (10, 168_786));
         let identity: Vec<u8> = classifier.identity().chars().flat_map(|c| u32::from(c).to_le_bytes()).collect();
-        for (split, count) in [(Split::Train, 55_000_i64), (Split::HeldOut, 5_000)] {
-            let file = embedded_statistics("fashion-mnist", split).expect("embedded");
+        let counts = [55_000_i64, 5_000, 5_000];
+        for (set, count) in EmbeddedSet::ALL.into_iter().zip(counts) {
+            let file = embedded_statistics("fashion-mnist", set).expect("embedded");
             let holds = |bytes: &[u8]| file.windows(bytes.len()).any(|window| window == bytes);
-            assert!(holds(&identity), "{split:?} is of other features than {}", classifier.identity());
-            assert!(holds(&count.to_le_bytes()) && holds(b"mu.npy") && holds(b"sigma.npy"), "{split:?}");
+            assert!(holds(&identity), "{set:?} is of other features than {}", classifier.identity());
+            assert!(holds(&count.to_le_bytes()) && holds(b"mu.npy") && holds(b"sigma.npy"), "{set:?}");
         }
     }
 

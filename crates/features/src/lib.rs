@@ -15,6 +15,6 @@ mod inception;
 mod output;
 
 pub use classifier::{Classifier, ClassifierConfig, ClassifierShape};
-pub use embedded::{Split, embedded_classifier, embedded_statistics};
+pub use embedded::{EmbeddedSet, embedded_classifier, embedded_statistics};
 pub use error::FeatureError;
 pub use inception::{Inception, InceptionOptions, Logits, Preparation};

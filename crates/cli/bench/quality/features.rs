@@ -6,10 +6,10 @@ use anyhow::Context;
 use ddim_bench::{Cell, Verdict, units};
 use ddim_data::{Changes, Picture, Source};
 use ddim_eval::{Directions, Extractor, Features, Frechet, Moments, Pixels, SlicedWasserstein, Statistics};
-use ddim_features::Split;
+use ddim_features::EmbeddedSet;
 
 use super::{Batches, Needs, Quality};
-use crate::args::{BenchArgs, FeatureChoice, SetHome, SetName, WrongUsage, misused};
+use crate::args::{BenchArgs, FeatureChoice, SetHome, SetName, WrongUsage, embedded_sets, misused};
 use crate::device::Chosen as Device;
 use crate::features::{Saved, extractor};
 use crate::model::Model;
@@ -77,16 +77,17 @@ pub(super) fn of(
 
 fn reference(name: Option<&SetName>) -> anyhow::Result<Reference<'_>> {
     let saved = |saved| Ok(Reference::Saved(Box::new(saved)));
-    let Some(name) = name else { return saved(Saved::embedded(Split::Train)?) };
+    let Some(name) = name else { return saved(Saved::embedded(EmbeddedSet::Train)?) };
     match &name.home {
-        SetHome::Embedded(split) => saved(Saved::embedded(*split)?),
+        SetHome::Embedded(set) => saved(Saved::embedded(*set)?),
         SetHome::Path(path) => match Saved::read(path).context("--reference")? {
             Some(found) => saved(found),
             None => Ok(Reference::Pictures(name, reading::open(path).context("--reference")?)),
         },
         SetHome::Model(_) => misused!(
-            "--reference {name}: has to be pictures, embedded:train, embedded:held-out or an .npz with mu and sigma; \
-             `ddim sample --model ... --out FOLDER` draws pictures"
+            "--reference {name}: has to be pictures, {} or an .npz with mu and sigma; `ddim sample --model ... --out \
+             FOLDER` draws pictures",
+            embedded_sets().join(", ")
         ),
     }
 }

@@ -49,7 +49,7 @@ impl<'a> Source<'a> {
     pub(super) fn open(name: &SetName, args: &EvalArgs, device: &'a Chosen, k: u64) -> anyhow::Result<Self> {
         let path = match &name.home {
             SetHome::Model(model) => return Self::of_model(name, model.as_deref(), args, device, k),
-            SetHome::Embedded(split) => return Ok(Self::Saved(Box::new(Saved::embedded(*split)?))),
+            SetHome::Embedded(set) => return Ok(Self::Saved(Box::new(Saved::embedded(*set)?))),
             SetHome::Path(path) => path,
         };
         if let Some(saved) = Saved::read(path)? {
