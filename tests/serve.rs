@@ -262,7 +262,13 @@ fn what_is_wrong_is_named() {
     for (method, path, body, status, words) in [
         ("POST", GENERATIONS, "{", 400, "the body is not JSON"),
         ("POST", GENERATIONS, r#"{"prompt": "hat stand"}"#, 400, "hat stand"),
-        ("POST", GENERATIONS, r#"{"prompt": "coat", "n": 1000000000}"#, 400, "1000000000 is not a whole number"),
+        (
+            "POST",
+            GENERATIONS,
+            r#"{"prompt": "coat", "n": 1000000000}"#,
+            400,
+            "n: 1000000000 is not a whole number",
+        ),
         ("POST", GENERATIONS, r#"{"prompt": "coat", "n": 6}"#, 400, "ask for 1 to 5"),
         ("POST", GENERATIONS, r#"{"prompt": "coat", "size": "512x512"}"#, 400, "this model draws 28x28"),
         ("POST", GENERATIONS, r#"{"response_format": "url"}"#, 400, "say b64_json"),
@@ -366,6 +372,32 @@ fn an_end_finishes_what_is_under_way() {
         let end = told.trim_end().rsplit("\n\n").next().expect("events");
         assert!(end.contains("event: end") && end.contains("finished"), "who listens hears the end, too: {end}");
     });
+    let (code, said) = server.end();
+    assert!(code == 0 && said.contains("every request was answered"), "{said}");
+}
+
+/// Whoever asks again and again how a job stands gets its pictures, though the server was told to end in between.
+#[test]
+fn an_end_waits_until_a_job_is_fetched() {
+    let folder = folder();
+    let server = Served::start(folder.path(), "--grace 50");
+    let id = begun(&server, &json!({ "class": "bag", "steps": 60, "num": 2 }));
+    server.terminate();
+    let begin = Instant::now();
+    while server.get("/health").0 != 503 {
+        assert!(begin.elapsed() < LONG, "it says that it is ending");
+    }
+    assert_eq!(server.post("/v1/jobs", &json!({ "steps": 2 })).0, 503);
+    let job = loop {
+        let (status, body) = server.get(&format!("/v1/jobs/{id}"));
+        let job: Value = serde_json::from_str(&body).expect("JSON");
+        assert!(status == 200 && begin.elapsed() < LONG, "{body}");
+        if job["status"] == "finished" {
+            break job;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert_eq!(job["data"].as_array().map(Vec::len), Some(2));
     let (code, said) = server.end();
     assert!(code == 0 && said.contains("every request was answered"), "{said}");
 }

@@ -2,6 +2,7 @@
 
 mod records;
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
@@ -13,7 +14,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use ddim_bench::units;
 use ddim_sampler::Guidance;
-use ddim_server::{Bounds, Engine, Limits, Server, Service, Tokens};
+use ddim_server::{Bounds, Engine, Limits, Server, Service, Tokens, Undone};
 
 use self::records::Drawing;
 use crate::args::ServeArgs;
@@ -30,7 +31,7 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// Serves until it is told to end.
 pub(crate) fn run(args: &ServeArgs, interrupt: &Interrupt) -> anyhow::Result<Ending> {
-    let tokens = tokens(args.token_file.as_deref(), std::env::var(TOKEN).ok())?;
+    let tokens = tokens(args.token_file.as_deref(), std::env::var_os(TOKEN))?;
     // Before the model is loaded: a port that is taken is said at once.
     let listener = listen(args.listen)?;
     let device = device::choose(args.computing.device.device)?;
@@ -88,10 +89,18 @@ fn engine(args: &ServeArgs, model: &Model) -> Engine {
 }
 
 /// Says what was left undone.
-fn tell(left: usize) {
-    match left {
-        0 => tracing::info!("ended; every request was answered"),
-        _ => tracing::warn!("ended; {} not finished in time", units::counted(left, "request")),
+fn tell(Undone { given_up, not_fetched }: Undone) {
+    if given_up > 0 {
+        tracing::warn!("ended; {} not finished in time", units::counted(given_up, "request"));
+    }
+    if not_fetched > 0 {
+        tracing::warn!(
+            "ended; nobody has fetched the pictures of {}",
+            units::counted(not_fetched, "finished job")
+        );
+    }
+    if given_up == 0 && not_fetched == 0 {
+        tracing::info!("ended; every request was answered");
     }
 }
 
@@ -113,13 +122,16 @@ fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 /// The tokens of a file, one a line, and that of the environment.
-fn tokens(file: Option<&Path>, in_environment: Option<String>) -> anyhow::Result<Tokens> {
+fn tokens(file: Option<&Path>, in_environment: Option<OsString>) -> anyhow::Result<Tokens> {
     let text = match file {
         None => String::new(),
         Some(file) => fs::read_to_string(file).with_context(|| format!("--token-file {}", file.display()))?,
     };
     let of_file = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let of_environment = in_environment.as_deref().map(str::trim).filter(|token| !token.is_empty());
+    let of_environment = in_environment.as_deref().map(|token| token.to_str().unwrap_or_default().trim());
+    if of_environment.is_some_and(str::is_empty) {
+        bail!("{TOKEN}: is set and holds no token, and everybody could ask: give it one, or unset it");
+    }
     let tokens: Vec<&str> = of_file.chain(of_environment).collect();
     match file {
         Some(file) if tokens.is_empty() => bail!(
@@ -149,11 +161,12 @@ mod tests {
         let file = folder.path().join("tokens");
         let shown = |text: &str, variable: Option<&str>| {
             fs::write(&file, text).expect("writable");
-            tokens(Some(&file), variable.map(str::to_owned)).map(|tokens| format!("{tokens:?}"))
+            tokens(Some(&file), variable.map(OsString::from)).map(|tokens| format!("{tokens:?}"))
         };
         assert_eq!(shown("# ours\n\n a \nb\n", Some("c\n")).expect("three"), "Tokens(3)");
         assert_eq!(shown("", Some("c")).expect("one"), "Tokens(1)");
-        assert!(shown("# none\n", Some(" ")).expect_err("none").to_string().contains("holds no token"));
+        assert!(shown("# none\n", None).expect_err("none").to_string().contains("holds no token"));
+        assert!(shown("a", Some(" ")).expect_err("none").to_string().contains("DDIM_TOKEN: is set"));
         assert!(tokens(None, None).expect("none").are_none());
         let missing = tokens(Some(&folder.path().join("missing")), None).expect_err("missing").to_string();
         assert!(missing.contains("--token-file"), "{missing}");

@@ -40,6 +40,8 @@ impl Asked {
     /// Those of a request to OpenAI's API, of a model of this name.
     pub(crate) fn of_openai(body: &[u8], model: &Model, name: &str) -> Result<Self, Problem> {
         let mut asked = object(body)?;
+        // What a client leaves open asks for nothing.
+        asked.retain(|_, value| !value.is_null());
         if let Some(unknown) = asked.keys().find(|key| !KNOWN.contains(&key.as_str())) {
             let nearest = nearest_said(unknown, KNOWN);
             let known = KNOWN.join(", ");
@@ -48,7 +50,7 @@ impl Asked {
             );
             return Err(Problem::wrong(unknown, words));
         }
-        let mut take = |key: &str| asked.remove(key).filter(|value| !value.is_null());
+        let mut take = |key: &str| asked.remove(key);
         check_model(take("model"), name)?;
         check_size(take("size"), model)?;
         check_form(take("response_format"))?;
@@ -190,7 +192,9 @@ mod tests {
         let Options { count, seed, steps, labels, solver, .. } = asked.options;
         assert_eq!((count, seed, steps, labels, solver.name()), (3, 7, 5, vec![coat].into(), "unipc"));
         assert_eq!(asked.json["class"], "coat");
-        let plain = Asked::of_openai(br#"{"prompt": " ", "n": null}"#, &model(), "x").expect("options").options;
+        let plain = Asked::of_openai(br#"{"prompt": " ", "n": null, "style": null}"#, &model(), "x")
+            .expect("options")
+            .options;
         assert!(plain.labels.is_empty() && plain.count == 1);
     }
 
@@ -209,7 +213,7 @@ mod tests {
             (r#"{"size": "1024x1024"}"#, "\"size\"", "this model draws 28x28"),
             (r#"{"response_format": "url"}"#, "\"response_format\"", "keeps no pictures"),
             (r#"{"model": "dall-e-3"}"#, "null", "this server has"),
-            (r#"{"n": -1}"#, "\"n\"", "-1 is not a whole number"),
+            (r#"{"n": -1}"#, "\"n\"", "n: -1 is not a whole number"),
             (r#"{"n": 1, "ddim": {"num": 2}}"#, "\"n\"", "leave one of them out"),
             (r#"{"ddim": 1}"#, "\"ddim\"", "an object"),
             (r#"{"ddim": {"stps": 1}}"#, "\"ddim.stps\"", "the nearest is steps"),

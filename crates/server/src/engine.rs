@@ -116,6 +116,10 @@ impl Engine {
         if !(1..=pictures).contains(&options.count) {
             return Err(Refusal::Pictures { found: options.count, most: pictures });
         }
+        let labels = options.labels.len();
+        if labels > options.count {
+            return Err(Refusal::Labels { found: labels, pictures: options.count });
+        }
         let run = self.shared.model.run(options)?;
         if let Some(found) = run.calls().filter(|found| *found > calls) {
             return Err(Refusal::Calls { found, most: calls });

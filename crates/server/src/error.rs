@@ -17,6 +17,14 @@ pub enum Refusal {
         /// How many one may ask for.
         most: usize,
     },
+    /// It names more labels than its pictures use.
+    #[error("{found} labels for {pictures} pictures: give at most one a picture; they are used in turn")]
+    Labels {
+        /// How many it names.
+        found: usize,
+        /// Of so many pictures.
+        pictures: usize,
+    },
     /// Its pictures take too long.
     #[error("{found} calls a picture are not possible, at most {most} are: take fewer steps or corrections")]
     Calls {
@@ -38,7 +46,7 @@ impl Refusal {
     pub(crate) fn outcome(&self) -> Outcome {
         match self {
             Self::Full(_) | Self::Ending => Outcome::Full,
-            Self::Pictures { .. } | Self::Calls { .. } | Self::Model(_) => Outcome::Refused,
+            Self::Pictures { .. } | Self::Labels { .. } | Self::Calls { .. } | Self::Model(_) => Outcome::Refused,
         }
     }
 }

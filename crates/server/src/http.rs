@@ -24,7 +24,7 @@ pub struct Bounds {
     pub body: usize,
     /// Time for a head, and then for a body, from the first byte that is waited for.
     pub patience: Duration,
-    /// Time between two requests of a connection.
+    /// Time between two requests of a connection; before the first there is as much as for a head.
     pub idle: Duration,
     /// Connections at a time.
     pub connections: usize,
@@ -83,17 +83,21 @@ pub(crate) struct Connection {
     stream: TcpStream,
     ahead: Vec<u8>,
     bounds: Bounds,
+    /// Whether it has asked for something already.
+    has_asked: bool,
 }
 
 impl Connection {
     pub(crate) fn new(stream: TcpStream, bounds: Bounds) -> io::Result<Self> {
         stream.set_nodelay(true)?;
-        Ok(Self { stream, ahead: Vec::new(), bounds })
+        Ok(Self { stream, ahead: Vec::new(), bounds, has_asked: false })
     }
 
     /// The next request's head.
     pub(crate) fn head(&mut self) -> Result<Head, Unread> {
-        if self.ahead.is_empty() && !self.more(self.bounds.idle).is_ok_and(|read| read > 0) {
+        let idle = if self.has_asked { self.bounds.idle } else { self.bounds.patience };
+        self.has_asked = true;
+        if self.ahead.is_empty() && !self.more(idle).is_ok_and(|read| read > 0) {
             return Err(Unread::Gone);
         }
         let end = Instant::now() + self.bounds.patience;

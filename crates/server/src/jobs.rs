@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
@@ -23,6 +24,8 @@ pub(crate) struct Job {
     pub(crate) record: Record,
     options: Value,
     created: u64,
+    /// Whether somebody has its pictures, or knows why there are none.
+    fetched: AtomicBool,
 }
 
 impl Job {
@@ -30,7 +33,17 @@ impl Job {
         // Nobody finds it by trying.
         let random = || RandomState::new().hash_one(0);
         let id = format!("job-{:016x}{:016x}", random(), random());
-        Self { id, ticket, record, options, created: seconds() }
+        Self { id, ticket, record, options, created: seconds(), fetched: AtomicBool::new(false) }
+    }
+
+    /// Somebody has its pictures.
+    pub(crate) fn fetched(&self) {
+        self.fetched.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether its pictures are there and nobody has them.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.ticket.phase() == Phase::Finished && !self.fetched.load(Ordering::SeqCst)
     }
 
     /// How it stands.
@@ -83,6 +96,11 @@ impl Jobs {
     /// The one of this name.
     pub(crate) fn find(&self, id: &str) -> Option<Arc<Job>> {
         self.lock().iter().find(|job| job.id == id).cloned()
+    }
+
+    /// Those that have not ended.
+    pub(crate) fn under_way(&self) -> Vec<Arc<Job>> {
+        self.lock().iter().filter(|job| !job.ticket.phase().is_end()).cloned().collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<Job>>> {

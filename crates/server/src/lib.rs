@@ -22,7 +22,7 @@ pub use engine::{Engine, Limits};
 pub use error::Refusal;
 pub use http::Bounds;
 pub use progress::{Event, Phase, Ticket, What};
-pub use server::Server;
+pub use server::{Server, Undone};
 pub use service::{Record, Records, Service};
 pub use stats::{Outcome, Stats};
 pub use tokens::Tokens;

@@ -10,6 +10,7 @@ pub(crate) struct Life {
     /// Whether only programs of this machine reach it.
     is_local: bool,
     is_ending: AtomicBool,
+    is_closed: AtomicBool,
     /// Requests that were read and are not answered yet, those whose client listens to a job among them.
     busy: Mutex<usize>,
     answered: Condvar,
@@ -35,6 +36,15 @@ impl Life {
 
     pub(crate) fn is_ending(&self) -> bool {
         self.is_ending.load(Ordering::SeqCst)
+    }
+
+    /// From now on no connection is taken.
+    pub(crate) fn close(&self) {
+        self.is_closed.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::SeqCst)
     }
 
     /// Counts a request until what is returned is dropped.

@@ -48,7 +48,11 @@ impl Problem {
     /// The same where a field of the request stands for the option that it is about.
     pub(crate) fn about(mut self, fields: &[(&str, String)]) -> Self {
         let stands = |(_, option): &&(&str, String)| self.param.as_ref() == Some(option);
-        if let Some((field, _)) = fields.iter().find(stands) {
+        if let Some((field, option)) = fields.iter().find(stands) {
+            let name = option.rsplit('.').next().unwrap_or(option);
+            if let Some(words) = self.message.strip_prefix(&format!("{name}: ")) {
+                self.message = format!("{field}: {words}");
+            }
             self.param = Some((*field).to_owned());
         }
         self
@@ -77,7 +81,7 @@ impl From<Refusal> for Problem {
         match refusal {
             Refusal::Full(_) => Self::of(429, "queue_full", message),
             Refusal::Ending => Self::of(503, "ending", message),
-            Refusal::Pictures { .. } | Refusal::Calls { .. } | Refusal::Model(_) => {
+            Refusal::Pictures { .. } | Refusal::Labels { .. } | Refusal::Calls { .. } | Refusal::Model(_) => {
                 Self::of(400, "invalid_value", message)
             }
         }

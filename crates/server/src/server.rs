@@ -5,17 +5,26 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::Service;
 use crate::http::{Bounds, Connection};
 use crate::life::Life;
 use crate::problem::Problem;
 
-/// How long answers may still be sent after all requests have ended.
+/// How long answers may still be sent after all requests have ended, though the grace is over.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How long nothing is accepted after the system has refused a connection, which it does while it lacks something.
 const REST: Duration = Duration::from_millis(50);
+
+/// What a server could not do before it ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Undone {
+    /// Requests that were not finished in time.
+    pub given_up: usize,
+    /// Jobs that were, and whose pictures nobody has fetched.
+    pub not_fetched: usize,
+}
 
 /// A service that listens.
 pub struct Server {
@@ -57,15 +66,20 @@ impl Server {
         &self.shared.service
     }
 
-    /// Accepts nothing more, waits so long for the requests that there are, and says how many it had to give up.
-    pub fn finish(self, grace: Duration) -> usize {
-        self.shared.life.end();
+    /// Takes no more requests to draw, and waits so long for those that there are, and for somebody to fetch the
+    /// pictures of jobs that were under way; meanwhile it answers whoever asks how they stand.
+    pub fn finish(self, grace: Duration) -> Undone {
+        let Shared { service, life, .. } = &*self.shared;
+        life.end();
+        let (begun, jobs) = (Instant::now(), service.jobs_under_way());
+        let given_up = service.engine.finish(grace);
+        let not_fetched = service.wait_for_fetches(&jobs, grace.saturating_sub(begun.elapsed()));
+        life.close();
         // It waits for a connection: here is one.
         let _ = TcpStream::connect_timeout(&reachable(self.address), LAST_WORDS);
         let _ = self.acceptor.join();
-        let left = self.shared.service.engine.finish(grace);
-        self.shared.life.wait(LAST_WORDS);
-        left
+        life.wait(grace.saturating_sub(begun.elapsed()).max(LAST_WORDS));
+        Undone { given_up, not_fetched }
     }
 }
 
@@ -83,7 +97,7 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
 fn accept(shared: &Arc<Shared>, listener: &TcpListener) {
     loop {
         let accepted = listener.accept();
-        if shared.life.is_ending() {
+        if shared.life.is_closed() {
             return;
         }
         match accepted {

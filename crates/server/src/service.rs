@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ddim::{LabelKind, Options};
@@ -71,6 +72,23 @@ impl Service {
         Self { engine, name: name.into(), records, tokens, jobs: Jobs::default(), started: seconds() }
     }
 
+    /// Jobs that have not ended.
+    pub(crate) fn jobs_under_way(&self) -> Vec<Arc<Job>> {
+        self.jobs.under_way()
+    }
+
+    /// Waits so long until somebody has the pictures of these; of how many nobody has.
+    pub(crate) fn wait_for_fetches(&self, jobs: &[Arc<Job>], most: Duration) -> usize {
+        let begun = Instant::now();
+        loop {
+            let waiting = jobs.iter().filter(|job| job.is_waiting()).count();
+            if waiting == 0 || begun.elapsed() >= most {
+                return waiting;
+            }
+            thread::sleep(LOOK);
+        }
+    }
+
     /// Answers what comes over a connection until that ends.
     pub(crate) fn converse(&self, mut connection: Connection, life: &Life) {
         while self.answer_next(&mut connection, life) {}
@@ -94,6 +112,7 @@ impl Service {
         match self.reply(&head, &body, connection, life) {
             Ok(Reply::Whole(answer)) if life.is_ending() => connection.send(&answer.closing(), Some(&head)),
             Ok(Reply::Whole(answer)) => connection.send(&answer, Some(&head)),
+            Err(problem) if life.is_ending() => connection.send(&problem.answer().closing(), Some(&head)),
             Err(problem) => connection.send(&problem.answer(), Some(&head)),
             Ok(Reply::Events(job, after)) => {
                 self.tell(connection, &job, after);
@@ -253,6 +272,7 @@ impl Service {
         let mut json = job.to_json();
         if job.ticket.phase() == Phase::Finished {
             json["data"] = self.pictures(&job.ticket, &job.record)?.into();
+            job.fetched();
         }
         Ok(Answer::json(200, &json))
     }
@@ -283,6 +303,9 @@ impl Service {
             }
             if !text.is_empty() {
                 (said, sent) = (Instant::now(), connection.write(text.as_bytes()));
+            }
+            if sent.is_ok() && events.iter().any(|event| matches!(event.what, What::End(_))) {
+                job.fetched();
             }
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ddim::sampler::Langevin;
 use ddim::{Model, Options, device};
 
-use crate::{Bounds, Engine, Limits, Outcome, Phase, Record, Records, Refusal, Server, Service, Tokens};
+use crate::{Bounds, Engine, Limits, Outcome, Phase, Record, Records, Refusal, Server, Service, Tokens, Undone};
 
 fn engine(limits: Limits) -> Engine {
     Engine::new(Arc::new(Model::embedded("fashion-mnist", &device::cpu()).expect("it is embedded")), limits)
@@ -48,12 +48,15 @@ fn what_cannot_be_drawn_is_refused_with_its_reason() {
     assert!(refused(Options { steps: 2000, ..Options::default() }).contains("2000"));
     assert!(refused(Options { labels: vec![99].into(), ..Options::default() }).contains("99"));
     assert!(refused(Options { guidance: f64::NAN.into(), ..Options::default() }).contains("NaN"));
+    assert!(
+        refused(Options { labels: vec![1; 2].into(), ..Options::default() }).contains("2 labels for 1 picture")
+    );
     let corrector = Langevin::new(1000, 0.16).ok();
     assert_eq!(
         refused(Options { steps: 20, corrector, ..Options::default() }),
         "19020 calls a picture are not possible, at most 10000 are: take fewer steps or corrections"
     );
-    assert_eq!((engine.stats().requests(Outcome::Refused), engine.requests()), (6, 0));
+    assert_eq!((engine.stats().requests(Outcome::Refused), engine.requests()), (7, 0));
 }
 
 #[test]
@@ -108,7 +111,7 @@ fn statuses<const N: usize>(tokens: Tokens, hosts: [&str; N]) -> [u16; N] {
         said.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status")
     };
     let statuses = hosts.map(of_host);
-    assert_eq!(server.finish(Duration::ZERO), 0);
+    assert_eq!(server.finish(Duration::ZERO), Undone::default());
     statuses
 }
 

@@ -72,6 +72,10 @@ impl Connection {
 
     fn chunk_size(&mut self, end: Instant) -> Result<usize, Unread> {
         loop {
+            // The parser takes an empty line for the last chunk.
+            if self.ahead.first().is_some_and(|byte| !byte.is_ascii_hexdigit()) {
+                return Err(bad(400, "a chunk of the body has no length"));
+            }
             match httparse::parse_chunk_size(&self.ahead) {
                 Ok(httparse::Status::Complete((length, size))) => {
                     self.ahead.drain(..length);
