@@ -5,8 +5,9 @@ mod teacher;
 
 use self::teacher::{Teacher, check_names, converts};
 use crate::diffusion::{Beginning, Diffusion, check_fit, without_alpha};
-use crate::run::{self, RunFolder, Task, Trained};
+use crate::run::{self, RunFolder, STATE, Task, Trained};
 use crate::seen::Seen;
+use crate::state::State;
 use crate::{DistillationRecipe, Shown, TrainError, TrainEvent, flat};
 use ddim_checkpoint::{Checkpoint, MadeFor, read_text, weights_fingerprint};
 use ddim_data::{ImageSet, write_whole};
@@ -48,7 +49,11 @@ pub fn distill<'a>(
     check_names(teacher, &set)?;
     check_fit(&teacher::student(&stages[0], teacher)?, &set)?;
     check_distillation_folder(folder.path)?;
+    // What is refused leaves all that lies there as it was.
+    with_student(&stages[0], &set, teacher, device, |_| Ok(()))?;
     std::fs::create_dir_all(folder.path).map_err(TrainError::io(folder.path))?;
+    let _lock = run::lock(folder.path)?;
+    check_stages(&stages, teacher, folder.path)?;
     write_whole(&folder.path.join("recipe.json"), recipe.to_json().as_bytes())?;
     let steps = stages.iter().map(|stage| stage.training.steps).sum();
     let model = run::model(folder.path);
@@ -57,16 +62,25 @@ pub fn distill<'a>(
         let folder = RunFolder { path: &stage_folder(folder.path, stage), ..folder };
         let told = told(stage, (number + 1, stages.len()), folder.path);
         let mut ear = Ear { observe: &mut observe, started: &mut started, stage: Some(told), before, steps };
-        let trained = run_stage(stage, &set, &teacher, folder, device, |event| ear.hear(event))?;
+        let mut left = false;
+        let trained = run_stage(stage, &set, &teacher, folder, device, |event| {
+            let flow = ear.hear(event);
+            left |= flow.is_break();
+            flow
+        })?;
         match trained {
             Trained::Stopped { step } => return Ok(Trained::Stopped { step: before + step }),
             Trained::Finished { model } => teacher = ddim_checkpoint::load(&model)?,
         }
         // One that was finished by an earlier process is there already, or a later one is.
-        if ear.has_told() || number + 1 == stages.len() {
+        let is_last = number + 1 == stages.len();
+        if ear.has_told() || is_last || !model.exists() {
             ddim_checkpoint::save(&teacher, &model)?;
         }
         before += stage.training.steps;
+        if left && !is_last {
+            return Ok(Trained::Stopped { step: before });
+        }
     }
     Ok(Trained::Finished { model })
 }
@@ -97,6 +111,21 @@ pub fn check_distillation_folder(out: &Path) -> Result<(), TrainError> {
     }
 }
 
+/// Whether the students that lie there are the first ones of these stages, made with the same recipe.
+fn check_stages(stages: &[DistillationRecipe], teacher: &Checkpoint, out: &Path) -> Result<(), TrainError> {
+    let weights = flat::read(teacher.denoiser.graph(), teacher.denoiser.weights()).len();
+    let mut before_there = true;
+    for stage in stages {
+        let path = stage_folder(out, stage).join(STATE);
+        let there = State::load(&path, stage, weights, None)?.is_some();
+        if there && !before_there {
+            return Err(TrainError::OtherRecipe { path, key: "from".to_owned() });
+        }
+        before_there = there;
+    }
+    Ok(())
+}
+
 /// The recipes of the stages that lead from this teacher to the last student.
 fn stages(recipe: &DistillationRecipe, teacher: &Checkpoint) -> Result<Vec<DistillationRecipe>, TrainError> {
     let first = converts(teacher).then_some(recipe.from);
@@ -104,8 +133,10 @@ fn stages(recipe: &DistillationRecipe, teacher: &Checkpoint) -> Result<Vec<Disti
     let teachers = first.into_iter().chain([recipe.from]).chain(recipe.students());
     if students.is_empty() {
         let problem = format!(
-            "it predicts {} already, and `to` is `from`: nothing is left to learn",
-            teacher.scheduler.prediction()
+            "it predicts {} already, and both it and its student draw in {} step{}: nothing is left to learn",
+            teacher.scheduler.prediction(),
+            recipe.to,
+            if recipe.to == 1 { "" } else { "s" }
         );
         return Err(TrainError::Teacher { model: teacher.card.name.clone(), problem });
     }
@@ -131,19 +162,30 @@ fn run_stage(
     device: &Device,
     observe: impl FnMut(&TrainEvent) -> ControlFlow<()>,
 ) -> Result<Trained, TrainError> {
+    let first = flat::read(teacher.denoiser.graph(), teacher.denoiser.weights());
+    with_student(stage, set, teacher, device, |student| run::run(student, stage, first, folder, observe))
+}
+
+/// Does something with the student of a stage, as it begins.
+fn with_student<T>(
+    stage: &DistillationRecipe,
+    set: &ImageSet,
+    teacher: &Checkpoint,
+    device: &Device,
+    work: impl FnOnce(&mut Distillation<'_>) -> Result<T, TrainError>,
+) -> Result<T, TrainError> {
     let recipe = teacher::student(stage, teacher)?;
     check_fit(&recipe, set)?;
     let beginning = Beginning::Model(teacher.clone());
     let denoiser = &teacher.denoiser;
     let student = Diffusion::new(&recipe, set, &beginning, device, denoiser.clone())?;
     let timesteps = teacher::timesteps(stage, &student.schedule()?)?;
-    let mut task = Distillation {
+    work(&mut Distillation {
         student: student.at(timesteps.clone()),
         teacher: Teacher::new(teacher, stage, device)?,
         weights: weights_fingerprint(denoiser.graph(), denoiser.weights()),
         timesteps,
-    };
-    run::run(&mut task, stage, flat::read(denoiser.graph(), denoiser.weights()), folder, observe)
+    })
 }
 
 /// A student in training.

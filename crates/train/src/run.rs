@@ -119,6 +119,9 @@ pub(crate) fn run(
     }
 }
 
+/// Where a run keeps what it goes on from.
+pub(crate) const STATE: &str = "train.safetensors";
+
 /// Where a run leaves the model.
 pub(crate) fn model(out: &Path) -> PathBuf {
     out.join("model")
@@ -147,7 +150,7 @@ impl<'a, T: Task, R: Settings> Run<'a, T, R> {
         folder: RunFolder<'a>,
     ) -> Result<(Self, Recognised), TrainError> {
         let out = folder.path;
-        let path = out.join("train.safetensors");
+        let path = out.join(STATE);
         let (origin, seen) = (task.origin(), task.seen());
         let second = task.second().map(|second| second.weights.len());
         let (state, pictures) = match State::load(&path, recipe, first.len(), second)? {
@@ -233,7 +236,7 @@ fn told(origin: &str) -> String {
 }
 
 /// Keeps other runs out of the folder for as long as it lives, also if the process is killed.
-fn lock(out: &Path) -> Result<File, TrainError> {
+pub(crate) fn lock(out: &Path) -> Result<File, TrainError> {
     let path = out.join(".lock");
     match ddim_data::open_locked(&path) {
         Ok(file) => Ok(file),

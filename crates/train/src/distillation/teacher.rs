@@ -201,7 +201,8 @@ fn check<'a>(recipe: &DistillationRecipe, teacher: &'a Checkpoint) -> Result<&'a
     let made_for = teacher.card.made_for.as_ref().map(|made_for| made_for.timesteps.len());
     if let Some(steps) = made_for.filter(|steps| *steps != recipe.from) {
         return refuse(format!(
-            "it was made for {steps} steps, and `from` is {}; begin from {steps}",
+            "it was made for {steps} step{}, and `from` is {}; begin from {steps}",
+            if steps == 1 { "" } else { "s" },
             recipe.from
         ));
     }

@@ -253,12 +253,47 @@ fn events_count_the_steps_of_all_stages() {
     assert_eq!(distillation_steps(&recipe, &teacher).expect("a teacher"), 11);
     let (ended, told) = hear(8);
     assert_eq!(ended, Trained::Stopped { step: 8 });
-    let first = "from 0/11; 1/2 Some(8) 4; 1/11; 2/11; 3/11; 4/11; saved 4; 5/11; 6/11; saved 6; ";
-    assert_eq!(told, format!("{first}2/2 Some(4) 2; 7/11; 8/11; saved 8"));
+    let first = "from 0/11; 1/2 Some(8) 4; 1/11; 2/11; 3/11; 4/11; saved 4; 5/11; 6/11; saved 6";
+    assert_eq!(told, format!("{first}; 2/2 Some(4) 2; 7/11; 8/11; saved 8"));
     let (ended, told) = hear(0);
     assert_eq!(ended, Trained::Finished { model: out.path().join("model") });
     assert_eq!(told, "from 8/11; 2/2 Some(4) 2; 9/11; 10/11; saved 10; 11/11; saved 11");
     assert_eq!(hear(0).1, "");
+}
+
+/// Whoever stops at the last step of a stage has its student, and no step of the next.
+#[test]
+fn a_stop_at_the_end_of_a_stage_is_a_stop() {
+    let (recipe, teacher, out) =
+        (distillation(&json!({ "stage_steps": { "2": 5 } })), predicts("v_prediction"), folder());
+    let stop = |event: &TrainEvent| match event {
+        TrainEvent::Step { step: 6, .. } => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    };
+    let ended = distill(&recipe, &pictures(6), &teacher, out.path(), &Device::Cpu, stop).expect("trains");
+    assert_eq!(ended, Trained::Stopped { step: 6 });
+    let model = ddim_checkpoint::load(&out.path().join("model")).expect("the first student");
+    assert_eq!(model.card.made_for.expect("it says").timesteps.len(), 4);
+    assert!(!out.path().join("2-steps").exists());
+}
+
+/// What is refused leaves the run that lies there as it was, and its recipe too.
+#[test]
+fn a_refusal_writes_nothing() {
+    let (teacher, out) = (predicts("v_prediction"), folder());
+    run(&distillation(&json!({ "from": 4, "to": 2 })), &teacher, out.path()).expect("trains");
+    let before = fs::read_to_string(out.path().join("recipe.json")).expect("a recipe");
+    for other in [json!({ "from": 4, "to": 2, "seed": 9 }), json!({ "from": 8, "to": 2 })] {
+        let error = run(&distillation(&other), &teacher, out.path()).expect_err("another recipe");
+        assert!(matches!(error, TrainError::OtherRecipe { .. }), "{error}");
+    }
+    let lock = crate::run::lock(out.path()).expect("nobody trains");
+    let longer = distillation(&json!({ "from": 4, "to": 1 }));
+    assert!(matches!(run(&longer, &teacher, out.path()), Err(TrainError::Locked { .. })));
+    drop(lock);
+    assert_eq!(fs::read_to_string(out.path().join("recipe.json")).expect("a recipe"), before);
+    assert!(!out.path().join("4-steps").exists() && !out.path().join("1-step").exists());
+    run(&longer, &teacher, out.path()).expect("goes on");
 }
 
 /// A longer distillation goes on where a shorter one ended: its stages are the same runs.
@@ -350,7 +385,7 @@ fn teachers_that_cannot_teach_are_refused() {
         refusal(&recipe, &wide).contains("2 channels for pictures of 1, as models that learned a variance do")
     );
     let nothing = DistillationRecipe { to: 8, ..recipe.clone() };
-    assert!(refusal(&nothing, &good).contains("predicts v already, and `to` is `from`"));
+    assert!(refusal(&nothing, &good).contains("predicts v already, and both it and its student draw in 8 steps"));
     let far = DistillationRecipe { from: 64, ..recipe };
     assert!(refusal(&far, &good).contains("it has 48 timesteps, and `from` is 64"));
 }
