@@ -12,6 +12,7 @@ use crate::args::BenchArgs;
 use crate::device::Chosen as Device;
 use crate::job::Job;
 use crate::model::Model;
+use crate::output::RUN;
 use crate::request::{Past, Request};
 use crate::{reading, run_record};
 
@@ -33,6 +34,9 @@ impl Drawn {
         device: &Device,
     ) -> anyhow::Result<Self> {
         let place = || format!("--drawn {}", folder.display());
+        if folder.is_dir() && !folder.join(RUN).is_file() {
+            bail!("{}: has no {RUN}, which `ddim sample --out FOLDER` writes beside its pictures", place());
+        }
         let run = Past::read(folder).with_context(place)?.run;
         let of_cell = Job::new(&request(args, cell), model, device)?.run;
         let is_same = run_record::check_same(&as_this_one(&run, &of_cell), &of_cell);
@@ -41,7 +45,7 @@ impl Drawn {
         let source = reading::open(folder).with_context(place)?;
         let expected = run_record::pictures(&run);
         if source.len() != expected {
-            bail!("{}: {} are there, and its run.json says {expected}", place(), units::pictures(source.len()));
+            bail!("{}: holds {}, and its {RUN} says {expected}", place(), units::pictures(source.len()));
         }
         Ok(Self { folder: folder.to_owned(), source, seed: run["seed"].clone() })
     }
@@ -56,10 +60,7 @@ impl Drawn {
         let there = self.source.len();
         if args.frontier && there < most {
             let place = self.folder.display();
-            bail!(
-                "--drawn {place}: {} are there, and each cell has {most}: --num {there}",
-                units::pictures(there)
-            );
+            bail!("--drawn {place}: holds {}, and each cell has {most}: --num {there}", units::pictures(there));
         }
         Ok(there.min(most))
     }
