@@ -98,7 +98,11 @@ pub(crate) fn usual_counts(usual: &[usize], training: &Training) -> Vec<usize> {
 pub(crate) fn both_ways(args: &PlanRequest, training: &Training) -> anyhow::Result<RoundTrip> {
     let args = &planned(args, training)?;
     let settings = settings(args, training)?;
-    RoundTrip::new(&training.scheduler.noise_schedule()?, &settings).map_err(|error| blamed(error, args))
+    let trip =
+        RoundTrip::new(&training.scheduler.noise_schedule()?, &settings).map_err(|error| blamed(error, args))?;
+    // Nobody makes a model for the way to noise.
+    made::warn(training.made_for.as_ref());
+    Ok(trip)
 }
 
 /// The way of a command that can also run to a tolerance.
@@ -118,6 +122,7 @@ pub(crate) fn route(args: &PlanRequest, training: &Training) -> anyhow::Result<R
              it out, or set the tolerance as in --solver adaptive:rtol=1e-2,atol=1e-2"
         );
     }
+    made::warn(training.made_for.as_ref());
     let flow = Flow::new(&training.scheduler.noise_schedule()?, &settings(args, training)?)?;
     Ok(Route::Flow { flow, tolerance })
 }

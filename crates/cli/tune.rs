@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use ddim::{Distance, MeasuredOn, TuneOptions, TuneProgress, TuneStage, Tuning};
 use ddim_bench::units;
 use ddim_checkpoint::{TunedEntry, TunedSteps};
@@ -31,6 +31,7 @@ pub(crate) fn run(args: &TuneArgs, interrupt: &Interrupt) -> anyhow::Result<Endi
     let (name, weights) = (args.model.clone(), args.weights.clone());
     let of_model = ModelRequest { model: name, weights, ..ModelRequest::default() };
     let model = Model::load(&of_model, &device.device)?;
+    check_draws_in_any_steps(&model)?;
     model.check_memory(args.computing.batch_size.min(args.pictures.max(args.held_out)), &Guidance::OFF)?;
     let options = options(args, &model)?;
     let out = out(args, &model)?;
@@ -58,6 +59,18 @@ pub(crate) fn run(args: &TuneArgs, interrupt: &Interrupt) -> anyhow::Result<Endi
     }
     tracing::warn!("interrupted; {} of {} numbers of steps are in the file", tunings.len(), args.steps.len());
     Ok(Ending::Interrupted)
+}
+
+/// Refuses a model that was made for some steps: the equation that steps are measured by is none that it knows.
+fn check_draws_in_any_steps(model: &Model) -> anyhow::Result<()> {
+    match &model.training.made_for {
+        None => Ok(()),
+        Some(made_for) => bail!(
+            "{} was made for {} and knows no others, by which they could be judged: tune the model that it was distilled from",
+            model.name,
+            units::steps(made_for.timesteps.len())
+        ),
+    }
 }
 
 fn options(args: &TuneArgs, model: &Model) -> anyhow::Result<TuneOptions> {

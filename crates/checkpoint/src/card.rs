@@ -43,6 +43,9 @@ pub struct MadeFor {
 impl MadeFor {
     fn check(self) -> Result<Self, String> {
         self.solver.parse::<Box<dyn Solver>>().map_err(|error| format!("made_for: solver: {error}"))?;
+        if self.timesteps.is_empty() {
+            return Err("made_for: timesteps: it lists none".to_owned());
+        }
         // How many timesteps the model has is the plan's to check.
         let train_steps = self.timesteps.first().map_or(1, |first| first.saturating_add(1));
         Tau::new(self.timesteps.clone(), train_steps).map_err(|error| format!("made_for: timesteps: {error}"))?;

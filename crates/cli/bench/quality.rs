@@ -5,11 +5,11 @@ mod features;
 
 use std::path::Path;
 
-use ddim_bench::{Cell, Verdict};
+use ddim_bench::{Cell, Verdict, units};
 use ddim_data::Picture;
 
 use self::all_steps::AllSteps;
-use crate::args::BenchArgs;
+use crate::args::{BenchArgs, misused};
 use crate::device::Chosen as Device;
 use crate::model::Model;
 use crate::signals::Interrupt;
@@ -60,6 +60,14 @@ pub(super) fn of(
 ) -> anyhow::Result<Option<Box<dyn Quality>>> {
     let judging = &args.judging;
     if judging.features.is_none() && judging.reference.is_none() && !is_embedded(model) {
+        if let Some(made_for) = &model.training.made_for {
+            misused!(
+                "{} was made for {}, and what it draws in all steps is no measure of them: name pictures with --reference, or \
+                 statistics of the embedded classifier as in --reference embedded:held-out",
+                model.name,
+                units::steps(made_for.timesteps.len())
+            );
+        }
         return Ok(Some(Box::new(AllSteps::new(model)?)));
     }
     features::of(args, model, device, interrupt)

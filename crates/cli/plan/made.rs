@@ -1,5 +1,8 @@
 //! Models that were made for some steps, as students of `ddim distill` are.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
 use ddim_bench::units;
 use ddim_checkpoint::MadeFor;
 use ddim_schedule::{Plan, Solver};
@@ -20,19 +23,25 @@ pub(super) fn told_steps(training: &Training) -> Option<usize> {
 
 /// Says it where a plan is not what the model was made for: of other steps it has not learned what to say.
 pub(super) fn check(plan: &Plan, made_for: Option<&MadeFor>) {
-    let Some(made_for) = made_for.filter(|made_for| !is_its_own(plan, made_for)) else { return };
-    let own = made_for.timesteps.len();
-    let asked = plan.settings().n_steps;
-    let asks = match asked == own {
-        true => format!("its own steps, by {} at other timesteps or in another way", plan.settings().solver),
-        false => units::steps(asked),
-    };
-    tracing::warn!(
-        "the model was made for {} of {}, and has not learned what to say in {asks}: leave the options out, or take --steps \
-         {own}",
-        units::steps(own),
-        made_for.solver
+    if made_for.is_some_and(|made_for| !is_its_own(plan, made_for)) {
+        warn(made_for);
+    }
+}
+
+/// Says what the model was made for, once: something else is asked of it.
+pub(super) fn warn(made_for: Option<&MadeFor>) {
+    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let Some(MadeFor { solver, timesteps }) = made_for else { return };
+    let listed: Vec<String> = timesteps.iter().map(ToString::to_string).collect();
+    let text = format!(
+        "the model was made for {} of {solver}, at {}, and has not learned what to say elsewhere: leave the options of the \
+         method out",
+        units::steps(timesteps.len()),
+        listed.join(", ")
     );
+    if SAID.lock().unwrap_or_else(PoisonError::into_inner).insert(text.clone()) {
+        tracing::warn!("{text}");
+    }
 }
 
 /// Whether a plan goes the way that a model was made for, or a last part of it.

@@ -295,8 +295,8 @@ pub enum ScheduleError {
 
     /// A solver that looks back at more calls than there are.
     #[error(
-        "solver {solver} looks at {calls} calls in a step, and the run has {n_steps} steps: take at least \
-         {calls}, or a lower order, as in {solver}:order={n_steps}"
+        "solver {solver} looks at {calls} calls in a step, and the run has only {n_steps}: take at least \
+         {calls} steps, or a lower order, as in {solver}:order={n_steps}"
     )]
     History {
         /// The solver's name.
