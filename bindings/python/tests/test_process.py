@@ -180,3 +180,54 @@ def test_importing_brings_nothing():
         "assert not {'numpy', 'torch', 'PIL', 'diffusers', 'typing'} & brought, sorted(brought)\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+GIGABYTE = """
+import ctypes, os, sys
+import numpy as np
+import ddim
+
+def peak():
+    \"\"\"Bytes of memory at most since the last call.\"\"\"
+    lines = open("/proc/self/status").read().split("VmHWM:")[1].split()
+    open("/proc/self/clear_refs", "w").write("5")
+    return int(lines[0]) << 10
+
+noise = ddim.Noise(7, range(1024))
+warm = np.asarray(noise[:1].initial((1, 8, 8))).sum()
+peak()
+before = peak()
+array = noise.initial((1, 512, 512))
+made = peak() - before
+assert array.nbytes == 1 << 30
+# Some MB are threads and the allocator's.
+assert made < 1.05 * array.nbytes, f"made in {made >> 20} MiB"
+before = peak()
+read = np.asarray(array)
+places = {read.__array_interface__["data"][0], np.from_dlpack(array).__array_interface__["data"][0]}
+if "torch" in sys.argv:
+    import torch
+    before = max(before, peak())
+    places.add(torch.from_dlpack(array).data_ptr())
+assert len(places) == 1 and read.shape == (1024, 1, 512, 512)
+assert read[::64, :, ::64, ::64].std() > 0.5
+grown = peak() - before
+assert grown < 32 << 20, f"read with {grown >> 20} MiB more"
+taken = ddim.Pictures._again(array, "half_even")
+grown = peak() - before
+assert grown < 1.05 * array.nbytes, f"taken in with {grown >> 20} MiB more"
+print("done")
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/clear_refs"), reason="the peak of memory is Linux's to say")
+@pytest.mark.parametrize("reader", ["numpy", "torch"])
+def test_a_gigabyte_is_read_where_it_lies(reader):
+    if reader == "torch":
+        pytest.importorskip("torch", reason="torch is not installed")
+    with open("/proc/meminfo") as info:
+        free = next(int(line.split()[1]) >> 20 for line in info if line.startswith("MemAvailable"))
+    if free < 4:
+        pytest.skip(f"{free} GiB of memory are free, and 4 are needed")
+    done = subprocess.run([sys.executable, "-c", GIGABYTE, reader], capture_output=True, text=True, timeout=120)
+    assert done.stdout == "done\n", done.stderr
