@@ -195,5 +195,5 @@ fn pictures_drawn_before_stand_for_those_of_ddpm() {
     assert!(others.contains("--drawn others holds no pictures of eta 1 in 1000 steps"), "{others}");
     fs::remove_file(folder.join("ddpm/000007.png")).expect("drawn");
     let fewer = refused("ddpm");
-    assert!(fewer.contains("7 pictures are there, and its run.json says 8"), "{fewer}");
+    assert!(fewer.contains("holds 7 pictures, and its run.json says 8"), "{fewer}");
 }

@@ -287,7 +287,7 @@ fn a_refusal_writes_nothing() {
         let error = run(&distillation(&other), &teacher, out.path()).expect_err("another recipe");
         assert!(matches!(error, TrainError::OtherRecipe { .. }), "{error}");
     }
-    let lock = crate::run::lock(out.path()).expect("nobody trains");
+    let lock = run::lock(out.path()).expect("nobody trains");
     let longer = distillation(&json!({ "from": 4, "to": 1 }));
     assert!(matches!(run(&longer, &teacher, out.path()), Err(TrainError::Locked { .. })));
     drop(lock);
