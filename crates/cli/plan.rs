@@ -101,7 +101,7 @@ pub(crate) fn both_ways(args: &PlanRequest, training: &Training) -> anyhow::Resu
     let trip =
         RoundTrip::new(&training.scheduler.noise_schedule()?, &settings).map_err(|error| blamed(error, args))?;
     // Nobody makes a model for the way to noise.
-    made::warn(training.made_for.as_ref());
+    made::warn(training.made_for.as_ref(), "");
     Ok(trip)
 }
 
@@ -122,7 +122,7 @@ pub(crate) fn route(args: &PlanRequest, training: &Training) -> anyhow::Result<R
              it out, or set the tolerance as in --solver adaptive:rtol=1e-2,atol=1e-2"
         );
     }
-    made::warn(training.made_for.as_ref());
+    made::warn(training.made_for.as_ref(), ": leave --solver out");
     let flow = Flow::new(&training.scheduler.noise_schedule()?, &settings(args, training)?)?;
     Ok(Route::Flow { flow, tolerance })
 }

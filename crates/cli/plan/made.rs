@@ -24,18 +24,17 @@ pub(super) fn told_steps(training: &Training) -> Option<usize> {
 /// Says it where a plan is not what the model was made for: of other steps it has not learned what to say.
 pub(super) fn check(plan: &Plan, made_for: Option<&MadeFor>) {
     if made_for.is_some_and(|made_for| !is_its_own(plan, made_for)) {
-        warn(made_for);
+        warn(made_for, ": leave the options of the method out");
     }
 }
 
-/// Says what the model was made for, once: something else is asked of it.
-pub(super) fn warn(made_for: Option<&MadeFor>) {
+/// Says what the model was made for, once, and what to do: something else is asked of it.
+pub(super) fn warn(made_for: Option<&MadeFor>, advice: &str) {
     static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let Some(MadeFor { solver, timesteps }) = made_for else { return };
     let listed: Vec<String> = timesteps.iter().map(ToString::to_string).collect();
     let text = format!(
-        "the model was made for {} of {solver}, at {}, and has not learned what to say elsewhere: leave the options of the \
-         method out",
+        "the model was made for {} of {solver}, at {}, and has not learned what to say elsewhere{advice}",
         units::steps(timesteps.len()),
         listed.join(", ")
     );
